@@ -1,0 +1,3 @@
+//! Benchmarks with a floor to compare with.
+
+fn main() {}

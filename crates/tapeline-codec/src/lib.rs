@@ -1,0 +1,1 @@
+//! How bytes are framed: pure codecs without I/O.

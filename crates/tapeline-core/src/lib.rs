@@ -1,0 +1,1 @@
+//! How a message moves: hub, shards, outboxes, and the traits around them.

@@ -1,0 +1,1 @@
+//! Who speaks to exchanges: feeds, recordings, the synthetic market.

@@ -1,0 +1,1 @@
+//! Where it runs: shard threads, inboxes, wake-ups, timers.

@@ -1,0 +1,1 @@
+//! What can be said: channels, families, the catalogue, codes.
