@@ -1,3 +1,130 @@
-//! Benchmarks with a floor to compare with.
+//! Benchmarks with a floor to compare with. Each subcommand is one workload: it starts the servers on
+//! free ports, loads them from this process, and prints medians, ratios and goals. See `README.md`.
 
-fn main() {}
+mod capture;
+mod clock;
+mod fleet;
+mod floor;
+mod procfs;
+mod report;
+mod server;
+mod session;
+mod template;
+mod text;
+mod wire;
+mod work;
+
+use anyhow::{Result, bail};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
+
+use report::Report;
+use session::Common;
+use work::{channels, fanout, idle, ingest, latency, replay, slow, storm};
+
+#[derive(Debug, Parser)]
+#[command(name = "tapeline-bench", about = "Measures Tapeline against a floor and against Node")]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The floor server.
+    Floor(floor::FloorArgs),
+    /// One channel, many clients, closed loop.
+    Fanout(fanout::FanoutArgs),
+    /// A steady rate: publish to callback.
+    Latency(latency::LatencyArgs),
+    /// Many channels, few clients each, closed loop.
+    Channels(channels::ChannelsArgs),
+    /// Memory per idle subscribed client.
+    Idle(idle::IdleArgs),
+    /// Publishing over HTTP, in batches, over WebSocket.
+    Ingest(ingest::IngestArgs),
+    /// Clients that never read, among many that do.
+    Slow(slow::SlowArgs),
+    /// All clients cut off and back at once.
+    Storm(storm::StormArgs),
+    /// Recorded markets, checked to the byte.
+    Replay(replay::ReplayArgs),
+    /// All workloads as they stand, the replay at full speed.
+    All,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    if let Command::Floor(args) = &cli.command {
+        return floor::run(args);
+    }
+    server::raise_file_limit()?;
+    server::end_children_on_signal()?;
+    let common = &cli.common;
+    let mut failures = Vec::new();
+    let mut reports = Vec::new();
+    match &cli.command {
+        Command::Floor(_) => {}
+        Command::Fanout(args) => reports.push(fanout::run(args, common)?),
+        Command::Latency(args) => reports.push(latency::run(args, common)?),
+        Command::Channels(args) => reports.push(channels::run(args, common)?),
+        Command::Idle(args) => reports.push(idle::run(args, common)?),
+        Command::Ingest(args) => reports.push(ingest::run(args, common)?),
+        Command::Slow(args) => reports.push(slow::run(args, common)?),
+        Command::Storm(args) => reports.push(storm::run(args, common)?),
+        Command::Replay(args) => {
+            let (report, found) = replay::run(args, common)?;
+            reports.push(report);
+            failures = found;
+        }
+        Command::All => failures = run_all(common, &mut reports)?,
+    }
+    for report in &reports {
+        println!("{}", report.table());
+    }
+    if let Some(path) = &common.json {
+        report::write_json(path, &reports)?;
+    }
+    if !failures.is_empty() {
+        bail!("not as it should be:\n{}", failures.join("\n"));
+    }
+    if common.strict && !reports.iter().all(Report::met) {
+        bail!("a goal is missed");
+    }
+    Ok(())
+}
+
+/// Every workload with its defaults. One that fails is reported and does not keep the others from running.
+fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
+    let mut failures = Vec::new();
+    let mut keep = |name: &str, outcome: Result<Report>| {
+        eprintln!("{name} done");
+        match outcome {
+            Ok(report) => reports.push(report),
+            Err(error) => failures.push(format!("{name}: {error:#}")),
+        }
+    };
+    keep("fanout", fanout::run(&defaults()?, common));
+    keep("latency", latency::run(&defaults()?, common));
+    keep("channels", channels::run(&defaults()?, common));
+    keep("idle", idle::run(&defaults()?, common));
+    keep("ingest", ingest::run(&defaults()?, common));
+    keep("slow", slow::run(&defaults()?, common));
+    keep("storm", storm::run(&defaults()?, common));
+    let replay_args: replay::ReplayArgs = defaults()?;
+    match replay::run(&replay_args.at_full_speed(), common) {
+        Ok((report, found)) => {
+            keep("replay", Ok(report));
+            failures.extend(found);
+        }
+        Err(error) => keep("replay", Err(error)),
+    }
+    Ok(failures)
+}
+
+/// A workload's settings as if none were given.
+fn defaults<T: Args + FromArgMatches>() -> Result<T> {
+    let matches = T::augment_args(clap::Command::new("defaults")).try_get_matches_from(["defaults"])?;
+    Ok(T::from_arg_matches(&matches)?)
+}

@@ -1,1 +1,24 @@
-//! Where messages are kept: the message brokers.
+//! Where messages are kept: one module a message broker, and [`open`], which picks one by URL.
+//! A broker knows channels and retention; it knows no session, protocol or queue.
+
+pub mod memory;
+
+use std::sync::Arc;
+
+use tapeline_core::{Broker, Clock};
+
+/// Why a broker could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No broker answers to the URL's scheme.
+    #[error("no message broker for {0}; known: memory://")]
+    UnknownScheme(String),
+}
+
+/// Opens the message broker that a URL names: `memory://`.
+pub fn open(url: &str, clock: Arc<dyn Clock>, seed: u64) -> Result<Arc<dyn Broker>, OpenError> {
+    match url {
+        "memory://" => Ok(Arc::new(memory::MemoryBroker::new(clock, seed))),
+        other => Err(OpenError::UnknownScheme(other.to_string())),
+    }
+}

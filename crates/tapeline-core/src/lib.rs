@@ -1,1 +1,42 @@
-//! How a message moves: hub, shards, outboxes, and the traits around them.
+//! How a message moves: from a draft through the broker into shards, outboxes and, as bytes, towards sockets.
+//!
+//! This crate owns no socket, file, task or clock. Time, randomness and I/O are handed in, so that the whole
+//! of it runs inside the simulator (`testkit`) exactly as it runs inside a hub.
+
+mod audience;
+pub mod broker;
+pub mod channel;
+pub mod clock;
+pub mod command;
+mod catch_up;
+pub mod error;
+pub mod feed;
+pub mod hub;
+pub mod lanes;
+pub mod message;
+pub mod outbox;
+pub mod registry;
+pub mod reply;
+mod router;
+mod routing;
+pub mod session;
+pub mod settings;
+pub mod shard;
+mod shedding;
+pub mod stats;
+pub mod store;
+mod subscribing;
+mod target;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+
+pub use broker::{Broker, Deliver, Permits};
+pub use channel::Channel;
+pub use clock::{Clock, Now};
+pub use command::Command;
+pub use error::Refusal;
+pub use hub::Hub;
+pub use message::{Draft, Epoch, Message, Receipt, Wire};
+pub use reply::Reply;
+pub use settings::Settings;
+pub use shard::{Pipes, SessionKey, Shard, Written};

@@ -1,1 +1,15 @@
-//! Where it runs: shard threads, inboxes, wake-ups, timers.
+//! Where the hub runs: shard threads with their inboxes, wake-ups and sockets, and the clock they read.
+//! The one place that spawns threads for the hub. It does not know protocols: a connection brings its own.
+
+mod clock;
+mod connection;
+mod inbox;
+mod port;
+mod shards;
+mod thread;
+
+pub use clock::SystemClock;
+pub use connection::{Handover, Protocol, Taken};
+pub use inbox::Inboxes;
+pub use port::Port;
+pub use shards::{Shards, StartError};

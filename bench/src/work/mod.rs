@@ -1,0 +1,11 @@
+//! The workloads, one per file.
+
+pub(crate) mod channels;
+pub(crate) mod fanout;
+pub(crate) mod idle;
+pub(crate) mod ingest;
+pub(crate) mod latency;
+mod loops;
+pub(crate) mod replay;
+pub(crate) mod slow;
+pub(crate) mod storm;

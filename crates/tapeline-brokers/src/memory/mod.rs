@@ -1,0 +1,160 @@
+//! The default message broker: everything in this process's memory, gone with it.
+//!
+//! Channels are spread over striped locks. Counting, keeping and pushing into the shards' inboxes happen under the
+//! channel's lock (and those of the roll-ups that count for themselves, taken in stripe order), which never waits:
+//! room in the inboxes is taken first. It does not know who subscribes, only how many asked a channel to be kept.
+
+mod state;
+mod stripes;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use smallvec::SmallVec;
+use tapeline_core::broker::{Busy, Deliver, Drafts, Head, Health, Interest, Page, Receipts, Sources};
+use tapeline_core::message::{Draft, Message, RollUpMark};
+use tapeline_core::{Broker, Channel, Clock, Permits, Receipt, Refusal};
+use tapeline_schema::ErrorCode;
+
+use stripes::Stripes;
+
+/// Channels kept at most; then those longest idle without subscribers are forgotten.
+pub const CHANNELS_LIMIT: usize = 1_000_000;
+
+/// Publishes between two looks for channels to forget, each at one stripe.
+const PUBLISHES_PER_SWEEP: u64 = 1_024;
+
+/// See the module.
+pub struct MemoryBroker {
+    stripes: Stripes,
+    clock: Arc<dyn Clock>,
+    sink: OnceLock<Arc<dyn Deliver>>,
+    publishes: AtomicU64,
+}
+
+impl MemoryBroker {
+    /// An empty broker; `seed` makes its epochs differ from another's.
+    pub fn new(clock: Arc<dyn Clock>, seed: u64) -> Self {
+        MemoryBroker { stripes: Stripes::new(seed), clock, sink: OnceLock::new(), publishes: AtomicU64::new(0) }
+    }
+
+    /// How many channels are kept.
+    pub fn channels(&self) -> usize {
+        self.stripes.len()
+    }
+
+    fn publish_one(&self, draft: Draft, sink: &Arc<dyn Deliver>, permits: &mut Permits) -> Receipt {
+        let channel = draft.channel.clone();
+        let now_us = draft.timestamp_us;
+        let roll_ups: SmallVec<[Channel; 1]> =
+            channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
+        let mut locked = self.stripes.lock(&channel, &roll_ups);
+        let state = locked.state(&channel);
+        if let Some(first) = draft.idempotency.as_deref().and_then(|key| state.repeated(key, now_us)) {
+            return first;
+        }
+        let key = draft.idempotency.clone();
+        let (offset, epoch) = state.count();
+        let id = draft.id;
+        let marks = roll_ups.iter().map(|roll_up| {
+            let (offset, epoch) = locked.state(roll_up).count();
+            RollUpMark { channel: roll_up.clone(), offset, epoch }
+        });
+        let marks = marks.collect();
+        let message = Arc::new(Message::new(draft, offset, epoch.clone(), marks));
+        let receipt = Receipt { channel: channel.clone(), offset, epoch, id, duplicate: false };
+        let state = locked.state(&channel);
+        if let Some(key) = key {
+            state.remember(*key, receipt.clone(), now_us);
+        }
+        state.keep(&message, now_us);
+        for roll_up in &roll_ups {
+            locked.state(roll_up).keep(&message, now_us);
+        }
+        if permits.take() {
+            sink.deliver(permits, &message);
+        }
+        receipt
+    }
+
+    fn sweep_now_and_then(&self, published: u64, now_us: u64) {
+        let before = self.publishes.fetch_add(published, Ordering::Relaxed);
+        if before / PUBLISHES_PER_SWEEP != (before + published) / PUBLISHES_PER_SWEEP {
+            self.stripes.sweep_one(before / PUBLISHES_PER_SWEEP, now_us);
+        }
+    }
+}
+
+impl Broker for MemoryBroker {
+    fn attach(&self, sink: Arc<dyn Deliver>) {
+        // A second call would be a programming error and changes nothing.
+        let _ = self.sink.set(sink);
+    }
+
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy> {
+        let Some(sink) = self.sink.get() else {
+            let refusal = Refusal::new(ErrorCode::Internal, "the message broker is not attached");
+            if let Some(receipts) = receipts {
+                receipts(drafts.iter().map(|_| Err(refusal.clone())).collect());
+            }
+            return Ok(());
+        };
+        let Some(mut permits) = sink.clone().permits(drafts.len()) else {
+            return Err(Busy { drafts, receipts });
+        };
+        let count = drafts.len() as u64;
+        let now_us = drafts.first().map_or(0, |draft| draft.timestamp_us);
+        match receipts {
+            None => {
+                for draft in drafts {
+                    self.publish_one(draft, sink, &mut permits);
+                }
+            }
+            Some(receipts) => {
+                let publish = |draft| Ok(self.publish_one(draft, sink, &mut permits));
+                receipts(drafts.into_iter().map(publish).collect());
+            }
+        }
+        self.sweep_now_and_then(count, now_us);
+        Ok(())
+    }
+
+    fn join(&self, channel: &Channel, answer: Box<dyn FnOnce(Head) + Send>) {
+        let now_us = self.clock.now().wall_us;
+        let head = self.stripes.lock(channel, &[]).state(channel).join(now_us);
+        answer(head);
+    }
+
+    fn leave(&self, channel: &Channel) {
+        let now_us = self.clock.now().wall_us;
+        let mut locked = self.stripes.lock(channel, &[]);
+        if let Some(state) = locked.existing(channel) {
+            state.leave(now_us);
+        }
+    }
+
+    fn read(&self, channel: &Channel, after: u64, limit: usize, answer: Box<dyn FnOnce(Page) + Send>) {
+        let now_us = self.clock.now().wall_us;
+        let mut locked = self.stripes.lock(channel, &[]);
+        let page = match locked.existing(channel) {
+            Some(state) => state.read(after, limit, now_us),
+            None => Page { head: Head { epoch: "".into(), top: 0, oldest: 1 }, messages: Vec::new() },
+        };
+        drop(locked);
+        answer(page);
+    }
+
+    fn sources(&self, interest: &Interest, limit: usize, answer: Box<dyn FnOnce(Sources) + Send>) {
+        let now_us = self.clock.now().wall_us;
+        answer(self.stripes.sources(interest, limit, now_us));
+    }
+
+    fn health(&self) -> Health {
+        Health { ok: true, detail: format!("memory, {} channels", self.channels()) }
+    }
+
+    fn close(&self) {}
+}
+
+#[cfg(test)]
+mod tests;

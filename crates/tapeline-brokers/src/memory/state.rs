@@ -1,0 +1,139 @@
+//! What is kept of one channel: its counter, its messages within retention, the keys of recent publishes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tapeline_core::broker::{Head, NEWEST, Page};
+use tapeline_core::clock::micros;
+use tapeline_core::message::{Epoch, IdempotencyKey, Message};
+use tapeline_core::{Channel, Receipt};
+
+/// A repeated key is recognised for so long.
+const KEY_LIFE: Duration = Duration::from_secs(300);
+
+/// The first receipts of recent publishes that gave a key, oldest first in `order`.
+#[derive(Default)]
+struct Keys {
+    receipts: HashMap<IdempotencyKey, Receipt, FixedState>,
+    order: VecDeque<(u64, IdempotencyKey)>,
+}
+
+/// See the module.
+pub(super) struct State {
+    channel: Channel,
+    epoch: Epoch,
+    top: u64,
+    kept: VecDeque<Arc<Message>>,
+    kept_bytes: usize,
+    keys: Option<Box<Keys>>,
+    joined: usize,
+    touched_us: u64,
+}
+
+impl State {
+    pub(super) fn new(channel: Channel, epoch: Epoch) -> Self {
+        State { channel, epoch, top: 0, kept: VecDeque::new(), kept_bytes: 0, keys: None, joined: 0, touched_us: 0 }
+    }
+
+    /// Counts one message; the caller keeps it under the same lock.
+    pub(super) fn count(&mut self) -> (u64, Epoch) {
+        self.top += 1;
+        (self.top, self.epoch.clone())
+    }
+
+    pub(super) fn keep(&mut self, message: &Arc<Message>, now_us: u64) {
+        self.touched_us = now_us;
+        self.kept_bytes += message.data.len();
+        self.kept.push_back(message.clone());
+        self.trim(now_us);
+    }
+
+    fn trim(&mut self, now_us: u64) {
+        let keep = &self.channel.spec().keep;
+        let count = keep.count.max(1);
+        let too_old = keep.age.map_or(0, |age| now_us.saturating_sub(micros(age)));
+        while let Some(oldest) = self.kept.front() {
+            let too_many = self.kept.len() > count;
+            let too_large = keep.bytes.is_some_and(|bytes| self.kept_bytes > bytes && self.kept.len() > 1);
+            if !too_many && !too_large && oldest.timestamp_us >= too_old {
+                break;
+            }
+            self.kept_bytes -= oldest.data.len();
+            self.kept.pop_front();
+        }
+        if self.kept.capacity() > 64 && self.kept.len() * 4 < self.kept.capacity() {
+            self.kept.shrink_to(self.kept.len() * 2);
+        }
+    }
+
+    /// The first receipt of a publish with this key, if it is recent.
+    pub(super) fn repeated(&mut self, key: &IdempotencyKey, now_us: u64) -> Option<Receipt> {
+        let keys = self.keys.as_deref_mut()?;
+        while keys.order.front().is_some_and(|(at, _)| at + micros(KEY_LIFE) < now_us) {
+            if let Some((_, old)) = keys.order.pop_front() {
+                keys.receipts.remove(&old);
+            }
+        }
+        keys.receipts.get(key).map(|first| Receipt { duplicate: true, ..first.clone() })
+    }
+
+    pub(super) fn remember(&mut self, key: IdempotencyKey, receipt: Receipt, now_us: u64) {
+        let keys = self.keys.get_or_insert_default();
+        keys.order.push_back((now_us, key.clone()));
+        keys.receipts.insert(key, receipt);
+    }
+
+    pub(super) fn head(&self) -> Head {
+        let first = self.kept.front().and_then(|message| message.offset_in(&self.channel));
+        Head { epoch: self.epoch.clone(), top: self.top, oldest: first.unwrap_or(self.top + 1) }
+    }
+
+    pub(super) fn join(&mut self, now_us: u64) -> Head {
+        self.joined += 1;
+        self.touched_us = self.touched_us.max(now_us);
+        self.trim(now_us);
+        self.head()
+    }
+
+    pub(super) fn leave(&mut self, now_us: u64) {
+        self.joined = self.joined.saturating_sub(1);
+        self.touched_us = self.touched_us.max(now_us);
+    }
+
+    pub(super) fn read(&mut self, after: u64, limit: usize, now_us: u64) -> Page {
+        self.trim(now_us);
+        let head = self.head();
+        let first = match after {
+            NEWEST => self.kept.len().saturating_sub(1),
+            after => usize::try_from((after + 1).saturating_sub(head.oldest)).unwrap_or(usize::MAX),
+        };
+        let messages = self.kept.iter().skip(first).take(limit).cloned().collect();
+        Page { head, messages }
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.joined > 0
+    }
+
+    pub(super) fn touched_us(&self) -> u64 {
+        self.touched_us
+    }
+
+    /// Whether nobody will miss it: idle past its row's time, its newest message past its age, nobody joined.
+    pub(super) fn is_forgettable(&mut self, now_us: u64) -> bool {
+        if self.is_joined() {
+            return false;
+        }
+        self.trim(now_us);
+        let spec = self.channel.spec();
+        let idle = now_us.saturating_sub(self.touched_us);
+        idle > micros(spec.idle_ttl) && spec.keep.age.is_none_or(|age| idle > micros(age))
+    }
+}

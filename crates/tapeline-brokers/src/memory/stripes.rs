@@ -1,0 +1,170 @@
+//! All channels, spread over locks. Several locks are always taken in the order of their numbers.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use foldhash::fast::FixedState;
+use smallvec::SmallVec;
+use std::hash::BuildHasher;
+use tapeline_core::Channel;
+use tapeline_core::broker::{Interest, Sources};
+use tapeline_core::channel::ChannelMap;
+use tapeline_core::message::Epoch;
+
+use super::CHANNELS_LIMIT;
+use super::state::State;
+
+const STRIPES: usize = 64;
+/// Channels looked at to find one that is long idle, when there are too many.
+const EVICTION_SAMPLE: usize = 64;
+
+type Map = ChannelMap<State>;
+
+/// See the module.
+pub(super) struct Stripes {
+    maps: Box<[Mutex<Map>]>,
+    /// The sources of each roll-up, in the order of their first message.
+    roll_ups: RwLock<ChannelMap<Vec<Channel>>>,
+    count: AtomicUsize,
+    epochs: AtomicU64,
+    seed: u64,
+}
+
+/// Some stripes, held.
+pub(super) struct Locked<'a> {
+    stripes: &'a Stripes,
+    guards: SmallVec<[(usize, MutexGuard<'a, Map>); 2]>,
+}
+
+impl Stripes {
+    pub(super) fn new(seed: u64) -> Self {
+        let maps = (0..STRIPES).map(|_| Mutex::default()).collect();
+        Stripes { maps, roll_ups: RwLock::default(), count: AtomicUsize::new(0), epochs: AtomicU64::new(0), seed }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Holds the stripes of these channels.
+    pub(super) fn lock(&self, channel: &Channel, others: &[Channel]) -> Locked<'_> {
+        let mut numbers: SmallVec<[usize; 4]> = others.iter().chain([channel]).map(number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let guards = numbers.iter().filter_map(|n| {
+            Some((*n, self.maps.get(*n)?.lock().unwrap_or_else(PoisonError::into_inner)))
+        });
+        Locked { stripes: self, guards: guards.collect() }
+    }
+
+    fn new_epoch(&self) -> Epoch {
+        let hash = FixedState::with_seed(self.seed).hash_one(self.epochs.fetch_add(1, Ordering::Relaxed));
+        let digit = |at: u32| char::from_digit(u32::try_from((hash >> (at * 5)) & 31).unwrap_or(0), 32).unwrap_or('0');
+        (0..8).map(digit).collect::<String>().into()
+    }
+
+    fn add_source(&self, channel: &Channel) {
+        for roll_up in channel.roll_ups() {
+            let mut roll_ups = self.roll_ups.write().unwrap_or_else(PoisonError::into_inner);
+            roll_ups.entry(roll_up.clone()).or_default().push(channel.clone());
+        }
+    }
+
+    fn drop_source(&self, channel: &Channel) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        for roll_up in channel.roll_ups() {
+            let mut roll_ups = self.roll_ups.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(sources) = roll_ups.get_mut(roll_up) {
+                sources.retain(|source| source != channel);
+            }
+        }
+    }
+
+    /// The channels of an interest, with where each stands.
+    pub(super) fn sources(&self, interest: &Interest, limit: usize, now_us: u64) -> Sources {
+        let mut found = Sources::default();
+        let channels = match interest {
+            Interest::RollUp(roll_up) => {
+                let roll_ups = self.roll_ups.read().unwrap_or_else(PoisonError::into_inner);
+                let sources = roll_ups.get(roll_up).into_iter().flatten();
+                sources.chain([roll_up]).take(limit + 1).cloned().collect()
+            }
+            Interest::Pattern(pattern) => self.matching(|name| pattern.matches(name), limit + 1),
+        };
+        found.partial = channels.len() > limit;
+        for channel in channels.into_iter().take(limit) {
+            if let Some(state) = self.lock(&channel, &[]).existing(&channel) {
+                let page = state.read(u64::MAX, 0, now_us);
+                found.heads.push((channel, page.head));
+            }
+        }
+        found
+    }
+
+    fn matching(&self, matches: impl Fn(&str) -> bool, limit: usize) -> Vec<Channel> {
+        let mut found = Vec::new();
+        for map in &self.maps {
+            let map = map.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(map.keys().filter(|channel| matches(channel.name())).take(limit - found.len()).cloned());
+        }
+        found
+    }
+
+    /// Forgets what nobody will miss in one stripe; `turn` picks it.
+    pub(super) fn sweep_one(&self, turn: u64, now_us: u64) {
+        let number = usize::try_from(turn % STRIPES as u64).unwrap_or(0);
+        let Some(map) = self.maps.get(number) else { return };
+        let mut forgotten = Vec::new();
+        map.lock().unwrap_or_else(PoisonError::into_inner).retain(|channel, state| {
+            let forget = state.is_forgettable(now_us);
+            if forget {
+                forgotten.push(channel.clone());
+            }
+            !forget
+        });
+        for channel in forgotten {
+            self.drop_source(&channel);
+        }
+    }
+}
+
+impl Locked<'_> {
+    fn map(&mut self, channel: &Channel) -> Option<&mut Map> {
+        let number = number(channel);
+        self.guards.iter_mut().find(|(held, _)| *held == number).map(|(_, map)| &mut **map)
+    }
+
+    /// The channel's state, if there is one; its stripe must be held.
+    pub(super) fn existing(&mut self, channel: &Channel) -> Option<&mut State> {
+        self.map(channel)?.get_mut(channel)
+    }
+
+    /// The channel's state, made if it is new; its stripe must be held.
+    #[expect(clippy::panic, reason = "reached only if a caller asks for a channel that it did not lock")]
+    pub(super) fn state(&mut self, channel: &Channel) -> &mut State {
+        let stripes = self.stripes;
+        let Some(map) = self.map(channel) else { panic!("the stripe of {} is not held", channel.name()) };
+        if !map.contains_key(channel) {
+            if stripes.count.fetch_add(1, Ordering::Relaxed) >= CHANNELS_LIMIT {
+                evict(map, stripes);
+            }
+            stripes.add_source(channel);
+        }
+        map.entry(channel.clone()).or_insert_with(|| State::new(channel.clone(), stripes.new_epoch()))
+    }
+}
+
+/// Forgets the longest idle of a sample without subscribers.
+fn evict(map: &mut Map, stripes: &Stripes) {
+    let idle = map.values().filter(|state| !state.is_joined()).take(EVICTION_SAMPLE);
+    let oldest = idle.min_by_key(|state| state.touched_us()).map(|state| state.channel().clone());
+    if let Some(channel) = oldest {
+        map.remove(&channel);
+        stripes.drop_source(&channel);
+    }
+}
+
+fn number(channel: &Channel) -> usize {
+    let hash = FixedState::default().hash_one(channel);
+    usize::try_from(hash >> 40).unwrap_or(0) % STRIPES
+}

@@ -1,0 +1,140 @@
+//! The narrow waist: what a message broker does for the hub, and what the hub's shards do for a broker.
+//!
+//! A broker orders, keeps and relays messages. It counts, keeps and delivers in one atomic step per channel, so
+//! order, retention and resume agree. It does not know sessions, protocols or queues.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tapeline_schema::Pattern;
+
+use crate::channel::Channel;
+use crate::error::Refusal;
+use crate::message::{Draft, Epoch, Message, Receipt};
+
+/// Drafts published together, at most [`SLICE`].
+pub type Drafts = SmallVec<[Draft; 1]>;
+
+/// As `after` of [`Broker::read`]: the newest message.
+pub const NEWEST: u64 = u64::MAX;
+
+/// The most messages that permits are taken for at once.
+pub const SLICE: usize = 256;
+
+/// Called once with one result a draft, in the drafts' order; from any thread, possibly before `publish` returns.
+pub type Receipts = Box<dyn FnOnce(Vec<Result<Receipt, Refusal>>) + Send>;
+
+/// The broker cannot take the drafts now; here they are again.
+pub struct Busy {
+    /// What was not published.
+    pub drafts: Drafts,
+    /// Its receipts, not called.
+    pub receipts: Option<Receipts>,
+}
+
+/// What a subscriber wants to hear of: more than one source channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// All channels whose names match.
+    Pattern(Pattern),
+    /// All sources of this roll-up, and the roll-up's own name.
+    RollUp(Channel),
+}
+
+/// Where a channel stands.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// What its offsets count under.
+    pub epoch: Epoch,
+    /// The newest offset, 0 before the first message.
+    pub top: u64,
+    /// The oldest kept offset; `top + 1` if nothing is kept.
+    pub oldest: u64,
+}
+
+/// A piece of what a channel keeps.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Where the channel stood when it was read.
+    pub head: Head,
+    /// In order; dense where the channel keeps history.
+    pub messages: Vec<Arc<Message>>,
+}
+
+/// The sources of an interest.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Each with where it stands.
+    pub heads: Vec<(Channel, Head)>,
+    /// Whether there are more than the limit let through.
+    pub partial: bool,
+}
+
+/// Whether a broker can do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether publishes are taken.
+    pub ok: bool,
+    /// For people.
+    pub detail: String,
+}
+
+/// A message broker.
+pub trait Broker: Send + Sync {
+    /// Says where messages are to be delivered. Called once, before anything else.
+    fn attach(&self, sink: Arc<dyn Deliver>);
+    /// Counts, keeps and delivers each draft, in order; `Busy` gives all of them back.
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy>;
+    /// Says that this node wants the channel's messages, and answers where the channel stands.
+    fn join(&self, channel: &Channel, answer: Box<dyn FnOnce(Head) + Send>);
+    /// Says that this node no longer wants the channel's messages.
+    fn leave(&self, channel: &Channel);
+    /// Reads at most `limit` kept messages after `after`; the newest where the channel keeps no history.
+    fn read(&self, channel: &Channel, after: u64, limit: usize, answer: Box<dyn FnOnce(Page) + Send>);
+    /// Lists an interest's sources, at most `limit`.
+    fn sources(&self, interest: &Interest, limit: usize, answer: Box<dyn FnOnce(Sources) + Send>);
+    /// Whether the broker works.
+    fn health(&self) -> Health;
+    /// Finishes what was acknowledged and lets go of its resources.
+    fn close(&self);
+}
+
+/// The right to deliver this many messages to every shard; unused ones go back when dropped.
+pub struct Permits {
+    left: usize,
+    back: Arc<dyn Deliver>,
+}
+
+impl Permits {
+    /// For implementations of [`Deliver::permits`] that have just counted `left` messages in every inbox.
+    pub fn counted(left: usize, back: Arc<dyn Deliver>) -> Self {
+        Permits { left, back }
+    }
+
+    /// Uses one; `false` if none is left.
+    pub fn take(&mut self) -> bool {
+        let had = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        had
+    }
+}
+
+impl Drop for Permits {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.back.give_back(self.left);
+        }
+    }
+}
+
+/// The shards' inboxes, as a broker sees them. No method waits.
+pub trait Deliver: Send + Sync {
+    /// Room for `count` messages in every shard's inbox, or `None` if one is too full.
+    fn permits(self: Arc<Self>, count: usize) -> Option<Permits>;
+    /// Hands a message to every shard. Calls for one channel come in its order.
+    fn deliver(&self, permits: &mut Permits, message: &Arc<Message>);
+    /// Takes unused permits back.
+    fn give_back(&self, count: usize);
+    /// Calls `wake` once when there may be room again; at once if there is.
+    fn when_room(&self, wake: Box<dyn FnOnce() + Send>);
+}

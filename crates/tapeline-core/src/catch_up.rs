@@ -1,0 +1,163 @@
+//! Catch-up: what a target missed is read from the broker page by page, at the session's own pace, until it is
+//! live again. Subscribing with `since`, resuming and being slow are this one path.
+
+use std::sync::Arc;
+
+use crate::broker::{NEWEST, Page};
+use crate::channel::Channel;
+use crate::message::Message;
+use crate::reply::{GapReason, Reply};
+use crate::shard::{Note, SessionKey, Shard};
+use crate::target::{Cursor, Mode};
+
+/// Which target a page was read for.
+pub struct PageRequest {
+    pub(crate) key: SessionKey,
+    pub(crate) entry: u32,
+    pub(crate) channel: Channel,
+}
+
+impl Shard {
+    /// Asks for the session's next page, the most urgent channel first, if it has room and none is on its way.
+    pub(crate) fn pump(&mut self, slot: u32) {
+        let settings = self.hub.settings();
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let roomy = session.outbox.bytes() <= settings.outbox_bytes / 2
+            && session.outbox.count() <= settings.outbox_messages / 2;
+        if session.reading || session.closing || !roomy {
+            return;
+        }
+        let lane = |id: &u32| self.router.entries.get(*id as usize).map_or(usize::MAX, |entry| entry.lane);
+        let Some(at) = (0..session.behind.len()).min_by_key(|at| session.behind.get(*at).map(lane)) else { return };
+        // Not `swap_remove`: equally urgent channels take turns.
+        let id = session.behind.remove(at);
+        let index = session.place(id);
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        let Some(target) = index.and_then(|index| entry.targets.get_mut(index)) else { return };
+        target.cursor = Cursor::Reading;
+        session.reading = true;
+        let (after, limit) = match target.mode {
+            Mode::Latest => (NEWEST, 1),
+            Mode::Every => (target.sent, settings.page_messages),
+        };
+        let key = SessionKey { slot, serial: session.serial };
+        let channel = entry.channel.clone();
+        let request = PageRequest { key, entry: id, channel: channel.clone() };
+        let mailbox = self.mailbox.clone();
+        let answer = Box::new(move |page| mailbox.post(Note::Page(Box::new((request, page)))));
+        self.hub.broker().clone().read(&channel, after, limit, answer);
+    }
+
+    /// A page has been read.
+    pub(crate) fn on_page(&mut self, request: &PageRequest, page: Page) {
+        let slot = request.key.slot;
+        let Some(session) = self.live(request.key) else { return };
+        session.reading = false;
+        let index = session.place(request.entry);
+        let known = self.router.entry(request.entry).is_some_and(|entry| entry.channel == request.channel);
+        if let (true, Some(index)) = (known, index) {
+            if !page.head.epoch.is_empty() {
+                self.note_epoch(request.entry, &page.head.epoch, page.head.top);
+            }
+            self.take_page(request.entry, index, slot, page);
+        }
+        self.pump(slot);
+    }
+
+    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) {
+        let Some(entry) = self.router.entry(id) else { return };
+        let (channel, last) = (entry.channel.clone(), entry.last);
+        let Some(target) = entry.targets.get_mut(index) else { return };
+        if target.cursor != Cursor::Reading {
+            return;
+        }
+        let mode = target.mode;
+        if mode == Mode::Every {
+            self.step_over_missing(id, index, slot, &page, &channel);
+        }
+        let mut room = !self.is_outdated(id, index, &page, &channel);
+        for message in &page.messages {
+            room = room && self.push_from_page(id, index, slot, message, &channel);
+        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return };
+        if mode == Mode::Latest && room {
+            target.sent = target.sent.max(page.head.top);
+        }
+        if room && target.sent >= last {
+            target.cursor = Cursor::Live;
+            target.not_before_us = 0;
+        } else {
+            target.cursor = Cursor::Behind;
+            session.behind.push(id);
+        }
+    }
+
+    /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target
+    /// went back.
+    fn is_outdated(&mut self, id: u32, index: usize, page: &Page, channel: &Channel) -> bool {
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else { return true };
+        let first = page.messages.first().and_then(|message| message.offset_in(channel));
+        target.mode == Mode::Every && first.is_some_and(|first| first > target.sent + 1)
+    }
+
+    /// Offsets that are no longer kept are said as a gap, once, before what follows them.
+    fn step_over_missing(&mut self, id: u32, index: usize, slot: u32, page: &Page, channel: &Channel) {
+        let Some(entry) = self.router.entry(id) else { return };
+        let Some(target) = entry.targets.get_mut(index) else { return };
+        let next = page.head.oldest;
+        let from = target.sent + 1;
+        if next <= from {
+            return;
+        }
+        let unwanted = target.not_before_us > 0
+            && page.messages.first().is_some_and(|message| message.timestamp_us <= target.not_before_us);
+        let had = target.done.as_ref().is_some_and(|done| done.0 < from && next - 1 <= done.1);
+        target.sent = next - 1;
+        if target.start + 1 == from {
+            target.start = next - 1;
+        }
+        if unwanted || had {
+            return;
+        }
+        let lane = entry.lane;
+        let (reason, counter) = match channel.keeps_history() {
+            true => (GapReason::Trimmed, &self.stats.dropped_trimmed),
+            false => (GapReason::Overflow, &self.stats.dropped_overflow),
+        };
+        counter.add(next - from);
+        let gap = Reply::Gap { channel: channel.clone(), from, to: Some(next - 1), reason };
+        self.reply_in_lane(slot, lane, &gap);
+    }
+
+    /// Queues one message of a page; `false` if the outbox has no room for it.
+    fn push_from_page(&mut self, id: u32, index: usize, slot: u32, message: &Arc<Message>, channel: &Channel) -> bool {
+        let Some(offset) = message.offset_in(channel) else { return true };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else { return true };
+        if offset <= target.sent {
+            return true;
+        }
+        let had = target.done.as_ref().is_some_and(|done| done.0 < offset && offset <= done.1);
+        let unwanted = message.timestamp_us < target.not_before_us;
+        let elsewhere = target.overlap && self.queued_elsewhere(id, slot, message);
+        let settings = self.hub.settings();
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return true };
+        let Some(target) = entry.targets.get_mut(index) else { return true };
+        if !(had || unwanted || elsewhere) {
+            let len = message.encoded(session.outbox.wire()).len();
+            if !session.outbox.fits(len, settings.outbox_bytes, settings.outbox_messages) {
+                return false;
+            }
+            if target.mode == Mode::Latest && offset > target.sent + 1 && target.sent > 0 {
+                let skipped = offset - target.sent - 1;
+                self.stats.conflated_pressure.add(skipped);
+                session.count_conflated(id, skipped);
+            }
+            session.outbox.push(entry.lane, message.clone());
+            self.dirty.mark(slot, session, entry.lane);
+        }
+        target.sent = offset;
+        true
+    }
+}

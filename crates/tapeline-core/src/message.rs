@@ -1,0 +1,227 @@
+//! A message: an event's bytes and its header, encoded at most once per wire and shared by every receiver.
+//! A [`Draft`] is what a publisher hands in; it becomes a [`Message`] when the broker has counted it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::channel::{Channel, push_json_string};
+use crate::clock::push_rfc3339;
+use crate::reply::Reply;
+use tapeline_schema::CloseCode;
+
+/// The random string under which a channel counts; a new one voids old offsets.
+pub type Epoch = Arc<str>;
+
+/// The number of byte formats a message can be kept encoded in.
+pub const WIRES: usize = 2;
+
+/// A byte format. One static value a format; `slot` is its place in [`Message`]'s cache.
+pub trait Wire: Send + Sync {
+    /// Below [`WIRES`], different for each format.
+    fn slot(&self) -> usize;
+    /// The message as it goes to every receiver of this format.
+    fn message(&self, message: &Message) -> Bytes;
+    /// An answer or notice for one receiver.
+    fn reply(&self, reply: &Reply) -> Bytes;
+    /// The last bytes before the connection is closed.
+    fn close(&self, code: CloseCode, reason: &str) -> Bytes;
+}
+
+/// Repeats of one publish are recognised by these two.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// Who publishes.
+    pub principal: Arc<str>,
+    /// What the publisher calls this publish.
+    pub key: Box<str>,
+}
+
+/// A message before the broker has counted it.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Where it goes.
+    pub channel: Channel,
+    /// Its type, where it is not the family's own.
+    pub kind: Option<Box<str>>,
+    /// One JSON value, exactly as it came.
+    pub data: Bytes,
+    /// Carried end to end.
+    pub correlation_id: Option<Box<str>>,
+    /// Set where the publisher wants repeats refused.
+    pub idempotency: Option<Box<IdempotencyKey>>,
+    /// A UUID, version 7.
+    pub id: Uuid,
+    /// Receipt by the hub, microseconds since 1970.
+    pub timestamp_us: u64,
+}
+
+/// The place of a message in one of its roll-ups.
+#[derive(Clone, Debug)]
+pub struct RollUpMark {
+    /// The roll-up.
+    pub channel: Channel,
+    /// Its own count.
+    pub offset: u64,
+    /// Its own epoch.
+    pub epoch: Epoch,
+}
+
+/// An event with its header; immutable.
+#[derive(Debug)]
+pub struct Message {
+    /// Where it was published.
+    pub channel: Channel,
+    /// Its type, where it is not the family's own.
+    pub kind: Option<Box<str>>,
+    /// One JSON value, exactly as it came.
+    pub data: Bytes,
+    /// Carried end to end.
+    pub correlation_id: Option<Box<str>>,
+    /// A UUID, version 7.
+    pub id: Uuid,
+    /// Receipt by the hub, microseconds since 1970.
+    pub timestamp_us: u64,
+    /// Its place in its channel: 1, 2, 3 …
+    pub offset: u64,
+    /// What the offset counts under.
+    pub epoch: Epoch,
+    /// Its places in the roll-ups that count for themselves.
+    pub roll_ups: SmallVec<[RollUpMark; 1]>,
+    encoded: [OnceLock<Bytes>; WIRES],
+}
+
+impl Message {
+    /// The draft, counted.
+    pub fn new(draft: Draft, offset: u64, epoch: Epoch, roll_ups: SmallVec<[RollUpMark; 1]>) -> Self {
+        let Draft { channel, kind, data, correlation_id, id, timestamp_us, .. } = draft;
+        Message {
+            channel,
+            kind,
+            data,
+            correlation_id,
+            id,
+            timestamp_us,
+            offset,
+            epoch,
+            roll_ups,
+            encoded: Default::default(),
+        }
+    }
+
+    /// The type that subscribers see.
+    pub fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or(&self.channel.spec().kind)
+    }
+
+    /// Its place as `channel` counts: its own channel, or a roll-up that counts for itself.
+    pub fn offset_in(&self, channel: &Channel) -> Option<u64> {
+        if self.channel == *channel {
+            return Some(self.offset);
+        }
+        self.roll_ups.iter().find(|mark| mark.channel == *channel).map(|mark| mark.offset)
+    }
+
+    /// Its bytes on this wire, made at the first call.
+    pub fn encoded(&self, wire: &'static dyn Wire) -> &[u8] {
+        match self.encoded.get(wire.slot()) {
+            Some(cell) => cell.get_or_init(|| wire.message(self)),
+            None => &[],
+        }
+    }
+
+    /// Appends the JSON object that the native protocol, history and last values share.
+    pub fn push_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"type\":");
+        push_json_string(out, self.kind());
+        out.push(b',');
+        out.extend_from_slice(self.channel.frame_head());
+        out.extend_from_slice(&self.data);
+        out.extend_from_slice(b",\"timestamp\":\"");
+        push_rfc3339(out, self.timestamp_us);
+        out.extend_from_slice(b"\",\"id\":\"");
+        let mut text = Uuid::encode_buffer();
+        out.extend_from_slice(self.id.hyphenated().encode_lower(&mut text).as_bytes());
+        out.push(b'"');
+        if let Some(correlation_id) = &self.correlation_id {
+            out.extend_from_slice(b",\"correlation_id\":");
+            push_json_string(out, correlation_id);
+        }
+        out.extend_from_slice(b",\"offset\":");
+        push_number(out, self.offset);
+        out.extend_from_slice(b",\"epoch\":");
+        push_json_string(out, &self.epoch);
+        self.push_roll_ups(out);
+        out.push(b'}');
+    }
+
+    fn push_roll_ups(&self, out: &mut Vec<u8>) {
+        if self.roll_ups.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b",\"rollup\":{");
+        for (n, mark) in self.roll_ups.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            push_json_string(out, mark.channel.name());
+            out.extend_from_slice(b":{\"offset\":");
+            push_number(out, mark.offset);
+            out.extend_from_slice(b",\"epoch\":");
+            push_json_string(out, &mark.epoch);
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+
+    /// An upper estimate of the JSON's length, to make room once.
+    pub fn json_len_hint(&self) -> usize {
+        self.data.len() + self.channel.frame_head().len() + 256
+    }
+}
+
+/// Appends a number in decimal digits.
+pub fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0_u8; 20];
+    let mut used = 0;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
+}
+
+/// What a publisher is told.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Where it went.
+    pub channel: Channel,
+    /// Its place there.
+    pub offset: u64,
+    /// What the offset counts under.
+    pub epoch: Epoch,
+    /// The message's id; of a repeat, the first one's.
+    pub id: Uuid,
+    /// Whether it repeats an earlier publish and went nowhere.
+    pub duplicate: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in [0, 7, 10, 999, u64::MAX] {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+    }
+}

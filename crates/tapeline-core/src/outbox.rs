@@ -1,0 +1,307 @@
+//! What one session has still to be sent, bounded in bytes and messages.
+//!
+//! It holds references to shared messages, not copies. A `latest` message that waits while the socket is full is
+//! replaced by a newer one of the same source channel. It does not know subscriptions: what does not fit is the
+//! shard's business, which sends the subscription into catch-up.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::lanes::Lanes;
+use crate::message::{Message, Wire};
+use crate::shard::Written;
+
+/// Frames joined into one write.
+const JOINED_FRAMES: usize = 64;
+/// Bytes joined into one write, unless one frame is larger.
+const JOINED_BYTES: usize = 64 << 10;
+
+/// No place in [`Outbox::waiting`].
+pub(crate) const NOT_WAITING: u32 = u32::MAX;
+
+#[derive(Debug)]
+enum Item {
+    Message(Arc<Message>),
+    Reply(Box<[u8]>),
+    /// The newest of a source channel, in `waiting`.
+    Waiting(u32),
+}
+
+impl Item {
+    fn bytes<'a>(&'a self, wire: &'static dyn Wire) -> &'a [u8] {
+        match self {
+            Item::Message(message) => message.encoded(wire),
+            Item::Reply(bytes) => bytes,
+            Item::Waiting(_) => &[],
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    entry: u32,
+    message: Arc<Message>,
+}
+
+/// Reused by every write of a shard, so that joining frames costs no allocation.
+#[derive(Default)]
+pub(crate) struct Scratch(Vec<(usize, Item)>);
+
+/// What came of writing an outbox.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flushed {
+    /// Whole messages that left; replies are not counted.
+    pub messages: u64,
+    /// Bytes that left.
+    pub bytes: usize,
+    /// Why it stopped.
+    pub end: FlushEnd,
+}
+
+/// Why writing stopped.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum FlushEnd {
+    /// Nothing is left.
+    #[default]
+    Drained,
+    /// The socket takes no more now.
+    Blocked,
+    /// The socket is gone.
+    Closed,
+}
+
+/// See the module.
+pub(crate) struct Outbox {
+    wire: &'static dyn Wire,
+    lanes: Lanes<Item>,
+    /// A frame of which some bytes have left; nothing may overtake it.
+    begun: Option<(Item, usize)>,
+    waiting: Slab<Waiting>,
+    bytes: usize,
+    count: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(wire: &'static dyn Wire) -> Self {
+        Outbox { wire, lanes: Lanes::default(), begun: None, waiting: Slab::new(), bytes: 0, count: 0 }
+    }
+
+    pub(crate) fn wire(&self) -> &'static dyn Wire {
+        self.wire
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.begun.is_none() && self.lanes.is_empty()
+    }
+
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.lanes.has_urgent()
+    }
+
+    /// Whether a frame of this length may be added. One frame always fits into an empty outbox.
+    pub(crate) fn fits(&self, len: usize, bound_bytes: usize, bound_count: usize) -> bool {
+        self.count == 0 || (self.bytes + len <= bound_bytes && self.count < bound_count)
+    }
+
+    /// Appends a message that must not be replaced.
+    pub(crate) fn push(&mut self, lane: usize, message: Arc<Message>) {
+        self.bytes += message.encoded(self.wire).len();
+        self.count += 1;
+        self.lanes.push(lane, Item::Message(message));
+    }
+
+    /// Appends bytes for this session alone.
+    pub(crate) fn push_reply(&mut self, lane: usize, bytes: Box<[u8]>) {
+        self.bytes += bytes.len();
+        self.count += 1;
+        self.lanes.push(lane, Item::Reply(bytes));
+    }
+
+    /// Replaces what waits for the source channel `entry`, or queues it; `place` remembers where. Answers whether
+    /// an older message was replaced.
+    pub(crate) fn push_latest(&mut self, lane: usize, entry: u32, place: &mut u32, message: Arc<Message>) -> bool {
+        let len = message.encoded(self.wire).len();
+        if let Some(waiting) = self.waiting.get_mut(*place as usize)
+            && waiting.entry == entry
+        {
+            let old = std::mem::replace(&mut waiting.message, message);
+            self.bytes = (self.bytes + len).saturating_sub(old.encoded(self.wire).len());
+            return true;
+        }
+        *place = u32::try_from(self.waiting.insert(Waiting { entry, message })).unwrap_or(NOT_WAITING);
+        self.bytes += len;
+        self.count += 1;
+        self.lanes.push(lane, Item::Waiting(*place));
+        false
+    }
+
+    /// Writes until nothing is left or the socket is full, joining what is ready.
+    pub(crate) fn write(
+        &mut self,
+        scratch: &mut Scratch,
+        mut send: impl FnMut(&[IoSlice<'_>]) -> Written,
+    ) -> Flushed {
+        let mut flushed = Flushed::default();
+        while !self.is_empty() {
+            let written = match (self.begun.is_none(), self.lanes.len()) {
+                (true, 1) => self.write_one(&mut send, &mut flushed),
+                _ => self.write_joined(&mut scratch.0, &mut send, &mut flushed),
+            };
+            match written {
+                FlushEnd::Drained => {}
+                end => {
+                    flushed.end = end;
+                    return flushed;
+                }
+            }
+        }
+        self.lanes.shrink();
+        if self.waiting.capacity() > 64 {
+            self.waiting = Slab::new();
+        }
+        flushed
+    }
+
+    fn write_one(&mut self, send: &mut impl FnMut(&[IoSlice<'_>]) -> Written, flushed: &mut Flushed) -> FlushEnd {
+        let Some((lane, item)) = self.lanes.take() else { return FlushEnd::Drained };
+        let item = self.resolve(item);
+        let bytes = item.bytes(self.wire);
+        match send(&[IoSlice::new(bytes)]) {
+            Written::Bytes(n) if n == bytes.len() => {
+                flushed.bytes += n;
+                self.sent(&item, flushed);
+                FlushEnd::Drained
+            }
+            Written::Bytes(n) if n > 0 => {
+                flushed.bytes += n;
+                self.begun = Some((item, n));
+                FlushEnd::Blocked
+            }
+            Written::Bytes(_) | Written::Blocked => {
+                self.lanes.put_back(lane, item);
+                FlushEnd::Blocked
+            }
+            Written::Closed => FlushEnd::Closed,
+        }
+    }
+
+    fn write_joined(
+        &mut self,
+        batch: &mut Vec<(usize, Item)>,
+        send: &mut impl FnMut(&[IoSlice<'_>]) -> Written,
+        flushed: &mut Flushed,
+    ) -> FlushEnd {
+        let begun_at = self.gather(batch);
+        let mut slices = [IoSlice::new(&[]); JOINED_FRAMES];
+        let mut total = 0;
+        for (slice, (n, (_, item))) in slices.iter_mut().zip(batch.iter().enumerate()) {
+            let bytes = item.bytes(self.wire);
+            let bytes = if n == 0 { bytes.get(begun_at..).unwrap_or_default() } else { bytes };
+            total += bytes.len();
+            *slice = IoSlice::new(bytes);
+        }
+        let written = match send(slices.get(..batch.len()).unwrap_or_default()) {
+            Written::Bytes(n) => n,
+            Written::Blocked => 0,
+            Written::Closed => return FlushEnd::Closed,
+        };
+        flushed.bytes += written;
+        if written == total {
+            for (_, item) in batch.drain(..) {
+                self.sent(&item, flushed);
+            }
+            return FlushEnd::Drained;
+        }
+        self.return_unwritten(batch, begun_at, written, flushed);
+        FlushEnd::Blocked
+    }
+
+    /// Moves what one write may join into `batch`; answers how much of its first frame has left already.
+    fn gather(&mut self, batch: &mut Vec<(usize, Item)>) -> usize {
+        batch.clear();
+        let mut bytes = 0;
+        let mut begun_at = 0;
+        if let Some((item, at)) = self.begun.take() {
+            bytes += item.bytes(self.wire).len();
+            begun_at = at;
+            batch.push((0, item));
+        }
+        while batch.len() < JOINED_FRAMES && bytes < JOINED_BYTES {
+            let Some((lane, item)) = self.lanes.take() else { break };
+            let item = self.resolve(item);
+            bytes += item.bytes(self.wire).len();
+            batch.push((lane, item));
+        }
+        begun_at
+    }
+
+    /// Accounts for a write that took only some bytes and puts the rest back in its order.
+    fn return_unwritten(&mut self, batch: &mut Vec<(usize, Item)>, begun_at: usize, written: usize, flushed: &mut Flushed) {
+        let mut left = written + begun_at;
+        let mut rest = Vec::new();
+        for (lane, item) in batch.drain(..) {
+            let len = item.bytes(self.wire).len();
+            if rest.is_empty() && self.begun.is_none() && left >= len {
+                left -= len;
+                self.sent(&item, flushed);
+            } else if left > 0 {
+                self.begun = Some((item, left));
+                left = 0;
+            } else {
+                rest.push((lane, item));
+            }
+        }
+        for (lane, item) in rest.into_iter().rev() {
+            self.lanes.put_back(lane, item);
+        }
+    }
+
+    fn resolve(&mut self, item: Item) -> Item {
+        match item {
+            Item::Waiting(place) => match self.waiting.try_remove(place as usize) {
+                Some(waiting) => Item::Message(waiting.message),
+                None => Item::Reply(Box::default()),
+            },
+            other => other,
+        }
+    }
+
+    fn sent(&mut self, item: &Item, flushed: &mut Flushed) {
+        let len = item.bytes(self.wire).len();
+        self.bytes = self.bytes.saturating_sub(len);
+        self.count = self.count.saturating_sub(1);
+        flushed.messages += u64::from(matches!(item, Item::Message(_)));
+    }
+
+    /// Empties the outbox but for a frame that has begun; hands out the messages that will not be sent from it.
+    pub(crate) fn clear(&mut self) -> Vec<Arc<Message>> {
+        let items: Vec<_> = self.lanes.drain().map(|(_, item)| item).collect();
+        let mut messages = Vec::new();
+        let mut replies = Vec::new();
+        for item in items {
+            match self.resolve(item) {
+                Item::Message(message) => messages.push(message),
+                other => replies.push(other),
+            }
+        }
+        self.waiting = Slab::new();
+        self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.bytes(self.wire).len());
+        self.count = usize::from(self.begun.is_some());
+        for reply in replies {
+            if let Item::Reply(bytes) = reply {
+                self.push_reply(0, bytes);
+            }
+        }
+        messages
+    }
+}

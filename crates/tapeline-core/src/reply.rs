@@ -1,0 +1,164 @@
+//! What the hub says to one session beside messages. A wire turns it into bytes at once; nothing keeps it.
+
+use std::sync::Arc;
+
+use crate::channel::Channel;
+use crate::command::Req;
+use crate::error::Refusal;
+use crate::message::{Epoch, Message, Receipt};
+use tapeline_schema::Pattern;
+
+/// What a subscription covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// One channel or roll-up.
+    Channel(Channel),
+    /// All channels that match.
+    Pattern(Pattern),
+}
+
+impl Topic {
+    /// The channel's name or the pattern's text.
+    pub fn name(&self) -> &str {
+        match self {
+            Topic::Channel(channel) => channel.name(),
+            Topic::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+}
+
+/// Why offsets are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    /// Retention has passed them.
+    Trimmed,
+    /// The channel's counter began anew.
+    Epoch,
+    /// They did not fit and are not kept.
+    Overflow,
+    /// The broker lost them.
+    Broker,
+}
+
+impl GapReason {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            GapReason::Trimmed => "trimmed",
+            GapReason::Epoch => "epoch",
+            GapReason::Overflow => "overflow",
+            GapReason::Broker => "broker",
+        }
+    }
+}
+
+/// What is true of a subscription at the moment of its confirmation.
+#[derive(Clone, Debug)]
+pub struct Confirmation {
+    /// What was subscribed.
+    pub topic: Topic,
+    /// Where the channel stands: newest offset and epoch. Absent for what has no counter of its own.
+    pub head: Option<(u64, Epoch)>,
+    /// Present when `since` was given: nothing is missing.
+    pub recovered: Option<bool>,
+    /// Whether the last values sent are all there are.
+    pub partial: bool,
+    /// The steps that the rate was rounded to.
+    pub max_rate: Option<u32>,
+    /// "did you mean …", for undeclared names.
+    pub hint: Option<String>,
+    /// What a roll-up or pattern covers.
+    pub covers: Option<Vec<Box<str>>>,
+    /// The hub's time, microseconds since 1970.
+    pub time_us: u64,
+    /// Echoed.
+    pub req: Req,
+}
+
+/// One answer or notice.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A subscription stands.
+    Confirmed(Box<Confirmation>),
+    /// A subscription is over.
+    Unsubscribed {
+        /// What it was of; absent for "all".
+        topic: Option<(bool, Box<str>)>,
+        /// Echoed.
+        req: Req,
+    },
+    /// Offsets `from..=to` will not come.
+    Gap {
+        /// Of this channel.
+        channel: Channel,
+        /// The first missing.
+        from: u64,
+        /// The last missing, where it is known.
+        to: Option<u64>,
+        /// Why.
+        reason: GapReason,
+    },
+    /// So many messages of a channel were replaced by newer ones before they were sent.
+    Conflated {
+        /// Of this channel.
+        channel: Channel,
+        /// Since the last such notice.
+        count: u64,
+    },
+    /// A publish was counted.
+    Published {
+        /// By whom and where.
+        receipt: Receipt,
+        /// Sessions that hear the channel now.
+        subscribers: usize,
+        /// Echoed.
+        req: Req,
+    },
+    /// The newest message.
+    Last {
+        /// Of this channel.
+        channel: Channel,
+        /// Absent if there is none.
+        message: Option<Arc<Message>>,
+        /// Echoed.
+        req: Req,
+    },
+    /// Kept messages.
+    History {
+        /// Of this channel.
+        channel: Channel,
+        /// What their offsets count under.
+        epoch: Epoch,
+        /// In order.
+        messages: Vec<Arc<Message>>,
+        /// Ask again with this offset for more; absent at the end.
+        next: Option<u64>,
+        /// Echoed.
+        req: Req,
+    },
+    /// The session's subscriptions.
+    Subscriptions {
+        /// Pattern or not, name.
+        topics: Vec<(bool, Box<str>)>,
+        /// Echoed.
+        req: Req,
+    },
+    /// Answer to a ping, or a heartbeat after silence.
+    Time {
+        /// Whether it answers a ping.
+        pong: bool,
+        /// The hub's time, microseconds since 1970.
+        time_us: u64,
+        /// Echoed.
+        req: Req,
+    },
+    /// Something was refused.
+    Error {
+        /// Why.
+        refusal: Refusal,
+        /// About this channel or pattern.
+        about: Option<Box<str>>,
+        /// Echoed.
+        req: Req,
+    },
+}

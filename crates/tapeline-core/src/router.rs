@@ -1,0 +1,217 @@
+//! Which of a shard's sessions hear a channel. One entry a source channel, with a target a session: a roll-up or
+//! pattern that conflates or counts per source has a target in each of its sources' entries; a roll-up that counts
+//! for itself has one entry of its own. No locks: each shard has its own router.
+
+use std::sync::Arc;
+
+use slab::Slab;
+use tapeline_schema::Pattern;
+
+use crate::channel::{Channel, ChannelMap};
+use crate::message::{Epoch, Message};
+use crate::reply::Topic;
+use crate::session::{Place, Session};
+use crate::target::Target;
+
+/// Subscribers of one source channel who asked for the same rate.
+#[derive(Debug)]
+pub(crate) struct RateGroup {
+    pub rate: u8,
+    pub members: u32,
+    /// Before this the next message waits.
+    pub due_us: u64,
+    pub pending: Option<Arc<Message>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub channel: Channel,
+    pub lane: usize,
+    pub epoch: Option<Epoch>,
+    /// The newest offset routed here.
+    pub last: u64,
+    pub targets: Vec<Target>,
+    pub groups: Vec<RateGroup>,
+    /// How many targets have `overlap` set.
+    pub overlaps: u32,
+    pub touched_us: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Router {
+    index: ChannelMap<u32>,
+    pub entries: Slab<Entry>,
+    roll_ups: ChannelMap<Vec<(u32, u32)>>,
+    patterns: Vec<(Pattern, Vec<(u32, u32)>)>,
+}
+
+impl Router {
+    pub(crate) fn find(&self, channel: &Channel) -> Option<u32> {
+        self.index.get(channel).copied()
+    }
+
+    pub(crate) fn entry(&mut self, id: u32) -> Option<&mut Entry> {
+        self.entries.get_mut(id as usize)
+    }
+
+    /// Whether a channel without an entry may still concern somebody.
+    pub(crate) fn expands(&self) -> bool {
+        !self.patterns.is_empty() || !self.roll_ups.is_empty()
+    }
+
+    /// Makes an entry; the caller adds targets for [`Router::expansions`].
+    pub(crate) fn open(&mut self, channel: &Channel, now_us: u64) -> u32 {
+        let entry = Entry {
+            channel: channel.clone(),
+            lane: channel.lane(),
+            epoch: None,
+            last: 0,
+            targets: Vec::new(),
+            groups: Vec::new(),
+            overlaps: 0,
+            touched_us: now_us,
+        };
+        let id = u32::try_from(self.entries.insert(entry)).unwrap_or(u32::MAX);
+        self.index.insert(channel.clone(), id);
+        id
+    }
+
+    /// The (session, subscription) pairs whose roll-up or pattern covers the channel.
+    pub(crate) fn expansions(&self, channel: &Channel) -> Vec<(u32, u32)> {
+        let mut found = Vec::new();
+        for name in std::iter::once(channel).chain(channel.roll_ups()) {
+            found.extend(self.roll_ups.get(name).into_iter().flatten().copied());
+        }
+        for (pattern, asked) in &self.patterns {
+            if pattern.matches(channel.name()) {
+                found.extend(asked.iter().copied());
+            }
+        }
+        found
+    }
+
+    /// Entries that a roll-up or pattern covers.
+    pub(crate) fn covered(&self, topic: &Topic) -> Vec<u32> {
+        let covers = |entry: &Entry| match topic {
+            Topic::Pattern(pattern) => pattern.matches(entry.channel.name()),
+            Topic::Channel(channel) => entry.channel == *channel || entry.channel.roll_ups().contains(channel),
+        };
+        let ids = self.entries.iter().filter(|(_, entry)| covers(entry)).map(|(id, _)| id);
+        ids.filter_map(|id| u32::try_from(id).ok()).collect()
+    }
+
+    pub(crate) fn expand(&mut self, topic: &Topic, session: u32, subscription: u32) {
+        let asked = (session, subscription);
+        match topic {
+            Topic::Channel(channel) => self.roll_ups.entry(channel.clone()).or_default().push(asked),
+            Topic::Pattern(pattern) => match self.patterns.iter_mut().find(|(known, _)| known == pattern) {
+                Some((_, list)) => list.push(asked),
+                None => self.patterns.push((pattern.clone(), vec![asked])),
+            },
+        }
+    }
+
+    /// Undoes [`Router::expand`]; answers whether there was anything to undo.
+    pub(crate) fn contract(&mut self, topic: &Topic, session: u32, subscription: u32) -> bool {
+        let drop_from = |list: &mut Vec<(u32, u32)>| {
+            let before = list.len();
+            list.retain(|asked| *asked != (session, subscription));
+            list.len() < before
+        };
+        match topic {
+            Topic::Channel(channel) => {
+                let Some(list) = self.roll_ups.get_mut(channel) else { return false };
+                let dropped = drop_from(list);
+                if list.is_empty() {
+                    self.roll_ups.remove(channel);
+                }
+                dropped
+            }
+            Topic::Pattern(pattern) => {
+                let Some((_, list)) = self.patterns.iter_mut().find(|(known, _)| known == pattern) else { return false };
+                let dropped = drop_from(list);
+                self.patterns.retain(|(_, list)| !list.is_empty());
+                dropped
+            }
+        }
+    }
+
+    /// Adds a target, or adds its subscription to the one that the session has there. Answers its index.
+    pub(crate) fn add(&mut self, id: u32, target: Target, sessions: &mut Slab<Session>) -> Option<usize> {
+        let entry = self.entries.get_mut(id as usize)?;
+        let session = sessions.get_mut(target.session as usize)?;
+        let index = match session.place(id) {
+            Some(index) => {
+                let known = entry.targets.get_mut(index)?;
+                group_change(&mut entry.groups, known.rate, -1);
+                for subscription in &target.covers {
+                    known.cover(*subscription, target.mode, target.rate);
+                }
+                group_change(&mut entry.groups, known.rate, 1);
+                index
+            }
+            None => {
+                group_change(&mut entry.groups, target.rate, 1);
+                let index = entry.targets.len();
+                session.places.push(Place { entry: id, index: u32::try_from(index).ok()? });
+                entry.targets.push(target);
+                index
+            }
+        };
+        Some(index)
+    }
+
+    /// Removes a session's target whatever covers it.
+    pub(crate) fn remove(&mut self, id: u32, slot: u32, sessions: &mut Slab<Session>) {
+        let Some(session) = sessions.get_mut(slot as usize) else { return };
+        let Some(at) = session.places.iter().position(|place| place.entry == id) else { return };
+        let place = session.places.swap_remove(at);
+        session.behind.retain(|behind| *behind != id);
+        session.conflated.retain(|(entry, _)| *entry != id);
+        let Some(entry) = self.entries.get_mut(id as usize) else { return };
+        if place.index as usize >= entry.targets.len() {
+            return;
+        }
+        let target = entry.targets.swap_remove(place.index as usize);
+        entry.overlaps -= u32::from(target.overlap);
+        group_change(&mut entry.groups, target.rate, -1);
+        if let Some(moved) = entry.targets.get(place.index as usize)
+            && let Some(other) = sessions.get_mut(moved.session as usize)
+            && let Some(theirs) = other.places.iter_mut().find(|place| place.entry == id)
+        {
+            theirs.index = place.index;
+        }
+    }
+
+    /// Forgets an entry without targets.
+    pub(crate) fn close_if_empty(&mut self, id: u32) {
+        if self.entries.get(id as usize).is_some_and(|entry| entry.targets.is_empty()) {
+            let entry = self.entries.remove(id as usize);
+            self.index.remove(&entry.channel);
+        }
+    }
+
+    /// Forgets entries without targets that no message has come to for this long.
+    pub(crate) fn sweep(&mut self, before_us: u64) {
+        let index = &mut self.index;
+        self.entries.retain(|_, entry| {
+            let keep = !entry.targets.is_empty() || entry.touched_us >= before_us;
+            if !keep {
+                index.remove(&entry.channel);
+            }
+            keep
+        });
+    }
+}
+
+fn group_change(groups: &mut Vec<RateGroup>, rate: u8, change: i32) {
+    if rate == 0 {
+        return;
+    }
+    match groups.iter_mut().find(|group| group.rate == rate) {
+        Some(group) => group.members = group.members.saturating_add_signed(change),
+        None => groups.push(RateGroup { rate, members: 1, due_us: 0, pending: None }),
+    }
+    groups.retain(|group| group.members > 0);
+}

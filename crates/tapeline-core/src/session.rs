@@ -1,0 +1,182 @@
+//! One connected client, whatever protocol: who it is, what it may, what it has asked for, and its outbox.
+//! Features live elsewhere; this type only remembers.
+
+use std::sync::Arc;
+
+use tapeline_schema::{Delivery, ErrorCode};
+
+use crate::channel::Channel;
+use crate::error::Refusal;
+use crate::message::Wire;
+use crate::outbox::Outbox;
+use crate::registry::Seat;
+use crate::reply::Topic;
+use crate::settings::Settings;
+
+/// What a client may do. With authentication off, everything.
+#[derive(Clone, Debug, Default)]
+pub enum Grant {
+    /// Authentication is off.
+    #[default]
+    Anyone,
+}
+
+impl Grant {
+    /// Whether the client may subscribe to, or read, the topic.
+    pub fn may_read(&self, _topic: &Topic) -> Result<(), Refusal> {
+        match self {
+            Grant::Anyone => Ok(()),
+        }
+    }
+
+    /// Whether the client may publish to the channel.
+    pub fn may_publish(&self, _channel: &Channel) -> Result<(), Refusal> {
+        match self {
+            Grant::Anyone => Ok(()),
+        }
+    }
+}
+
+/// What is known of a client when it connects.
+pub struct Arrival {
+    /// Token subject, else remote address.
+    pub principal: Arc<str>,
+    /// Its counted connection, if it gave a client id.
+    pub seat: Option<Box<Seat>>,
+    /// What it may do.
+    pub grant: Grant,
+    /// Its byte format.
+    pub wire: &'static dyn Wire,
+    /// Whether it is told of conflation.
+    pub notices: bool,
+    /// Whether silence is broken by heartbeats.
+    pub heartbeat: bool,
+}
+
+/// A standing request to hear a topic.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub id: u32,
+    pub topic: Topic,
+    pub delivery: Option<Delivery>,
+    pub max_rate: Option<u32>,
+    /// Waiting for the broker's answer.
+    pub joining: bool,
+}
+
+/// Where one of the session's targets is in the router.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub entry: u32,
+    pub index: u32,
+}
+
+/// See the module.
+pub(crate) struct Session {
+    pub serial: u64,
+    pub principal: Arc<str>,
+    pub seat: Option<Box<Seat>>,
+    pub grant: Grant,
+    pub outbox: Outbox,
+    pub subscriptions: Vec<Subscription>,
+    pub places: Vec<Place>,
+    /// Entries of targets in catch-up.
+    pub behind: Vec<u32>,
+    /// Conflated under pressure since the last notice, by entry.
+    pub conflated: Vec<(u32, u64)>,
+    pub next_subscription: u32,
+    pub opened_us: u64,
+    pub sent_us: u64,
+    /// When the socket stopped taking bytes; 0 while it takes them.
+    pub blocked_us: u64,
+    pub reading: bool,
+    pub dirty: bool,
+    pub urgent: bool,
+    pub closing: bool,
+    pub subscribed_once: bool,
+    pub notices: bool,
+    pub heartbeat: bool,
+}
+
+impl Session {
+    pub(crate) fn new(arrival: Arrival, serial: u64, now_us: u64) -> Self {
+        Session {
+            serial,
+            principal: arrival.principal,
+            seat: arrival.seat,
+            grant: arrival.grant,
+            outbox: Outbox::new(arrival.wire),
+            subscriptions: Vec::new(),
+            places: Vec::new(),
+            behind: Vec::new(),
+            conflated: Vec::new(),
+            next_subscription: 0,
+            opened_us: now_us,
+            sent_us: now_us,
+            blocked_us: 0,
+            reading: false,
+            dirty: false,
+            urgent: false,
+            closing: false,
+            subscribed_once: false,
+            notices: arrival.notices,
+            heartbeat: arrival.heartbeat,
+        }
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked_us != 0
+    }
+
+    pub(crate) fn place(&self, entry: u32) -> Option<usize> {
+        self.places.iter().find(|place| place.entry == entry).map(|place| place.index as usize)
+    }
+
+    pub(crate) fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {
+        self.subscriptions.iter_mut().find(|subscription| subscription.id == id)
+    }
+
+    pub(crate) fn find(&self, topic: &Topic) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|subscription| subscription.topic == *topic)
+    }
+
+    /// Remembers what to say in the next notice, if the client wants notices.
+    pub(crate) fn count_conflated(&mut self, entry: u32, count: u64) {
+        if !self.notices {
+            return;
+        }
+        match self.conflated.iter_mut().find(|(known, _)| *known == entry) {
+            Some((_, sum)) => *sum += count,
+            None => self.conflated.push((entry, count)),
+        }
+    }
+
+    /// Counts a new subscription, or says which limit it is over.
+    pub(crate) fn admit_subscription(&mut self, settings: &Settings) -> Result<(), Refusal> {
+        let Some(seat) = self.seat.as_mut() else {
+            let limit = settings.subscriptions_per_connection;
+            return over_limit(self.subscriptions.len() < limit, limit, "limits.subscriptions_per_connection");
+        };
+        if !seat.regain() {
+            return Err(Refusal::new(ErrorCode::LimitConnections, "Connection limit exceeded"));
+        }
+        let limit = settings.subscriptions_per_client;
+        over_limit(seat.pair().add_subscription(limit), limit, "limits.subscriptions_per_client")
+    }
+
+    pub(crate) fn forget_subscription(&mut self, id: u32) -> Option<Subscription> {
+        let at = self.subscriptions.iter().position(|subscription| subscription.id == id)?;
+        if let Some(seat) = &self.seat {
+            seat.pair().drop_subscription();
+        }
+        Some(self.subscriptions.swap_remove(at))
+    }
+}
+
+fn over_limit(fits: bool, limit: usize, setting: &str) -> Result<(), Refusal> {
+    if fits {
+        return Ok(());
+    }
+    let message = format!("{} subscriptions, the limit is {limit} ({setting})", limit + 1);
+    Err(Refusal::new(ErrorCode::LimitSubscriptions, message))
+}

@@ -1,0 +1,66 @@
+//! The bounds of a hub. Each is a setting; a message that refuses something names the one that did.
+
+use std::time::Duration;
+
+/// Bounds, with the contract's defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bytes that may wait for one session.
+    pub outbox_bytes: usize,
+    /// Messages that may wait for one session.
+    pub outbox_messages: usize,
+    /// Bytes that may wait for all sessions of one shard together.
+    pub outboxes_bytes: usize,
+    /// Messages that may wait in one shard's inbox.
+    pub inbox_messages: usize,
+    /// Bytes of one publish.
+    pub publish_bytes: usize,
+    /// Bytes of any other client frame.
+    pub frame_bytes: usize,
+    /// Fragments of one client message.
+    pub frame_fragments: u32,
+    /// Connections per (client id, principal).
+    pub connections_per_client: usize,
+    /// Subscriptions per (client id, principal).
+    pub subscriptions_per_client: usize,
+    /// Subscriptions of a connection that gave no client id.
+    pub subscriptions_per_connection: usize,
+    /// Channels in one subscribe.
+    pub channels_per_request: usize,
+    /// A connection that never subscribed stops counting after this.
+    pub unsubscribed_grace: Duration,
+    /// A connection that accepts no byte for this long while bytes wait is closed.
+    pub slow_close: Duration,
+    /// A heartbeat is sent after this much silence.
+    pub heartbeat: Duration,
+    /// Messages in one page of catch-up.
+    pub page_messages: usize,
+    /// Sources whose last value is sent for a roll-up or pattern.
+    pub snapshot_sources: usize,
+    /// Whether names that no family declares are refused.
+    pub strict_channels: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            outbox_bytes: 1 << 20,
+            outbox_messages: 4_096,
+            outboxes_bytes: 1 << 30,
+            inbox_messages: 8_192,
+            publish_bytes: 1 << 20,
+            frame_bytes: 64 << 10,
+            frame_fragments: 1_024,
+            connections_per_client: 10,
+            subscriptions_per_client: 50,
+            subscriptions_per_connection: 5_000,
+            channels_per_request: 500,
+            unsubscribed_grace: Duration::from_secs(60),
+            slow_close: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
+            page_messages: 64,
+            snapshot_sources: 1_000,
+            strict_channels: false,
+        }
+    }
+}

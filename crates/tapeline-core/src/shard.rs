@@ -1,0 +1,564 @@
+//! One thread's share of the hub: its sessions, their router and outboxes. No locks, no waiting.
+//!
+//! The runtime hands in commands, routed messages, the broker's answers and time; [`Shard::flush`] hands out bytes
+//! (hop 8). What a session misses is decided in `routing`, `subscribing` and `catch_up`, and nowhere else.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+use smallvec::smallvec;
+use tapeline_schema::{CloseCode, ErrorCode};
+
+use crate::broker::{Busy, Head, NEWEST, Page, Sources};
+use crate::catch_up::PageRequest;
+use crate::channel::Channel;
+use crate::clock::{Now, micros};
+use crate::command::{Command, Publication, Req, Since};
+use crate::error::Refusal;
+use crate::hub::Hub;
+use crate::message::Receipt;
+use crate::outbox::{FlushEnd, Scratch};
+use crate::reply::{Reply, Topic};
+use crate::router::Router;
+use crate::session::{Arrival, Session};
+use crate::stats::ShardStats;
+use crate::subscribing::JoinRequest;
+
+/// A session of this shard; outlives the session without naming another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// Its place in the shard.
+    pub slot: u32,
+    /// Never used again.
+    pub serial: u64,
+}
+
+/// What a socket did with bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It took so many.
+    Bytes(usize),
+    /// It takes none now.
+    Blocked,
+    /// It is gone.
+    Closed,
+}
+
+/// The sockets, as a shard sees them.
+pub trait Pipes {
+    /// Writes to the session's socket without waiting.
+    fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written;
+}
+
+/// An answer that comes back to a shard, from whatever thread.
+pub enum Note {
+    /// Where a channel stands.
+    Joined(Box<(JoinRequest, Head)>),
+    /// The sources of a roll-up or pattern.
+    Sources(Box<(JoinRequest, Sources)>),
+    /// A page of catch-up.
+    Page(Box<(PageRequest, Page)>),
+    /// What became of a publish.
+    Published(Box<(SessionKey, Req, Result<Receipt, Refusal>)>),
+    /// Kept messages that a client asked for.
+    Kept(Box<(SessionKey, KeptRequest, Page)>),
+}
+
+/// What a client asked of a channel's kept messages.
+pub struct KeptRequest {
+    channel: Channel,
+    /// `None` asks for the newest message.
+    since: Option<Since>,
+    newest: bool,
+    req: Req,
+}
+
+/// Where a shard's notes go.
+pub trait Mailbox: Send + Sync {
+    /// Hands a note to the shard; never waits.
+    fn post(&self, note: Note);
+}
+
+/// What became of a command.
+pub enum Handled {
+    /// It is done, or under way.
+    Done,
+    /// A publish found no room; offer it again with [`Shard::retry`] when there may be some.
+    Busy(Box<Busy>),
+}
+
+/// When a rate group's newest message is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RateDue {
+    pub due_us: u64,
+    pub entry: u32,
+    pub rate: u8,
+}
+
+/// Sessions with something to write.
+#[derive(Default)]
+pub(crate) struct Dirty {
+    urgent: VecDeque<u32>,
+    normal: VecDeque<u32>,
+}
+
+impl Dirty {
+    pub(crate) fn mark(&mut self, slot: u32, session: &mut Session, lane: usize) {
+        if session.is_blocked() {
+            return;
+        }
+        if lane == 0 && !std::mem::replace(&mut session.urgent, true) {
+            self.urgent.push_back(slot);
+        }
+        if lane != 0 && !std::mem::replace(&mut session.dirty, true) {
+            self.normal.push_back(slot);
+        }
+    }
+}
+
+const SWEEP_US: u64 = 1_000_000;
+/// A closing session whose socket takes no byte is given up after this.
+const CLOSE_GRACE_US: u64 = 2_000_000;
+
+/// See the module.
+pub struct Shard {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) mailbox: Arc<dyn Mailbox>,
+    pub(crate) sessions: Slab<Session>,
+    pub(crate) router: Router,
+    pub(crate) dirty: Dirty,
+    pub(crate) rates: BinaryHeap<Reverse<RateDue>>,
+    pub(crate) stats: Arc<ShardStats>,
+    finished: Vec<u32>,
+    drained: Vec<u32>,
+    scratch: Scratch,
+    next_serial: u64,
+    serial_step: u64,
+    swept_us: u64,
+}
+
+impl Shard {
+    /// The shard of this number, of the hub's shards.
+    pub fn new(hub: Arc<Hub>, number: usize, mailbox: Arc<dyn Mailbox>) -> Self {
+        let stats = hub.shard_stats().get(number).cloned().unwrap_or_default();
+        let serial_step = hub.shard_stats().len() as u64;
+        Shard {
+            hub,
+            mailbox,
+            sessions: Slab::new(),
+            router: Router::default(),
+            dirty: Dirty::default(),
+            rates: BinaryHeap::new(),
+            stats,
+            finished: Vec::new(),
+            drained: Vec::new(),
+            scratch: Scratch::default(),
+            next_serial: number as u64 + 1,
+            serial_step,
+            swept_us: 0,
+        }
+    }
+
+    /// A client has come.
+    pub fn open(&mut self, arrival: Arrival, now: Now) -> SessionKey {
+        let serial = self.next_serial;
+        self.next_serial += self.serial_step;
+        let slot = self.sessions.insert(Session::new(arrival, serial, now.mono_us));
+        self.stats.sessions.add(1);
+        SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial }
+    }
+
+    /// The client is gone: its socket is closed or about to be.
+    pub fn remove(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let ids: Vec<u32> = session.subscriptions.iter().map(|subscription| subscription.id).collect();
+        for id in ids {
+            self.end_subscription(slot, id);
+        }
+        let left: Vec<u32> =
+            self.sessions.get(slot as usize).map(|s| s.places.iter().map(|p| p.entry).collect()).unwrap_or_default();
+        for entry in left {
+            self.router.remove(entry, slot, &mut self.sessions);
+            self.router.close_if_empty(entry);
+        }
+        self.sessions.try_remove(slot as usize);
+        self.stats.sessions.sub(1);
+    }
+
+    pub(crate) fn live(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.sessions.get_mut(key.slot as usize).filter(|session| session.serial == key.serial)
+    }
+
+    /// Whether the session can be handed another command: its answers have room.
+    pub fn has_room(&self, slot: u32) -> bool {
+        let settings = self.hub.settings();
+        self.sessions.get(slot as usize).is_some_and(|session| {
+            !session.closing && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
+        })
+    }
+
+    /// Whether the session is being closed: nothing more that it says counts.
+    pub fn is_closing(&self, slot: u32) -> bool {
+        self.sessions.get(slot as usize).is_none_or(|session| session.closing)
+    }
+
+    /// Hop 2: does what a client asks for.
+    pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
+        match command {
+            Command::Publish { publication, req } => return self.handle_publish(slot, *publication, req),
+            Command::Subscribe { wanted, options, req } => self.handle_subscribe(slot, wanted, &options, &req, now),
+            Command::Unsubscribe { wanted, req } => self.handle_unsubscribe(slot, wanted, &req),
+            Command::UnsubscribeAll { req } => self.handle_unsubscribe_all(slot, req),
+            Command::History { channel, since, limit, req } => {
+                self.handle_history(slot, &channel, since, limit, req);
+            }
+            Command::Last { channel, req } => self.handle_last(slot, &channel, req),
+            Command::List { req } => self.handle_list(slot, req),
+            Command::Ping { req } => {
+                self.reply_in_lane(slot, 0, &Reply::Time { pong: true, time_us: now.wall_us, req });
+            }
+        }
+        Handled::Done
+    }
+
+    fn handle_publish(&mut self, slot: u32, publication: Publication, req: Req) -> Handled {
+        let Some(session) = self.sessions.get(slot as usize) else { return Handled::Done };
+        let about = publication.channel.clone();
+        let allowed = self.hub.channel(&about).and_then(|channel| session.grant.may_publish(&channel));
+        let draft = match allowed.and_then(|()| self.hub.draft(publication, &session.principal)) {
+            Ok(draft) => draft,
+            Err(refusal) => {
+                self.hub.stats().refused.add(1);
+                self.reply_error(slot, refusal, Some(about), &req);
+                return Handled::Done;
+            }
+        };
+        let key = SessionKey { slot, serial: session.serial };
+        let receipts = req.map(|req| {
+            let mailbox = self.mailbox.clone();
+            let receipts: crate::broker::Receipts = Box::new(move |results| {
+                for result in results {
+                    mailbox.post(Note::Published(Box::new((key, Some(req.clone()), result))));
+                }
+            });
+            receipts
+        });
+        self.retry(Box::new(Busy { drafts: smallvec![draft], receipts }))
+    }
+
+    /// Offers a publish again that found no room.
+    pub fn retry(&mut self, busy: Box<Busy>) -> Handled {
+        match self.hub.publish(busy.drafts, busy.receipts) {
+            Ok(()) => Handled::Done,
+            Err(busy) => Handled::Busy(Box::new(busy)),
+        }
+    }
+
+    fn handle_history(&mut self, slot: u32, name: &str, since: Option<Since>, limit: Option<usize>, req: Req) {
+        let limit = limit.unwrap_or(100).clamp(1, 1_000);
+        let after = since.as_ref().map_or(0, |since| since.offset);
+        self.read_kept(slot, name, KeptAsk { since, newest: false, after, limit }, req);
+    }
+
+    fn handle_last(&mut self, slot: u32, name: &str, req: Req) {
+        self.read_kept(slot, name, KeptAsk { since: None, newest: true, after: NEWEST, limit: 1 }, req);
+    }
+
+    fn read_kept(&mut self, slot: u32, name: &str, ask: KeptAsk, req: Req) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let allowed = self.hub.channel(name).and_then(|channel| {
+            session.grant.may_read(&Topic::Channel(channel.clone()))?;
+            if channel.is_roll_up() && !channel.counts_for_itself() && !ask.newest {
+                let message = format!("{name} is a roll-up of last values and has no history");
+                return Err(Refusal::new(ErrorCode::NoHistory, message));
+            }
+            Ok(channel)
+        });
+        let channel = match allowed {
+            Ok(channel) => channel,
+            Err(refusal) => return self.reply_error(slot, refusal, Some(name.into()), &req),
+        };
+        let key = SessionKey { slot, serial: session.serial };
+        let mailbox = self.mailbox.clone();
+        let request = KeptRequest { channel: channel.clone(), since: ask.since, newest: ask.newest, req };
+        let answer = Box::new(move |page| mailbox.post(Note::Kept(Box::new((key, request, page)))));
+        self.hub.broker().clone().read(&channel, ask.after, ask.limit, answer);
+    }
+
+    fn on_kept(&mut self, key: SessionKey, request: KeptRequest, page: Page) {
+        if self.live(key).is_none() {
+            return;
+        }
+        let KeptRequest { channel, since, newest, req } = request;
+        let lane = channel.lane();
+        let reply = if newest {
+            Reply::Last { channel, message: page.messages.into_iter().next(), req }
+        } else {
+            let mut page = page;
+            let stale = since.is_some_and(|since| since.epoch.is_some_and(|epoch| *epoch != *page.head.epoch));
+            if stale {
+                page.messages.clear();
+            }
+            let last = page.messages.last().and_then(|message| message.offset_in(&channel));
+            let next = last.filter(|last| *last < page.head.top);
+            Reply::History { channel, epoch: page.head.epoch, messages: page.messages, next, req }
+        };
+        self.reply_in_lane(key.slot, lane, &reply);
+    }
+
+    fn handle_list(&mut self, slot: u32, req: Req) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let name = |topic: &Topic| (matches!(topic, Topic::Pattern(_)), Box::from(topic.name()));
+        let topics = session.subscriptions.iter().map(|subscription| name(&subscription.topic)).collect();
+        self.reply_in_lane(slot, 0, &Reply::Subscriptions { topics, req });
+    }
+
+    /// Takes an answer from the mailbox.
+    pub fn on_note(&mut self, note: Note, now: Now) {
+        match note {
+            Note::Joined(joined) => self.on_joined(joined.0, &joined.1, now),
+            Note::Sources(sources) => {
+                let (request, sources) = *sources;
+                self.on_sources(request, sources, now);
+            }
+            Note::Page(page) => {
+                let (request, page) = *page;
+                self.on_page(&request, page);
+            }
+            Note::Published(published) => {
+                let (key, req, result) = *published;
+                self.on_published(key, req, result);
+            }
+            Note::Kept(kept) => {
+                let (key, request, page) = *kept;
+                self.on_kept(key, request, page);
+            }
+        }
+    }
+
+    fn on_published(&mut self, key: SessionKey, req: Req, result: Result<Receipt, Refusal>) {
+        if self.live(key).is_none() {
+            return;
+        }
+        match result {
+            Ok(receipt) => {
+                let subscribers = self.hub.subscribers(&receipt.channel);
+                self.reply_in_lane(key.slot, 0, &Reply::Published { receipt, subscribers, req });
+            }
+            Err(refusal) => self.reply_error(key.slot, refusal, None, &req),
+        }
+    }
+
+    /// Says that something was refused.
+    pub fn reply_error(&mut self, slot: u32, refusal: Refusal, about: Option<Box<str>>, req: &Req) {
+        self.reply_in_lane(slot, 0, &Reply::Error { refusal, about, req: req.clone() });
+    }
+
+    pub(crate) fn reply_in_lane(&mut self, slot: u32, lane: usize, reply: &Reply) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let bytes = session.outbox.wire().reply(reply);
+        self.send_bytes(slot, lane, &bytes);
+    }
+
+    /// Queues bytes for this session alone.
+    pub fn send_bytes(&mut self, slot: u32, lane: usize, bytes: &[u8]) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if session.closing {
+            return;
+        }
+        session.outbox.push_reply(lane, bytes.into());
+        self.dirty.mark(slot, session, lane);
+    }
+
+    /// Says goodbye: what waits is dropped but for a frame already begun, the close goes out, the socket follows.
+    pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let bytes = session.outbox.wire().close(code, reason);
+        self.close_with(slot, &bytes);
+    }
+
+    /// As [`Shard::close`], with these last bytes.
+    pub fn close_with(&mut self, slot: u32, bytes: &[u8]) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if session.closing {
+            return;
+        }
+        if session.outbox.bytes() > (64 << 10) || session.is_blocked() {
+            session.outbox.clear();
+        }
+        session.outbox.push_reply(crate::lanes::LANES - 1, bytes.into());
+        session.closing = true;
+        session.opened_us = 0;
+        self.dirty.mark(slot, session, 0);
+    }
+
+    /// Closes every session.
+    pub fn close_all(&mut self, code: CloseCode, reason: &str) {
+        let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
+        for slot in slots {
+            self.close(slot, code, reason);
+        }
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The socket takes bytes again.
+    pub fn on_writable(&mut self, slot: u32) {
+        if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.is_blocked()) {
+            session.blocked_us = 0;
+            let lane = usize::from(!session.outbox.has_urgent());
+            self.dirty.mark(slot, session, lane);
+        }
+    }
+
+    /// Hop 8: writes for at most `limit` sessions, urgent ones first. Answers whether more wait.
+    pub fn flush(&mut self, pipes: &mut impl Pipes, limit: usize, now: Now) -> bool {
+        for _ in 0..limit {
+            let Some(slot) = self.next_dirty() else { return false };
+            self.flush_one(slot, pipes, now);
+        }
+        !(self.dirty.urgent.is_empty() && self.dirty.normal.is_empty())
+    }
+
+    fn next_dirty(&mut self) -> Option<u32> {
+        if let Some(slot) = self.dirty.urgent.pop_front() {
+            if let Some(session) = self.sessions.get_mut(slot as usize) {
+                session.urgent = false;
+            }
+            return Some(slot);
+        }
+        let slot = self.dirty.normal.pop_front()?;
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.dirty = false;
+        }
+        Some(slot)
+    }
+
+    fn flush_one(&mut self, slot: u32, pipes: &mut impl Pipes, now: Now) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if session.is_blocked() {
+            return;
+        }
+        let flushed = session.outbox.write(&mut self.scratch, |slices| pipes.write(slot, slices));
+        if flushed.bytes > 0 {
+            session.sent_us = now.mono_us;
+        }
+        self.stats.delivered.add(flushed.messages);
+        self.stats.bytes.add(flushed.bytes as u64);
+        match flushed.end {
+            FlushEnd::Closed => self.finished.push(slot),
+            FlushEnd::Drained if session.closing => self.finished.push(slot),
+            FlushEnd::Drained => {}
+            FlushEnd::Blocked => session.blocked_us = now.mono_us.max(1),
+        }
+        if !session.behind.is_empty() {
+            self.pump(slot);
+        }
+        self.drained.push(slot);
+    }
+
+    /// Sessions whose sockets are to be closed now; call [`Shard::remove`] for each.
+    pub fn take_finished(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Moves the sessions written to since the last call into `slots`: their commands may have room again.
+    pub fn take_drained(&mut self, slots: &mut Vec<u32>) {
+        slots.append(&mut self.drained);
+    }
+
+    /// When [`Shard::tick`] has something to do next, as a monotonic reading.
+    pub fn next_tick_us(&self) -> u64 {
+        let sweep = self.swept_us + SWEEP_US;
+        self.rates.peek().map_or(sweep, |Reverse(due)| due.due_us.min(sweep))
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Now) {
+        self.send_due_rates(now);
+        if now.mono_us >= self.swept_us + SWEEP_US {
+            self.swept_us = now.mono_us;
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Now) {
+        let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
+        self.router.sweep(now.mono_us.saturating_sub(60 * SWEEP_US));
+        let mut waiting = 0;
+        for slot in slots {
+            self.sweep_session(slot, now);
+            waiting += self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes());
+        }
+        let before = self.stats.waiting_bytes.read();
+        self.stats.waiting_bytes.add((waiting as u64).wrapping_sub(before));
+        if waiting > self.hub.settings().outboxes_bytes {
+            self.shed(waiting);
+        }
+    }
+
+    fn sweep_session(&mut self, slot: u32, now: Now) {
+        let hub = self.hub.clone();
+        let settings = hub.settings();
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let blocked = if session.is_blocked() { now.since(session.blocked_us) } else { Duration::ZERO };
+        if session.closing {
+            if session.opened_us == 0 {
+                session.opened_us = now.mono_us;
+            } else if now.mono_us > session.opened_us + CLOSE_GRACE_US {
+                self.finished.push(slot);
+            }
+            return;
+        }
+        if blocked >= settings.slow_close {
+            self.stats.closed_slow.add(1);
+            // The socket takes nothing, so the code can only be tried.
+            self.close(slot, CloseCode::Slow, "no byte accepted while bytes wait");
+            self.finished.push(slot);
+            return;
+        }
+        let silent = now.since(session.sent_us) >= settings.heartbeat;
+        if session.heartbeat && silent && session.outbox.is_empty() {
+            session.sent_us = now.mono_us;
+            self.reply_in_lane(slot, 0, &Reply::Time { pong: false, time_us: now.wall_us, req: None });
+        }
+        self.tell_conflated(slot);
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if !session.subscribed_once && now.mono_us > session.opened_us + micros(settings.unsubscribed_grace) {
+            if let Some(seat) = &mut session.seat {
+                seat.release();
+            }
+        }
+    }
+
+    /// At most once a second a channel, and only when the socket takes bytes.
+    fn tell_conflated(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if session.conflated.is_empty() || session.is_blocked() {
+            return;
+        }
+        for (entry, count) in std::mem::take(&mut session.conflated) {
+            let Some((channel, lane)) = self.router.entry(entry).map(|e| (e.channel.clone(), e.lane)) else { continue };
+            self.reply_in_lane(slot, lane, &Reply::Conflated { channel, count });
+        }
+    }
+}
+
+struct KeptAsk {
+    since: Option<Since>,
+    newest: bool,
+    after: u64,
+    limit: usize,
+}

@@ -1,0 +1,62 @@
+//! When all outboxes of a shard together are over their bound: the largest go to catch-up, what is then still too
+//! much is closed with 1013. Nothing is lost unsaid: what was queued is read again from the broker.
+
+use std::sync::Arc;
+
+use tapeline_schema::CloseCode;
+
+use crate::message::Message;
+use crate::shard::Shard;
+use crate::target::{Cursor, Mode};
+
+impl Shard {
+    /// `waiting` bytes wait in all outboxes.
+    pub(crate) fn shed(&mut self, mut waiting: usize) {
+        let bound = self.hub.settings().outboxes_bytes;
+        let sizes = self.sessions.iter().map(|(slot, session)| (session.outbox.bytes(), slot));
+        let mut largest: Vec<(usize, usize)> = sizes.collect();
+        largest.sort_unstable_by(|a, b| b.cmp(a));
+        for (bytes, slot) in largest {
+            if waiting <= bound {
+                return;
+            }
+            let Ok(slot) = u32::try_from(slot) else { continue };
+            self.shed_session(slot);
+            let left = self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes());
+            if left == bytes {
+                self.stats.closed_overloaded.add(1);
+                self.close(slot, CloseCode::Overloaded, "all outboxes together are over their bound");
+            }
+            waiting = waiting.saturating_sub(bytes.saturating_sub(left));
+        }
+    }
+
+    /// Takes back what is queued for a session; its targets catch up from before it.
+    fn shed_session(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        for message in session.outbox.clear() {
+            self.unsend(slot, &message);
+        }
+    }
+
+    fn unsend(&mut self, slot: u32, message: &Arc<Message>) {
+        let channels = std::iter::once(&message.channel).chain(message.roll_ups.iter().map(|mark| &mark.channel));
+        for channel in channels {
+            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let Some(id) = self.router.find(channel) else { continue };
+            let Some(index) = session.place(id) else { continue };
+            let Some(offset) = message.offset_in(channel) else { continue };
+            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { continue };
+            if target.mode == Mode::Every && !target.has_queued(offset) {
+                continue;
+            }
+            target.sent = target.sent.min(offset - 1);
+            target.start = target.start.min(target.sent);
+            if target.cursor == Cursor::Live {
+                target.cursor = Cursor::Behind;
+                session.behind.push(id);
+                self.stats.catch_ups.add(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a hub counts. Every loss has a cause here. Counters are written by one thread each, read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter or gauge.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Subtracts.
+    pub fn sub(&self, less: u64) {
+        self.0.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    /// Reads.
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One shard's counters.
+#[derive(Debug, Default)]
+pub struct ShardStats {
+    /// Sessions open now.
+    pub sessions: Count,
+    /// Subscriptions standing now.
+    pub subscriptions: Count,
+    /// Messages written to sockets, whole.
+    pub delivered: Count,
+    /// Bytes written to sockets.
+    pub bytes: Count,
+    /// Replaced by a newer one while a socket was full or the inbox over half.
+    pub conflated_pressure: Count,
+    /// Replaced by a newer one within a rate's interval.
+    pub conflated_rate: Count,
+    /// Passed by retention before a session came to them.
+    pub dropped_trimmed: Count,
+    /// Did not fit into an outbox and are not kept.
+    pub dropped_overflow: Count,
+    /// Times a subscription went from live to catch-up.
+    pub catch_ups: Count,
+    /// Sessions closed because they took no byte for too long.
+    pub closed_slow: Count,
+    /// Sessions closed because all outboxes together were over their bound.
+    pub closed_overloaded: Count,
+    /// Bytes waiting in outboxes, as of the last second.
+    pub waiting_bytes: Count,
+}
+
+/// The hub's counters.
+#[derive(Debug, Default)]
+pub struct HubStats {
+    /// Messages counted by the broker.
+    pub published: Count,
+    /// Repeats that were answered with the first offset.
+    pub duplicates: Count,
+    /// Publishes refused.
+    pub refused: Count,
+    /// Times a publisher had to wait for room in an inbox.
+    pub waited: Count,
+}

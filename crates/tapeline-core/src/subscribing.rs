@@ -1,0 +1,439 @@
+//! Subscribing and unsubscribing: from a request to targets that catch up from what the broker keeps.
+//! The router hears of a subscription before the broker is asked where the channel stands, so that nothing can
+//! fall between the two.
+
+use tapeline_schema::{Delivery, ErrorCode, Pattern, Priority};
+
+use crate::broker::{Head, Interest, Sources};
+use crate::channel::Channel;
+use crate::clock::Now;
+use crate::command::{Req, Since, SubscribeOptions, Wanted};
+use crate::error::Refusal;
+use crate::reply::{Confirmation, GapReason, Reply, Topic};
+use crate::session::Subscription;
+use crate::shard::{Note, SessionKey, Shard};
+use crate::target::{Cursor, Mode, Target};
+
+/// What the broker's answer to a join must find again.
+pub struct JoinRequest {
+    pub(crate) key: SessionKey,
+    pub(crate) subscription: u32,
+    pub(crate) options: SubscribeOptions,
+    pub(crate) req: Req,
+}
+
+impl Shard {
+    pub(crate) fn handle_subscribe(
+        &mut self,
+        slot: u32,
+        wanted: Vec<Wanted>,
+        options: &SubscribeOptions,
+        req: &Req,
+        now: Now,
+    ) {
+        let limit = self.hub.settings().channels_per_request;
+        if wanted.len() > limit {
+            let message = format!("{} channels in one request, the limit is {limit} (limits.channels_per_request)", wanted.len());
+            let refusal = Refusal::new(ErrorCode::InvalidRequest, message);
+            return self.reply_error(slot, refusal, None, req);
+        }
+        for wanted in wanted {
+            if let Err(refusal) = self.subscribe_one(slot, &wanted, options, req, now) {
+                let (Wanted::Channel(name) | Wanted::Pattern(name)) = wanted;
+                let over = refusal.code == ErrorCode::LimitConnections;
+                self.reply_error(slot, refusal, Some(name), req);
+                if over {
+                    return self.close(slot, tapeline_schema::CloseCode::Policy, "Connection limit exceeded");
+                }
+            }
+        }
+    }
+
+    fn topic(&self, wanted: &Wanted) -> Result<Topic, Refusal> {
+        match wanted {
+            Wanted::Channel(name) => self.hub.channel(name).map(Topic::Channel),
+            Wanted::Pattern(text) => match Pattern::parse(text) {
+                Ok(pattern) => Ok(Topic::Pattern(pattern)),
+                Err(error) => Err(Refusal::new(ErrorCode::BadPattern, error.to_string())),
+            },
+        }
+    }
+
+    fn subscribe_one(
+        &mut self,
+        slot: u32,
+        wanted: &Wanted,
+        options: &SubscribeOptions,
+        req: &Req,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let topic = self.topic(wanted)?;
+        if let Topic::Channel(channel) = &topic {
+            mode_of(channel, options.delivery, options.max_rate)?;
+        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return Ok(()) };
+        session.grant.may_read(&topic)?;
+        let serial = session.serial;
+        let id = match session.find(&topic) {
+            Some(known) => known.id,
+            None => {
+                session.admit_subscription(self.hub.settings())?;
+                self.hub.audience().add(&topic, serial);
+                self.stats.subscriptions.add(1);
+                let id = session.next_subscription;
+                session.next_subscription += 1;
+                let (delivery, max_rate) = (options.delivery, options.max_rate);
+                let topic = topic.clone();
+                session.subscriptions.push(Subscription { id, topic, delivery, max_rate, joining: true });
+                id
+            }
+        };
+        session.subscribed_once = true;
+        let key = SessionKey { slot, serial };
+        let request = JoinRequest { key, subscription: id, options: options.clone(), req: req.clone() };
+        self.join(&topic, slot, id, request, now);
+        Ok(())
+    }
+
+    /// Adds targets, then asks the broker where the channel or its sources stand.
+    fn join(&mut self, topic: &Topic, slot: u32, id: u32, request: JoinRequest, now: Now) {
+        let mailbox = self.mailbox.clone();
+        let interest = match topic {
+            Topic::Channel(channel) => {
+                let mode = mode_of(channel, request.options.delivery, request.options.max_rate);
+                let (mode, rate) = mode.unwrap_or((Mode::Every, 0));
+                if !spreads(channel, mode) {
+                    let entry = self.entry_for(channel, now);
+                    self.add_target(entry, Target::new(slot, id, mode, rate, Cursor::Joining));
+                    let broker = self.hub.broker().clone();
+                    let answer = Box::new(move |head| mailbox.post(Note::Joined(Box::new((request, head)))));
+                    return broker.join(channel, answer);
+                }
+                Interest::RollUp(channel.clone())
+            }
+            Topic::Pattern(pattern) => Interest::Pattern(pattern.clone()),
+        };
+        self.router.expand(topic, slot, id);
+        for entry in self.router.covered(topic) {
+            self.add_expansion(entry, slot, id, Cursor::Joining);
+        }
+        let limit = self.hub.settings().snapshot_sources;
+        let answer = Box::new(move |sources| mailbox.post(Note::Sources(Box::new((request, sources)))));
+        self.hub.broker().clone().sources(&interest, limit, answer);
+    }
+
+    /// The channel's entry, with targets of all roll-ups and patterns that cover it if it is new.
+    pub(crate) fn entry_for(&mut self, channel: &Channel, now: Now) -> u32 {
+        match self.router.find(channel) {
+            Some(entry) => entry,
+            None => self.open_entry(channel, now),
+        }
+    }
+
+    pub(crate) fn open_entry(&mut self, channel: &Channel, now: Now) -> u32 {
+        let entry = self.router.open(channel, now.mono_us);
+        for (slot, id) in self.router.expansions(channel) {
+            let joining = self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).is_some_and(|s| s.joining);
+            self.add_expansion(entry, slot, id, if joining { Cursor::Joining } else { Cursor::Fresh });
+        }
+        entry
+    }
+
+    /// A target for one source of a roll-up or pattern.
+    fn add_expansion(&mut self, entry: u32, slot: u32, id: u32, cursor: Cursor) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let Some(subscription) = session.subscription(id) else { return };
+        let (delivery, max_rate) = (subscription.delivery, subscription.max_rate);
+        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
+        let mode = mode_of(&channel, delivery, max_rate).or_else(|_| mode_of(&channel, None, None));
+        let (mode, rate) = mode.unwrap_or((Mode::Every, 0));
+        self.add_target(entry, Target::new(slot, id, mode, rate, cursor));
+    }
+
+    fn add_target(&mut self, entry: u32, target: Target) {
+        let slot = target.session;
+        self.router.add(entry, target, &mut self.sessions);
+        self.mark_overlaps(entry, slot);
+    }
+
+    /// Notes where a session hears the same messages through a channel and through a roll-up of it.
+    fn mark_overlaps(&mut self, id: u32, slot: u32) {
+        let Some(channel) = self.router.entry(id).map(|entry| entry.channel.clone()) else { return };
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let mut overlapping = Vec::new();
+        if channel.counts_for_itself() {
+            let is_source = |other: &Channel| other.roll_ups().contains(&channel);
+            let places = session.places.iter().map(|place| place.entry);
+            overlapping.extend(places.filter(|other| {
+                self.router.entries.get(*other as usize).is_some_and(|entry| is_source(&entry.channel))
+            }));
+        } else {
+            for roll_up in channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()) {
+                overlapping.extend(self.router.find(roll_up).filter(|other| session.place(*other).is_some()));
+            }
+        }
+        if overlapping.is_empty() {
+            return;
+        }
+        overlapping.push(id);
+        for id in overlapping {
+            let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(id)) else { continue };
+            let Some(entry) = self.router.entry(id) else { continue };
+            if let Some(target) = entry.targets.get_mut(index).filter(|target| !target.overlap) {
+                target.overlap = true;
+                entry.overlaps += 1;
+            }
+        }
+    }
+
+    /// The broker says where a channel stands.
+    pub(crate) fn on_joined(&mut self, request: JoinRequest, head: &Head, now: Now) {
+        let slot = request.key.slot;
+        let Some(topic) = self.joined_topic(&request) else { return };
+        let Topic::Channel(channel) = &topic else { return };
+        let Some(id) = self.router.find(channel) else { return };
+        self.note_epoch(id, &head.epoch, head.top);
+        let started = self.start_target(id, slot, request.options.since.as_ref(), head, 0);
+        let confirmation = Confirmation {
+            head: Some((head.top, head.epoch.clone())),
+            recovered: request.options.since.as_ref().map(|_| started.recovered),
+            covers: covers(&self.hub, channel),
+            ..self.confirmation(topic.clone(), &request, now)
+        };
+        self.reply_in_lane(slot, channel.lane(), &Reply::Confirmed(Box::new(confirmation)));
+        self.tell_start(slot, channel, &started);
+        self.pump(slot);
+    }
+
+    /// The broker lists the sources of a roll-up or pattern.
+    pub(crate) fn on_sources(&mut self, request: JoinRequest, sources: Sources, now: Now) {
+        let slot = request.key.slot;
+        let Some(topic) = self.joined_topic(&request) else { return };
+        let mut starts = Vec::new();
+        let mut names = Vec::new();
+        let options = &request.options;
+        for (channel, head) in &sources.heads {
+            let id = self.entry_for(channel, now);
+            self.note_epoch(id, &head.epoch, head.top);
+            let listed = options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
+            let replay = Since::default();
+            let (since, not_before) = match (listed, options.since_time_us) {
+                (Some(since), _) => (Some(since), 0),
+                (None, Some(time)) => (Some(&replay), time),
+                (None, None) => (None, 0),
+            };
+            starts.push((channel.clone(), self.start_target(id, slot, since, head, not_before)));
+            names.push(Box::from(channel.name()));
+        }
+        self.start_unlisted(&topic, slot, sources.partial);
+        let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
+        let all = starts.iter().all(|(_, started)| started.recovered);
+        names.truncate(100);
+        let covers = match &topic {
+            Topic::Channel(channel) => covers(&self.hub, channel),
+            Topic::Pattern(_) => Some(names),
+        };
+        let confirmation = Confirmation {
+            recovered: resumes.then_some(all && !sources.partial),
+            partial: sources.partial,
+            covers,
+            ..self.confirmation(topic, &request, now)
+        };
+        self.reply_in_lane(slot, 0, &Reply::Confirmed(Box::new(confirmation)));
+        for (channel, started) in &starts {
+            self.tell_start(slot, channel, started);
+        }
+        self.pump(slot);
+    }
+
+    /// Targets of sources that appeared after the list was made start at their beginning.
+    fn start_unlisted(&mut self, topic: &Topic, slot: u32, partial: bool) {
+        for id in self.router.covered(topic) {
+            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let Some(index) = session.place(id) else { continue };
+            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { continue };
+            if target.cursor != Cursor::Joining {
+                continue;
+            }
+            if partial {
+                target.cursor = Cursor::Fresh;
+            } else {
+                target.start_after(0);
+                session.behind.push(id);
+            }
+        }
+    }
+
+    fn joined_topic(&mut self, request: &JoinRequest) -> Option<Topic> {
+        let session = self.live(request.key)?;
+        let subscription = session.subscription(request.subscription)?;
+        subscription.joining = false;
+        Some(subscription.topic.clone())
+    }
+
+    fn confirmation(&self, topic: Topic, request: &JoinRequest, now: Now) -> Confirmation {
+        let hint = match &topic {
+            Topic::Channel(channel) if !channel.declared() => self.hub.catalog().suggest(channel.name()),
+            _ => None,
+        };
+        Confirmation {
+            topic,
+            head: None,
+            recovered: None,
+            partial: false,
+            max_rate: request.options.max_rate,
+            hint,
+            covers: None,
+            time_us: now.wall_us,
+            req: request.req.clone(),
+        }
+    }
+
+    /// Decides where a target begins, from what the client has and where the channel stands.
+    fn start_target(&mut self, id: u32, slot: u32, since: Option<&Since>, head: &Head, not_before: u64) -> Started {
+        let started = Started::plan(since, head);
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return started };
+        let Some(index) = session.place(id) else { return started };
+        let Some(entry) = self.router.entry(id) else { return started };
+        let replay = entry.channel.spec().replay_on_subscribe as u64;
+        let Some(target) = entry.targets.get_mut(index) else { return started };
+        let fresh = matches!(target.cursor, Cursor::Joining | Cursor::Fresh);
+        let after = match (target.mode, since) {
+            (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
+            (Mode::Latest, _) => 0,
+            (Mode::Every, Some(_)) => started.after,
+            (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
+        };
+        if fresh {
+            target.start_after(after);
+            target.not_before_us = not_before;
+        } else if since.is_some() && target.mode == Mode::Every && after < target.start {
+            target.rewind(after);
+        } else {
+            return started;
+        }
+        if !session.behind.contains(&id) {
+            session.behind.push(id);
+        }
+        started
+    }
+
+    fn tell_start(&mut self, slot: u32, channel: &Channel, started: &Started) {
+        if let Some(from) = started.void_from {
+            let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };
+            self.reply_in_lane(slot, channel.lane(), &gap);
+        }
+    }
+
+    pub(crate) fn handle_unsubscribe(&mut self, slot: u32, wanted: Vec<Wanted>, req: &Req) {
+        for wanted in wanted {
+            let is_pattern = matches!(wanted, Wanted::Pattern(_));
+            let (Wanted::Channel(name) | Wanted::Pattern(name)) = &wanted;
+            let name = name.clone();
+            match self.topic(&wanted) {
+                Ok(topic) => {
+                    let session = self.sessions.get(slot as usize);
+                    if let Some(id) = session.and_then(|session| session.find(&topic)).map(|known| known.id) {
+                        self.end_subscription(slot, id);
+                    }
+                    let reply = Reply::Unsubscribed { topic: Some((is_pattern, name)), req: req.clone() };
+                    self.reply_in_lane(slot, 0, &reply);
+                }
+                Err(refusal) => self.reply_error(slot, refusal, Some(name), req),
+            }
+        }
+    }
+
+    pub(crate) fn handle_unsubscribe_all(&mut self, slot: u32, req: Req) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let ids: Vec<u32> = session.subscriptions.iter().map(|subscription| subscription.id).collect();
+        for id in ids {
+            self.end_subscription(slot, id);
+        }
+        self.reply_in_lane(slot, 0, &Reply::Unsubscribed { topic: None, req });
+    }
+
+    /// Ends one subscription; targets that another one covers stay as they are.
+    pub(crate) fn end_subscription(&mut self, slot: u32, id: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let serial = session.serial;
+        let Some(subscription) = session.forget_subscription(id) else { return };
+        let topic = subscription.topic;
+        self.hub.audience().remove(&topic, serial);
+        self.stats.subscriptions.sub(1);
+        let spread = self.router.contract(&topic, slot, id);
+        let entries = match &topic {
+            Topic::Channel(channel) if !spread => {
+                self.hub.broker().leave(channel);
+                self.router.find(channel).into_iter().collect()
+            }
+            _ => self.router.covered(&topic),
+        };
+        for entry in entries {
+            self.uncover(entry, slot, id);
+        }
+    }
+
+    fn uncover(&mut self, entry: u32, slot: u32, id: u32) {
+        let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(entry)) else { return };
+        let Some(target) = self.router.entry(entry).and_then(|entry| entry.targets.get_mut(index)) else { return };
+        target.covers.retain(|cover| *cover != id);
+        if target.covers.is_empty() {
+            self.router.remove(entry, slot, &mut self.sessions);
+            self.router.close_if_empty(entry);
+        }
+    }
+}
+
+/// Where a subscription begins.
+struct Started {
+    after: u64,
+    recovered: bool,
+    /// The client's offsets from here on counted under another epoch.
+    void_from: Option<u64>,
+}
+
+impl Started {
+    fn plan(since: Option<&Since>, head: &Head) -> Self {
+        let Some(since) = since else { return Started { after: head.top, recovered: true, void_from: None } };
+        let same_epoch = since.epoch.as_deref().is_none_or(|epoch| *epoch == *head.epoch);
+        if !same_epoch || since.offset > head.top {
+            return Started { after: 0, recovered: false, void_from: Some(since.offset.saturating_add(1)) };
+        }
+        let recovered = since.offset == head.top || head.oldest <= since.offset + 1;
+        Started { after: since.offset, recovered, void_from: None }
+    }
+}
+
+/// The mode and rate of one source channel, or why the family cannot give them.
+fn mode_of(channel: &Channel, asked: Option<Delivery>, max_rate: Option<u32>) -> Result<(Mode, u8), Refusal> {
+    let spec = channel.spec();
+    let refuse = |message: String| Err(Refusal::new(ErrorCode::UnsupportedDelivery, message));
+    let mode = match asked.unwrap_or(spec.delivery) {
+        Delivery::Latest if spec.priority == Priority::Critical => {
+            return refuse(format!("{} is critical: its messages are never conflated", channel.name()));
+        }
+        Delivery::Latest => Mode::Latest,
+        Delivery::Table if spec.delivery != Delivery::Table => {
+            return refuse(format!("{} has no rows: its delivery is {}", channel.name(), spec.delivery.name()));
+        }
+        Delivery::Table | Delivery::Every => Mode::Every,
+    };
+    match (mode, max_rate.or(spec.max_rate.filter(|_| mode == Mode::Latest))) {
+        (_, None) => Ok((mode, 0)),
+        (Mode::Latest, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
+        (Mode::Every, Some(_)) => {
+            refuse(format!("max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it", channel.name()))
+        }
+    }
+}
+
+/// Whether a subscription to the name becomes a target in each source's entry.
+fn spreads(channel: &Channel, mode: Mode) -> bool {
+    channel.is_roll_up() && (mode == Mode::Latest || !channel.counts_for_itself())
+}
+
+fn covers(hub: &crate::hub::Hub, channel: &Channel) -> Option<Vec<Box<str>>> {
+    let families = hub.catalog().rolled_up_by(channel.name());
+    channel.is_roll_up().then(|| families.iter().map(|spec| Box::from(spec.template.as_str())).collect())
+}

@@ -1,0 +1,107 @@
+//! Where one session stands in one source channel: the state machine behind subscribe, resume and slow clients.
+//! Transitions happen only in the shard; nothing else may push a message for a target.
+
+use smallvec::SmallVec;
+
+use crate::outbox::NOT_WAITING;
+
+/// How a target is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The newest is enough.
+    Latest,
+    /// Each in order.
+    Every,
+}
+
+/// Where a target stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    /// The broker has not yet said where the channel stands; messages are passed over, to be read later.
+    Joining,
+    /// Goes live with whatever message comes next.
+    Fresh,
+    /// Messages are pushed as they come.
+    Live,
+    /// Messages are passed over; what is kept after `sent` is to be read.
+    Behind,
+    /// A page has been asked for.
+    Reading,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub session: u32,
+    pub mode: Mode,
+    pub cursor: Cursor,
+    /// Messages a second, 0 for all; a rate group of the entry serves the others.
+    pub rate: u8,
+    /// The session also hears this channel's messages through a roll-up, or the roll-up's through this channel.
+    pub overlap: bool,
+    /// Where its newest message waits in the outbox.
+    pub waiting: u32,
+    /// The newest offset queued or passed by.
+    pub sent: u64,
+    /// `(start, sent]` has been queued in full (mode Every).
+    pub start: u64,
+    /// Offsets queued before the client asked for older ones again: `(.0, .1]`.
+    pub done: Option<Box<(u64, u64)>>,
+    /// Older messages are not wanted, microseconds since 1970.
+    pub not_before_us: u64,
+    /// The subscriptions that ask for it.
+    pub covers: SmallVec<[u32; 2]>,
+}
+
+impl Target {
+    pub(crate) fn new(session: u32, subscription: u32, mode: Mode, rate: u8, cursor: Cursor) -> Self {
+        Target {
+            session,
+            mode,
+            cursor,
+            rate,
+            overlap: false,
+            waiting: NOT_WAITING,
+            sent: 0,
+            start: 0,
+            done: None,
+            not_before_us: 0,
+            covers: SmallVec::from_slice(&[subscription]),
+        }
+    }
+
+    /// Another subscription of the same session asks for the same source channel.
+    pub(crate) fn cover(&mut self, subscription: u32, mode: Mode, rate: u8) {
+        if !self.covers.contains(&subscription) {
+            self.covers.push(subscription);
+        }
+        if mode == Mode::Every && self.mode == Mode::Latest {
+            self.mode = Mode::Every;
+            self.start = self.sent;
+        }
+        self.rate = if self.rate == 0 || rate == 0 { 0 } else { self.rate.max(rate) };
+    }
+
+    /// Whether it queued this offset of its channel, in mode Every.
+    pub(crate) fn has_queued(&self, offset: u64) -> bool {
+        let within = |from: u64, to: u64| from < offset && offset <= to;
+        self.mode == Mode::Every
+            && self.cursor != Cursor::Joining
+            && (within(self.start, self.sent) || self.done.as_ref().is_some_and(|d| within(d.0, d.1)))
+    }
+
+    /// Starts after `after`: what the broker keeps from there on is read first.
+    pub(crate) fn start_after(&mut self, after: u64) {
+        self.sent = after;
+        self.start = after;
+        self.cursor = Cursor::Behind;
+    }
+
+    /// Goes back to `after` for messages it has not had; those it had are remembered and not queued again.
+    pub(crate) fn rewind(&mut self, after: u64) {
+        if self.sent > self.start {
+            self.done = Some(Box::new((self.start, self.sent)));
+        }
+        self.start_after(after);
+    }
+}

@@ -1,0 +1,36 @@
+//! What a gateway hands to a shard: an upgraded socket and the protocol spoken on it.
+
+use std::net::TcpStream;
+
+use tapeline_core::broker::Busy;
+use tapeline_core::session::Arrival;
+
+use crate::port::Port;
+
+/// What a protocol did with bytes.
+pub enum Taken {
+    /// All of them.
+    All,
+    /// Only so many: the session has no room for answers. The rest is offered again.
+    Some(usize),
+    /// Only so many: this publish found no room in an inbox. It is retried, then the rest is offered again.
+    Busy(usize, Box<Busy>),
+}
+
+/// One connection's side of a protocol: bytes in, commands out. It owns no socket and no queue.
+pub trait Protocol: Send {
+    /// Handles bytes that were read; may change them in place.
+    fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken;
+}
+
+/// A connection on its way to a shard.
+pub struct Handover {
+    /// Upgraded; bytes already read are in `read`.
+    pub stream: TcpStream,
+    /// Read after the upgrade request.
+    pub read: Vec<u8>,
+    /// Who comes.
+    pub arrival: Arrival,
+    /// What it speaks.
+    pub protocol: Box<dyn Protocol>,
+}

@@ -1,0 +1,181 @@
+//! The queues in front of the shards: messages in four lanes, bounded for all shards together by permits; answers
+//! and new connections beside them. Pushing never waits and wakes a shard at most once until it sleeps again.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::Waker;
+use tapeline_core::lanes::Lanes;
+use tapeline_core::message::Message;
+use tapeline_core::shard::{Mailbox, Note};
+use tapeline_core::{Deliver, Permits};
+use tapeline_schema::CloseCode;
+
+use crate::connection::Handover;
+
+/// What is asked of a shard's thread.
+pub(crate) enum Control {
+    /// A connection to serve.
+    Open(Box<Handover>),
+    /// Close every session; the thread ends when they are gone.
+    Stop(CloseCode, &'static str),
+}
+
+/// One shard's inbox.
+pub(crate) struct Inbox {
+    messages: Mutex<Lanes<Arc<Message>>>,
+    notes: Mutex<Vec<Note>>,
+    controls: Mutex<Vec<Control>>,
+    /// Messages that hold a permit: queued here, or about to be.
+    permitted: AtomicUsize,
+    sleeping: AtomicBool,
+    waker: Waker,
+    /// Sessions the shard has, or is about to have.
+    pub(crate) load: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inbox {
+    pub(crate) fn new(waker: Waker) -> Self {
+        Inbox {
+            messages: Mutex::default(),
+            notes: Mutex::default(),
+            controls: Mutex::default(),
+            permitted: AtomicUsize::new(0),
+            sleeping: AtomicBool::new(false),
+            waker,
+            load: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if self.sleeping.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "a shard could not be woken");
+        }
+    }
+
+    pub(crate) fn control(&self, control: Control) {
+        lock(&self.controls).push(control);
+        self.wake();
+    }
+
+    pub(crate) fn take_controls(&self) -> Vec<Control> {
+        std::mem::take(&mut *lock(&self.controls))
+    }
+
+    pub(crate) fn take_notes(&self, into: &mut Vec<Note>) {
+        std::mem::swap(&mut *lock(&self.notes), into);
+    }
+
+    /// Moves all queued messages into `into`, behind what is there.
+    pub(crate) fn take_messages(&self, into: &mut Lanes<Arc<Message>>) {
+        into.append(&mut lock(&self.messages));
+    }
+
+    /// How full the inbox is, in messages.
+    pub(crate) fn permitted(&self) -> usize {
+        self.permitted.load(Ordering::Relaxed)
+    }
+
+    /// Says that the thread is about to sleep; `false` if something has come.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.sleeping.store(true, Ordering::SeqCst);
+        let idle = lock(&self.messages).is_empty() && lock(&self.notes).is_empty() && lock(&self.controls).is_empty();
+        if !idle {
+            self.sleeping.store(false, Ordering::SeqCst);
+        }
+        idle
+    }
+
+    pub(crate) fn awake(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Mailbox for Inbox {
+    fn post(&self, note: Note) {
+        lock(&self.notes).push(note);
+        self.wake();
+    }
+}
+
+/// All shards' inboxes, as a broker sees them.
+pub struct Inboxes {
+    inboxes: Vec<Arc<Inbox>>,
+    bound: usize,
+    waiting: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    has_waiting: AtomicBool,
+}
+
+impl Inboxes {
+    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>, bound: usize) -> Self {
+        Inboxes { inboxes, bound, waiting: Mutex::default(), has_waiting: AtomicBool::new(false) }
+    }
+
+    /// The shard has routed so many messages.
+    pub(crate) fn routed(&self, inbox: &Inbox, count: usize) {
+        inbox.permitted.fetch_sub(count, Ordering::AcqRel);
+        self.call_waiting();
+    }
+
+    fn call_waiting(&self) {
+        if self.has_waiting.load(Ordering::Acquire) {
+            let waiting = {
+                let mut waiting = lock(&self.waiting);
+                self.has_waiting.store(false, Ordering::Release);
+                std::mem::take(&mut *waiting)
+            };
+            for wake in waiting {
+                wake();
+            }
+        }
+    }
+
+    fn is_roomy(&self) -> bool {
+        self.inboxes.iter().all(|inbox| inbox.permitted() < self.bound)
+    }
+}
+
+impl Deliver for Inboxes {
+    fn permits(self: Arc<Self>, count: usize) -> Option<Permits> {
+        for (n, inbox) in self.inboxes.iter().enumerate() {
+            let before = inbox.permitted.fetch_add(count, Ordering::AcqRel);
+            // An empty inbox takes any slice, so that a bound below the slice cannot block for ever.
+            if before > 0 && before + count > self.bound {
+                for undo in self.inboxes.iter().take(n + 1) {
+                    undo.permitted.fetch_sub(count, Ordering::AcqRel);
+                }
+                return None;
+            }
+        }
+        Some(Permits::counted(count, self))
+    }
+
+    fn deliver(&self, _permits: &mut Permits, message: &Arc<Message>) {
+        let lane = message.channel.lane();
+        for inbox in &self.inboxes {
+            lock(&inbox.messages).push(lane, message.clone());
+            inbox.wake();
+        }
+    }
+
+    fn give_back(&self, count: usize) {
+        for inbox in &self.inboxes {
+            inbox.permitted.fetch_sub(count, Ordering::AcqRel);
+        }
+        self.call_waiting();
+    }
+
+    fn when_room(&self, wake: Box<dyn FnOnce() + Send>) {
+        lock(&self.waiting).push(wake);
+        self.has_waiting.store(true, Ordering::Release);
+        if self.is_roomy() {
+            self.call_waiting();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The shard threads: started, fed with connections, stopped.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use mio::{Poll, Token, Waker};
+use tapeline_core::{Deliver, Hub, Shard};
+use tapeline_schema::CloseCode;
+
+use crate::connection::Handover;
+use crate::inbox::{Control, Inbox, Inboxes};
+use crate::thread::{ShardThread, WAKER};
+
+/// Why the shards could not be started.
+#[derive(Debug)]
+pub struct StartError(io::Error);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a shard thread could not be started: {}", self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        StartError(error)
+    }
+}
+
+/// The running shards of a hub.
+pub struct Shards {
+    inboxes: Vec<Arc<Inbox>>,
+    deliver: Arc<Inboxes>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Shards {
+    /// Starts as many threads as the hub has shards and attaches the hub's broker to their inboxes.
+    pub fn start(hub: &Arc<Hub>) -> Result<Self, StartError> {
+        let count = hub.shard_stats().len();
+        let mut polls = Vec::with_capacity(count);
+        let mut inboxes = Vec::with_capacity(count);
+        for _ in 0..count {
+            let poll = Poll::new()?;
+            inboxes.push(Arc::new(Inbox::new(Waker::new(poll.registry(), Token(WAKER))?)));
+            polls.push(poll);
+        }
+        let deliver = Arc::new(Inboxes::new(inboxes.clone(), hub.settings().inbox_messages));
+        hub.broker().attach(deliver.clone());
+        let mut threads = Vec::with_capacity(count);
+        for (number, (poll, inbox)) in polls.into_iter().zip(&inboxes).enumerate() {
+            let (hub, inbox, deliver) = (hub.clone(), inbox.clone(), deliver.clone());
+            let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+                let shard = Shard::new(hub.clone(), number, inbox.clone());
+                ShardThread::new(hub, shard, inbox, deliver, poll).run();
+            })?;
+            threads.push(thread);
+        }
+        Ok(Shards { inboxes, deliver, threads: Mutex::new(threads) })
+    }
+
+    /// Gives a connection to the shard with the fewest.
+    pub fn open(&self, handover: Handover) {
+        let least = self.inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed));
+        if let Some(inbox) = least {
+            inbox.load.fetch_add(1, Ordering::Relaxed);
+            inbox.control(Control::Open(Box::new(handover)));
+        }
+    }
+
+    /// Where publishers that found no room wait.
+    pub fn deliver(&self) -> &Arc<impl Deliver + use<>> {
+        &self.deliver
+    }
+
+    /// Closes every session and waits for the threads' end.
+    pub fn stop(&self, code: CloseCode, reason: &'static str) {
+        for inbox in &self.inboxes {
+            inbox.control(Control::Stop(code, reason));
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a shard thread panicked");
+            }
+        }
+    }
+}

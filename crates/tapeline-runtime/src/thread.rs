@@ -1,0 +1,351 @@
+//! One shard's thread: waits for sockets and the inbox, then reads, routes and flushes in bounded slices, so that
+//! urgent messages never wait for a long piece of work. Nothing here blocks but the wait itself.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use tapeline_core::broker::Busy;
+use tapeline_core::lanes::Lanes;
+use tapeline_core::message::Message;
+use tapeline_core::shard::{Handled, Note};
+use tapeline_core::{Hub, Now, Pipes, Shard, Written};
+
+use crate::connection::{Handover, Protocol, Taken};
+use crate::inbox::{Control, Inbox, Inboxes};
+use crate::port::Port;
+
+/// The token of the inbox's waker.
+pub(crate) const WAKER: usize = usize::MAX;
+
+/// Bytes read from one socket before the next one's turn.
+const READ_BYTES: usize = 64 << 10;
+/// Messages routed before sockets are looked at again.
+const ROUTE_SLICE: usize = 256;
+/// Sockets written to before the inbox is looked at again.
+const FLUSH_SLICE: usize = 256;
+/// A thread that is told to stop gives its sockets this long.
+const STOP_GRACE_US: u64 = 2_000_000;
+/// How soon a publish that found another shard's inbox full is tried again.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// A client that stays quiet until there is room again.
+struct Stalled {
+    busy: Option<Box<Busy>>,
+    rest: Vec<u8>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    protocol: Box<dyn Protocol>,
+    stalled: Option<Box<Stalled>>,
+    /// The socket has, or may have, bytes to read.
+    readable: bool,
+    /// The client has closed its side: read to the end whatever a read returns.
+    hung_up: bool,
+}
+
+/// The sockets, by session slot.
+#[derive(Default)]
+struct Sockets(Vec<Option<Connection>>);
+
+impl Sockets {
+    fn at(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.0.get_mut(slot as usize)?.as_mut()
+    }
+}
+
+impl Pipes for Sockets {
+    fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written {
+        let Some(connection) = self.at(slot) else { return Written::Closed };
+        loop {
+            let outcome = match slices {
+                [only] => connection.stream.write(only),
+                several => connection.stream.write_vectored(several),
+            };
+            match outcome {
+                Ok(n) => return Written::Bytes(n),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Written::Blocked,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Written::Closed,
+            }
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct ShardThread {
+    hub: Arc<Hub>,
+    shard: Shard,
+    inbox: Arc<Inbox>,
+    deliver: Arc<Inboxes>,
+    poll: Poll,
+    sockets: Sockets,
+    messages: Lanes<Arc<Message>>,
+    readable: VecDeque<u32>,
+    /// Sessions whose publish found no room.
+    busy: Vec<u32>,
+    notes: Vec<Note>,
+    drained: Vec<u32>,
+    buffer: Vec<u8>,
+    stop_by_us: Option<u64>,
+}
+
+impl ShardThread {
+    pub(crate) fn new(hub: Arc<Hub>, shard: Shard, inbox: Arc<Inbox>, deliver: Arc<Inboxes>, poll: Poll) -> Self {
+        ShardThread {
+            hub,
+            shard,
+            inbox,
+            deliver,
+            poll,
+            sockets: Sockets::default(),
+            messages: Lanes::default(),
+            readable: VecDeque::new(),
+            busy: Vec::new(),
+            notes: Vec::new(),
+            drained: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            stop_by_us: None,
+        }
+    }
+
+    /// Runs until the shard is stopped and its sessions are gone.
+    pub(crate) fn run(&mut self) {
+        let mut events = Events::with_capacity(1_024);
+        let mut more = false;
+        loop {
+            self.wait(&mut events, more);
+            let now = self.hub.now();
+            self.take_events(&events);
+            self.take_controls(now);
+            self.read_some(now);
+            self.retry_busy(now);
+            self.take_notes(now);
+            self.route_some(now);
+            self.shard.tick(now);
+            more = self.shard.flush(&mut self.sockets, FLUSH_SLICE, now);
+            self.resume_drained(now);
+            more |= self.close_finished() | !self.messages.is_empty() | !self.readable.is_empty();
+            if let Some(stop_by_us) = self.stop_by_us
+                && (self.shard.is_empty() || now.mono_us > stop_by_us)
+            {
+                return;
+            }
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events, more: bool) {
+        let may_sleep = !more && self.inbox.may_sleep();
+        let timeout = match may_sleep {
+            false => Duration::ZERO,
+            true if !self.busy.is_empty() => RETRY,
+            true => {
+                let now = self.hub.now();
+                Duration::from_micros(self.shard.next_tick_us().saturating_sub(now.mono_us))
+            }
+        };
+        if let Err(error) = self.poll.poll(events, Some(timeout))
+            && error.kind() != ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "waiting for sockets failed");
+        }
+        self.inbox.awake();
+    }
+
+    fn take_events(&mut self, events: &Events) {
+        for event in events {
+            let Ok(slot) = u32::try_from(event.token().0) else { continue };
+            let Some(connection) = self.sockets.at(slot) else { continue };
+            connection.hung_up |= event.is_read_closed() || event.is_error();
+            if (event.is_readable() || connection.hung_up) && !std::mem::replace(&mut connection.readable, true) {
+                self.readable.push_back(slot);
+            }
+            if event.is_writable() {
+                self.shard.on_writable(slot);
+            }
+        }
+    }
+
+    fn take_controls(&mut self, now: Now) {
+        for control in self.inbox.take_controls() {
+            match control {
+                Control::Open(handover) => self.open(*handover, now),
+                Control::Stop(code, reason) => {
+                    self.shard.close_all(code, reason);
+                    self.stop_by_us = Some(now.mono_us + STOP_GRACE_US);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, handover: Handover, now: Now) {
+        let Handover { stream, read, arrival, protocol } = handover;
+        let mut stream = TcpStream::from_std(stream);
+        let slot = self.shard.open(arrival, now).slot;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut stream, Token(slot as usize), interest) {
+            tracing::warn!(%error, "a connection could not be watched");
+            self.shard.remove(slot);
+            self.inbox.load.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        if self.sockets.0.len() <= slot as usize {
+            self.sockets.0.resize_with(slot as usize + 1, || None);
+        }
+        let connection = Connection { stream, protocol, stalled: None, readable: false, hung_up: false };
+        if let Some(place) = self.sockets.0.get_mut(slot as usize) {
+            *place = Some(connection);
+        }
+        if !read.is_empty() {
+            let mut read = read;
+            self.hand_in(slot, &mut read, now);
+        }
+    }
+
+    /// Reads once from each readable socket, as many as there are now.
+    fn read_some(&mut self, now: Now) {
+        for _ in 0..self.readable.len() {
+            let Some(slot) = self.readable.pop_front() else { return };
+            self.read_one(slot, now);
+        }
+    }
+
+    fn read_one(&mut self, slot: u32, now: Now) {
+        let Some(connection) = self.sockets.at(slot) else { return };
+        if connection.stalled.is_some() {
+            // Stays marked as readable; whoever ends the stall queues it again.
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outcome = connection.stream.read(&mut buffer);
+        let Some(connection) = self.sockets.at(slot) else { return };
+        match outcome {
+            Ok(0) => self.drop_connection(slot),
+            Ok(n) => {
+                if n < buffer.len() && !connection.hung_up {
+                    connection.readable = false;
+                } else {
+                    self.readable.push_back(slot);
+                }
+                if let Some(input) = buffer.get_mut(..n) {
+                    self.hand_in(slot, input, now);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.readable.push_back(slot),
+            Err(_) => self.drop_connection(slot),
+        }
+        self.buffer = buffer;
+    }
+
+    /// Hop 1 begins: the connection's protocol handles bytes.
+    fn hand_in(&mut self, slot: u32, input: &mut [u8], now: Now) {
+        let Some(connection) = self.sockets.at(slot) else { return };
+        let mut port = Port::new(&mut self.shard, slot, now);
+        let (consumed, busy) = match connection.protocol.handle(input, &mut port) {
+            Taken::All => return,
+            Taken::Some(consumed) => (consumed, None),
+            Taken::Busy(consumed, busy) => (consumed, Some(busy)),
+        };
+        if busy.is_some() {
+            self.busy.push(slot);
+        }
+        let rest = input.get(consumed..).unwrap_or_default().to_vec();
+        connection.stalled = Some(Box::new(Stalled { busy, rest }));
+    }
+
+    /// Offers publishes again that found no room.
+    fn retry_busy(&mut self, now: Now) {
+        for slot in std::mem::take(&mut self.busy) {
+            let Some(stalled) = self.sockets.at(slot).and_then(|connection| connection.stalled.as_mut()) else { continue };
+            if let Some(busy) = stalled.busy.take() {
+                match self.shard.retry(busy) {
+                    Handled::Busy(busy) => {
+                        stalled.busy = Some(busy);
+                        self.busy.push(slot);
+                    }
+                    Handled::Done => self.resume(slot, now),
+                }
+            }
+        }
+    }
+
+    /// Sessions that were written to may have room for the answers of what they still have to say.
+    fn resume_drained(&mut self, now: Now) {
+        let mut drained = std::mem::take(&mut self.drained);
+        self.shard.take_drained(&mut drained);
+        for slot in drained.drain(..) {
+            let stalled = self.sockets.at(slot).and_then(|connection| connection.stalled.as_ref());
+            if stalled.is_some_and(|stalled| stalled.busy.is_none()) && self.shard.has_room(slot) {
+                self.resume(slot, now);
+            }
+        }
+        self.drained = drained;
+    }
+
+    fn resume(&mut self, slot: u32, now: Now) {
+        let Some(connection) = self.sockets.at(slot) else { return };
+        let Some(mut stalled) = connection.stalled.take() else { return };
+        self.hand_in(slot, &mut stalled.rest, now);
+        if let Some(connection) = self.sockets.at(slot)
+            && connection.stalled.is_none()
+            && connection.readable
+        {
+            self.readable.push_back(slot);
+        }
+    }
+
+    fn take_notes(&mut self, now: Now) {
+        loop {
+            let mut notes = std::mem::take(&mut self.notes);
+            self.inbox.take_notes(&mut notes);
+            let none = notes.is_empty();
+            for note in notes.drain(..) {
+                self.shard.on_note(note, now);
+            }
+            self.notes = notes;
+            if none {
+                return;
+            }
+        }
+    }
+
+    fn route_some(&mut self, now: Now) {
+        self.inbox.take_messages(&mut self.messages);
+        let pressured = self.inbox.permitted() > self.hub.settings().inbox_messages / 2;
+        let mut routed = 0;
+        while routed < ROUTE_SLICE
+            && let Some((_, message)) = self.messages.take()
+        {
+            self.shard.route(&message, pressured, now);
+            routed += 1;
+        }
+        if routed > 0 {
+            self.deliver.routed(&self.inbox, routed);
+        }
+    }
+
+    fn close_finished(&mut self) -> bool {
+        let finished = self.shard.take_finished();
+        let any = !finished.is_empty();
+        for slot in finished {
+            self.drop_connection(slot);
+        }
+        any
+    }
+
+    fn drop_connection(&mut self, slot: u32) {
+        let Some(place) = self.sockets.0.get_mut(slot as usize) else { return };
+        if let Some(mut connection) = place.take() {
+            let _ = self.poll.registry().deregister(&mut connection.stream);
+            let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+            self.shard.remove(slot);
+            self.inbox.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

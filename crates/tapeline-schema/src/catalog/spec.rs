@@ -1,0 +1,175 @@
+//! One row of the catalogue: what a family's channels are called and how their messages matter.
+//!
+//! Owns the defaults of a row and how they are changed.
+//! Refuses to know other rows; whether a row is sound and fits in is checked when it is added.
+
+use std::time::Duration;
+
+use super::{Delivery, Priority, Publishers, Readers};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const FORTNIGHT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// Messages an `every` family keeps, and rows a `table` holds, where its row does not say.
+const EVERY_COUNT: usize = 1_000;
+const TABLE_ROWS: usize = 10_000;
+
+/// How much of a channel is kept; whatever is reached first ends it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keep {
+    /// Messages, for a `table` rows; a plain `latest` keeps 1.
+    pub count: usize,
+    /// How long, or without end.
+    pub age: Option<Duration>,
+    /// How many bytes of payload, or without end.
+    pub bytes: Option<usize>,
+}
+
+/// A family: all channels of one template, or a bare name as a family of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelSpec {
+    /// `ohlc:{symbol}:{interval}`, or a bare name.
+    pub template: String,
+    /// The text before the first colon.
+    pub family: String,
+    /// The names of the key fields, in the template's order.
+    pub keys: Vec<String>,
+    /// The `type` of its messages.
+    pub kind: String,
+    /// How urgent.
+    pub priority: Priority,
+    /// What a subscriber gets who asks for nothing else.
+    pub delivery: Delivery,
+    /// What is kept of each channel.
+    pub keep: Keep,
+    /// How many kept messages a new `every` subscriber gets without `since`.
+    pub replay_on_subscribe: usize,
+    /// The names that collect this family's channels.
+    pub rolls_up_to: Vec<String>,
+    /// The fields, or places in an array, that tell a `table`'s rows apart.
+    pub row_key: Vec<String>,
+    /// Messages a second for a subscriber who asks for no rate, or as they come.
+    pub max_rate: Option<u32>,
+    /// After how long without a message a channel may be forgotten.
+    pub idle_ttl: Duration,
+    /// Who may read.
+    pub read: Readers,
+    /// Who may publish.
+    pub publish: Publishers,
+    /// Whether the catalogue has this row; false only for the row of undeclared names.
+    pub declared: bool,
+}
+
+impl ChannelSpec {
+    /// A row with the defaults of its delivery: public, kept as [`Keep`] says, no roll-up.
+    pub fn of(template: &str, kind: &str, priority: Priority, delivery: Delivery) -> Self {
+        let mut parts = template.split(':');
+        let family = parts.next().unwrap_or_default().to_owned();
+        let key = |part: &str| {
+            let name = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            name.unwrap_or(part).to_owned()
+        };
+        let count = match delivery {
+            Delivery::Latest => 1,
+            Delivery::Table => TABLE_ROWS,
+            Delivery::Every => EVERY_COUNT,
+        };
+        Self {
+            template: template.to_owned(),
+            family,
+            keys: parts.map(key).collect(),
+            kind: kind.to_owned(),
+            priority,
+            delivery,
+            keep: Keep { count, age: None, bytes: None },
+            replay_on_subscribe: 0,
+            rolls_up_to: Vec::new(),
+            row_key: Vec::new(),
+            max_rate: None,
+            idle_ttl: FORTNIGHT,
+            read: Readers::Public,
+            publish: Publishers::FeedOrGrant,
+            declared: true,
+        }
+    }
+
+    /// The row of all names that no family declares; its template `*` can be no channel.
+    pub fn undeclared() -> Self {
+        let spec = Self::of("*", "message", Priority::Medium, Delivery::Every).keep(256, MINUTE);
+        Self { family: "undeclared".to_owned(), declared: false, ..spec }
+            .publish(Publishers::Anyone)
+            .idle_ttl(HOUR)
+    }
+
+    /// Sets how much is kept. An `every` channel is then forgotten at that age, or after 14 days.
+    #[must_use]
+    pub fn keep(mut self, count: usize, age: impl Into<Option<Duration>>) -> Self {
+        self.keep.count = count;
+        self.keep.age = age.into();
+        if self.delivery == Delivery::Every {
+            self.idle_ttl = self.keep.age.unwrap_or(FORTNIGHT);
+        }
+        self
+    }
+
+    /// Bounds the payload bytes that are kept.
+    #[must_use]
+    pub fn keep_bytes(mut self, bytes: usize) -> Self {
+        self.keep.bytes = Some(bytes);
+        self
+    }
+
+    /// Gives a new `every` subscriber the last messages, without `since`.
+    #[must_use]
+    pub fn replay_on_subscribe(mut self, count: usize) -> Self {
+        self.replay_on_subscribe = count;
+        self
+    }
+
+    /// Names the roll-ups.
+    #[must_use]
+    pub fn rolls_up_to(mut self, names: &[&str]) -> Self {
+        self.rolls_up_to = names.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
+    /// Names the fields that tell a `table`'s rows apart.
+    #[must_use]
+    pub fn keyed_by(mut self, row_key: &[&str]) -> Self {
+        self.row_key = row_key.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
+    /// Sets the default rate of a subscriber, a second.
+    #[must_use]
+    pub fn max_rate(mut self, per_second: u32) -> Self {
+        self.max_rate = Some(per_second);
+        self
+    }
+
+    /// Sets after how long without a message a channel may be forgotten; call it after [`Self::keep`].
+    #[must_use]
+    pub fn idle_ttl(mut self, idle_ttl: Duration) -> Self {
+        self.idle_ttl = idle_ttl;
+        self
+    }
+
+    /// Sets who reads, and with it who publishes: public families feeds or a grant, all others a grant.
+    #[must_use]
+    pub fn read(mut self, read: Readers) -> Self {
+        self.read = read;
+        self.publish = match read {
+            Readers::Public => Publishers::FeedOrGrant,
+            Readers::Own | Readers::Owner | Readers::Operator | Readers::AsChannel => Publishers::Grant,
+        };
+        self
+    }
+
+    /// Sets who publishes; call it after [`Self::read`].
+    #[must_use]
+    pub fn publish(mut self, publish: Publishers) -> Self {
+        self.publish = publish;
+        self
+    }
+}
