@@ -14,6 +14,8 @@ mod text;
 mod wire;
 mod work;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 
@@ -54,11 +56,23 @@ enum Command {
     All,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Floor(args) = &cli.command {
-        return floor::run(args);
+    let outcome = match &cli.command {
+        Command::Floor(args) => floor::run(args),
+        _ => measure(&cli),
+    };
+    server::remove_scratch();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tapeline-bench: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn measure(cli: &Cli) -> Result<()> {
     server::raise_file_limit()?;
     server::end_children_on_signal()?;
     let common = &cli.common;

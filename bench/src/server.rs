@@ -79,7 +79,7 @@ impl Server {
     pub(crate) fn start(target: Target, launch: &Launch) -> Result<Self> {
         let addr = free_port()?;
         let mut command = command(target, launch, addr)?;
-        let log = std::env::temp_dir().join(format!("tapeline-bench-{}-{}.log", target.name(), addr.port()));
+        let log = scratch()?.join(format!("{}-{}.log", target.name(), addr.port()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(&log)?);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         CHILDREN.lock().unwrap_or_else(PoisonError::into_inner).push(child.id());
@@ -127,8 +127,23 @@ impl Drop for Server {
         self.child.wait().ok();
         let pid = self.child.id();
         CHILDREN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&other| other != pid);
-        std::fs::remove_file(&self.log).ok();
     }
+}
+
+/// The folder for this run's files: logs, the captured frame, configurations.
+pub(crate) fn scratch() -> Result<PathBuf> {
+    let folder = scratch_path();
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Removes the folder, if there is one.
+pub(crate) fn remove_scratch() {
+    std::fs::remove_dir_all(scratch_path()).ok();
+}
+
+fn scratch_path() -> PathBuf {
+    std::env::temp_dir().join(format!("tapeline-bench-{}", std::process::id()))
 }
 
 /// Ends the children when the bench is interrupted or terminated.
@@ -140,6 +155,7 @@ pub(crate) fn end_children_on_signal() -> Result<()> {
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
             }
         }
+        remove_scratch();
         std::process::exit(130);
     })
     .context("installing the signal handler")

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::capture;
 use crate::report::{Report, Sample};
-use crate::server::{Launch, Server, Target};
+use crate::server::{Launch, Server, Target, scratch};
 
 /// What all workloads take.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,8 +34,6 @@ pub(crate) struct Session {
     launch: Launch,
     servers: Vec<Target>,
     rounds: usize,
-    /// Removed with the session.
-    frame: Option<PathBuf>,
 }
 
 impl Session {
@@ -45,7 +43,7 @@ impl Session {
         let product = common.product.clone().unwrap_or_else(|| root.join("target/release/tapeline"));
         let servers = if common.servers.is_empty() { usual.to_vec() } else { common.servers.clone() };
         let launch = Launch { root, product, config: None, frame_file: None, payload };
-        let mut session = Self { launch, servers, rounds: common.rounds, frame: None };
+        let mut session = Self { launch, servers, rounds: common.rounds };
         session.capture(payload)?;
         Ok(session)
     }
@@ -59,11 +57,9 @@ impl Session {
         let server = Server::start(Target::Product, &self.launch)?;
         let frame = capture::delivered_frame(server.addr, payload)
             .with_context(|| format!("capturing the product's frame; it said: {}", server.last_words()))?;
-        let path =
-            std::env::temp_dir().join(format!("tapeline-bench-{}-{payload}.frame", std::process::id()));
+        let path = scratch()?.join(format!("{payload}.frame"));
         std::fs::write(&path, frame)?;
-        self.launch.frame_file = Some(path.clone());
-        self.frame = Some(path);
+        self.launch.frame_file = Some(path);
         Ok(())
     }
 
@@ -96,14 +92,6 @@ impl Session {
     pub(crate) fn with<T>(&self, target: Target, run: impl FnOnce(&Server) -> Result<T>) -> Result<T> {
         let server = Server::start(target, &self.launch)?;
         run(&server).with_context(|| format!("measuring {}; it said: {}", target.name(), server.last_words()))
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(path) = &self.frame {
-            std::fs::remove_file(path).ok();
-        }
     }
 }
 

@@ -1,3 +1,55 @@
-//! The project's own checks and test runner.
+//! The project's own checks and test runner, reached as `cargo xtask`.
+//!
+//! One file per subcommand: `tidy`, `test`, `sim`. Everything here drives other programs or reads files; nothing of
+//! the product is linked in, so this builds in seconds and still runs when a crate of the product does not compile.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+mod conformance;
+mod root;
+mod server;
+mod sim;
+mod test;
+mod tidy;
+mod venv;
+
+use root::Root;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+    tidy                            check what clippy cannot: module docs, sizes, crate arrows, links, paths
+    test [--only NAME]              run every suite, or one of them
+    sim [--seed N] [--seconds S]    run the seeded simulator
+    help                            print this
+
+Suites of `test`, in order:
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}{}", test::list());
+            Ok(())
+        }
+        ["tidy"] => tidy::run(&Root::open()?),
+        ["test"] => test::run(&Root::open()?, None),
+        ["test", "--only", name] => test::run(&Root::open()?, Some(name)),
+        ["sim", flags @ ..] => sim::run(&Root::open()?, flags),
+        other => bail!("unknown command `{}`; `cargo xtask help` lists them", other.join(" ")),
+    }
+}

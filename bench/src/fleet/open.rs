@@ -24,15 +24,15 @@ impl Fleet {
         self.connect((first..self.slots.len()).collect(), at_once, hear)
     }
 
-    /// Resets every connection (no FIN, no TIME_WAIT, as when a middlebox dies) and brings all back
-    /// at once. Answers how many connections had to be tried again.
-    pub(crate) fn reset_and_return(&mut self, hear: &mut impl Hear) -> Result<usize> {
+    /// Resets every connection (no FIN, no TIME_WAIT, as when a middlebox dies) and brings all back,
+    /// `at_once` on the way at a time. Answers how many connections had to be tried again.
+    pub(crate) fn reset_and_return(&mut self, at_once: usize, hear: &mut impl Hear) -> Result<usize> {
         for slot in &mut self.slots {
             slot.conn = None;
         }
         self.ready = 0;
         self.paced.clear();
-        self.connect((0..self.slots.len()).collect(), usize::MAX, hear)
+        self.connect((0..self.slots.len()).collect(), at_once, hear)
     }
 
     fn connect(&mut self, mut waiting: Vec<usize>, at_once: usize, hear: &mut impl Hear) -> Result<usize> {

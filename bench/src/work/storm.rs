@@ -21,6 +21,9 @@ pub(crate) struct StormArgs {
     /// Storms on each server; their median counts.
     #[arg(long, default_value_t = 3)]
     storms: usize,
+    /// Clients on the way at a time; default: all.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    at_once: usize,
 }
 
 /// Measures.
@@ -49,7 +52,7 @@ fn measure(server: &Server, args: &StormArgs) -> Result<Sample> {
     let (drops, cpu) = (listen_drops()?, cpu_seconds(server.pid())?);
     for _ in 0..args.storms {
         let start = Instant::now();
-        retries += fleet.reset_and_return(&mut Deaf)?;
+        retries += fleet.reset_and_return(args.at_once, &mut Deaf)?;
         times.push(start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);

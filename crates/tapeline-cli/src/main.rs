@@ -1,3 +1,30 @@
-//! The binary: serve, and the commands that talk to a hub.
+//! The binary `tapeline`: reads the command line and hands over to one file a command.
 
-fn main() {}
+mod commands;
+mod config;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+/// A real-time message hub for trading teams.
+#[derive(Parser)]
+#[command(name = "tapeline", version, about, after_help = "Example:\n  tapeline serve --demo")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a hub.
+    Serve(serve::Serve),
+}
+
+fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TAPELINE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+    }
+}

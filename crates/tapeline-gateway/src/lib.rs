@@ -1,1 +1,17 @@
-//! Who may come in: one file a protocol.
+//! Who may come in: one file a protocol. Each turns bytes into commands at the edge and knows nothing of routing,
+//! queues or retention.
+
+mod app;
+mod echo;
+mod error;
+mod http;
+mod listen;
+pub mod native;
+mod ops;
+mod origin;
+mod publish;
+mod upgrade;
+
+pub use app::{App, AppParts};
+pub use listen::{ListenError, Listener};
+pub use origin::Origins;

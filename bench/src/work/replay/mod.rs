@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::fleet::{Fleet, Plan, Reading};
 use crate::procfs::{cpu_seconds, float, memory};
 use crate::report::{Bound, Goal, Report, Sample};
-use crate::server::{Server, Target};
+use crate::server::{Server, Target, scratch};
 use crate::session::{Common, Session, root};
 use crate::wire;
 use check::Check;
@@ -88,8 +88,9 @@ pub(crate) fn run(args: &ReplayArgs, common: &Common) -> Result<(Report, Vec<Str
     let recording = Recording::open(&folder, args.limit)?;
     let once = Common { rounds: 1, ..common.clone() };
     let mut session = Session::new(&once, &[Target::Product], 200)?;
-    let config = ConfigFile::write()?;
-    session.launch().config = Some(config.0.clone());
+    let config = scratch()?.join("replay.toml");
+    std::fs::write(&config, CONFIG).with_context(|| format!("writing {}", config.display()))?;
+    session.launch().config = Some(config);
     let pace = match args.speed {
         0.0 => format!("full speed, window {}", args.window),
         speed => format!("{speed} x as recorded"),
@@ -113,23 +114,6 @@ pub(crate) fn run(args: &ReplayArgs, common: &Common) -> Result<(Report, Vec<Str
         Ok(())
     })?;
     Ok((report, violations))
-}
-
-/// The product's configuration; the file goes with the value.
-struct ConfigFile(PathBuf);
-
-impl ConfigFile {
-    fn write() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("tapeline-bench-{}.toml", std::process::id()));
-        std::fs::write(&path, CONFIG).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for ConfigFile {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
-    }
 }
 
 fn replay(server: &Server, args: &ReplayArgs, recording: &Recording) -> Result<(Sample, Vec<String>)> {

@@ -1,0 +1,174 @@
+//! The configuration file: limits and families. Unknown keys are errors; a value that is left out has its default.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+use tapeline_core::Settings;
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[http]`
+    pub http: Http,
+    /// Names that no family declares are refused.
+    pub strict_channels: bool,
+    /// `[[channel]]`
+    pub channel: Vec<Family>,
+}
+
+/// Bounds; see `Settings` in the core for what each means.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    pub outbox_bytes: usize,
+    pub outbox_messages: usize,
+    pub outboxes_bytes: Option<usize>,
+    pub inbox_messages: usize,
+    pub publish_bytes: usize,
+    pub frame_bytes: usize,
+    pub frame_fragments: u32,
+    pub connections_per_client: usize,
+    pub subscriptions_per_client: usize,
+    pub subscriptions_per_connection: usize,
+    pub channels_per_request: usize,
+    pub unsubscribed_grace_s: u64,
+    pub slow_close_s: u64,
+    pub heartbeat_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Limits {
+            outbox_bytes: settings.outbox_bytes,
+            outbox_messages: settings.outbox_messages,
+            outboxes_bytes: None,
+            inbox_messages: settings.inbox_messages,
+            publish_bytes: settings.publish_bytes,
+            frame_bytes: settings.frame_bytes,
+            frame_fragments: settings.frame_fragments,
+            connections_per_client: settings.connections_per_client,
+            subscriptions_per_client: settings.subscriptions_per_client,
+            subscriptions_per_connection: settings.subscriptions_per_connection,
+            channels_per_request: settings.channels_per_request,
+            unsubscribed_grace_s: settings.unsubscribed_grace.as_secs(),
+            slow_close_s: settings.slow_close.as_secs(),
+            heartbeat_s: settings.heartbeat.as_secs(),
+        }
+    }
+}
+
+/// What browsers may do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Whole origins beside the hub's own and loopback ones.
+    pub allowed_origins: Vec<String>,
+}
+
+/// A family of the user's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Family {
+    template: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default = "medium")]
+    priority: Priority,
+    #[serde(default = "every")]
+    delivery: Delivery,
+    keep: Option<Keep>,
+    #[serde(default)]
+    rolls_up_to: Vec<String>,
+    #[serde(default)]
+    row_key: Vec<String>,
+    max_rate: Option<u32>,
+    idle_ttl_s: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keep {
+    count: Option<usize>,
+    age_s: Option<u64>,
+    bytes: Option<usize>,
+}
+
+fn medium() -> Priority {
+    Priority::Medium
+}
+
+fn every() -> Delivery {
+    Delivery::Every
+}
+
+impl Config {
+    /// Reads a file, or answers the defaults without one.
+    pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Config::default()) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))
+    }
+
+    /// The built-in families and the file's.
+    pub(crate) fn catalog(&self) -> anyhow::Result<Catalog> {
+        let mut catalog = Catalog::built_in();
+        for family in &self.channel {
+            catalog.add(family.spec()).with_context(|| format!("[[channel]] {}", family.template))?;
+        }
+        Ok(catalog)
+    }
+
+    /// The bounds for a hub of this many shards on a machine with this much memory.
+    pub(crate) fn settings(&self, shards: usize, memory_bytes: usize) -> Settings {
+        let limits = &self.limits;
+        let outboxes_bytes = limits.outboxes_bytes.unwrap_or(memory_bytes / 4);
+        Settings {
+            outbox_bytes: limits.outbox_bytes,
+            outbox_messages: limits.outbox_messages,
+            outboxes_bytes: outboxes_bytes / shards.max(1),
+            inbox_messages: limits.inbox_messages,
+            publish_bytes: limits.publish_bytes,
+            frame_bytes: limits.frame_bytes,
+            frame_fragments: limits.frame_fragments,
+            connections_per_client: limits.connections_per_client,
+            subscriptions_per_client: limits.subscriptions_per_client,
+            subscriptions_per_connection: limits.subscriptions_per_connection,
+            channels_per_request: limits.channels_per_request,
+            unsubscribed_grace: Duration::from_secs(limits.unsubscribed_grace_s),
+            slow_close: Duration::from_secs(limits.slow_close_s),
+            heartbeat: Duration::from_secs(limits.heartbeat_s),
+            strict_channels: self.strict_channels,
+            ..Settings::default()
+        }
+    }
+}
+
+impl Family {
+    fn spec(&self) -> ChannelSpec {
+        let mut spec = ChannelSpec::of(&self.template, &self.kind, self.priority, self.delivery);
+        if let Some(keep) = &self.keep {
+            let count = keep.count.unwrap_or(spec.keep.count);
+            spec = spec.keep(count, keep.age_s.map(Duration::from_secs));
+            if let Some(bytes) = keep.bytes {
+                spec = spec.keep_bytes(bytes);
+            }
+        }
+        let roll_ups: Vec<&str> = self.rolls_up_to.iter().map(String::as_str).collect();
+        let row_key: Vec<&str> = self.row_key.iter().map(String::as_str).collect();
+        spec = spec.rolls_up_to(&roll_ups).keyed_by(&row_key);
+        if let Some(rate) = self.max_rate {
+            spec = spec.max_rate(rate);
+        }
+        if let Some(seconds) = self.idle_ttl_s {
+            spec = spec.idle_ttl(Duration::from_secs(seconds));
+        }
+        spec
+    }
+}

@@ -1,0 +1,129 @@
+//! `tapeline serve`: puts a hub together from the rooms, opens its doors, and closes them again on a signal.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::registry::LocalRegistry;
+use tapeline_gateway::{App, AppParts, Listener, Origins};
+use tapeline_runtime::{Shards, SystemClock};
+use tapeline_schema::CloseCode;
+use tokio::sync::watch;
+
+use crate::config::Config;
+
+/// How often unused channels and clients are forgotten.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Run a hub.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002")]
+pub(crate) struct Serve {
+    /// Address to listen on; may be given more than once. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    listen: Vec<SocketAddr>,
+    /// Feed a seeded synthetic market.
+    #[arg(long)]
+    demo: bool,
+    /// Read limits and families from a TOML file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Message broker: memory://
+    #[arg(long, value_name = "URL", default_value = "memory://")]
+    broker: String,
+    /// Shard threads; by default one fewer than there are cores.
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// Open /echo for WebSocket conformance suites.
+    #[arg(long)]
+    conformance: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        raise_file_limit();
+        let config = Config::read(self.config.as_deref())?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = self.shards.unwrap_or(cores.saturating_sub(1)).max(1);
+        let clock = Arc::new(SystemClock::default());
+        let seed = RandomState::new().hash_one(std::process::id());
+        let hub = Arc::new(Hub::new(HubParts {
+            catalog: config.catalog()?,
+            settings: config.settings(shards, memory_bytes()),
+            clock: clock.clone(),
+            broker: tapeline_brokers::open(&self.broker, clock, seed)?,
+            registry: Arc::new(LocalRegistry::default()),
+            seed,
+            shards,
+        }));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cores.clamp(1, 4))
+            .enable_all()
+            .build()
+            .context("the HTTP runtime could not be started")?;
+        runtime.block_on(self.serve(hub, config))
+    }
+
+    async fn serve(self, hub: Arc<Hub>, config: Config) -> anyhow::Result<()> {
+        let mut listeners = Vec::new();
+        for address in &self.listen {
+            listeners.push(Listener::bind(*address)?);
+        }
+        let shards = Arc::new(Shards::start(&hub)?);
+        let origins = Origins(config.http.allowed_origins);
+        let conformance = self.conformance;
+        let app = App::new(AppParts { hub: hub.clone(), shards: shards.clone(), origins, conformance });
+        let (stop, stopped) = watch::channel(false);
+        for listener in listeners {
+            println!("listening on http://{}", listener.address());
+            tokio::spawn(listener.serve(app.clone(), stopped.clone()));
+        }
+        tokio::spawn(sweep(hub.clone(), stopped.clone()));
+        wait_for_signal().await?;
+        app.stop();
+        // The listeners may already be gone, with nobody left to tell.
+        let _ = stop.send(true);
+        tokio::task::spawn_blocking(move || shards.stop(CloseCode::GoingAway, "the hub is stopping")).await?;
+        hub.broker().close();
+        Ok(())
+    }
+}
+
+async fn sweep(hub: Arc<Hub>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => hub.sweep(),
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(())
+}
+
+/// Each connection is a file; the soft limit is often far below the hard one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+/// The machine's memory; 4 GiB where it cannot be read.
+fn memory_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kib.map_or(4 << 30, |kib| kib * 1_024)
+}

@@ -1,0 +1,80 @@
+//! What all protocols share: the hub, its shards, who may come from where, and the table of routes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::routing::{any, get, post};
+use tapeline_core::Hub;
+use tapeline_runtime::Shards;
+
+use crate::origin::Origins;
+use crate::{http, ops, origin, upgrade};
+
+/// What a gateway is made of.
+pub struct AppParts {
+    /// The hub.
+    pub hub: Arc<Hub>,
+    /// Its shards.
+    pub shards: Arc<Shards>,
+    /// Which web pages may connect.
+    pub origins: Origins,
+    /// Whether `/echo`, for conformance suites, is open.
+    pub conformance: bool,
+}
+
+/// The gateway's shared state.
+pub struct App {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) origins: Origins,
+    pub(crate) started: Instant,
+    stopping: AtomicBool,
+    conformance: bool,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(parts: AppParts) -> Arc<Self> {
+        let AppParts { hub, shards, origins, conformance } = parts;
+        let stopping = AtomicBool::new(false);
+        Arc::new(App { hub, shards, origins, started: Instant::now(), stopping, conformance })
+    }
+
+    /// From now on `/ready` says no.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Every route of the HTTP port.
+    pub(crate) fn routes(self: &Arc<Self>) -> Router {
+        let mut routes = Router::new()
+            .route("/", get(ops::page))
+            .route("/ws", any(upgrade::native))
+            .route("/ws/", any(upgrade::native))
+            .route("/ws/{*client_id}", any(upgrade::native))
+            .route("/publish", post(http::publish))
+            .route("/publish/batch", post(http::publish_batch))
+            .route("/broadcast/{family}", post(http::broadcast))
+            .route("/last", get(http::last))
+            .route("/last/{*channel}", get(http::last))
+            .route("/history", get(http::history))
+            .route("/history/{*channel}", get(http::history))
+            .route("/health", get(ops::health))
+            .route("/ready", get(ops::ready))
+            .route("/stats", get(ops::stats));
+        if self.conformance {
+            routes = routes.route("/echo", any(upgrade::echo));
+        }
+        routes
+            .fallback(ops::not_found)
+            .method_not_allowed_fallback(ops::method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), origin::guard))
+            .with_state(self.clone())
+    }
+}

@@ -1,0 +1,40 @@
+//! A refusal as an HTTP answer: `{"error":{"code","message"}}` with the code's status.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tapeline_core::Refusal;
+use tapeline_core::channel::push_json_string;
+use tapeline_schema::ErrorCode;
+
+/// What handlers fail with.
+pub(crate) struct Failure(pub Refusal);
+
+impl Failure {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Failure(Refusal::new(code, message))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Failure(refusal)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut body = Vec::new();
+        push_error(&mut body, &self.0);
+        (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+/// Appends the error object.
+pub(crate) fn push_error(out: &mut Vec<u8>, refusal: &Refusal) {
+    out.extend_from_slice(b"{\"error\":{\"code\":");
+    push_json_string(out, refusal.code.name());
+    out.extend_from_slice(b",\"message\":");
+    push_json_string(out, &refusal.message);
+    out.extend_from_slice(b"}}");
+}

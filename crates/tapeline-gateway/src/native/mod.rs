@@ -1,0 +1,97 @@
+//! The native protocol: JSON in WebSocket text frames, one dialect for every client. `parse` turns frames into
+//! commands, `wire` turns messages and replies into frames; this file is what a connection runs.
+
+mod parse;
+mod wire;
+
+use tapeline_codec::websocket::encoder::{close_frame, pong_frame};
+use tapeline_codec::websocket::{Decoder, Event, Limits};
+use tapeline_core::shard::Handled;
+use tapeline_core::{Refusal, Settings};
+use tapeline_runtime::{Port, Protocol, Taken};
+use tapeline_schema::ErrorCode;
+
+pub use wire::NATIVE;
+
+pub(crate) use parse::{Text, json_refusal, raw};
+
+/// Room for the rest of a publish beside its data.
+const ENVELOPE_BYTES: usize = 4 << 10;
+/// RFC 6455 section 7.4.1: a type of data that cannot be accepted.
+const CLOSE_UNSUPPORTED_DATA: u16 = 1003;
+
+/// One connection's side of the native protocol.
+pub(crate) struct Native {
+    decoder: Decoder,
+    frame_bytes: u32,
+}
+
+impl Native {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let message_bytes = settings.publish_bytes + ENVELOPE_BYTES;
+        let limits = Limits { message_bytes, fragments: settings.frame_fragments };
+        Native {
+            decoder: Decoder::new(limits),
+            frame_bytes: u32::try_from(settings.frame_bytes).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Protocol for Native {
+    fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
+        let frame_bytes = self.frame_bytes as usize;
+        let mut events = self.decoder.feed(input);
+        loop {
+            if port.is_closing() {
+                return Taken::All;
+            }
+            if !port.has_room() {
+                return Taken::Some(events.consumed());
+            }
+            let busy = match events.next() {
+                Ok(Some(Event::Text(text))) => handle_text(text, frame_bytes, port),
+                Ok(Some(Event::Ping(body))) => {
+                    port.send(&pong_frame(body));
+                    None
+                }
+                Ok(Some(Event::Pong(_))) => None,
+                Ok(Some(Event::Binary(_))) => {
+                    port.close_with(&close_frame(Some(CLOSE_UNSUPPORTED_DATA), "send JSON in text frames"));
+                    return Taken::All;
+                }
+                Ok(Some(Event::Close(close))) => {
+                    port.close_with(&close_frame(close.code, close.reason));
+                    return Taken::All;
+                }
+                Ok(None) => return Taken::All,
+                Err(error) => {
+                    port.close_with(&close_frame(Some(error.close_code()), &error.to_string()));
+                    return Taken::All;
+                }
+            };
+            if let Some(busy) = busy {
+                return Taken::Busy(events.consumed(), busy);
+            }
+        }
+    }
+}
+
+fn handle_text(text: &str, frame_bytes: usize, port: &mut Port<'_>) -> Option<Box<tapeline_core::broker::Busy>> {
+    let parsed = parse::parse(text);
+    let is_publish = matches!(&parsed, Ok(tapeline_core::Command::Publish { .. }));
+    if !is_publish && text.len() > frame_bytes {
+        let message = format!("frame is {} bytes, the limit is {frame_bytes} (limits.frame_bytes)", text.len());
+        port.refuse(Refusal::new(ErrorCode::TooLarge, message), None, &None);
+        return None;
+    }
+    match parsed {
+        Ok(command) => match port.handle(command) {
+            Handled::Done => None,
+            Handled::Busy(busy) => Some(busy),
+        },
+        Err(error) => {
+            port.refuse(error.refusal, None, &error.req);
+            None
+        }
+    }
+}

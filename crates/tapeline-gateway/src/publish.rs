@@ -1,0 +1,72 @@
+//! Publishing from the HTTP runtime: waits where there is no room, which a shard never does.
+
+use std::sync::Arc;
+
+use tapeline_core::broker::{Drafts, SLICE};
+use tapeline_core::command::Publication;
+use tapeline_core::message::Draft;
+use tapeline_core::session::Grant;
+use tapeline_core::{Deliver, Receipt, Refusal};
+use tapeline_schema::ErrorCode;
+use tokio::sync::oneshot;
+
+use crate::app::App;
+
+/// What became of each publication, in order.
+pub(crate) type Outcome = Result<Receipt, Refusal>;
+
+impl App {
+    /// Checks one publication and makes its draft.
+    pub(crate) fn draft(&self, publication: Publication, principal: &Arc<str>) -> Result<Draft, Refusal> {
+        let channel = self.hub.channel(&publication.channel)?;
+        Grant::Anyone.may_publish(&channel)?;
+        let draft = self.hub.draft(publication, principal);
+        if draft.is_err() {
+            self.hub.stats().refused.add(1);
+        }
+        draft
+    }
+
+    /// Publishes one draft.
+    pub(crate) async fn publish_one(&self, draft: Draft) -> Outcome {
+        let mut drafts = Drafts::new();
+        drafts.push(draft);
+        let outcomes = self.publish_slice(drafts).await;
+        outcomes.into_iter().next().unwrap_or_else(|| Err(lost()))
+    }
+
+    /// Publishes drafts in order, in slices, waiting for room between them.
+    pub(crate) async fn publish_all(&self, drafts: Vec<Draft>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(drafts.len());
+        let mut drafts = drafts.into_iter().peekable();
+        while drafts.peek().is_some() {
+            let slice: Drafts = drafts.by_ref().take(SLICE).collect();
+            outcomes.append(&mut self.publish_slice(slice).await);
+        }
+        outcomes
+    }
+
+    async fn publish_slice(&self, mut drafts: Drafts) -> Vec<Outcome> {
+        let count = drafts.len();
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let receipts = Box::new(move |outcomes| {
+                // The publisher may have gone away meanwhile.
+                let _ = answer.send(outcomes);
+            });
+            match self.hub.publish(drafts, Some(receipts)) {
+                Ok(()) => return answered.await.unwrap_or_else(|_| vec![Err(lost()); count]),
+                Err(busy) => drafts = busy.drafts,
+            }
+            let (room, has_room) = oneshot::channel();
+            self.shards.deliver().when_room(Box::new(move || {
+                let _ = room.send(());
+            }));
+            let _ = has_room.await;
+        }
+    }
+}
+
+fn lost() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "the message broker gave no answer")
+}

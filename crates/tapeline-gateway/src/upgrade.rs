@@ -1,0 +1,207 @@
+//! The opening handshake: from an HTTP request to a socket that a shard owns. Refuses before upgrading wherever
+//! the client can be told more that way.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
+use tapeline_core::registry::{Admission, Seat};
+use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::{Refusal, Wire};
+use tapeline_runtime::{Handover, Protocol};
+use tapeline_schema::{CloseCode, ErrorCode};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::app::App;
+use crate::echo::Echo;
+use crate::error::Failure;
+use crate::native::{NATIVE, Native};
+
+/// Bytes of a client id.
+const CLIENT_ID_LIMIT: usize = 256;
+/// Unsent bytes that the kernel may hold of a socket before it counts as full: what waits stays where it can still
+/// be conflated and overtaken.
+const NOTSENT_LOWAT: u32 = 16 << 10;
+/// A peer that acknowledges nothing for this long is gone.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a client may say in the query.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Wishes {
+    notices: Option<String>,
+    heartbeat: Option<String>,
+}
+
+fn off(wish: Option<&String>) -> bool {
+    wish.is_some_and(|wish| wish == "0")
+}
+
+struct HeaderLines<'a>(&'a HeaderMap);
+
+impl Headers for HeaderLines<'_> {
+    fn each(&self, name: &str, see: &mut dyn FnMut(&str)) {
+        for value in self.0.get_all(name) {
+            see(value.to_str().unwrap_or(""));
+        }
+    }
+}
+
+/// A request that may be upgraded.
+struct Checked {
+    accept_key: String,
+    upgrade: OnUpgrade,
+}
+
+fn check(request: &mut Request) -> Result<Checked, Box<Response>> {
+    let http_version = match request.version() {
+        Version::HTTP_10 => (1, 0),
+        Version::HTTP_11 => (1, 1),
+        Version::HTTP_2 => (2, 0),
+        _ => (0, 9),
+    };
+    let headers = HeaderLines(request.headers());
+    let asked = handshake::Request { method: request.method().as_str(), http_version, headers: &headers };
+    match handshake::check(&asked) {
+        Ok(accept) => Ok(Checked { accept_key: accept.accept_key, upgrade: hyper::upgrade::on(request) }),
+        Err(error) => Err(Box::new(refused(&error))),
+    }
+}
+
+fn refused(error: &HandshakeError) -> Response {
+    let code = match error {
+        HandshakeError::Method => ErrorCode::MethodNotAllowed,
+        _ => ErrorCode::InvalidRequest,
+    };
+    let mut response = Failure::new(code, error.to_string()).into_response();
+    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    if let Some((name, value)) = error.header()
+        && let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.try_into())
+    {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn switching(accept_key: String) -> Response {
+    let headers = [
+        (header::CONNECTION, "Upgrade".to_string()),
+        (header::UPGRADE, "websocket".to_string()),
+        (header::SEC_WEBSOCKET_ACCEPT, accept_key),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+/// `GET /ws` and `/ws/{client_id}`.
+pub(crate) async fn native(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client_id: Option<Path<String>>,
+    Query(wishes): Query<Wishes>,
+    mut request: Request,
+) -> Response {
+    let checked = match check(&mut request) {
+        Ok(checked) => checked,
+        Err(response) => return *response,
+    };
+    let principal: Arc<str> = peer.ip().to_string().into();
+    let seat = match client_id {
+        Some(Path(client_id)) if client_id.len() > CLIENT_ID_LIMIT => {
+            let message = format!("client id is {} bytes, the limit is {CLIENT_ID_LIMIT}", client_id.len());
+            return Failure::new(ErrorCode::InvalidRequest, message).into_response();
+        }
+        Some(Path(client_id)) => {
+            let limit = app.hub.settings().connections_per_client;
+            match app.hub.registry().admit(&client_id, &principal, limit) {
+                Admission::Granted(seat) => Some(Box::new(seat)),
+                Admission::Refused(wait) => return refuse_late(checked, wait, limit).await,
+            }
+        }
+        None => None,
+    };
+    let arrival = arrival(principal, seat, &wishes);
+    let protocol = Box::new(Native::new(app.hub.settings()));
+    let Checked { accept_key, upgrade } = checked;
+    tokio::spawn(hand_over(app, upgrade, arrival, protocol));
+    switching(accept_key)
+}
+
+/// `GET /echo`, for conformance suites only: the same codec and the same path through the shard as `/ws`.
+pub(crate) async fn echo(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+) -> Response {
+    let checked = match check(&mut request) {
+        Ok(checked) => checked,
+        Err(response) => return *response,
+    };
+    let mut arrival = arrival(peer.ip().to_string().into(), None, &Wishes::default());
+    arrival.heartbeat = false;
+    let Checked { accept_key, upgrade } = checked;
+    tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::default())));
+    switching(accept_key)
+}
+
+fn arrival(principal: Arc<str>, seat: Option<Box<Seat>>, wishes: &Wishes) -> Arrival {
+    Arrival {
+        principal,
+        seat,
+        grant: Grant::Anyone,
+        wire: &NATIVE,
+        notices: !off(wishes.notices.as_ref()),
+        heartbeat: !off(wishes.heartbeat.as_ref()),
+    }
+}
+
+async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol: Box<dyn Protocol>) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "an upgrade was not completed"),
+    };
+    match take_socket(upgraded) {
+        Some((stream, read)) => match stream.into_std() {
+            Ok(stream) => app.shards.open(Handover { stream, read, arrival, protocol }),
+            Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
+        },
+        None => tracing::error!("an upgraded connection was not a TCP socket"),
+    }
+}
+
+fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let stream = parts.io.into_inner();
+    let socket = socket2::SockRef::from(&stream);
+    let set = socket.set_tcp_notsent_lowat(NOTSENT_LOWAT).and(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a socket option could not be set");
+    }
+    Some((stream, parts.read_buf.to_vec()))
+}
+
+/// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
+async fn refuse_late(checked: Checked, wait: Duration, limit: usize) -> Response {
+    tokio::time::sleep(wait).await;
+    let Checked { accept_key, upgrade } = checked;
+    tokio::spawn(async move {
+        let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
+        let message = format!("{} connections, the limit is {limit} (limits.connections_per_client)", limit + 1);
+        let refusal = Refusal::new(ErrorCode::LimitConnections, message);
+        let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
+        bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, "Connection limit exceeded"));
+        if stream.write_all(&bytes).await.is_ok() {
+            // The client answers the close; its socket is dropped after that, or after a moment.
+            let mut answer = [0; 256];
+            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut answer);
+            let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
+        }
+    });
+    switching(accept_key)
+}

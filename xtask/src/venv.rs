@@ -1,0 +1,33 @@
+//! The Python environment of the test scripts: made once under cargo's target directory, remade when the list of
+//! packages changes. Nothing is installed outside it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::root::{Root, run};
+
+/// kosoku is pinned: another release may hold other cases, and the script counts them.
+const PACKAGES: &[&str] = &["kosoku==0.1.0", "websockets"];
+
+/// Answers the environment's interpreter, after making the environment when it is missing or out of date.
+pub(crate) fn python(root: &Root) -> Result<PathBuf> {
+    let venv = root.target.join("venv");
+    let python = venv.join("bin/python");
+    let stamp = venv.join("tapeline-packages");
+    let wanted = PACKAGES.join("\n");
+    if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(python);
+    }
+    let probe = root.command("python3").args(["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        bail!("Python 3.10 or newer with venv is needed: install the packages python3 and python3-venv");
+    }
+    run(root.command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(root.command(&python).args(install).args(PACKAGES))?;
+    // Written last: an interrupted installation leaves no stamp and is done again.
+    fs::write(&stamp, wanted)?;
+    Ok(python)
+}
