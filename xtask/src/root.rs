@@ -23,7 +23,8 @@ impl Root {
         // `cargo run` sets the variable anew each time; the compiled-in value serves a binary started by hand.
         let manifest_dir =
             std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
-        let dir = Path::new(&manifest_dir).parent().context("xtask lies in the workspace's folder")?.to_owned();
+        let dir =
+            Path::new(&manifest_dir).parent().context("xtask lies in the workspace's folder")?.to_owned();
         let mut command = cargo();
         command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&dir);
         let metadata: Value = serde_json::from_str(&output(&mut command)?)?;
@@ -49,7 +50,8 @@ impl Root {
         let mut git = self.command("git");
         git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
         let listed = output(&mut git).context("listing the repository's files (package git)")?;
-        let mut files: Vec<PathBuf> = listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
+        let mut files: Vec<PathBuf> =
+            listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
         files.sort();
         files.dedup();
         files.retain(|file| self.dir.join(file).is_file());
@@ -71,7 +73,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", line(command)))?;
     if !output.status.success() {
-        bail!("{} ended with {}: {}", line(command), output.status, String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "{} ended with {}: {}",
+            line(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8(output.stdout)?)
 }

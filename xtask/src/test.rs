@@ -43,7 +43,8 @@ pub(crate) fn list() -> String {
 
 /// Runs all suites, or the one named.
 pub(crate) fn run(root: &Root, only: Option<&str>) -> Result<()> {
-    let chosen: Vec<&Suite> = SUITES.iter().filter(|suite| only.is_none_or(|name| name == suite.name)).collect();
+    let chosen: Vec<&Suite> =
+        SUITES.iter().filter(|suite| only.is_none_or(|name| name == suite.name)).collect();
     if chosen.is_empty() {
         bail!("no suite named `{}`; there are:\n{}", only.unwrap_or_default(), list());
     }

@@ -20,7 +20,10 @@ pub(crate) fn python(root: &Root) -> Result<PathBuf> {
     if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
-    let probe = root.command("python3").args(["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"]).output();
+    let probe = root
+        .command("python3")
+        .args(["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"])
+        .output();
     if !probe.is_ok_and(|output| output.status.success()) {
         bail!("Python 3.10 or newer with venv is needed: install the packages python3 and python3-venv");
     }

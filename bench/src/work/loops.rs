@@ -125,6 +125,9 @@ pub(crate) fn run(server: &Server, settings: &Loop, subscribers: Vec<Plan>) -> R
     let (cpu, before, sent) = (cpu_seconds(server.pid())?, tally.deliveries, source.n);
     let elapsed = source.drive(&mut fleet, &mut tally, settings.duration)?;
     let cpu = cpu_seconds(server.pid())? - cpu;
+    if tally.deliveries == before {
+        bail!("no delivery in {elapsed:.1} s");
+    }
     let deliveries = float(tally.deliveries - before);
     let publishes = float(source.n - sent);
 

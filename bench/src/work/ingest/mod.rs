@@ -63,6 +63,9 @@ pub(crate) fn run(args: &IngestArgs, common: &Common) -> Result<Report> {
     let mut report = Report::new("ingest", load, goals);
     session.in_turn(|target| {
         let mut sample = Sample::new();
+        if matches!(target, Target::FloorA | Target::FloorB) {
+            bail!("the floor knows no {CHANNEL}; ingest measures product, node, node-http and serde-loop");
+        }
         if matches!(target, Target::Product | Target::NodeHttp) {
             sample.extend(session.with(target, |server| by_http(server, args, Part::Single))?);
             sample.extend(session.with(target, |server| by_http(server, args, Part::Batch))?);

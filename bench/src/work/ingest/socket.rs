@@ -30,6 +30,9 @@ pub(super) fn run(server: &Server, args: &IngestArgs) -> Result<Sample> {
     let (cpu, seen, deliveries) = (cpu_seconds(server.pid())?, listener.seen, listener.deliveries);
     let elapsed = source.drive(&mut fleet, &mut listener, args.duration())?;
     let cpu = cpu_seconds(server.pid())? - cpu;
+    if listener.seen == seen {
+        bail!("the subscriber heard nothing in {elapsed:.1} s");
+    }
     let publishes = float(listener.seen - seen);
     fleet.check_all_alive()?;
     Ok(vec![
