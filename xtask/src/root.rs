@@ -28,7 +28,7 @@ impl Root {
         let mut command = cargo();
         command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&dir);
         let metadata: Value = serde_json::from_str(&output(&mut command)?)?;
-        let target = metadata["target_directory"].as_str().context("cargo metadata names no target")?.into();
+        let target = text(&metadata, "target_directory")?.into();
         Ok(Self { dir, target, metadata })
     }
 
@@ -57,6 +57,11 @@ impl Root {
         files.retain(|file| self.dir.join(file).is_file());
         Ok(files)
     }
+}
+
+/// A field of cargo's metadata that is a string.
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
+    value.get(field).and_then(Value::as_str).with_context(|| format!("cargo metadata has no `{field}`"))
 }
 
 /// Runs a program to its end and fails with its command line when it fails.

@@ -50,9 +50,13 @@ pub(crate) fn run(root: &Root) -> Result<()> {
     for Finding { path, line, message } in &findings {
         println!("{}:{line}: {message}", path.display());
     }
-    println!("tidy: {} files, {} findings", files.len(), findings.len());
+    let count = match findings.len() {
+        1 => "1 finding".to_owned(),
+        many => format!("{many} findings"),
+    };
+    println!("tidy: {} files, {count}", files.len());
     if !findings.is_empty() {
-        bail!("{} findings", findings.len());
+        bail!("{count}");
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The binary `tapeline`: reads the command line and hands over to one file a command.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod commands;
 mod config;
 mod serve;

@@ -132,7 +132,7 @@ pub trait Deliver: Send + Sync {
     /// Room for `count` messages in every shard's inbox, or `None` if one is too full.
     fn permits(self: Arc<Self>, count: usize) -> Option<Permits>;
     /// Hands a message to every shard. Calls for one channel come in its order.
-    fn deliver(&self, permits: &mut Permits, message: &Arc<Message>);
+    fn deliver(&self, permits: &mut Permits, message: Arc<Message>);
     /// Takes unused permits back.
     fn give_back(&self, count: usize);
     /// Calls `wake` once when there may be room again; at once if there is.

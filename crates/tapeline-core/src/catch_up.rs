@@ -145,8 +145,8 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return true };
         let Some(target) = entry.targets.get_mut(index) else { return true };
         if !(had || unwanted || elsewhere) {
-            let len = message.encoded(session.outbox.wire()).len();
-            if !session.outbox.fits(len, settings.outbox_bytes, settings.outbox_messages) {
+            let weight = message.weight();
+            if !session.outbox.fits(weight, settings.outbox_bytes, settings.outbox_messages) {
                 return false;
             }
             if target.mode == Mode::Latest && offset > target.sent + 1 && target.sent > 0 {

@@ -79,9 +79,15 @@ impl Hub {
         Ok(channel)
     }
 
-    /// Makes a draft of a publication.
-    pub fn draft(&self, publication: Publication, principal: &Arc<str>) -> Result<Draft, Refusal> {
-        let Publication { channel, kind, data, correlation_id, idempotency_key } = publication;
+    /// Makes a draft of a publication to this channel, received `now`.
+    pub fn draft(
+        &self,
+        channel: &Channel,
+        publication: Publication,
+        principal: &Arc<str>,
+        now: Now,
+    ) -> Result<Draft, Refusal> {
+        let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
         if data.len() > self.settings.publish_bytes {
             let (len, limit) = (data.len(), self.settings.publish_bytes);
             let message = format!("data is {len} bytes, the limit is {limit} (limits.publish_bytes)");
@@ -94,12 +100,11 @@ impl Hub {
             let message = format!("type {kind} is the hub's own; publish under another");
             return Err(Refusal::new(ErrorCode::ReservedType, message));
         }
-        let channel = self.channel(&channel)?;
-        let now = self.clock.now();
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: principal.clone(), key }));
         let timestamp_us = now.wall_us;
+        let channel = channel.clone();
         Ok(Draft { channel, kind, data, correlation_id, idempotency, id: self.ids.next(now), timestamp_us })
     }
 

@@ -69,6 +69,9 @@ pub struct RollUpMark {
     pub epoch: Epoch,
 }
 
+/// What id, timestamp, offset and the like take beside the data; a roll-up's mark takes less.
+const HEADER_WEIGHT: usize = 192;
+
 /// An event with its header; immutable.
 #[derive(Debug)]
 pub struct Message {
@@ -90,6 +93,7 @@ pub struct Message {
     pub epoch: Epoch,
     /// Its places in the roll-ups that count for themselves.
     pub roll_ups: SmallVec<[RollUpMark; 1]>,
+    weight: u32,
     encoded: [OnceLock<Bytes>; WIRES],
 }
 
@@ -97,6 +101,8 @@ impl Message {
     /// The draft, counted.
     pub fn new(draft: Draft, offset: u64, epoch: Epoch, roll_ups: SmallVec<[RollUpMark; 1]>) -> Self {
         let Draft { channel, kind, data, correlation_id, id, timestamp_us, .. } = draft;
+        let labels = kind.as_deref().unwrap_or(&channel.spec().kind).len() + correlation_id.as_deref().map_or(0, str::len);
+        let weight = data.len() + channel.frame_head().len() + 2 * labels + HEADER_WEIGHT * (1 + roll_ups.len());
         Message {
             channel,
             kind,
@@ -107,6 +113,7 @@ impl Message {
             offset,
             epoch,
             roll_ups,
+            weight: u32::try_from(weight).unwrap_or(u32::MAX),
             encoded: Default::default(),
         }
     }
@@ -176,9 +183,9 @@ impl Message {
         out.push(b'}');
     }
 
-    /// An upper estimate of the JSON's length, to make room once.
-    pub fn json_len_hint(&self) -> usize {
-        self.data.len() + self.channel.frame_head().len() + 256
+    /// About its bytes on a wire, a little too many: what it counts for in an outbox, known without encoding it.
+    pub fn weight(&self) -> usize {
+        self.weight as usize
     }
 }
 

@@ -30,6 +30,15 @@ enum Item {
 }
 
 impl Item {
+    /// What it counts for in the outbox's bound.
+    fn weight(&self) -> usize {
+        match self {
+            Item::Message(message) => message.weight(),
+            Item::Reply(bytes) => bytes.len(),
+            Item::Waiting(_) => 0,
+        }
+    }
+
     fn bytes<'a>(&'a self, wire: &'static dyn Wire) -> &'a [u8] {
         match self {
             Item::Message(message) => message.encoded(wire),
@@ -115,7 +124,7 @@ impl Outbox {
 
     /// Appends a message that must not be replaced.
     pub(crate) fn push(&mut self, lane: usize, message: Arc<Message>) {
-        self.bytes += message.encoded(self.wire).len();
+        self.bytes += message.weight();
         self.count += 1;
         self.lanes.push(lane, Item::Message(message));
     }
@@ -130,16 +139,16 @@ impl Outbox {
     /// Replaces what waits for the source channel `entry`, or queues it; `place` remembers where. Answers whether
     /// an older message was replaced.
     pub(crate) fn push_latest(&mut self, lane: usize, entry: u32, place: &mut u32, message: Arc<Message>) -> bool {
-        let len = message.encoded(self.wire).len();
+        let weight = message.weight();
         if let Some(waiting) = self.waiting.get_mut(*place as usize)
             && waiting.entry == entry
         {
             let old = std::mem::replace(&mut waiting.message, message);
-            self.bytes = (self.bytes + len).saturating_sub(old.encoded(self.wire).len());
+            self.bytes = (self.bytes + weight).saturating_sub(old.weight());
             return true;
         }
         *place = u32::try_from(self.waiting.insert(Waiting { entry, message })).unwrap_or(NOT_WAITING);
-        self.bytes += len;
+        self.bytes += weight;
         self.count += 1;
         self.lanes.push(lane, Item::Waiting(*place));
         false
@@ -277,8 +286,7 @@ impl Outbox {
     }
 
     fn sent(&mut self, item: &Item, flushed: &mut Flushed) {
-        let len = item.bytes(self.wire).len();
-        self.bytes = self.bytes.saturating_sub(len);
+        self.bytes = self.bytes.saturating_sub(item.weight());
         self.count = self.count.saturating_sub(1);
         flushed.messages += u64::from(matches!(item, Item::Message(_)));
     }
@@ -295,7 +303,7 @@ impl Outbox {
             }
         }
         self.waiting = Slab::new();
-        self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.bytes(self.wire).len());
+        self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.weight());
         self.count = usize::from(self.begun.is_some());
         for reply in replies {
             if let Item::Reply(bytes) = reply {

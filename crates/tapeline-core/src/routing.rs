@@ -48,8 +48,8 @@ impl Offer<'_> {
         if self.offset <= target.sent || session.closing {
             return Offered::Passed;
         }
-        let len = self.message.encoded(session.outbox.wire()).len();
-        let fits = session.outbox.fits(len, self.settings.outbox_bytes, self.settings.outbox_messages);
+        let weight = self.message.weight();
+        let fits = session.outbox.fits(weight, self.settings.outbox_bytes, self.settings.outbox_messages);
         let in_order = target.mode == Mode::Latest || target.sent + 1 == self.offset;
         if !fits || !in_order {
             target.cursor = Cursor::Behind;

@@ -209,7 +209,7 @@ impl Shard {
     /// Hop 2: does what a client asks for.
     pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
         match command {
-            Command::Publish { publication, req } => return self.handle_publish(slot, *publication, req),
+            Command::Publish { publication, req } => return self.handle_publish(slot, *publication, req, now),
             Command::Subscribe { wanted, options, req } => self.handle_subscribe(slot, wanted, &options, &req, now),
             Command::Unsubscribe { wanted, req } => self.handle_unsubscribe(slot, wanted, &req),
             Command::UnsubscribeAll { req } => self.handle_unsubscribe_all(slot, req),
@@ -225,13 +225,22 @@ impl Shard {
         Handled::Done
     }
 
-    fn handle_publish(&mut self, slot: u32, publication: Publication, req: Req) -> Handled {
+    fn handle_publish(&mut self, slot: u32, publication: Publication, req: Req, now: Now) -> Handled {
         let Some(session) = self.sessions.get(slot as usize) else { return Handled::Done };
-        let about = publication.channel.clone();
-        let allowed = self.hub.channel(&about).and_then(|channel| session.grant.may_publish(&channel));
-        let draft = match allowed.and_then(|()| self.hub.draft(publication, &session.principal)) {
+        let allowed = self.hub.channel(&publication.channel).and_then(|channel| {
+            session.grant.may_publish(&channel)?;
+            Ok(channel)
+        });
+        let drafted = match allowed {
+            Ok(channel) => {
+                let draft = self.hub.draft(&channel, publication, &session.principal, now);
+                draft.map_err(|refusal| (refusal, channel.name().into()))
+            }
+            Err(refusal) => Err((refusal, publication.channel)),
+        };
+        let draft = match drafted {
             Ok(draft) => draft,
-            Err(refusal) => {
+            Err((refusal, about)) => {
                 self.hub.stats().refused.add(1);
                 self.reply_error(slot, refusal, Some(about), &req);
                 return Handled::Done;

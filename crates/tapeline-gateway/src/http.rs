@@ -103,14 +103,14 @@ pub(crate) async fn publish(
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
     let body = body(request.into_body(), limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(|error| json_refusal(&error))?;
-    let draft = app.draft(envelope.publication()?, &principal(peer))?;
+    let draft = app.draft(envelope.publication()?, &principal(peer), app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
-    push_receipt(&mut out, &app, &receipt);
+    push_receipt(&mut out, &receipt, app.hub.subscribers(&receipt.channel));
     Ok(json(out))
 }
 
-fn push_receipt(out: &mut Vec<u8>, app: &App, receipt: &Receipt) {
+fn push_receipt(out: &mut Vec<u8>, receipt: &Receipt, subscribers: usize) {
     out.extend_from_slice(b"{\"channel\":");
     push_json_string(out, receipt.channel.name());
     out.extend_from_slice(b",\"offset\":");
@@ -121,7 +121,7 @@ fn push_receipt(out: &mut Vec<u8>, app: &App, receipt: &Receipt) {
     let mut text = [0; 36];
     out.extend_from_slice(receipt.id.hyphenated().encode_lower(&mut text).as_bytes());
     out.extend_from_slice(b"\",\"subscribers\":");
-    push_number(out, app.hub.subscribers(&receipt.channel) as u64);
+    push_number(out, subscribers as u64);
     if receipt.duplicate {
         out.extend_from_slice(b",\"duplicate\":true");
     }
@@ -137,11 +137,11 @@ pub(crate) async fn publish_batch(
     let lines = is_lines(request.headers())?;
     let body = body(request.into_body(), BATCH_BYTES, "limits.batch_bytes").await?;
     let publications = if lines { read_lines(&body) } else { read_array(&body)? };
-    let principal = principal(peer);
+    let (principal, now) = (principal(peer), app.hub.now());
     let mut drafts = Vec::with_capacity(publications.len());
     let mut refused = Vec::new();
     for (at, publication) in publications.into_iter().enumerate() {
-        match publication.and_then(|publication| app.draft(publication, &principal)) {
+        match publication.and_then(|publication| app.draft(publication, &principal, now)) {
             Ok(draft) => drafts.push(draft),
             Err(refusal) => refused.push((at, refusal)),
         }
@@ -176,6 +176,8 @@ fn batch_answer(app: &App, outcomes: Vec<Outcome>, refused: Vec<(usize, Refusal)
     let mut outcomes = outcomes.into_iter();
     let mut refused = refused.into_iter().peekable();
     let mut at = 0;
+    // Batches often name one channel many times over.
+    let mut counted: Option<(Channel, usize)> = None;
     loop {
         let outcome = match refused.next_if(|(place, _)| *place == at) {
             Some((_, refusal)) => Err(refusal),
@@ -188,7 +190,12 @@ fn batch_answer(app: &App, outcomes: Vec<Outcome>, refused: Vec<(usize, Refusal)
             out.push(b',');
         }
         match outcome {
-            Ok(receipt) => push_receipt(&mut out, app, &receipt),
+            Ok(receipt) => {
+                if counted.as_ref().is_none_or(|(channel, _)| *channel != receipt.channel) {
+                    counted = Some((receipt.channel.clone(), app.hub.subscribers(&receipt.channel)));
+                }
+                push_receipt(&mut out, &receipt, counted.as_ref().map_or(0, |(_, subscribers)| *subscribers));
+            }
             Err(refusal) => push_error(&mut out, &refusal),
         }
         at += 1;
@@ -223,7 +230,7 @@ pub(crate) async fn broadcast(
     }
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
     let publication = Publication { channel: name.into(), data, ..Publication::default() };
-    let receipt = app.publish_one(app.draft(publication, &principal(peer))?).await?;
+    let receipt = app.publish_one(app.draft(publication, &principal(peer), app.hub.now())?).await?;
     let mut out = Vec::with_capacity(96);
     out.extend_from_slice(b"{\"subscribers\":");
     push_number(&mut out, app.hub.subscribers(&receipt.channel) as u64);
@@ -269,7 +276,7 @@ pub(crate) async fn last(
     let Some(message) = page.messages.first() else {
         return Err(Failure::new(ErrorCode::NoValue, format!("{} has no value", channel.name())));
     };
-    let mut out = Vec::with_capacity(message.json_len_hint());
+    let mut out = Vec::with_capacity(message.weight());
     message.push_json(&mut out);
     Ok(json(out))
 }

@@ -6,7 +6,7 @@ use tapeline_core::broker::{Drafts, SLICE};
 use tapeline_core::command::Publication;
 use tapeline_core::message::Draft;
 use tapeline_core::session::Grant;
-use tapeline_core::{Deliver, Receipt, Refusal};
+use tapeline_core::{Deliver, Now, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 use tokio::sync::oneshot;
 
@@ -17,10 +17,12 @@ pub(crate) type Outcome = Result<Receipt, Refusal>;
 
 impl App {
     /// Checks one publication and makes its draft.
-    pub(crate) fn draft(&self, publication: Publication, principal: &Arc<str>) -> Result<Draft, Refusal> {
-        let channel = self.hub.channel(&publication.channel)?;
-        Grant::Anyone.may_publish(&channel)?;
-        let draft = self.hub.draft(publication, principal);
+    pub(crate) fn draft(&self, publication: Publication, principal: &Arc<str>, now: Now) -> Result<Draft, Refusal> {
+        let channel = self.hub.channel(&publication.channel);
+        let draft = channel.and_then(|channel| {
+            Grant::Anyone.may_publish(&channel)?;
+            self.hub.draft(&channel, publication, principal, now)
+        });
         if draft.is_err() {
             self.hub.stats().refused.add(1);
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
+use tapeline_core::broker::SLICE;
 use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Mailbox, Note};
@@ -52,7 +53,8 @@ impl Inbox {
     }
 
     pub(crate) fn wake(&self) {
-        if self.sleeping.swap(false, Ordering::SeqCst)
+        if self.sleeping.load(Ordering::SeqCst)
+            && self.sleeping.swap(false, Ordering::SeqCst)
             && let Err(error) = self.waker.wake()
         {
             tracing::error!(%error, "a shard could not be woken");
@@ -124,7 +126,7 @@ impl Inboxes {
     }
 
     fn call_waiting(&self) {
-        if self.has_waiting.load(Ordering::Acquire) {
+        if self.has_waiting.load(Ordering::Acquire) && self.is_roomy() {
             let waiting = {
                 let mut waiting = lock(&self.waiting);
                 self.has_waiting.store(false, Ordering::Release);
@@ -136,8 +138,9 @@ impl Inboxes {
         }
     }
 
+    /// Whether a whole slice would be taken: waking publishers for less would have them ask in vain.
     fn is_roomy(&self) -> bool {
-        self.inboxes.iter().all(|inbox| inbox.permitted() < self.bound)
+        self.inboxes.iter().all(|inbox| inbox.permitted() == 0 || inbox.permitted() + SLICE <= self.bound)
     }
 }
 
@@ -156,12 +159,15 @@ impl Deliver for Inboxes {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, _permits: &mut Permits, message: &Arc<Message>) {
+    fn deliver(&self, _permits: &mut Permits, message: Arc<Message>) {
         let lane = message.channel.lane();
-        for inbox in &self.inboxes {
+        let Some((last, others)) = self.inboxes.split_last() else { return };
+        for inbox in others {
             lock(&inbox.messages).push(lane, message.clone());
             inbox.wake();
         }
+        lock(&last.messages).push(lane, message);
+        last.wake();
     }
 
     fn give_back(&self, count: usize) {
@@ -174,8 +180,6 @@ impl Deliver for Inboxes {
     fn when_room(&self, wake: Box<dyn FnOnce() + Send>) {
         lock(&self.waiting).push(wake);
         self.has_waiting.store(true, Ordering::Release);
-        if self.is_roomy() {
-            self.call_waiting();
-        }
+        self.call_waiting();
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Finding;
-use crate::root::Root;
+use crate::root::{Root, text};
 
 const RUNTIME: &[&str] = &["tapeline-runtime", "tapeline-core", "tapeline-schema"];
 
@@ -39,15 +39,19 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 pub(super) fn check(root: &Root) -> Result<Vec<Finding>> {
-    let packages = root.metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let packages = root
+        .metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .context("cargo metadata lists no packages")?;
     let mut findings = Vec::new();
     for package in packages {
-        let name = package["name"].as_str().context("a package has a name")?;
-        let manifest = Path::new(package["manifest_path"].as_str().context("a package has a manifest")?);
-        let text = fs::read_to_string(manifest)?;
+        let name = text(package, "name")?;
+        let manifest = Path::new(text(package, "manifest_path")?);
+        let lines = fs::read_to_string(manifest)?;
         let shown = manifest.strip_prefix(&root.dir).unwrap_or(manifest);
         for (dependency, message) in broken(name, &used(package)) {
-            findings.push(Finding::new(shown, line_of(&text, &dependency), message));
+            findings.push(Finding::new(shown, line_of(&lines, &dependency), message));
         }
     }
     Ok(findings)
@@ -55,9 +59,10 @@ pub(super) fn check(root: &Root) -> Result<Vec<Finding>> {
 
 /// The workspace's crates that a package needs to be built: those by path, neither for tests nor for build scripts.
 fn used(package: &Value) -> Vec<String> {
-    let all = package["dependencies"].as_array().into_iter().flatten();
-    let ours = all.filter(|dependency| dependency["kind"].is_null() && !dependency["path"].is_null());
-    ours.filter_map(|dependency| dependency["name"].as_str().map(str::to_owned)).collect()
+    let all = package.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+    // Cargo writes no kind for a normal dependency, and a path only for one that lies beside this package.
+    let ours = all.filter(|dependency| text(dependency, "kind").is_err() && text(dependency, "path").is_ok());
+    ours.filter_map(|dependency| text(dependency, "name").ok().map(str::to_owned)).collect()
 }
 
 /// Arrows that are not on the list, and what to say of each.

@@ -95,7 +95,7 @@ mod tests {
     fn live_links_addresses_anchors_and_code_are_left_alone() {
         let text = "[a](docs/a.md) [b](./docs/) [c](#c) [d](https://e.org/x.md) [e](<two%20words.md>) [f](/docs/a.md)\n\
                     ```\n[x](none.md)\n~~~\n[x](none.md)\n```\n`[x](none.md)` [m](mailto:a@b.c) a[i](docs/a.md \"t\")\n";
-        assert_eq!(found("README.md", text), []);
-        assert_eq!(found("README.rs", "[x](none.md)"), []);
+        assert!(found("README.md", text).is_empty());
+        assert!(found("README.rs", "[x](none.md)").is_empty());
     }
 }

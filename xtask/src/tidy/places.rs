@@ -66,8 +66,8 @@ mod tests {
     fn a_path_of_one_machine_is_found_and_a_relative_one_is_not() {
         let [home, user, scratch] = FOLDERS else { panic!("three folders") };
         assert_eq!(lines("a.md", &format!("see\n{home}main/a\n`{user}.cargo`\n{scratch}_jobs\n")), [2, 3, 4]);
-        assert_eq!(lines("a.md", &format!("bench/src{home}mod.rs ..{home}a {{dir}}{user}b\n")), []);
-        assert_eq!(lines("a.md", "the network, homework/1, /tmp/other\n"), []);
+        assert!(lines("a.md", &format!("bench/src{home}mod.rs ..{home}a {{dir}}{user}b\n")).is_empty());
+        assert!(lines("a.md", "the network, homework/1, /tmp/other\n").is_empty());
     }
 
     #[test]
@@ -75,10 +75,10 @@ mod tests {
         for host in HOSTS {
             assert_eq!(lines("a.toml", &format!("url = \"https://{host}/x\"\n")), [1], "{host}");
         }
-        assert_eq!(lines("Cargo.lock", &format!("source = \"{INDEX}\"\n")), []);
+        assert!(lines("Cargo.lock", &format!("source = \"{INDEX}\"\n")).is_empty());
         assert_eq!(lines("Cargo.lock", "source = \"registry+https://example.com/index\"\n"), [1]);
         assert_eq!(lines("Cargo.lock", "source = \"sparse+https://example.com/index/\"\n"), [1]);
         assert_eq!(lines("a/package-lock.json", "\"resolved\": \"https://example.com/ws.tgz\",\n"), [1]);
-        assert_eq!(lines("a/package-lock.json", "\"resolved\": \"../client\",\n"), []);
+        assert!(lines("a/package-lock.json", "\"resolved\": \"../client\",\n").is_empty());
     }
 }

@@ -43,27 +43,27 @@ impl MemoryBroker {
         self.stripes.len()
     }
 
-    fn publish_one(&self, draft: Draft, sink: &Arc<dyn Deliver>, permits: &mut Permits) -> Receipt {
-        let channel = draft.channel.clone();
+    /// The atomic step: everything between taking the locks and letting them go.
+    fn publish_one(&self, mut draft: Draft, sink: &Arc<dyn Deliver>, permits: &mut Permits) -> Receipt {
         let now_us = draft.timestamp_us;
         let roll_ups: SmallVec<[Channel; 1]> =
-            channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
-        let mut locked = self.stripes.lock(&channel, &roll_ups);
-        let state = locked.state(&channel);
-        if let Some(first) = draft.idempotency.as_deref().and_then(|key| state.repeated(key, now_us)) {
+            draft.channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
+        let mut locked = self.stripes.lock(&draft.channel, &roll_ups);
+        let key = draft.idempotency.take();
+        if let Some(key) = &key
+            && let Some(first) = locked.state(&draft.channel).repeated(key, now_us)
+        {
             return first;
         }
-        let key = draft.idempotency.clone();
-        let (offset, epoch) = state.count();
-        let id = draft.id;
         let marks = roll_ups.iter().map(|roll_up| {
             let (offset, epoch) = locked.state(roll_up).count();
             RollUpMark { channel: roll_up.clone(), offset, epoch }
         });
         let marks = marks.collect();
+        let state = locked.state(&draft.channel);
+        let (offset, epoch) = state.count();
         let message = Arc::new(Message::new(draft, offset, epoch.clone(), marks));
-        let receipt = Receipt { channel: channel.clone(), offset, epoch, id, duplicate: false };
-        let state = locked.state(&channel);
+        let receipt = Receipt { channel: message.channel.clone(), offset, epoch, id: message.id, duplicate: false };
         if let Some(key) = key {
             state.remember(*key, receipt.clone(), now_us);
         }
@@ -72,7 +72,7 @@ impl MemoryBroker {
             locked.state(roll_up).keep(&message, now_us);
         }
         if permits.take() {
-            sink.deliver(permits, &message);
+            sink.deliver(permits, message);
         }
         receipt
     }

@@ -27,7 +27,7 @@ impl Wire for NativeWire {
     }
 
     fn message(&self, message: &Message) -> Bytes {
-        let mut out = Vec::with_capacity(HEADER_ROOM + message.json_len_hint());
+        let mut out = Vec::with_capacity(HEADER_ROOM + message.weight());
         out.extend_from_slice(&[0; HEADER_ROOM]);
         message.push_json(&mut out);
         let header = frame_header(Opcode::Text, out.len() - HEADER_ROOM);

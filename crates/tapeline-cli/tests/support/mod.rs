@@ -1,0 +1,162 @@
+//! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
+//! `http` asks it over plain HTTP, `client` speaks the native protocol, `raw` sends bytes as they are.
+//! It knows no family and no test.
+
+mod client;
+mod http;
+pub(crate) mod raw;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+pub(crate) use client::{Client, Closed, Frame};
+pub(crate) use http::Answer;
+pub(crate) use raw::{Raw, handshake};
+
+/// Longer than anything here should take, shorter than anybody's patience.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a condition without an event is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A running hub.
+pub(crate) struct Hub {
+    process: Child,
+    address: String,
+    config: Option<PathBuf>,
+}
+
+impl Hub {
+    /// With the defaults.
+    pub(crate) fn start() -> Hub {
+        Hub::launch(None)
+    }
+
+    /// With this configuration file.
+    pub(crate) fn with_config(text: &str) -> Hub {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tapeline-e2e-{}-{count}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path))
+    }
+
+    fn launch(config: Option<PathBuf>) -> Hub {
+        let mut command = serve("127.0.0.1:0");
+        if let Some(path) = &config {
+            command.arg("--config").arg(path);
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the hub starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
+        let ready = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            line.strip_prefix("listening on http://").map(|address| address.trim().to_string())
+        });
+        let Some(address) = ready else {
+            let _ = process.kill();
+            panic!("the hub ended before it listened: {:?}", process.wait());
+        };
+        Hub { process, address, config }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address ends in its port")
+    }
+
+    /// The counters.
+    pub(crate) fn stats(&self) -> Value {
+        self.get("/stats").json()
+    }
+
+    /// Bytes of memory that the process has in use now.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = std::fs::read_to_string(path).expect("the hub is running");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("VmRSS is in kB") * 1_024
+    }
+
+    /// Asks it to stop, as a supervisor does.
+    pub(crate) fn terminate(&self) {
+        let id = i32::try_from(self.process.id()).expect("a process id fits");
+        kill_process(Pid::from_raw(id).expect("a process id is not 0"), Signal::TERM).expect("the hub is running");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.process)
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if let Some(path) = &self.config {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The command that runs a hub at this address; its log is kept off the test's output.
+pub(crate) fn serve(address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(["serve", "--listen", address]).env_remove("TAPELINE_LOG");
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// What a command that ends by itself said and answered.
+pub(crate) fn run_to_end(mut command: Command) -> (ExitStatus, String, String) {
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let status = wait(&mut process);
+    let (mut out, mut err) = (String::new(), String::new());
+    process.stdout.take().expect("stdout is piped").read_to_string(&mut out).expect("stdout is text");
+    process.stderr.take().expect("stderr is piped").read_to_string(&mut err).expect("stderr is text");
+    (status, out, err)
+}
+
+fn wait(process: &mut Child) -> ExitStatus {
+    let mut status = None;
+    let ended = eventually(|| {
+        status = process.try_wait().expect("a child can be waited for");
+        status.is_some()
+    });
+    if !ended {
+        let _ = process.kill();
+        panic!("the process did not end within {PATIENCE:?}");
+    }
+    status.expect("the process ended")
+}
+
+/// Looks until it holds; `false` if that takes too long.
+pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    true
+}
+
+/// The recordings: `TAPELINE_DATA`, else `shared/data` beside the repository.
+pub(crate) fn recordings(folder: &str) -> PathBuf {
+    let root = std::env::var_os("TAPELINE_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let path = root.join(folder);
+    assert!(path.is_dir(), "there are no recordings at {}; set TAPELINE_DATA to their folder", path.display());
+    path
+}

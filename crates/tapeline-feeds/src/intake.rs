@@ -1,0 +1,137 @@
+//! The way from a feed into the hub that never waits: what a busy hub does not take stays here, bounded, and is
+//! offered again. While it stays, a `latest` message gives way to the next one of its channel; past the bound the
+//! oldest are dropped. Both are counted and said in the log. It does not know where publications come from.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tapeline_core::broker::{Busy, Drafts, Receipts, SLICE};
+use tapeline_core::channel::ChannelMap;
+use tapeline_core::command::Publication;
+use tapeline_core::stats::Count;
+use tapeline_core::{Draft, Hub};
+use tapeline_schema::Delivery;
+
+/// Messages that stay while the hub is busy.
+pub const WAITING_LIMIT: usize = 1_024;
+
+/// What became of a feed's publications.
+#[derive(Debug, Default)]
+pub struct FeedStats {
+    /// Taken by the hub.
+    pub published: Count,
+    /// Given way to a newer one of their channel while the hub was busy.
+    pub conflated: Count,
+    /// Dropped because the hub stayed busy for too long.
+    pub dropped: Count,
+    /// Refused by the hub: outside its rules, or not kept by its broker.
+    pub refused: Count,
+}
+
+/// Where a feed hands in its publications.
+pub struct Intake {
+    hub: Arc<Hub>,
+    principal: Arc<str>,
+    stats: Arc<FeedStats>,
+    waiting: VecDeque<Draft>,
+}
+
+impl Intake {
+    /// An intake that publishes as `principal`.
+    pub fn new(hub: Arc<Hub>, principal: &str) -> Self {
+        Intake { hub, principal: principal.into(), stats: Arc::default(), waiting: VecDeque::new() }
+    }
+
+    /// What became of everything so far.
+    pub fn stats(&self) -> &Arc<FeedStats> {
+        &self.stats
+    }
+
+    /// Publishes in order; `false` if the hub is busy and something stays for [`Intake::flush`].
+    pub fn publish(&mut self, due: impl IntoIterator<Item = Publication>) -> bool {
+        for publication in due {
+            match self.hub.draft(publication, &self.principal) {
+                Ok(draft) => self.waiting.push_back(draft),
+                Err(refusal) => {
+                    self.hub.stats().refused.add(1);
+                    self.stats.refused.add(1);
+                    tracing::warn!(feed = &*self.principal, %refusal, "the hub refused a feed's message");
+                }
+            }
+            if self.waiting.len().is_multiple_of(SLICE) {
+                self.flush();
+            }
+        }
+        self.flush()
+    }
+
+    /// Offers what stayed once more; `false` if something still stays.
+    pub fn flush(&mut self) -> bool {
+        while !self.waiting.is_empty() {
+            let slice: Drafts = self.waiting.drain(..self.waiting.len().min(SLICE)).collect();
+            if let Err(busy) = self.hub.publish(slice, Some(self.receipts())) {
+                self.keep(busy);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A broker may refuse what the hub took, and say so later.
+    fn receipts(&self) -> Receipts {
+        let (stats, principal) = (self.stats.clone(), self.principal.clone());
+        Box::new(move |outcomes| {
+            for outcome in outcomes {
+                match outcome {
+                    Ok(_) => stats.published.add(1),
+                    Err(refusal) => {
+                        stats.refused.add(1);
+                        tracing::warn!(feed = &*principal, %refusal, "the message broker refused a feed's message");
+                    }
+                }
+            }
+        })
+    }
+
+    fn keep(&mut self, busy: Busy) {
+        for draft in busy.drafts.into_iter().rev() {
+            self.waiting.push_front(draft);
+        }
+        let before = self.waiting.len();
+        conflate(&mut self.waiting);
+        self.stats.conflated.add((before - self.waiting.len()) as u64);
+        let over = self.waiting.len().saturating_sub(WAITING_LIMIT);
+        if over > 0 {
+            self.waiting.drain(..over);
+            self.stats.dropped.add(over as u64);
+            tracing::warn!(
+                feed = &*self.principal,
+                dropped = over,
+                in_all = self.stats.dropped.read(),
+                "the hub is busy: more than {WAITING_LIMIT} messages of a feed wait, the oldest are dropped"
+            );
+        }
+    }
+}
+
+/// Leaves of each `latest` channel only the newest message; the order of the others stays.
+fn conflate(waiting: &mut VecDeque<Draft>) {
+    let mut newer: ChannelMap<usize> = ChannelMap::default();
+    for draft in waiting.iter().filter(|draft| is_latest(draft)) {
+        *newer.entry(draft.channel.clone()).or_default() += 1;
+    }
+    waiting.retain(|draft| match newer.get_mut(&draft.channel) {
+        Some(left) => {
+            *left -= 1;
+            *left == 0
+        }
+        None => true,
+    });
+}
+
+fn is_latest(draft: &Draft) -> bool {
+    draft.channel.spec().delivery == Delivery::Latest
+}
+
+#[cfg(test)]
+mod tests;
