@@ -1,5 +1,6 @@
 //! The binary `tapeline`: reads the command line and hands over to one file a command.
 
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -6,8 +6,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::raw::{ACCEPT, masked, unmasked};
-use support::{Client, Hub, Raw, eventually, handshake};
+use support::raw::{ACCEPT, handshake, masked, unmasked};
+use support::{Client, Hub, Raw, eventually};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;

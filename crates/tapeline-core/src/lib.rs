@@ -12,6 +12,7 @@ mod catch_up;
 pub mod error;
 pub mod feed;
 pub mod hub;
+mod kept;
 pub mod lanes;
 pub mod message;
 pub mod outbox;
@@ -26,6 +27,7 @@ mod shedding;
 pub mod stats;
 pub mod store;
 mod subscribing;
+mod sweeping;
 mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -7,19 +7,18 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::Duration;
 
 use slab::Slab;
 use smallvec::smallvec;
-use tapeline_schema::{CloseCode, ErrorCode};
+use tapeline_schema::CloseCode;
 
-use crate::broker::{Busy, Head, NEWEST, Page, Sources};
+use crate::broker::{Busy, Head, Page, Sources};
 use crate::catch_up::PageRequest;
-use crate::channel::Channel;
-use crate::clock::{Now, micros};
-use crate::command::{Command, Publication, Req, Since};
+use crate::clock::Now;
+use crate::command::{Command, Publication, Req};
 use crate::error::Refusal;
 use crate::hub::Hub;
+use crate::kept::KeptRequest;
 use crate::message::Receipt;
 use crate::outbox::{FlushEnd, Scratch};
 use crate::reply::{Reply, Topic};
@@ -68,15 +67,6 @@ pub enum Note {
     Kept(Box<(SessionKey, KeptRequest, Page)>),
 }
 
-/// What a client asked of a channel's kept messages.
-pub struct KeptRequest {
-    channel: Channel,
-    /// `None` asks for the newest message.
-    since: Option<Since>,
-    newest: bool,
-    req: Req,
-}
-
 /// Where a shard's notes go.
 pub trait Mailbox: Send + Sync {
     /// Hands a note to the shard; never waits.
@@ -120,9 +110,8 @@ impl Dirty {
     }
 }
 
-const SWEEP_US: u64 = 1_000_000;
-/// A closing session whose socket takes no byte is given up after this.
-const CLOSE_GRACE_US: u64 = 2_000_000;
+/// How often sessions are looked at.
+pub(crate) const SWEEP_US: u64 = 1_000_000;
 
 /// See the module.
 pub struct Shard {
@@ -133,7 +122,7 @@ pub struct Shard {
     pub(crate) dirty: Dirty,
     pub(crate) rates: BinaryHeap<Reverse<RateDue>>,
     pub(crate) stats: Arc<ShardStats>,
-    finished: Vec<u32>,
+    pub(crate) finished: Vec<u32>,
     drained: Vec<u32>,
     scratch: Scratch,
     next_serial: u64,
@@ -265,58 +254,6 @@ impl Shard {
             Ok(()) => Handled::Done,
             Err(busy) => Handled::Busy(Box::new(busy)),
         }
-    }
-
-    fn handle_history(&mut self, slot: u32, name: &str, since: Option<Since>, limit: Option<usize>, req: Req) {
-        let limit = limit.unwrap_or(100).clamp(1, 1_000);
-        let after = since.as_ref().map_or(0, |since| since.offset);
-        self.read_kept(slot, name, KeptAsk { since, newest: false, after, limit }, req);
-    }
-
-    fn handle_last(&mut self, slot: u32, name: &str, req: Req) {
-        self.read_kept(slot, name, KeptAsk { since: None, newest: true, after: NEWEST, limit: 1 }, req);
-    }
-
-    fn read_kept(&mut self, slot: u32, name: &str, ask: KeptAsk, req: Req) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
-        let allowed = self.hub.channel(name).and_then(|channel| {
-            session.grant.may_read(&Topic::Channel(channel.clone()))?;
-            if channel.is_roll_up() && !channel.counts_for_itself() && !ask.newest {
-                let message = format!("{name} is a roll-up of last values and has no history");
-                return Err(Refusal::new(ErrorCode::NoHistory, message));
-            }
-            Ok(channel)
-        });
-        let channel = match allowed {
-            Ok(channel) => channel,
-            Err(refusal) => return self.reply_error(slot, refusal, Some(name.into()), &req),
-        };
-        let key = SessionKey { slot, serial: session.serial };
-        let mailbox = self.mailbox.clone();
-        let request = KeptRequest { channel: channel.clone(), since: ask.since, newest: ask.newest, req };
-        let answer = Box::new(move |page| mailbox.post(Note::Kept(Box::new((key, request, page)))));
-        self.hub.broker().clone().read(&channel, ask.after, ask.limit, answer);
-    }
-
-    fn on_kept(&mut self, key: SessionKey, request: KeptRequest, page: Page) {
-        if self.live(key).is_none() {
-            return;
-        }
-        let KeptRequest { channel, since, newest, req } = request;
-        let lane = channel.lane();
-        let reply = if newest {
-            Reply::Last { channel, message: page.messages.into_iter().next(), req }
-        } else {
-            let mut page = page;
-            let stale = since.is_some_and(|since| since.epoch.is_some_and(|epoch| *epoch != *page.head.epoch));
-            if stale {
-                page.messages.clear();
-            }
-            let last = page.messages.last().and_then(|message| message.offset_in(&channel));
-            let next = last.filter(|last| *last < page.head.top);
-            Reply::History { channel, epoch: page.head.epoch, messages: page.messages, next, req }
-        };
-        self.reply_in_lane(key.slot, lane, &reply);
     }
 
     fn handle_list(&mut self, slot: u32, req: Req) {
@@ -502,72 +439,4 @@ impl Shard {
             self.sweep(now);
         }
     }
-
-    fn sweep(&mut self, now: Now) {
-        let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
-        self.router.sweep(now.mono_us.saturating_sub(60 * SWEEP_US));
-        let mut waiting = 0;
-        for slot in slots {
-            self.sweep_session(slot, now);
-            waiting += self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes());
-        }
-        let before = self.stats.waiting_bytes.read();
-        self.stats.waiting_bytes.add((waiting as u64).wrapping_sub(before));
-        if waiting > self.hub.settings().outboxes_bytes {
-            self.shed(waiting);
-        }
-    }
-
-    fn sweep_session(&mut self, slot: u32, now: Now) {
-        let hub = self.hub.clone();
-        let settings = hub.settings();
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let blocked = if session.is_blocked() { now.since(session.blocked_us) } else { Duration::ZERO };
-        if session.closing {
-            if session.opened_us == 0 {
-                session.opened_us = now.mono_us;
-            } else if now.mono_us > session.opened_us + CLOSE_GRACE_US {
-                self.finished.push(slot);
-            }
-            return;
-        }
-        if blocked >= settings.slow_close {
-            self.stats.closed_slow.add(1);
-            // The socket takes nothing, so the code can only be tried.
-            self.close(slot, CloseCode::Slow, "no byte accepted while bytes wait");
-            self.finished.push(slot);
-            return;
-        }
-        let silent = now.since(session.sent_us) >= settings.heartbeat;
-        if session.heartbeat && silent && session.outbox.is_empty() {
-            session.sent_us = now.mono_us;
-            self.reply_in_lane(slot, 0, &Reply::Time { pong: false, time_us: now.wall_us, req: None });
-        }
-        self.tell_conflated(slot);
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if !session.subscribed_once && now.mono_us > session.opened_us + micros(settings.unsubscribed_grace) {
-            if let Some(seat) = &mut session.seat {
-                seat.release();
-            }
-        }
-    }
-
-    /// At most once a second a channel, and only when the socket takes bytes.
-    fn tell_conflated(&mut self, slot: u32) {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if session.conflated.is_empty() || session.is_blocked() {
-            return;
-        }
-        for (entry, count) in std::mem::take(&mut session.conflated) {
-            let Some((channel, lane)) = self.router.entry(entry).map(|e| (e.channel.clone(), e.lane)) else { continue };
-            self.reply_in_lane(slot, lane, &Reply::Conflated { channel, count });
-        }
-    }
-}
-
-struct KeptAsk {
-    since: Option<Since>,
-    newest: bool,
-    after: u64,
-    limit: usize,
 }

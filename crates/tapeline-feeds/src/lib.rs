@@ -1,1 +1,6 @@
 //! Who speaks to exchanges: feeds, recordings, the synthetic market.
+
+pub mod intake;
+pub mod replay;
+pub mod runner;
+pub mod synthetic;

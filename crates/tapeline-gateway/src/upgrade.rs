@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use socket2::TcpKeepalive;
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
 use tapeline_core::registry::{Admission, Seat};
 use tapeline_core::session::{Arrival, Grant};
@@ -179,7 +180,11 @@ fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
     let stream = parts.io.into_inner();
     let socket = socket2::SockRef::from(&stream);
-    let set = socket.set_tcp_notsent_lowat(NOTSENT_LOWAT).and(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)));
+    let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
+    let set = socket
+        .set_tcp_notsent_lowat(NOTSENT_LOWAT)
+        .and(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)))
+        .and(socket.set_tcp_keepalive(&keepalive));
     if let Err(error) = set {
         tracing::debug!(%error, "a socket option could not be set");
     }

@@ -2,8 +2,8 @@
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `raw` sends bytes as they are.
 //! It knows no family and no test.
 
-mod client;
-mod http;
+pub(crate) mod client;
+pub(crate) mod http;
 pub(crate) mod raw;
 
 use std::io::{BufRead, BufReader, Read};
@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-pub(crate) use client::{Client, Closed, Frame};
-pub(crate) use http::Answer;
-pub(crate) use raw::{Raw, handshake};
+pub(crate) use client::Client;
+pub(crate) use raw::Raw;
 
 /// Longer than anything here should take, shorter than anybody's patience.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
