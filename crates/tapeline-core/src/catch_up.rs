@@ -154,7 +154,11 @@ impl Shard {
                 self.stats.conflated_pressure.add(skipped);
                 session.count_conflated(id, skipped);
             }
-            session.outbox.push(entry.lane, message.clone());
+            if target.mode == Mode::Latest && session.outbox.waits(target.waiting, id) {
+                session.outbox.push_latest(entry.lane, id, &mut target.waiting, message.clone());
+            } else {
+                session.outbox.push(entry.lane, message.clone());
+            }
             self.dirty.mark(slot, session, entry.lane);
         }
         target.sent = offset;

@@ -15,11 +15,27 @@ use crate::command::Publication;
 use crate::error::Refusal;
 use crate::message::{Draft, IdempotencyKey};
 use crate::registry::Registry;
+use crate::session::Grant;
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
 
 /// The longest `type`, correlation id or idempotency key, in bytes.
 pub const LABEL_LIMIT: usize = 256;
+
+/// A publication that was refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The channel's name, as it was given.
+    pub channel: Box<str>,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        refused.refusal
+    }
+}
 
 /// What a hub is made of.
 pub struct HubParts {
@@ -79,33 +95,49 @@ impl Hub {
         Ok(channel)
     }
 
-    /// Makes a draft of a publication to this channel, received `now`.
+    /// Checks a publication and makes its draft; what is refused is counted.
     pub fn draft(
         &self,
-        channel: &Channel,
         publication: Publication,
         principal: &Arc<str>,
+        grant: &Grant,
         now: Now,
-    ) -> Result<Draft, Refusal> {
+    ) -> Result<Draft, Refused> {
+        let refuse = |refusal, channel| {
+            self.stats.refused.add(1);
+            Refused { refusal, channel }
+        };
+        let channel = match self.channel(&publication.channel) {
+            Ok(channel) => channel,
+            Err(refusal) => return Err(refuse(refusal, publication.channel)),
+        };
+        if let Err(refusal) = grant.may_publish(&channel).and_then(|()| self.check(&publication)) {
+            return Err(refuse(refusal, publication.channel));
+        }
         let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
-        if data.len() > self.settings.publish_bytes {
-            let (len, limit) = (data.len(), self.settings.publish_bytes);
-            let message = format!("data is {len} bytes, the limit is {limit} (limits.publish_bytes)");
-            return Err(Refusal::new(ErrorCode::TooLarge, message));
-        }
-        label("type", kind.as_deref())?;
-        label("correlation_id", correlation_id.as_deref())?;
-        label("idempotency_key", idempotency_key.as_deref())?;
-        if let Some(kind) = kind.as_deref().filter(|kind| is_reserved_type(kind)) {
-            let message = format!("type {kind} is the hub's own; publish under another");
-            return Err(Refusal::new(ErrorCode::ReservedType, message));
-        }
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: principal.clone(), key }));
         let timestamp_us = now.wall_us;
-        let channel = channel.clone();
         Ok(Draft { channel, kind, data, correlation_id, idempotency, id: self.ids.next(now), timestamp_us })
+    }
+
+    fn check(&self, publication: &Publication) -> Result<(), Refusal> {
+        let (len, limit) = (publication.data.len(), self.settings.publish_bytes);
+        if len > limit {
+            let message = format!("data is {len} bytes, the limit is {limit} (limits.publish_bytes)");
+            return Err(Refusal::new(ErrorCode::TooLarge, message));
+        }
+        label("type", publication.kind.as_deref())?;
+        label("correlation_id", publication.correlation_id.as_deref())?;
+        label("idempotency_key", publication.idempotency_key.as_deref())?;
+        match publication.kind.as_deref().filter(|kind| is_reserved_type(kind)) {
+            Some(kind) => {
+                let message = format!("type {kind} is the hub's own; publish under another");
+                Err(Refusal::new(ErrorCode::ReservedType, message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Hands drafts to the broker; at most [`crate::broker::SLICE`] at once.

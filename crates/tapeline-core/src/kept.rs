@@ -7,7 +7,7 @@ use crate::channel::Channel;
 use crate::command::{Req, Since};
 use crate::error::Refusal;
 use crate::reply::{Reply, Topic};
-use crate::shard::{Note, SessionKey, Shard};
+use crate::shard::{IN_FLIGHT, Note, SessionKey, Shard};
 
 /// What a client asked of a channel's kept messages.
 pub struct KeptRequest {
@@ -38,7 +38,7 @@ impl Shard {
     }
 
     fn read_kept(&mut self, slot: u32, name: &str, ask: KeptAsk, req: Req) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let allowed = self.hub.channel(name).and_then(|channel| {
             session.grant.may_read(&Topic::Channel(channel.clone()))?;
             if channel.is_roll_up() && !channel.counts_for_itself() && !ask.newest {
@@ -51,6 +51,7 @@ impl Shard {
             Ok(channel) => channel,
             Err(refusal) => return self.reply_error(slot, refusal, Some(name.into()), &req),
         };
+        session.in_flight += IN_FLIGHT;
         let key = SessionKey { slot, serial: session.serial };
         let mailbox = self.mailbox.clone();
         let request = KeptRequest { channel: channel.clone(), since: ask.since, newest: ask.newest, limit: ask.limit, req };
@@ -59,9 +60,9 @@ impl Shard {
     }
 
     pub(crate) fn on_kept(&mut self, key: SessionKey, request: KeptRequest, page: Page) {
-        if self.live(key).is_none() {
-            return;
-        }
+        let bound = self.hub.settings().outbox_bytes;
+        let Some(session) = self.live(key) else { return };
+        session.in_flight = session.in_flight.saturating_sub(IN_FLIGHT);
         let KeptRequest { channel, since, newest, limit, req } = request;
         let stale = since.is_some_and(|since| since.epoch.is_some_and(|epoch| *epoch != *page.head.epoch));
         if stale {
@@ -73,10 +74,19 @@ impl Shard {
         let reply = if newest {
             Reply::Last { channel, message: page.messages.into_iter().next(), req }
         } else {
-            let last = page.messages.last().and_then(|message| message.offset_in(&channel));
+            let mut room = bound;
+            let mut messages = page.messages;
+            messages.truncate(messages.iter().take_while(|message| take_room(&mut room, message.weight())).count().max(1));
+            let last = messages.last().and_then(|message| message.offset_in(&channel));
             let next = last.filter(|last| *last < page.head.top);
-            Reply::History { channel, epoch: page.head.epoch, messages: page.messages, next, req }
+            Reply::History { channel, epoch: page.head.epoch, messages, next, req }
         };
         self.reply_in_lane(key.slot, lane, &reply);
     }
+}
+
+fn take_room(room: &mut usize, weight: usize) -> bool {
+    let fits = weight <= *room;
+    *room = room.saturating_sub(weight);
+    fits
 }

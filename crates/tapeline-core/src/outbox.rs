@@ -88,13 +88,15 @@ pub(crate) struct Outbox {
     /// A frame of which some bytes have left; nothing may overtake it.
     begun: Option<(Item, usize)>,
     waiting: Slab<Waiting>,
+    /// The close: leaves when nothing else is left.
+    farewell: Option<Box<[u8]>>,
     bytes: usize,
     count: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(wire: &'static dyn Wire) -> Self {
-        Outbox { wire, lanes: Lanes::default(), begun: None, waiting: Slab::new(), bytes: 0, count: 0 }
+        Outbox { wire, lanes: Lanes::default(), begun: None, waiting: Slab::new(), farewell: None, bytes: 0, count: 0 }
     }
 
     pub(crate) fn wire(&self) -> &'static dyn Wire {
@@ -110,7 +112,7 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.begun.is_none() && self.lanes.is_empty()
+        self.begun.is_none() && self.lanes.is_empty() && self.farewell.is_none()
     }
 
     pub(crate) fn has_urgent(&self) -> bool {
@@ -134,6 +136,17 @@ impl Outbox {
         self.bytes += bytes.len();
         self.count += 1;
         self.lanes.push(lane, Item::Reply(bytes));
+    }
+
+    /// Sets the last bytes.
+    pub(crate) fn end_with(&mut self, bytes: Box<[u8]>) {
+        self.farewell = Some(bytes);
+    }
+
+    /// Whether a message of the source channel `entry` waits at `place`. While one does, newer ones must replace it:
+    /// queued behind it, they would be overtaken by the next replacement.
+    pub(crate) fn waits(&self, place: u32, entry: u32) -> bool {
+        self.waiting.get(place as usize).is_some_and(|waiting| waiting.entry == entry)
     }
 
     /// Replaces what waits for the source channel `entry`, or queues it; `place` remembers where. Answers whether
@@ -162,6 +175,11 @@ impl Outbox {
     ) -> Flushed {
         let mut flushed = Flushed::default();
         while !self.is_empty() {
+            if self.begun.is_none() && self.lanes.is_empty() {
+                if let Some(farewell) = self.farewell.take() {
+                    self.push_reply(0, farewell);
+                }
+            }
             let written = match (self.begun.is_none(), self.lanes.len()) {
                 (true, 1) => self.write_one(&mut send, &mut flushed),
                 _ => self.write_joined(&mut scratch.0, &mut send, &mut flushed),

@@ -57,7 +57,8 @@ impl Offer<'_> {
             self.stats.catch_ups.add(1);
             return Offered::FellBehind;
         }
-        if target.mode == Mode::Latest && (session.is_blocked() || self.pressured) {
+        let conflates = session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);
+        if target.mode == Mode::Latest && conflates {
             self.overwrite(target, session);
         } else {
             session.outbox.push(self.lane, self.message.clone());

@@ -85,6 +85,8 @@ pub(crate) struct Session {
     /// Conflated under pressure since the last notice, by entry.
     pub conflated: Vec<(u32, u64)>,
     pub next_subscription: u32,
+    /// Answers under way, at most [`crate::shard::IN_FLIGHT`].
+    pub in_flight: u32,
     pub opened_us: u64,
     pub sent_us: u64,
     /// When the socket stopped taking bytes; 0 while it takes them.
@@ -111,6 +113,7 @@ impl Session {
             behind: Vec::new(),
             conflated: Vec::new(),
             next_subscription: 0,
+            in_flight: 0,
             opened_us: now_us,
             sent_us: now_us,
             blocked_us: 0,

@@ -27,6 +27,9 @@ use crate::session::{Arrival, Session};
 use crate::stats::ShardStats;
 use crate::subscribing::JoinRequest;
 
+/// Publishes that one session may have unanswered; asking for kept messages counts for all of them.
+pub(crate) const IN_FLIGHT: u32 = 256;
+
 /// A session of this shard; outlives the session without naming another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey {
@@ -163,11 +166,10 @@ impl Shard {
 
     /// The client is gone: its socket is closed or about to be.
     pub fn remove(&mut self, slot: u32) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
-        let ids: Vec<u32> = session.subscriptions.iter().map(|subscription| subscription.id).collect();
-        for id in ids {
-            self.end_subscription(slot, id);
+        if !self.sessions.contains(slot as usize) {
+            return;
         }
+        self.end_all(slot);
         let left: Vec<u32> =
             self.sessions.get(slot as usize).map(|s| s.places.iter().map(|p| p.entry).collect()).unwrap_or_default();
         for entry in left {
@@ -186,7 +188,7 @@ impl Shard {
     pub fn has_room(&self, slot: u32) -> bool {
         let settings = self.hub.settings();
         self.sessions.get(slot as usize).is_some_and(|session| {
-            !session.closing && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
+            !session.closing && session.in_flight < IN_FLIGHT && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
         })
     }
 
@@ -215,28 +217,17 @@ impl Shard {
     }
 
     fn handle_publish(&mut self, slot: u32, publication: Publication, req: Req, now: Now) -> Handled {
-        let Some(session) = self.sessions.get(slot as usize) else { return Handled::Done };
-        let allowed = self.hub.channel(&publication.channel).and_then(|channel| {
-            session.grant.may_publish(&channel)?;
-            Ok(channel)
-        });
-        let drafted = match allowed {
-            Ok(channel) => {
-                let draft = self.hub.draft(&channel, publication, &session.principal, now);
-                draft.map_err(|refusal| (refusal, channel.name().into()))
-            }
-            Err(refusal) => Err((refusal, publication.channel)),
-        };
-        let draft = match drafted {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return Handled::Done };
+        let draft = match self.hub.draft(publication, &session.principal, &session.grant, now) {
             Ok(draft) => draft,
-            Err((refusal, about)) => {
-                self.hub.stats().refused.add(1);
-                self.reply_error(slot, refusal, Some(about), &req);
+            Err(refused) => {
+                self.reply_error(slot, refused.refusal, Some(refused.channel), &req);
                 return Handled::Done;
             }
         };
         let key = SessionKey { slot, serial: session.serial };
         let receipts = req.map(|req| {
+            session.in_flight += 1;
             let mailbox = self.mailbox.clone();
             let receipts: crate::broker::Receipts = Box::new(move |results| {
                 for result in results {
@@ -287,9 +278,8 @@ impl Shard {
     }
 
     fn on_published(&mut self, key: SessionKey, req: Req, result: Result<Receipt, Refusal>) {
-        if self.live(key).is_none() {
-            return;
-        }
+        let Some(session) = self.live(key) else { return };
+        session.in_flight = session.in_flight.saturating_sub(1);
         match result {
             Ok(receipt) => {
                 let subscribers = self.hub.subscribers(&receipt.channel);
@@ -336,10 +326,14 @@ impl Shard {
         if session.outbox.bytes() > (64 << 10) || session.is_blocked() {
             session.outbox.clear();
         }
-        session.outbox.push_reply(crate::lanes::LANES - 1, bytes.into());
+        session.outbox.end_with(bytes.into());
         session.closing = true;
         session.opened_us = 0;
         self.dirty.mark(slot, session, 0);
+        self.end_all(slot);
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.seat = None;
+        }
     }
 
     /// Closes every session.
@@ -404,7 +398,10 @@ impl Shard {
         self.stats.delivered.add(flushed.messages);
         self.stats.bytes.add(flushed.bytes as u64);
         match flushed.end {
-            FlushEnd::Closed => self.finished.push(slot),
+            FlushEnd::Closed => {
+                session.closing = true;
+                self.finished.push(slot);
+            }
             FlushEnd::Drained if session.closing => self.finished.push(slot),
             FlushEnd::Drained => {}
             FlushEnd::Blocked => session.blocked_us = now.mono_us.max(1),

@@ -74,9 +74,18 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Ok(()) };
         session.grant.may_read(&topic)?;
         let serial = session.serial;
-        let id = match session.find(&topic) {
-            Some(known) => known.id,
-            None => {
+        let known = session.find(&topic).map(|known| (known.id, known.delivery == options.delivery));
+        if let Some((id, same_delivery)) = known {
+            if same_delivery {
+                self.subscribe_again(slot, id, &topic, options);
+            } else {
+                self.end_subscription(slot, id);
+            }
+        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return Ok(()) };
+        let id = match known {
+            Some((id, true)) => id,
+            _ => {
                 session.admit_subscription(self.hub.settings())?;
                 self.hub.audience().add(&topic, serial);
                 self.stats.subscriptions.add(1);
@@ -93,6 +102,18 @@ impl Shard {
         let request = JoinRequest { key, subscription: id, options: options.clone(), req: req.clone() };
         self.join(&topic, slot, id, request, now);
         Ok(())
+    }
+
+    /// A standing subscription is asked for again: it keeps its place, with the new rate.
+    fn subscribe_again(&mut self, slot: u32, id: u32, topic: &Topic, options: &SubscribeOptions) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if let Some(subscription) = session.subscription(id) {
+            subscription.max_rate = options.max_rate;
+        }
+        let spread = self.router.contract(topic, slot, id);
+        if let (false, Topic::Channel(channel)) = (spread, topic) {
+            self.hub.broker().leave(channel);
+        }
     }
 
     /// Adds targets, then asks the broker where the channel or its sources stand.
@@ -345,12 +366,17 @@ impl Shard {
     }
 
     pub(crate) fn handle_unsubscribe_all(&mut self, slot: u32, req: Req) {
+        self.end_all(slot);
+        self.reply_in_lane(slot, 0, &Reply::Unsubscribed { topic: None, req });
+    }
+
+    /// Ends all of a session's subscriptions.
+    pub(crate) fn end_all(&mut self, slot: u32) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let ids: Vec<u32> = session.subscriptions.iter().map(|subscription| subscription.id).collect();
         for id in ids {
             self.end_subscription(slot, id);
         }
-        self.reply_in_lane(slot, 0, &Reply::Unsubscribed { topic: None, req });
     }
 
     /// Ends one subscription; targets that another one covers stay as they are.

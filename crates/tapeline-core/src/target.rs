@@ -72,6 +72,13 @@ impl Target {
 
     /// Another subscription of the same session asks for the same source channel.
     pub(crate) fn cover(&mut self, subscription: u32, mode: Mode, rate: u8) {
+        if self.covers.as_slice() == [subscription] {
+            // The same subscription again, with other wishes: they replace the old ones.
+            self.rate = rate;
+            if mode == self.mode {
+                return;
+            }
+        }
         if !self.covers.contains(&subscription) {
             self.covers.push(subscription);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,6 +48,9 @@ struct Connection {
     readable: bool,
     /// The client has closed its side: read to the end whatever a read returns.
     hung_up: bool,
+    /// Our side is closed. What still comes is thrown away until the client closes its own: closing a socket with
+    /// unread bytes would reset it and could take our last frame with it.
+    lingering: bool,
 }
 
 /// The sockets, by session slot.
@@ -197,7 +201,7 @@ impl ShardThread {
         if self.sockets.0.len() <= slot as usize {
             self.sockets.0.resize_with(slot as usize + 1, || None);
         }
-        let connection = Connection { stream, protocol, stalled: None, readable: false, hung_up: false };
+        let connection = Connection { stream, protocol, stalled: None, readable: false, hung_up: false, lingering: false };
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
@@ -232,7 +236,8 @@ impl ShardThread {
                 } else {
                     self.readable.push_back(slot);
                 }
-                if let Some(input) = buffer.get_mut(..n) {
+                let lingering = connection.lingering;
+                if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
                     self.hand_in(slot, input, now);
                 }
             }
@@ -334,16 +339,28 @@ impl ShardThread {
         let finished = self.shard.take_finished();
         let any = !finished.is_empty();
         for slot in finished {
-            self.drop_connection(slot);
+            self.finish(slot);
         }
         any
+    }
+
+    /// Closes our side; the second time, after a grace that the shard counts, the socket itself.
+    fn finish(&mut self, slot: u32) {
+        let Some(connection) = self.sockets.at(slot) else { return };
+        let first = !std::mem::replace(&mut connection.lingering, true);
+        if !first || connection.hung_up || connection.stream.shutdown(Shutdown::Write).is_err() {
+            return self.drop_connection(slot);
+        }
+        if connection.stalled.take().is_some() && connection.readable {
+            self.readable.push_back(slot);
+        }
     }
 
     fn drop_connection(&mut self, slot: u32) {
         let Some(place) = self.sockets.0.get_mut(slot as usize) else { return };
         if let Some(mut connection) = place.take() {
             let _ = self.poll.registry().deregister(&mut connection.stream);
-            let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+            let _ = connection.stream.shutdown(Shutdown::Both);
             self.shard.remove(slot);
             self.inbox.load.fetch_sub(1, Ordering::Relaxed);
         }

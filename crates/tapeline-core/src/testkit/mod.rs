@@ -1,0 +1,12 @@
+//! What Tapeline is tested with: a seeded simulator that attacks the pure core, the naive model it is compared
+//! with, and the conformance suite that every message broker runs.
+//!
+//! Time and randomness are handed in here too, so a seed is a whole run. Nothing here is part of a hub.
+
+mod clock;
+mod rng;
+pub mod sim;
+pub mod suite;
+
+pub use clock::ManualClock;
+pub use rng::Rng;

@@ -1,0 +1,249 @@
+//! The naive model: a plain log of everything published, per channel and roll-up, and the plainest possible rules
+//! for what is kept of it. It is told of messages as the broker delivers them, and never asks the core.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::broker::{Busy, Head, Interest, NEWEST, Page, Sources};
+use crate::channel::Channel;
+use crate::clock::micros;
+use crate::message::{Draft, Epoch, IdempotencyKey, Message, Receipt};
+
+/// As long a repeat is recognised.
+const KEY_LIFE_US: u64 = 300_000_000;
+
+/// One message, as its channel or a roll-up keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct Logged {
+    pub serial: u64,
+    pub at_us: u64,
+    pub bytes: usize,
+    /// Published to this very name, rather than to a source of it.
+    pub own: bool,
+}
+
+/// A count from 1 on under one epoch; the message of offset `n` is `messages[n - 1]`.
+#[derive(Debug)]
+pub(super) struct Count {
+    pub epoch: Epoch,
+    pub messages: Vec<Logged>,
+}
+
+impl Count {
+    pub(super) fn top(&self) -> u64 {
+        self.messages.len() as u64
+    }
+}
+
+/// All that was ever counted under one name.
+#[derive(Debug)]
+pub(super) struct Space {
+    pub channel: Channel,
+    pub counts: Vec<Count>,
+    pub joined: i64,
+    /// When it was last joined or left.
+    pub joined_us: u64,
+    /// How many of the counts had ended when the broker last listed it as absent.
+    pub ended: usize,
+}
+
+impl Space {
+    pub(super) fn current(&self) -> Option<&Count> {
+        self.counts.last()
+    }
+
+    pub(super) fn count(&self, epoch: &str) -> Option<&Count> {
+        self.counts.iter().find(|count| *count.epoch == *epoch)
+    }
+
+    /// The oldest offset kept of the current count: the longest tail that every bound allows.
+    pub(super) fn oldest(&self, now_us: u64) -> u64 {
+        let Some(count) = self.current() else { return 1 };
+        let keep = &self.channel.spec().keep;
+        let too_old = keep.age.map_or(0, |age| now_us.saturating_sub(micros(age)));
+        let (mut kept, mut bytes) = (0, 0);
+        for message in count.messages.iter().rev() {
+            let too_large = keep.bytes.is_some_and(|bound| kept > 0 && bytes + message.bytes > bound);
+            if kept == keep.count.max(1) || too_large || message.at_us < too_old {
+                break;
+            }
+            kept += 1;
+            bytes += message.bytes;
+        }
+        count.top() + 1 - kept as u64
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Model {
+    pub spaces: HashMap<String, Space>,
+    pub violations: Vec<String>,
+    pub published: u64,
+    keys: HashMap<(String, IdempotencyKey), (u64, Receipt)>,
+}
+
+impl Model {
+    pub(super) fn violated(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    pub(super) fn space(&mut self, channel: &Channel) -> &mut Space {
+        let made = || Space { channel: channel.clone(), counts: Vec::new(), joined: 0, joined_us: 0, ended: 0 };
+        self.spaces.entry(channel.name().to_string()).or_insert_with(made)
+    }
+
+    /// The broker has delivered a message to the shards.
+    pub(super) fn on_deliver(&mut self, message: &Arc<Message>, serial: u64) {
+        self.published += 1;
+        let now_us = message.timestamp_us;
+        let logged = |own| Logged { serial, at_us: now_us, bytes: message.data.len(), own };
+        self.log(&message.channel, &message.epoch, message.offset, logged(true));
+        let counting: Vec<&Channel> =
+            message.channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).collect();
+        let marked: Vec<&Channel> = message.roll_ups.iter().map(|mark| &mark.channel).collect();
+        if counting != marked {
+            self.violated(format!("{} is marked for {marked:?}, not {counting:?}", message.channel.name()));
+        }
+        for mark in &message.roll_ups {
+            self.log(&mark.channel, &mark.epoch, mark.offset, logged(false));
+        }
+    }
+
+    fn log(&mut self, channel: &Channel, epoch: &Epoch, offset: u64, logged: Logged) {
+        let now_us = logged.at_us;
+        let name = channel.name().to_string();
+        let space = self.space(channel);
+        let known = space.current().is_some_and(|count| count.epoch == *epoch);
+        let mut wrong = None;
+        if !known {
+            wrong = why_not_forgotten(space, now_us);
+            if space.count(epoch).is_some() {
+                wrong = Some("an epoch came back".to_string());
+            }
+            space.counts.push(Count { epoch: epoch.clone(), messages: Vec::new() });
+        }
+        if let Some(count) = space.counts.last_mut() {
+            if count.top() + 1 != offset {
+                wrong = Some(format!("offset {offset} follows {}", count.top()));
+            }
+            count.messages.push(logged);
+        }
+        if let Some(wrong) = wrong {
+            self.violated(format!("broker, {name}: {wrong}"));
+        }
+    }
+
+    /// What the broker answered to a publish.
+    pub(super) fn on_receipt(&mut self, draft: &Draft, receipt: &Receipt) {
+        let name = draft.channel.name().to_string();
+        let known = draft.idempotency.as_deref().map(|key| (name.clone(), key.clone()));
+        let first = known.as_ref().and_then(|key| self.keys.get(key)).cloned();
+        let live = first.filter(|(at, receipt)| {
+            let same = self.spaces.get(&name).and_then(Space::current).is_some_and(|c| c.epoch == receipt.epoch);
+            at + KEY_LIFE_US >= draft.timestamp_us && same
+        });
+        match live {
+            Some((_, first)) => {
+                let same = receipt.duplicate && first.offset == receipt.offset && first.id == receipt.id;
+                if !same {
+                    self.violated(format!("{name}: a repeat was answered {receipt:?}, first was {first:?}"));
+                }
+            }
+            None if receipt.duplicate => self.violated(format!("{name}: a first publish was called a duplicate")),
+            None => {
+                let top = self.spaces.get(&name).and_then(Space::current).map_or(0, Count::top);
+                if top != receipt.offset {
+                    self.violated(format!("{name}: receipt {} at top {top}", receipt.offset));
+                }
+                if let Some(key) = known {
+                    self.keys.insert(key, (draft.timestamp_us, receipt.clone()));
+                }
+            }
+        }
+    }
+
+    /// What the broker answered to a join, or lists of a source.
+    pub(super) fn check_head(&mut self, channel: &Channel, head: &Head, now_us: u64) {
+        let space = self.space(channel);
+        let counted = space.current().map(|count| (count.top(), space.oldest(now_us), count.epoch.clone()));
+        let name = channel.name();
+        match counted {
+            Some((top, oldest, epoch)) if epoch == head.epoch => {
+                if (head.top, head.oldest) != (top, oldest) {
+                    self.violated(format!("broker, {name}: {head:?}, the model has {oldest}..={top}"));
+                }
+            }
+            _ if head.top != 0 => self.violated(format!("broker, {name}: {head:?} of an unknown epoch")),
+            _ => {
+                let wrong = why_not_forgotten(space, now_us);
+                space.counts.push(Count { epoch: head.epoch.clone(), messages: Vec::new() });
+                if let Some(wrong) = wrong {
+                    self.violated(format!("broker, {name}: {wrong}"));
+                }
+            }
+        }
+    }
+
+    /// What the broker answered to a read.
+    pub(super) fn check_page(&mut self, channel: &Channel, (after, limit): (u64, usize), page: &Page, now_us: u64) {
+        if page.head.epoch.is_empty() {
+            return;
+        }
+        self.check_head(channel, &page.head, now_us);
+        let Head { top, oldest, .. } = page.head;
+        let first = if after == NEWEST { top.max(oldest) } else { oldest.max(after.saturating_add(1)) };
+        let expected: Vec<u64> = (first..=top).take(limit).collect();
+        let offsets: Vec<u64> = page.messages.iter().filter_map(|message| message.offset_in(channel)).collect();
+        if offsets != expected {
+            let name = channel.name();
+            self.violated(format!("broker, {name}: read after {after} gave {offsets:?}, not {expected:?}"));
+        }
+    }
+
+    /// A whole list of sources says which names the broker has forgotten, or never had.
+    pub(super) fn check_list(&mut self, interest: &Interest, sources: &Sources, now_us: u64) {
+        for (channel, head) in &sources.heads {
+            self.check_head(channel, head, now_us);
+        }
+        if sources.partial {
+            return;
+        }
+        let mut wrong = Vec::new();
+        for (name, space) in &mut self.spaces {
+            let covered = match interest {
+                Interest::Pattern(pattern) => pattern.matches(name),
+                Interest::RollUp(roll_up) => {
+                    space.channel == *roll_up || space.channel.roll_ups().contains(roll_up)
+                }
+            };
+            if !covered || sources.heads.iter().any(|(channel, _)| *channel == space.channel) {
+                continue;
+            }
+            space.ended = space.counts.len();
+            wrong.extend(why_not_forgotten(space, now_us).map(|why| format!("{name} is not listed: {why}")));
+        }
+        self.violations.append(&mut wrong);
+    }
+
+    /// Drafts that came back must be all of them.
+    pub(super) fn check_busy(&mut self, busy: &Busy, offered: usize, before: u64) {
+        if busy.drafts.len() != offered || self.published != before {
+            self.violated(format!("busy gave back {} of {offered} drafts", busy.drafts.len()));
+        }
+    }
+}
+
+/// A channel begins anew only when nobody is joined and nothing kept or recent could be missed.
+fn why_not_forgotten(space: &Space, now_us: u64) -> Option<String> {
+    let count = space.current()?;
+    let spec = space.channel.spec();
+    if space.joined > 0 {
+        return Some(format!("forgotten while joined {} times", space.joined));
+    }
+    let newest = count.messages.last().map_or(0, |message| message.at_us);
+    let idle = now_us.saturating_sub(newest.max(space.joined_us));
+    if newest > 0 && spec.keep.age.is_some_and(|age| now_us - newest <= micros(age)) {
+        return Some("forgotten before its newest message's age".to_string());
+    }
+    (idle <= micros(spec.idle_ttl)).then(|| "forgotten before it was idle for its time".to_string())
+}

@@ -1,0 +1,361 @@
+//! One session as its client sees it: nothing but the frames that arrived in bytes, held against the model.
+//!
+//! A message may come twice to a session only if a subscription that covered it was ended in between: what a standing
+//! subscription has queued is not queued again, whatever `since` the client gives.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::asked::{Manner, Standing, Start};
+use super::model::{Model, Space};
+use super::wire::{Frame, Place};
+use crate::message::Epoch;
+use crate::reply::GapReason;
+
+/// What a session has heard under one name.
+#[derive(Default)]
+struct Heard {
+    /// Of the newest frame.
+    epoch: Option<Epoch>,
+    got: HashMap<Epoch, BTreeSet<u64>>,
+    gapped: HashMap<Epoch, BTreeSet<u64>>,
+    /// Gaps whose epoch the next frame will tell.
+    gapped_next: BTreeSet<u64>,
+    voids: HashMap<Epoch, u64>,
+    /// Gaps that answer a stale `since`.
+    expected_voids: Vec<u64>,
+    /// Subscriptions that covered it and were ended.
+    ended: u32,
+    newest: Option<(Epoch, u64)>,
+    last_at_us: Option<u64>,
+}
+
+impl Heard {
+    fn tell_epoch(&mut self, epoch: &Epoch) {
+        self.epoch = Some(epoch.clone());
+        let next = std::mem::take(&mut self.gapped_next);
+        self.gapped.entry(epoch.clone()).or_default().extend(next);
+    }
+
+    fn has(&self, epoch: &Epoch, offset: u64) -> bool {
+        self.got.get(epoch).is_some_and(|got| got.contains(&offset))
+            || self.gapped.get(epoch).is_some_and(|gapped| gapped.contains(&offset))
+            || self.voids.get(epoch).is_some_and(|from| *from <= offset)
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct View {
+    pub standing: Vec<Standing>,
+    pub closing: bool,
+    pub messages: u64,
+    pub gap_offsets: u64,
+    pub conflated: u64,
+    /// Its socket takes everything at once and every step ends with a flush, so that rates can be measured.
+    pub prompt: bool,
+    /// Starts that count from their confirmation on, by `req`.
+    confirmed_later: HashMap<u64, (String, Start)>,
+    seen: HashMap<u64, u32>,
+    heard: HashMap<String, Heard>,
+    /// Where the client stands under each name, to resume from.
+    pub reached: HashMap<String, (Epoch, u64)>,
+}
+
+type Checked = Result<(), String>;
+
+impl View {
+    pub(super) fn find(&mut self, name: &str) -> Option<&mut Standing> {
+        self.standing.iter_mut().find(|standing| standing.topic.name() == name)
+    }
+
+    /// The client asks; a standing subscription stays as it is until the answer.
+    pub(super) fn subscribe(&mut self, asked: Standing) {
+        match self.find(asked.topic.name()) {
+            Some(known) => {
+                known.delivery = asked.delivery;
+                known.rate = asked.rate;
+            }
+            None => self.standing.push(asked),
+        }
+    }
+
+    /// The client has asked to hear no more.
+    pub(super) fn unsubscribe(&mut self, name: &str, model: &Model) {
+        let Some(at) = self.standing.iter().position(|standing| standing.topic.name() == name) else { return };
+        let ended = self.standing.swap_remove(at);
+        for space in model.spaces.values() {
+            let through = space.channel.roll_ups().iter().any(|roll_up| ended.covers(roll_up));
+            if ended.covers(&space.channel) || through {
+                let heard = self.heard.entry(space.channel.name().to_string()).or_default();
+                heard.ended += 1;
+            }
+        }
+    }
+
+    /// The shard is about to hear where a subscription begins in one name.
+    pub(super) fn begin(&mut self, topic: &str, name: &str, start: Start, confirmed_by: Option<u64>) {
+        if let Some(req) = confirmed_by {
+            self.confirmed_later.insert(req, (name.to_string(), start));
+            return;
+        }
+        if let Some(from) = start.void_from {
+            self.heard.entry(name.to_string()).or_default().expected_voids.push(from);
+        }
+        let Some(standing) = self.find(topic) else { return };
+        begin(standing, name, start);
+    }
+
+    pub(super) fn on_frame(&mut self, frame: Frame, model: &Model, now_us: u64, mono_us: u64) -> Checked {
+        if self.closing {
+            return Ok(());
+        }
+        match frame {
+            Frame::Message { serial, own, roll_ups } => {
+                self.messages += 1;
+                self.on_message(serial, &own, &roll_ups, model, mono_us)
+            }
+            Frame::Confirmed { topic, head, recovered, req } => self.on_confirmed(&topic, head, recovered, req),
+            Frame::Gap { channel, from, to, reason } => self.on_gap(&channel, (from, to), reason, model, now_us),
+            Frame::Conflated { count } => {
+                self.conflated += count;
+                Ok(())
+            }
+            Frame::Close => {
+                self.closing = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_confirmed(&mut self, topic: &str, head: Option<Place>, recovered: Option<bool>, req: u64) -> Checked {
+        let Some((name, start)) = self.confirmed_later.remove(&req) else { return Ok(()) };
+        let told = head.as_ref().map(|head| (head.epoch.clone(), head.offset));
+        if told != Some((start.epoch.clone(), start.top)) {
+            return Err(format!("{topic} was confirmed at {told:?}, the broker said {start:?}"));
+        }
+        if recovered.is_some_and(|recovered| recovered != start.recovered) {
+            return Err(format!("{topic} was confirmed as recovered {recovered:?}, the truth is {start:?}"));
+        }
+        let heard = self.heard.entry(name.clone()).or_default();
+        heard.tell_epoch(&start.epoch);
+        heard.expected_voids.extend(start.void_from);
+        let reached = (start.epoch.clone(), start.after.max(if recovered.is_none() { start.top } else { 0 }));
+        self.reached.entry(name.clone()).or_insert(reached);
+        if let Some(standing) = self.find(topic) {
+            begin(standing, &name, start);
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, serial: u64, own: &Place, roll_ups: &[Place], model: &Model, mono_us: u64) -> Checked {
+        let channel = &own.channel;
+        let times = self.seen.entry(serial).or_default();
+        *times += 1;
+        let (times, ended) = (*times, self.heard.get(channel).map_or(0, |heard| heard.ended));
+        if times > 1 + ended {
+            return Err(format!("{channel} {} (serial {serial}) came {times} times", own.offset));
+        }
+        let mut wanted = false;
+        for place in std::iter::once(own).chain(roll_ups) {
+            let Some(space) = model.spaces.get(&place.channel) else {
+                return Err(format!("a message of {} that nobody published", place.channel));
+            };
+            let logged = space.count(&place.epoch).and_then(|count| count.messages.get(place.offset as usize - 1));
+            if logged.map(|logged| logged.serial) != Some(serial) {
+                return Err(format!("{place:?} is not what was published there"));
+            }
+            if self.standing.iter().any(|standing| standing.covers(&space.channel)) {
+                wanted = true;
+                self.note(place, space)?;
+            }
+        }
+        if !wanted && ended == 0 {
+            return Err(format!("{channel} {} came unasked", own.offset));
+        }
+        self.check_latest(own, model, mono_us)
+    }
+
+    fn note(&mut self, place: &Place, space: &Space) -> Checked {
+        let heard = self.heard.entry(place.channel.clone()).or_default();
+        heard.tell_epoch(&place.epoch);
+        self.reached.insert(place.channel.clone(), (place.epoch.clone(), place.offset));
+        let said_missing = heard.gapped.get(&place.epoch).is_some_and(|gapped| gapped.contains(&place.offset));
+        if said_missing && heard.ended == 0 {
+            return Err(format!("{} {} came though a gap said it would not", place.channel, place.offset));
+        }
+        heard.got.entry(place.epoch.clone()).or_default().insert(place.offset);
+        let counts: Vec<Epoch> = space.counts.iter().map(|count| count.epoch.clone()).collect();
+        let ended = heard.ended;
+        for standing in &mut self.standing {
+            let every = standing.manner(&space.channel).0 == Manner::Every;
+            // Frames of an ended subscription may still have been on their way when this one began.
+            let mixed = standing.spreads() && ended > 0;
+            if !every || mixed || !standing.covers(&space.channel) {
+                continue;
+            }
+            let Some(after) = standing.after(&place.channel, &place.epoch, &counts) else { continue };
+            if place.offset <= after {
+                continue;
+            }
+            let frontier = standing.frontiers.entry((place.channel.clone(), place.epoch.clone())).or_insert(after);
+            while heard.has(&place.epoch, *frontier + 1) {
+                *frontier += 1;
+            }
+            if place.offset > *frontier {
+                return Err(format!(
+                    "{} {} came to {} before {}, and no gap was said",
+                    place.channel,
+                    place.offset,
+                    standing.topic.name(),
+                    *frontier + 1
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where nobody asked for every message: what is seen only grows, and not faster than the rate.
+    fn check_latest(&mut self, own: &Place, model: &Model, mono_us: u64) -> Checked {
+        let Some(space) = model.spaces.get(&own.channel) else { return Ok(()) };
+        let hears = |standing: &&Standing| {
+            standing.covers(&space.channel) || space.channel.roll_ups().iter().any(|roll_up| standing.covers(roll_up))
+        };
+        let rates: Vec<(Manner, u32)> =
+            self.standing.iter().filter(hears).map(|standing| standing.manner(&space.channel)).collect();
+        let heard = self.heard.entry(own.channel.clone()).or_default();
+        if rates.is_empty() || rates.iter().any(|(manner, _)| *manner == Manner::Every) || heard.ended > 0 {
+            return Ok(());
+        }
+        if let Some((epoch, offset)) = &heard.newest
+            && *epoch == own.epoch
+            && *offset >= own.offset
+        {
+            return Err(format!("{} {} came after {offset}", own.channel, own.offset));
+        }
+        let first = heard.newest.replace((own.epoch.clone(), own.offset)).is_none();
+        let fastest = rates.iter().map(|(_, rate)| *rate).max().unwrap_or(0);
+        let unlimited = rates.iter().any(|(_, rate)| *rate == 0);
+        if unlimited || !self.prompt || first {
+            return Ok(());
+        }
+        // The first message may be the snapshot and says nothing about the rate.
+        if let Some(last) = heard.last_at_us.replace(mono_us)
+            && mono_us - last < 1_000_000 / u64::from(fastest)
+        {
+            return Err(format!("{} came {} us after the last at {fastest} a second", own.channel, mono_us - last));
+        }
+        Ok(())
+    }
+
+    fn on_gap(
+        &mut self,
+        name: &str,
+        (from, to): (u64, Option<u64>),
+        reason: GapReason,
+        model: &Model,
+        now_us: u64,
+    ) -> Checked {
+        let Some(space) = model.spaces.get(name) else { return Err(format!("a gap in {name}, which is nothing")) };
+        let heard = self.heard.entry(name.to_string()).or_default();
+        let current = space.current().map(|count| count.epoch.clone());
+        if reason == GapReason::Epoch {
+            if let Some(at) = heard.expected_voids.iter().position(|void| *void == from) {
+                heard.expected_voids.swap_remove(at);
+                return Ok(());
+            }
+            if space.counts.len() < 2 || (heard.epoch.is_some() && heard.epoch == current) {
+                return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
+            }
+            if let Some(epoch) = heard.epoch.take() {
+                heard.voids.insert(epoch, from);
+            }
+            heard.gapped_next.clear();
+            return Ok(());
+        }
+        let Some(to) = to.filter(|to| from <= *to && from > 0) else {
+            return Err(format!("{name}: a gap {from}..{to:?}"));
+        };
+        self.gap_offsets += to + 1 - from;
+        let is_current = heard.epoch.is_none() || heard.epoch == current;
+        if is_current && space.oldest(now_us) <= to {
+            return Err(format!("{name}: gap {from}..{to}, but {} is kept", space.oldest(now_us)));
+        }
+        match heard.epoch.clone() {
+            Some(epoch) => {
+                let had = heard.got.get(&epoch).and_then(|got| got.range(from..=to).next());
+                if let Some(had) = had.filter(|_| heard.ended == 0) {
+                    return Err(format!("{name}: gap {from}..{to} though {had} had come"));
+                }
+                heard.gapped.entry(epoch.clone()).or_default().extend(from..=to);
+                self.reached.insert(name.to_string(), (epoch, to));
+            }
+            None => heard.gapped_next.extend(from..=to),
+        }
+        Ok(())
+    }
+
+    /// Nothing is on its way any more: what each subscription promised has come or was said to be missing.
+    pub(super) fn check_complete(&mut self, model: &Model, now_us: u64) -> Checked {
+        for space in model.spaces.values() {
+            let Some(current) = space.current() else { continue };
+            let name = space.channel.name();
+            let heard = self.heard.entry(name.to_string()).or_default();
+            let latest = current.epoch.clone();
+            let resolved = heard.epoch.clone().unwrap_or(latest);
+            heard.tell_epoch(&resolved);
+            for standing in self.standing.iter().filter(|standing| standing.covers(&space.channel)) {
+                match standing.manner(&space.channel).0 {
+                    Manner::Every => check_every(standing, heard, space)?,
+                    Manner::Latest => check_newest(standing, &self.seen, space, now_us)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn begin(standing: &mut Standing, name: &str, start: Start) {
+    standing.listed = true;
+    match standing.starts.get_mut(name) {
+        // What a standing subscription began with earlier still counts.
+        Some(known) if known.epoch == start.epoch => {
+            if start.after < known.after {
+                known.after = start.after;
+                standing.frontiers.remove(&(name.to_string(), start.epoch));
+            }
+        }
+        Some(_) => {}
+        None => {
+            standing.starts.insert(name.to_string(), start);
+        }
+    }
+}
+
+fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
+    let counts: Vec<Epoch> = space.counts.iter().map(|count| count.epoch.clone()).collect();
+    let name = space.channel.name();
+    for count in &space.counts {
+        let Some(after) = standing.after(name, &count.epoch, &counts) else { continue };
+        if let Some(lost) = (after + 1..=count.top()).find(|offset| !heard.has(&count.epoch, *offset)) {
+            let topic = standing.topic.name();
+            return Err(format!("{name} {lost} of {} ({}) never came to {topic}", count.top(), count.epoch));
+        }
+    }
+    Ok(())
+}
+
+fn check_newest(standing: &Standing, seen: &HashMap<u64, u32>, space: &Space, now_us: u64) -> Checked {
+    let Some(count) = space.current() else { return Ok(()) };
+    let name = space.channel.name();
+    let Some((offset, newest)) = (1..).zip(&count.messages).filter(|(_, logged)| logged.own).last() else {
+        return Ok(());
+    };
+    let had = standing.starts.get(name).is_some_and(|start| start.epoch == count.epoch && start.after >= offset);
+    let unlisted = !standing.starts.contains_key(name) && (standing.partial || !standing.listed);
+    let ended = standing.ended.get(name).is_some_and(|ended| space.counts.len() <= *ended);
+    if had || unlisted || ended || space.oldest(now_us) > offset || seen.contains_key(&newest.serial) {
+        return Ok(());
+    }
+    Err(format!("{name} {offset}, the newest, never came to {}", standing.topic.name()))
+}
