@@ -6,6 +6,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod commands;
 mod config;
+mod demo;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,14 @@ struct Cli {
 enum Command {
     /// Run a hub.
     Serve(serve::Serve),
+    /// Publish JSON to a channel.
+    Pub(commands::Pub),
+    /// Print what channels say.
+    Sub(commands::Sub),
+    /// Show what a hub is doing.
+    Stats(commands::Stats),
+    /// Play recordings into a hub.
+    Replay(commands::Replay),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -30,5 +39,9 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Pub(publish) => publish.run(),
+        Command::Sub(sub) => sub.run(),
+        Command::Stats(stats) => stats.run(),
+        Command::Replay(replay) => replay.run(),
     }
 }

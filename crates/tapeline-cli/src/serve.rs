@@ -1,6 +1,7 @@
 //! `tapeline serve`: puts a hub together from the rooms, opens its doors, and closes them again on a signal.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +10,15 @@ use std::time::Duration;
 use anyhow::Context;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
+use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, Origins};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::CloseCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::demo;
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -29,6 +33,9 @@ pub(crate) struct Serve {
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
+    /// The same seed makes the same market.
+    #[arg(long, value_name = "N", default_value_t = 7, requires = "demo")]
+    demo_seed: u64,
     /// Read limits and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -69,6 +76,8 @@ impl Serve {
     }
 
     async fn serve(self, hub: Arc<Hub>, config: Config) -> anyhow::Result<()> {
+        // Before anything is said to the outside: who reads it may send a signal at once.
+        let signals = Signals::install()?;
         let mut listeners = Vec::new();
         for address in &self.listen {
             listeners.push(Listener::bind(*address)?);
@@ -78,16 +87,29 @@ impl Serve {
         let conformance = self.conformance;
         let app = App::new(AppParts { hub: hub.clone(), shards: shards.clone(), origins, conformance });
         let (stop, stopped) = watch::channel(false);
+        let first = listeners.first().map(Listener::address);
         for listener in listeners {
-            println!("listening on http://{}", listener.address());
+            // Whoever reads standard output may have gone; that is no reason to stop serving.
+            let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
             tokio::spawn(listener.serve(app.clone(), stopped.clone()));
         }
+        let market = self.demo.then(|| demo::start(self.demo_seed, &hub)).transpose()?;
+        if self.demo
+            && let Some(address) = first
+        {
+            demo::welcome(address);
+        }
         tokio::spawn(sweep(hub.clone(), stopped.clone()));
-        wait_for_signal().await?;
+        signals.wait().await;
         app.stop();
         // The listeners may already be gone, with nobody left to tell.
         let _ = stop.send(true);
-        tokio::task::spawn_blocking(move || shards.stop(CloseCode::GoingAway, "the hub is stopping")).await?;
+        let stop_all = move || {
+            // The feed first: what it publishes while the shards close would reach nobody.
+            market.into_iter().for_each(Running::stop);
+            shards.stop(CloseCode::GoingAway, "the hub is stopping");
+        };
+        tokio::task::spawn_blocking(stop_all).await?;
         hub.broker().close();
         Ok(())
     }
@@ -102,13 +124,25 @@ async fn sweep(hub: Arc<Hub>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+/// The signals that end the hub.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        let install = || Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+        let (terminate, interrupt) = install().context("signals cannot be watched")?;
+        Ok(Signals { terminate, interrupt })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Each connection is a file; the soft limit is often far below the hard one.

@@ -133,6 +133,8 @@ pub trait Deliver: Send + Sync {
     fn permits(self: Arc<Self>, count: usize) -> Option<Permits>;
     /// Hands a message to every shard. Calls for one channel come in its order.
     fn deliver(&self, permits: &mut Permits, message: Arc<Message>);
+    /// A publish repeated an earlier one and went nowhere.
+    fn on_repeat(&self) {}
     /// Takes unused permits back.
     fn give_back(&self, count: usize);
     /// Calls `wake` once when there may be room again; at once if there is.

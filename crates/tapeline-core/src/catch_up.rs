@@ -59,38 +59,44 @@ impl Shard {
             if !page.head.epoch.is_empty() {
                 self.note_epoch(request.entry, &page.head.epoch, page.head.top);
             }
-            self.take_page(request.entry, index, slot, page);
+            if !self.take_page(request.entry, index, slot, page) {
+                // The next page would find no room either; flushing asks for it.
+                return;
+            }
         }
         self.pump(slot);
     }
 
-    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) {
-        let Some(entry) = self.router.entry(id) else { return };
+    /// Queues a page; `false` if the outbox has no room for what comes next.
+    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) -> bool {
+        let Some(entry) = self.router.entry(id) else { return true };
         let (channel, last) = (entry.channel.clone(), entry.last);
-        let Some(target) = entry.targets.get_mut(index) else { return };
+        let Some(target) = entry.targets.get_mut(index) else { return true };
         if target.cursor != Cursor::Reading {
-            return;
+            return true;
         }
         let mode = target.mode;
         if mode == Mode::Every {
             self.step_over_missing(id, index, slot, &page, &channel);
         }
-        let mut room = !self.is_outdated(id, index, &page, &channel);
-        for message in &page.messages {
+        let outdated = self.is_outdated(id, index, &page, &channel);
+        let mut room = true;
+        for message in page.messages.iter().filter(|_| !outdated) {
             room = room && self.push_from_page(id, index, slot, message, &channel);
         }
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return true };
         if mode == Mode::Latest && room {
             target.sent = target.sent.max(page.head.top);
         }
-        if room && target.sent >= last {
+        if room && !outdated && target.sent >= last {
             target.cursor = Cursor::Live;
             target.not_before_us = 0;
         } else {
             target.cursor = Cursor::Behind;
             session.behind.push(id);
         }
+        room
     }
 
     /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target

@@ -7,6 +7,7 @@ use crate::command::Publication;
 
 /// A source of publications that is asked, not called.
 pub trait Feed: Send {
-    /// What is due at `elapsed` since the feed's start, in order; and when to ask again, `None` at its end.
+    /// What is due at `elapsed` since the feed's start, in order; and when to ask again, also as time
+    /// elapsed since the start; `None` at its end.
     fn next(&mut self, elapsed: Duration, due: &mut Vec<Publication>) -> Option<Duration>;
 }

@@ -64,7 +64,7 @@ pub struct Hub {
     registry: Arc<dyn Registry>,
     audience: Audience,
     ids: Ids,
-    stats: HubStats,
+    stats: Arc<HubStats>,
     shards: Box<[Arc<ShardStats>]>,
 }
 
@@ -79,7 +79,7 @@ impl Hub {
             registry: parts.registry,
             audience: Audience::default(),
             ids: Ids { seed: parts.seed, count: AtomicU64::new(0) },
-            stats: HubStats::default(),
+            stats: Arc::default(),
             shards: (0..parts.shards).map(|_| Arc::default()).collect(),
         }
     }
@@ -145,7 +145,7 @@ impl Hub {
         let count = drafts.len() as u64;
         let outcome = self.broker.publish(drafts, receipts);
         match outcome {
-            Ok(()) => self.stats.published.add(count),
+            Ok(()) => self.stats.taken.add(count),
             Err(_) => self.stats.waited.add(1),
         }
         outcome
@@ -191,7 +191,7 @@ impl Hub {
     }
 
     /// The hub's own counters.
-    pub fn stats(&self) -> &HubStats {
+    pub fn stats(&self) -> &Arc<HubStats> {
         &self.stats
     }
 

@@ -11,7 +11,7 @@ use crate::channel::{Channel, ChannelMap};
 use crate::message::{Epoch, Message};
 use crate::reply::Topic;
 use crate::session::{Place, Session};
-use crate::target::Target;
+use crate::target::{Mode, Target};
 
 /// Subscribers of one source channel who asked for the same rate.
 #[derive(Debug)]
@@ -160,6 +160,19 @@ impl Router {
             }
         };
         Some(index)
+    }
+
+    /// Serves a target from now on in this mode and rate.
+    pub(crate) fn reshape(&mut self, id: u32, index: usize, mode: Mode, rate: u8) {
+        let Some(entry) = self.entries.get_mut(id as usize) else { return };
+        let Some(target) = entry.targets.get_mut(index) else { return };
+        if mode == Mode::Every && target.mode == Mode::Latest {
+            target.start = target.sent;
+        }
+        target.mode = mode;
+        group_change(&mut entry.groups, target.rate, -1);
+        group_change(&mut entry.groups, rate, 1);
+        target.rate = rate;
     }
 
     /// Removes a session's target whatever covers it.

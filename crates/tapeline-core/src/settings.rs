@@ -15,6 +15,8 @@ pub struct Settings {
     pub inbox_messages: usize,
     /// Bytes of one publish.
     pub publish_bytes: usize,
+    /// Bytes of one batch of publishes.
+    pub batch_bytes: usize,
     /// Bytes of any other client frame.
     pub frame_bytes: usize,
     /// Fragments of one client message.
@@ -49,6 +51,7 @@ impl Default for Settings {
             outboxes_bytes: 1 << 30,
             inbox_messages: 8_192,
             publish_bytes: 1 << 20,
+            batch_bytes: 16 << 20,
             frame_bytes: 64 << 10,
             frame_fragments: 1_024,
             connections_per_client: 10,

@@ -55,12 +55,19 @@ pub struct ShardStats {
 /// The hub's counters.
 #[derive(Debug, Default)]
 pub struct HubStats {
-    /// Messages counted by the broker.
-    pub published: Count,
+    /// Publishes that the broker took, repeats included.
+    pub taken: Count,
     /// Repeats that were answered with the first offset.
     pub duplicates: Count,
     /// Publishes refused.
     pub refused: Count,
     /// Times a publisher had to wait for room in an inbox.
     pub waited: Count,
+}
+
+impl HubStats {
+    /// Messages published: taken by the broker and no repeats.
+    pub fn published(&self) -> u64 {
+        self.taken.read().saturating_sub(self.duplicates.read())
+    }
 }

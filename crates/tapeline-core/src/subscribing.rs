@@ -312,12 +312,16 @@ impl Shard {
 
     /// Decides where a target begins, from what the client has and where the channel stands.
     fn start_target(&mut self, id: u32, slot: u32, since: Option<&Since>, head: &Head, not_before: u64) -> Started {
-        let started = Started::plan(since, head);
+        let mut started = Started::plan(since, head);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return started };
         let Some(index) = session.place(id) else { return started };
         let Some(entry) = self.router.entry(id) else { return started };
         let replay = entry.channel.spec().replay_on_subscribe as u64;
         let Some(target) = entry.targets.get_mut(index) else { return started };
+        if target.mode == Mode::Latest {
+            // What was missed is superseded by the newest, which follows.
+            started.recovered = started.void_from.take().is_none();
+        }
         let fresh = matches!(target.cursor, Cursor::Joining | Cursor::Fresh);
         let after = match (target.mode, since) {
             (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
@@ -407,6 +411,18 @@ impl Shard {
         if target.covers.is_empty() {
             self.router.remove(entry, slot, &mut self.sessions);
             self.router.close_if_empty(entry);
+            return;
+        }
+        let covers = target.covers.clone();
+        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let wishes = covers.iter().filter_map(|id| {
+            let subscription = session.subscription(*id)?;
+            let asked = mode_of(&channel, subscription.delivery, subscription.max_rate);
+            asked.or_else(|_| mode_of(&channel, None, None)).ok()
+        });
+        if let Some((mode, rate)) = wishes.reduce(both) {
+            self.router.reshape(entry, index, mode, rate);
         }
     }
 }
@@ -452,6 +468,13 @@ fn mode_of(channel: &Channel, asked: Option<Delivery>, max_rate: Option<u32>) ->
             refuse(format!("max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it", channel.name()))
         }
     }
+}
+
+/// What serves two subscriptions of one session to the same source channel.
+fn both(one: (Mode, u8), other: (Mode, u8)) -> (Mode, u8) {
+    let mode = if one.0 == Mode::Every || other.0 == Mode::Every { Mode::Every } else { Mode::Latest };
+    let rate = if one.1 == 0 || other.1 == 0 { 0 } else { one.1.max(other.1) };
+    (mode, rate)
 }
 
 /// Whether a subscription to the name becomes a target in each source's entry.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tapeline_core::broker::{Busy, Drafts, Receipts, SLICE};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
+use tapeline_core::hub::Refused;
+use tapeline_core::session::Grant;
 use tapeline_core::stats::Count;
 use tapeline_core::{Draft, Hub};
 use tapeline_schema::Delivery;
@@ -49,11 +51,11 @@ impl Intake {
 
     /// Publishes in order; `false` if the hub is busy and something stays for [`Intake::flush`].
     pub fn publish(&mut self, due: impl IntoIterator<Item = Publication>) -> bool {
+        let now = self.hub.now();
         for publication in due {
-            match self.hub.draft(publication, &self.principal) {
+            match self.hub.draft(publication, &self.principal, &Grant::Anyone, now) {
                 Ok(draft) => self.waiting.push_back(draft),
-                Err(refusal) => {
-                    self.hub.stats().refused.add(1);
+                Err(Refused { refusal, .. }) => {
                     self.stats.refused.add(1);
                     tracing::warn!(feed = &*self.principal, %refusal, "the hub refused a feed's message");
                 }
@@ -133,5 +135,7 @@ fn is_latest(draft: &Draft) -> bool {
     draft.channel.spec().delivery == Delivery::Latest
 }
 
+#[cfg(test)]
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

@@ -70,11 +70,16 @@ pub fn run(feed: &mut dyn Feed, intake: &mut Intake, stop: &Stop) {
             roomy = roomy || intake.flush();
             continue;
         }
-        let late = (elapsed - at).saturating_sub(LATE_LIMIT);
-        start += late;
-        next = feed.next(elapsed - late, &mut due);
+        let lost = lost(elapsed, at);
+        start += lost;
+        next = feed.next(elapsed - lost, &mut due);
         roomy = intake.publish(due.drain(..));
     }
+}
+
+/// How much of a feed's time is given up when it named `at` and it is `elapsed`.
+fn lost(elapsed: Duration, at: Duration) -> Duration {
+    elapsed.saturating_sub(at).saturating_sub(LATE_LIMIT)
 }
 
 /// A feed on its own thread.

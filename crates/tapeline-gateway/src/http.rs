@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -21,13 +21,12 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::error::{Failure, push_error};
+use crate::extract::{Asking, Tail};
 use crate::native::{Text, json_refusal, raw};
 use crate::publish::Outcome;
 
 /// Room for the rest of a publish beside its data.
 const ENVELOPE_BYTES: usize = 4 << 10;
-/// Bytes of one batch.
-const BATCH_BYTES: usize = 16 << 20;
 /// Messages of one history answer.
 const HISTORY_LIMIT: usize = 1_000;
 
@@ -135,7 +134,7 @@ pub(crate) async fn publish_batch(
     request: Request,
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
-    let body = body(request.into_body(), BATCH_BYTES, "limits.batch_bytes").await?;
+    let body = body(request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
     let publications = if lines { read_lines(&body) } else { read_array(&body)? };
     let (principal, now) = (principal(peer), app.hub.now());
     let mut drafts = Vec::with_capacity(publications.len());
@@ -208,11 +207,12 @@ fn batch_answer(app: &App, outcomes: Vec<Outcome>, refused: Vec<(usize, Refusal)
 pub(crate) async fn broadcast(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(family): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    Tail(family): Tail,
+    Asking(query): Asking<Vec<(String, String)>>,
     request: Request,
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
+    let family = family.unwrap_or_default();
     let Some(spec) = app.hub.catalog().family(&family) else {
         return Err(Failure::new(ErrorCode::NotFound, format!("no family is called {family}")));
     };
@@ -221,7 +221,7 @@ pub(crate) async fn broadcast(
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
     let value = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
-    let name = spec.name_for(value).map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))?;
+    let name = spec.name_for(value).map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let limit = app.hub.settings().publish_bytes;
     let data = body(request.into_body(), limit, "limits.publish_bytes").await?;
     let parsed: &RawValue = serde_json::from_slice(&data).map_err(|error| json_refusal(&error))?;
@@ -250,8 +250,8 @@ pub(crate) struct Asked {
     limit: Option<usize>,
 }
 
-fn asked_channel(app: &App, path: Option<Path<String>>, asked: &Asked) -> Result<Channel, Failure> {
-    let name = path.map(|Path(name)| name).or_else(|| asked.channel.clone());
+fn asked_channel(app: &App, path: Option<String>, asked: &Asked) -> Result<Channel, Failure> {
+    let name = path.or_else(|| asked.channel.clone());
     let name = name.ok_or_else(|| Failure::new(ErrorCode::InvalidRequest, "channel is missing"))?;
     Ok(app.hub.channel(&name)?)
 }
@@ -268,8 +268,8 @@ async fn read(app: &App, channel: &Channel, after: u64, limit: usize) -> Result<
 /// `GET /last/{*channel}`.
 pub(crate) async fn last(
     State(app): State<Arc<App>>,
-    path: Option<Path<String>>,
-    Query(asked): Query<Asked>,
+    Tail(path): Tail,
+    Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let channel = asked_channel(&app, path, &asked)?;
     let page = read(&app, &channel, NEWEST, 1).await?;
@@ -284,8 +284,8 @@ pub(crate) async fn last(
 /// `GET /history/{*channel}?since=&epoch=&limit=`.
 pub(crate) async fn history(
     State(app): State<Arc<App>>,
-    path: Option<Path<String>>,
-    Query(asked): Query<Asked>,
+    Tail(path): Tail,
+    Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let channel = asked_channel(&app, path, &asked)?;
     if channel.is_roll_up() && !channel.counts_for_itself() {

@@ -4,6 +4,7 @@
 mod app;
 mod echo;
 mod error;
+mod extract;
 mod http;
 mod listen;
 pub mod native;

@@ -109,7 +109,6 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, routes: axum::Rou
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;

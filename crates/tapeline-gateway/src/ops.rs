@@ -104,7 +104,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         clients: sum(|s| &s.sessions),
         subscriptions: sum(|s| &s.subscriptions),
         channels: channels(&app),
-        published: hub.published.read(),
+        published: hub.published(),
         delivered: sum(|s| &s.delivered),
         delivered_bytes: sum(|s| &s.bytes),
         conflated: conflated_by.values().sum(),

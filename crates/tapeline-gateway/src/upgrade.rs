@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use crate::app::App;
 use crate::echo::Echo;
 use crate::error::Failure;
+use crate::extract::{Asking, Tail};
 use crate::native::{NATIVE, Native};
 
 /// Bytes of a client id.
@@ -104,8 +105,8 @@ fn switching(accept_key: String) -> Response {
 pub(crate) async fn native(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    client_id: Option<Path<String>>,
-    Query(wishes): Query<Wishes>,
+    Tail(client_id): Tail,
+    Asking(wishes): Asking<Wishes>,
     mut request: Request,
 ) -> Response {
     let checked = match check(&mut request) {
@@ -114,11 +115,11 @@ pub(crate) async fn native(
     };
     let principal: Arc<str> = peer.ip().to_string().into();
     let seat = match client_id {
-        Some(Path(client_id)) if client_id.len() > CLIENT_ID_LIMIT => {
+        Some(client_id) if client_id.len() > CLIENT_ID_LIMIT => {
             let message = format!("client id is {} bytes, the limit is {CLIENT_ID_LIMIT}", client_id.len());
             return Failure::new(ErrorCode::InvalidRequest, message).into_response();
         }
-        Some(Path(client_id)) => {
+        Some(client_id) => {
             let limit = app.hub.settings().connections_per_client;
             match app.hub.registry().admit(&client_id, &principal, limit) {
                 Admission::Granted(seat) => Some(Box::new(seat)),

@@ -9,6 +9,7 @@ use tapeline_core::broker::SLICE;
 use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Mailbox, Note};
+use tapeline_core::stats::HubStats;
 use tapeline_core::{Deliver, Permits};
 use tapeline_schema::CloseCode;
 
@@ -110,13 +111,14 @@ impl Mailbox for Inbox {
 pub struct Inboxes {
     inboxes: Vec<Arc<Inbox>>,
     bound: usize,
+    stats: Arc<HubStats>,
     waiting: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     has_waiting: AtomicBool,
 }
 
 impl Inboxes {
-    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>, bound: usize) -> Self {
-        Inboxes { inboxes, bound, waiting: Mutex::default(), has_waiting: AtomicBool::new(false) }
+    pub(crate) fn new(inboxes: Vec<Arc<Inbox>>, bound: usize, stats: Arc<HubStats>) -> Self {
+        Inboxes { inboxes, bound, stats, waiting: Mutex::default(), has_waiting: AtomicBool::new(false) }
     }
 
     /// The shard has routed so many messages.
@@ -168,6 +170,10 @@ impl Deliver for Inboxes {
         }
         lock(&last.messages).push(lane, message);
         last.wake();
+    }
+
+    fn on_repeat(&self) {
+        self.stats.duplicates.add(1);
     }
 
     fn give_back(&self, count: usize) {

@@ -38,6 +38,11 @@ impl MemoryBroker {
         MemoryBroker { stripes: Stripes::new(seed), clock, sink: OnceLock::new(), publishes: AtomicU64::new(0) }
     }
 
+    /// Looks at all channels for some to forget. Publishing does so by and by, a stripe at a time.
+    pub fn sweep(&self) {
+        self.stripes.sweep(self.clock.now().wall_us);
+    }
+
     /// How many channels are kept.
     pub fn channels(&self) -> usize {
         self.stripes.len()
@@ -53,6 +58,7 @@ impl MemoryBroker {
         if let Some(key) = &key
             && let Some(first) = locked.state(&draft.channel).repeated(key, now_us)
         {
+            sink.on_repeat();
             return first;
         }
         let marks = roll_ups.iter().map(|roll_up| {

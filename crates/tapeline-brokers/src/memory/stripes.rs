@@ -114,16 +114,20 @@ impl Stripes {
     pub(super) fn sweep_one(&self, turn: u64, now_us: u64) {
         let number = usize::try_from(turn % STRIPES as u64).unwrap_or(0);
         let Some(map) = self.maps.get(number) else { return };
-        let mut forgotten = Vec::new();
         map.lock().unwrap_or_else(PoisonError::into_inner).retain(|channel, state| {
             let forget = state.is_forgettable(now_us);
             if forget {
-                forgotten.push(channel.clone());
+                // Under the stripe's lock: a publish that makes the channel anew adds it to its roll-ups after this.
+                self.drop_source(channel);
             }
             !forget
         });
-        for channel in forgotten {
-            self.drop_source(&channel);
+    }
+
+    /// Forgets what nobody will miss in all stripes.
+    pub(super) fn sweep(&self, now_us: u64) {
+        for turn in 0..STRIPES as u64 {
+            self.sweep_one(turn, now_us);
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use client::Client;
 pub(crate) use raw::Raw;
 
 /// Longer than anything here should take, shorter than anybody's patience.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
 /// How often a condition without an event is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
 
 use super::{Hub, PATIENCE};
 
@@ -14,6 +15,8 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub(crate) struct Raw {
     stream: TcpStream,
     read: Vec<u8>,
+    /// Heartbeats go on coming, so that a time-out of each read would not do.
+    deadline: Instant,
 }
 
 /// The first line and the headers of an answer.
@@ -90,10 +93,9 @@ impl Raw {
     /// Connects and sends these bytes.
     pub(crate) fn send_to(hub: &Hub, bytes: impl AsRef<[u8]>) -> Raw {
         let stream = TcpStream::connect(hub.address()).expect("the hub accepts connections");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-        let mut raw = Raw { stream, read: Vec::new() };
+        let mut raw = Raw { stream, read: Vec::new(), deadline: Instant::now() + PATIENCE };
         raw.send(bytes);
         raw
     }
@@ -112,6 +114,8 @@ impl Raw {
 
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 << 10];
+        let left = self.deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        self.stream.set_read_timeout(Some(left)).expect("a time-out can be set");
         match self.stream.read(&mut buffer) {
             Ok(0) => false,
             Ok(n) => {
@@ -119,8 +123,12 @@ impl Raw {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("nothing came within {PATIENCE:?}: {error}"),
+            Err(error) => panic!("not all came within {PATIENCE:?}: {error}; unread: {:?}", self.unread()),
         }
+    }
+
+    fn unread(&self) -> String {
+        String::from_utf8_lossy(&self.read).chars().take(500).collect()
     }
 
     fn take(&mut self, count: usize) -> Vec<u8> {
@@ -136,7 +144,7 @@ impl Raw {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(self.fill(), "the connection ended before its answer: {:?}", String::from_utf8_lossy(&self.read));
+            assert!(self.fill(), "the connection ended before its answer: {:?}", self.unread());
         };
         let text = String::from_utf8(self.take(end)).expect("a head is text");
         let mut lines = text.trim_end().split("\r\n");

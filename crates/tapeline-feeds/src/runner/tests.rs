@@ -31,9 +31,9 @@ fn a_feed_is_run_to_its_end() {
 
 #[test]
 fn a_feed_that_is_waiting_ends_when_it_is_told() {
-    let (intake, notebook) = fake::intake();
+    let (hub, notebook) = fake::hub();
     let distant = vec![Duration::ZERO, Duration::from_secs(3_600)];
-    let running = Running::start("test", Box::new(Script(distant)), intake.hub().clone()).unwrap();
+    let running = Running::start("test", Box::new(Script(distant)), hub).unwrap();
     while running.stats().published.read() == 0 {
         std::thread::yield_now();
     }
@@ -59,19 +59,7 @@ fn what_a_busy_hub_did_not_take_is_offered_again_after_the_feeds_end() {
 
 #[test]
 fn a_feeds_time_stands_still_while_the_machine_sleeps() {
-    /// Takes three seconds to answer once, as if the machine had slept.
-    struct Sleepy(Vec<Duration>);
-    impl Feed for Sleepy {
-        fn next(&mut self, elapsed: Duration, _: &mut Vec<Publication>) -> Option<Duration> {
-            self.0.push(elapsed);
-            if self.0.len() == 1 {
-                std::thread::sleep(Duration::from_millis(1_500));
-            }
-            (self.0.len() < 2).then_some(Duration::from_millis(1))
-        }
-    }
-    let (mut intake, _) = fake::intake();
-    let mut sleepy = Sleepy(Vec::new());
-    run(&mut sleepy, &mut intake, &Stop::default());
-    assert_eq!(sleepy.0[1], Duration::from_millis(1) + LATE_LIMIT);
+    let (named, hour) = (Duration::from_secs(10), Duration::from_secs(3_600));
+    assert_eq!(lost(named + LATE_LIMIT, named), Duration::ZERO);
+    assert_eq!(named + hour - lost(named + hour, named), named + LATE_LIMIT);
 }

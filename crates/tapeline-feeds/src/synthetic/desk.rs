@@ -15,11 +15,10 @@ pub(super) fn agent(moment: &mut Moment<'_>) {
         "waiting" => "waiting for data",
         _ => "nothing to do",
     };
-    moment.publish("agent_status", [
-        ("agent_id", json!(agent)),
-        ("status", json!(status)),
-        ("detail", json!(detail)),
-    ]);
+    moment.publish(
+        "agent_status",
+        [("agent_id", json!(agent)), ("status", json!(status)), ("detail", json!(detail))],
+    );
 }
 
 /// A component of the made-up system, seldom not well.
@@ -45,11 +44,14 @@ pub(super) fn metric(moment: &mut Moment<'_>) {
 pub(super) fn signal(market: &[Instrument], moment: &mut Moment<'_>) {
     let Some(bitcoin) = market.iter().find(|instrument| instrument.symbol() == "BTC/USD") else { return };
     let kind = moment.random.pick(&["BUY", "SELL"]);
-    moment.publish("quantum_signals", [
-        ("type", json!(kind)),
-        ("price", bitcoin.price(bitcoin.ticks())),
-        ("symbol", json!(bitcoin.symbol())),
-    ]);
+    moment.publish(
+        "quantum_signals",
+        [
+            ("type", json!(kind)),
+            ("price", bitcoin.price(bitcoin.ticks())),
+            ("symbol", json!(bitcoin.symbol())),
+        ],
+    );
 }
 
 /// A headline that nobody can take for a real one.
@@ -62,10 +64,13 @@ pub(super) fn news(moment: &mut Moment<'_>) {
         "a made-up index moves by a hair",
     ]);
     let time = moment.time();
-    moment.publish("news", [
-        ("headline", json!(format!("Demo: {symbol}: {what}"))),
-        ("symbol", json!(symbol)),
-        ("source", json!("synthetic")),
-        ("time", json!(time)),
-    ]);
+    moment.publish(
+        "news",
+        [
+            ("headline", json!(format!("Demo: {symbol}: {what}"))),
+            ("symbol", json!(symbol)),
+            ("source", json!("synthetic")),
+            ("time", json!(time)),
+        ],
+    );
 }

@@ -25,7 +25,11 @@ impl Moment<'_> {
     }
 
     /// Publishes one object, its fields in this order.
-    pub(super) fn publish<const N: usize>(&mut self, channel: impl Into<Box<str>>, fields: [(&str, Value); N]) {
+    pub(super) fn publish<const N: usize>(
+        &mut self,
+        channel: impl Into<Box<str>>,
+        fields: [(&str, Value); N],
+    ) {
         let data = Bytes::from(object(fields).into_bytes());
         self.due.push(Publication { channel: channel.into(), data, ..Publication::default() });
     }

@@ -102,17 +102,20 @@ impl Instrument {
         self.ticks = before + moment.random.around_zero(self.traits.reach) + pull;
         let day = self.ticks - self.open;
         let day_basis_points = day * 10_000 / self.open.max(1);
-        moment.publish(format!("market_data:{}", self.symbol()), [
-            ("symbol", json!(self.symbol())),
-            ("price", self.price(self.ticks)),
-            ("change", self.price(self.ticks - before)),
-            ("volume", self.quantity(self.volume)),
-            ("bid", self.price(self.bid())),
-            ("ask", self.price(self.ask())),
-            ("change_24h", self.price(day)),
-            ("change_24h_pct", decimal(day_basis_points, 100)),
-            ("source_time", json!(moment.time())),
-        ]);
+        moment.publish(
+            format!("market_data:{}", self.symbol()),
+            [
+                ("symbol", json!(self.symbol())),
+                ("price", self.price(self.ticks)),
+                ("change", self.price(self.ticks - before)),
+                ("volume", self.quantity(self.volume)),
+                ("bid", self.price(self.bid())),
+                ("ask", self.price(self.ask())),
+                ("change_24h", self.price(day)),
+                ("change_24h_pct", decimal(day_basis_points, 100)),
+                ("source_time", json!(moment.time())),
+            ],
+        );
     }
 
     /// The whole book around the price.
@@ -120,12 +123,15 @@ impl Instrument {
         let bids = self.side(self.bid(), -1, moment.random);
         let asks = self.side(self.ask(), 1, moment.random);
         let timestamp = moment.time();
-        moment.publish(format!("orderbook:{}", self.symbol()), [
-            ("symbol", json!(self.symbol())),
-            ("bids", bids),
-            ("asks", asks),
-            ("timestamp", json!(timestamp)),
-        ]);
+        moment.publish(
+            format!("orderbook:{}", self.symbol()),
+            [
+                ("symbol", json!(self.symbol())),
+                ("bids", bids),
+                ("asks", asks),
+                ("timestamp", json!(timestamp)),
+            ],
+        );
     }
 
     fn side(&self, best: i64, away: i64, random: &mut Random) -> Value {
@@ -146,24 +152,30 @@ impl Instrument {
         self.volume += lots;
         self.prints += 1;
         let time = moment.time();
-        moment.publish(format!("market_trades:{}", self.symbol()), [
-            ("symbol", json!(self.symbol())),
-            ("price", self.price(ticks)),
-            ("quantity", self.quantity(lots)),
-            ("side", json!(side)),
-            ("trade_id", json!(self.prints)),
-            ("time", json!(time)),
-        ]);
+        moment.publish(
+            format!("market_trades:{}", self.symbol()),
+            [
+                ("symbol", json!(self.symbol())),
+                ("price", self.price(ticks)),
+                ("quantity", self.quantity(lots)),
+                ("side", json!(side)),
+                ("trade_id", json!(self.prints)),
+                ("time", json!(time)),
+            ],
+        );
     }
 
     /// What people are said to think of it, from -1 to 1.
     pub(super) fn mood(&self, moment: &mut Moment<'_>) {
         let leaning = (self.ticks - self.open).signum() * 20;
         let score = (leaning + moment.random.around_zero(100)).clamp(-100, 100);
-        moment.publish(format!("sentiment:{}", self.symbol()), [
-            ("symbol", json!(self.symbol())),
-            ("score", decimal(score, 100)),
-            ("source", json!("synthetic")),
-        ]);
+        moment.publish(
+            format!("sentiment:{}", self.symbol()),
+            [
+                ("symbol", json!(self.symbol())),
+                ("score", decimal(score, 100)),
+                ("source", json!("synthetic")),
+            ],
+        );
     }
 }

@@ -106,7 +106,9 @@ impl Synthetic {
         let moment = &mut moment;
         match beat {
             Beat::Quote(n) | Beat::Book(n) | Beat::Print(n) | Beat::Mood(n) => {
-                if let Some(instrument) = self.market.get_mut(n).filter(|instrument| !instrument.is_quiet(moment)) {
+                if let Some(instrument) =
+                    self.market.get_mut(n).filter(|instrument| !instrument.is_quiet(moment))
+                {
                     match beat {
                         Beat::Quote(_) => instrument.quote(moment),
                         Beat::Book(_) => instrument.book(moment),

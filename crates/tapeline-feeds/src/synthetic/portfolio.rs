@@ -99,15 +99,18 @@ impl Portfolio {
         }
         let is_done = order.filled == order.lots;
         let time = moment.time();
-        moment.publish(format!("trades:{PORTFOLIO}"), [
-            ("portfolio_id", json!(PORTFOLIO)),
-            ("symbol", json!(instrument.symbol())),
-            ("trade_type", json!(if order.buys { "BUY" } else { "SELL" })),
-            ("quantity", instrument.quantity(lots)),
-            ("price", instrument.price(instrument.ticks())),
-            ("order_id", json!(order.id)),
-            ("time", json!(time)),
-        ]);
+        moment.publish(
+            format!("trades:{PORTFOLIO}"),
+            [
+                ("portfolio_id", json!(PORTFOLIO)),
+                ("symbol", json!(instrument.symbol())),
+                ("trade_type", json!(if order.buys { "BUY" } else { "SELL" })),
+                ("quantity", instrument.quantity(lots)),
+                ("price", instrument.price(instrument.ticks())),
+                ("order_id", json!(order.id)),
+                ("time", json!(time)),
+            ],
+        );
         say(&order, if is_done { "filled" } else { "partially_filled" }, market, self, moment);
         if !is_done {
             self.order = Some(order);
@@ -122,18 +125,24 @@ impl Portfolio {
         self.value_cents = value_cents;
         let rows: Vec<_> = self.holdings.iter().filter_map(|holding| row(holding, market)).collect();
         let time = moment.time();
-        moment.publish(format!("portfolio_value:{PORTFOLIO}"), [
-            ("value", decimal(value_cents, 100)),
-            ("currency", json!("USD")),
-            ("change", decimal(change_cents, 100)),
-        ]);
-        moment.publish(format!("portfolio:{PORTFOLIO}"), [
-            ("portfolio_id", json!(PORTFOLIO)),
-            ("cash", decimal(self.cash_cents, 100)),
-            ("value", decimal(value_cents, 100)),
-            ("positions", json!(rows.len())),
-            ("updated_at", json!(time)),
-        ]);
+        moment.publish(
+            format!("portfolio_value:{PORTFOLIO}"),
+            [
+                ("value", decimal(value_cents, 100)),
+                ("currency", json!("USD")),
+                ("change", decimal(change_cents, 100)),
+            ],
+        );
+        moment.publish(
+            format!("portfolio:{PORTFOLIO}"),
+            [
+                ("portfolio_id", json!(PORTFOLIO)),
+                ("cash", decimal(self.cash_cents, 100)),
+                ("value", decimal(value_cents, 100)),
+                ("positions", json!(rows.len())),
+                ("updated_at", json!(time)),
+            ],
+        );
         moment.publish_table(format!("positions:{PORTFOLIO}"), &rows);
     }
 }
@@ -160,14 +169,17 @@ fn row(holding: &Holding, market: &[Instrument]) -> Option<String> {
 fn say(order: &Order, status: &str, market: &[Instrument], portfolio: &Portfolio, moment: &mut Moment<'_>) {
     let Some(holding) = portfolio.holdings.get(order.holding) else { return };
     let Some(instrument) = market.get(holding.at) else { return };
-    moment.publish(format!("order_status:{}", order.id), [
-        ("order_id", json!(order.id)),
-        ("status", json!(status)),
-        ("symbol", json!(instrument.symbol())),
-        ("trade_type", json!(if order.buys { "BUY" } else { "SELL" })),
-        ("quantity", instrument.quantity(order.lots)),
-        ("filled", instrument.quantity(order.filled)),
-        ("remaining", instrument.quantity(order.lots - order.filled)),
-        ("portfolio_id", json!(PORTFOLIO)),
-    ]);
+    moment.publish(
+        format!("order_status:{}", order.id),
+        [
+            ("order_id", json!(order.id)),
+            ("status", json!(status)),
+            ("symbol", json!(instrument.symbol())),
+            ("trade_type", json!(if order.buys { "BUY" } else { "SELL" })),
+            ("quantity", instrument.quantity(order.lots)),
+            ("filled", instrument.quantity(order.filled)),
+            ("remaining", instrument.quantity(order.lots - order.filled)),
+            ("portfolio_id", json!(PORTFOLIO)),
+        ],
+    );
 }

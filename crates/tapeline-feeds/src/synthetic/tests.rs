@@ -87,7 +87,8 @@ fn a_seed_says_the_same_however_often_it_is_asked() {
 
 #[test]
 fn another_seed_is_another_market() {
-    let prices = |seed| of(&listen(seed, 3), "market_data").map(|said| said.data.to_string()).collect::<Vec<_>>();
+    let prices =
+        |seed| of(&listen(seed, 3), "market_data").map(|said| said.data.to_string()).collect::<Vec<_>>();
     assert_ne!(prices(7), prices(8));
 }
 
@@ -105,7 +106,8 @@ fn every_family_has_the_fields_that_the_catalogue_requires() {
         assert!(!rows.is_empty());
         for row in rows {
             for field in *fields {
-                let value = row.get(*field).unwrap_or_else(|| panic!("{} has no {field}: {row}", said.channel));
+                let value =
+                    row.get(*field).unwrap_or_else(|| panic!("{} has no {field}: {row}", said.channel));
                 let is_text = TEXT.contains(field) || field.ends_with("_id");
                 let is_list = ["bids", "asks"].contains(field);
                 let fits = match () {
@@ -131,7 +133,9 @@ fn all_but_fills_and_logs_is_said_within_the_opening() {
             assert!(opened.contains(&format!("{family}:{symbol}")), "{family}:{symbol}");
         }
     }
-    for channel in ["positions:portfolio-123", "training.status:exp_123", "quantum_signals", "news", "agent_status"] {
+    for channel in
+        ["positions:portfolio-123", "training.status:exp_123", "quantum_signals", "news", "agent_status"]
+    {
         assert!(opened.contains(channel), "{channel}");
     }
 }
@@ -139,7 +143,9 @@ fn all_but_fills_and_logs_is_said_within_the_opening() {
 #[test]
 fn one_symbol_is_silent_for_twenty_seconds_of_every_minute() {
     let said = listen(7, 125);
-    let is_market = |said: &&Said| ["market_data", "orderbook", "market_trades"].iter().any(|f| said.channel.starts_with(f));
+    let is_market = |said: &&Said| {
+        ["market_data", "orderbook", "market_trades"].iter().any(|f| said.channel.starts_with(f))
+    };
     let quiet = |from: u64, to: u64, symbol: &str| {
         let within = |said: &&Said| (from..to).contains(&said.at.as_secs());
         said.iter().filter(is_market).filter(within).filter(|said| said.channel.ends_with(symbol)).count()
@@ -161,7 +167,9 @@ fn a_book_is_full_sorted_and_never_crossed() {
         }
         let side = |name: &str| -> Vec<f64> {
             let levels = said.data[name].as_array().unwrap().iter();
-            levels.map(|level| level[0].as_f64().filter(|_| level[1].as_f64().unwrap() > 0.0).unwrap()).collect()
+            levels
+                .map(|level| level[0].as_f64().filter(|_| level[1].as_f64().unwrap() > 0.0).unwrap())
+                .collect()
         };
         let (bids, asks) = (side("bids"), side("asks"));
         assert_eq!((bids.len(), asks.len()), (BOOK_LEVELS, BOOK_LEVELS));
@@ -232,11 +240,13 @@ fn the_portfolio_is_worth_its_cash_and_its_positions() {
 #[test]
 fn training_goes_to_a_hundred_is_completed_and_starts_again() {
     let said = listen(7, 150);
-    let progress: Vec<_> = of(&said, "training.progress").map(|said| number(&said.data, "progress")).collect();
+    let progress: Vec<_> =
+        of(&said, "training.progress").map(|said| number(&said.data, "progress")).collect();
     let first_end = progress.iter().position(|percent| *percent == 100.0).unwrap();
     assert!(progress[..=first_end].is_sorted());
     assert_eq!(progress[first_end + 1], 0.0);
-    let statuses: Vec<_> = of(&said, "training.status").map(|said| said.data["status"].as_str().unwrap()).collect();
+    let statuses: Vec<_> =
+        of(&said, "training.status").map(|said| said.data["status"].as_str().unwrap()).collect();
     assert!(statuses.starts_with(&["running", "completed", "created", "running"]), "{statuses:?}");
 }
 

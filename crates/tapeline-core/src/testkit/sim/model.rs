@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::wire::serial_of;
 use crate::broker::{Busy, Head, Interest, NEWEST, Page, Sources};
 use crate::channel::Channel;
 use crate::clock::micros;
@@ -32,6 +33,10 @@ pub(super) struct Count {
 impl Count {
     pub(super) fn top(&self) -> u64 {
         self.messages.len() as u64
+    }
+
+    pub(super) fn at(&self, offset: u64) -> Option<&Logged> {
+        self.messages.get(usize::try_from(offset.checked_sub(1)?).ok()?)
     }
 }
 
@@ -151,9 +156,10 @@ impl Model {
             }
             None if receipt.duplicate => self.violated(format!("{name}: a first publish was called a duplicate")),
             None => {
-                let top = self.spaces.get(&name).and_then(Space::current).map_or(0, Count::top);
-                if top != receipt.offset {
-                    self.violated(format!("{name}: receipt {} at top {top}", receipt.offset));
+                let count = self.spaces.get(&name).and_then(|space| space.count(&receipt.epoch));
+                let logged = count.and_then(|count| count.at(receipt.offset)).map(|logged| logged.serial);
+                if logged != Some(serial_of(&draft.data)) {
+                    self.violated(format!("{name}: receipt {} is of another message", receipt.offset));
                 }
                 if let Some(key) = known {
                     self.keys.insert(key, (draft.timestamp_us, receipt.clone()));

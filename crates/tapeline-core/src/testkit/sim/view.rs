@@ -64,16 +64,21 @@ pub(super) struct View {
 type Checked = Result<(), String>;
 
 impl View {
+    pub(super) fn new(prompt: bool) -> Self {
+        View { prompt, ..View::default() }
+    }
+
     pub(super) fn find(&mut self, name: &str) -> Option<&mut Standing> {
         self.standing.iter_mut().find(|standing| standing.topic.name() == name)
     }
 
-    /// The client asks; a standing subscription stays as it is until the answer.
-    pub(super) fn subscribe(&mut self, asked: Standing) {
+    /// The client asks. Asking again for another delivery ends the subscription and starts a new one.
+    pub(super) fn subscribe(&mut self, asked: Standing, model: &Model) {
         match self.find(asked.topic.name()) {
-            Some(known) => {
-                known.delivery = asked.delivery;
-                known.rate = asked.rate;
+            Some(known) if known.delivery == asked.delivery => known.rate = asked.rate,
+            Some(_) => {
+                self.unsubscribe(asked.topic.name(), model);
+                self.standing.push(asked);
             }
             None => self.standing.push(asked),
         }
@@ -161,7 +166,7 @@ impl View {
             let Some(space) = model.spaces.get(&place.channel) else {
                 return Err(format!("a message of {} that nobody published", place.channel));
             };
-            let logged = space.count(&place.epoch).and_then(|count| count.messages.get(place.offset as usize - 1));
+            let logged = space.count(&place.epoch).and_then(|count| count.at(place.offset));
             if logged.map(|logged| logged.serial) != Some(serial) {
                 return Err(format!("{place:?} is not what was published there"));
             }

@@ -24,11 +24,8 @@ pub(super) struct Place {
 pub(super) enum Frame {
     Message { serial: u64, own: Place, roll_ups: Vec<Place> },
     Confirmed { topic: String, head: Option<Place>, recovered: Option<bool>, req: u64 },
-    Unsubscribed { req: u64 },
     Gap { channel: String, from: u64, to: Option<u64>, reason: GapReason },
     Conflated { count: u64 },
-    Published,
-    Error { about: String, req: u64 },
     Other,
     Close,
 }
@@ -98,11 +95,6 @@ impl Wire for SimWire {
                 }
                 out.close()
             }
-            Reply::Unsubscribed { req, .. } => {
-                let mut out = Out::new(2);
-                out.req(req.as_deref());
-                out.close()
-            }
             Reply::Gap { channel, from, to, reason } => {
                 let mut out = Out::new(3);
                 out.text(channel.name());
@@ -114,13 +106,6 @@ impl Wire for SimWire {
             Reply::Conflated { count, .. } => {
                 let mut out = Out::new(4);
                 out.number(*count);
-                out.close()
-            }
-            Reply::Published { .. } => Out::new(5).close(),
-            Reply::Error { about, req, .. } => {
-                let mut out = Out::new(6);
-                out.text(about.as_deref().unwrap_or_default());
-                out.req(req.as_deref());
                 out.close()
             }
             _ => Out::new(7).close(),
@@ -201,7 +186,6 @@ fn decode(bytes: &[u8]) -> Option<Frame> {
             };
             Frame::Confirmed { topic, head: bytes.place(), recovered, req }
         }
-        2 => Frame::Unsubscribed { req: bytes.number()? },
         3 => {
             let channel = bytes.text()?;
             let (from, to) = (bytes.number()?, Some(bytes.number()?).filter(|to| *to > 0));
@@ -214,8 +198,6 @@ fn decode(bytes: &[u8]) -> Option<Frame> {
             Frame::Gap { channel, from, to, reason }
         }
         4 => Frame::Conflated { count: bytes.number()? },
-        5 => Frame::Published,
-        6 => Frame::Error { about: bytes.text()?, req: bytes.number()? },
         7 => Frame::Other,
         8 => Frame::Close,
         _ => return None,

@@ -1,0 +1,145 @@
+//! Where a hub is. `http` and `ws` mean the same hub, so that one address serves every command.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A hub's address, without a scheme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HubUrl {
+    /// `host:port`, the port always given.
+    authority: String,
+    /// Empty, or what follows from the `/` on.
+    path: String,
+}
+
+impl HubUrl {
+    /// For a connection.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// For a request; `path` starts with `/`. The WebSocket's own path is not part of it.
+    pub(crate) fn http(&self, path: &str) -> String {
+        let base = match self.path.find("/ws") {
+            Some(at) if matches!(self.path.as_bytes().get(at + 3), None | Some(b'/' | b'?')) => {
+                self.path.get(..at)
+            }
+            _ => Some(self.path.as_str()),
+        };
+        format!("http://{}{}{path}", self.authority, base.unwrap_or_default().trim_end_matches('/'))
+    }
+
+    /// For a WebSocket; without a path it is the hub's usual one.
+    pub(crate) fn ws(&self) -> String {
+        let path = if self.path.trim_end_matches('/').is_empty() { "/ws" } else { &self.path };
+        format!("ws://{}{path}", self.authority)
+    }
+
+    /// What to say when nobody is there.
+    pub(crate) fn no_answer(&self) -> anyhow::Error {
+        anyhow::anyhow!("no hub answers at {self}; start one with tapeline serve")
+    }
+}
+
+impl fmt::Display for HubUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
+impl FromStr for HubUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = match text.split_once("://") {
+            None => text,
+            Some(("http" | "ws", rest)) => rest,
+            Some(("https" | "wss", _)) => {
+                return Err("TLS is not built in yet; use http:// or ws://".to_string());
+            }
+            Some((scheme, _)) => return Err(format!("{scheme}:// is not one of http://, ws://")),
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if path.starts_with('#') {
+            return Err("a # has no meaning here".to_string());
+        }
+        let path = if path.starts_with('?') { format!("/ws{path}") } else { path.to_string() };
+        Ok(HubUrl { authority: with_port(authority)?, path })
+    }
+}
+
+/// The authority with port 80 where it names none.
+fn with_port(authority: &str) -> Result<String, String> {
+    if authority.contains('@') {
+        return Err("user names and passwords are not taken".to_string());
+    }
+    // The colons inside of [::1] are not the one before a port.
+    let after_host = authority.rfind(']').map_or(0, |at| at + 1);
+    let tail = authority.get(after_host..).unwrap_or_default();
+    let (host_end, port) = match tail.rfind(':') {
+        Some(at) => (after_host + at, tail.get(at + 1..).unwrap_or_default()),
+        None => (authority.len(), "80"),
+    };
+    let host = authority.get(..host_end).unwrap_or_default();
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return Err("the host is missing, such as in http://127.0.0.1:8000".to_string());
+    }
+    match port.parse::<u16>() {
+        Ok(port) => Ok(format!("{host}:{port}")),
+        Err(_) => Err(format!("{port:?} is not a port")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> HubUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn http_and_ws_name_the_same_hub() {
+        for text in ["http://h:1", "ws://h:1", "ws://h:1/ws", "http://h:1/", "h:1", "ws://h:1/ws/my/id"] {
+            assert_eq!(parsed(text).http("/stats"), "http://h:1/stats", "{text}");
+        }
+        for text in ["http://h:1", "ws://h:1", "ws://h:1/ws", "http://h:1/"] {
+            assert_eq!(parsed(text).ws(), "ws://h:1/ws", "{text}");
+            assert_eq!(parsed(text).to_string(), "http://h:1", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_before_the_hub_and_a_client_id_stay() {
+        assert_eq!(parsed("http://h:1/hub").http("/stats"), "http://h:1/hub/stats");
+        assert_eq!(parsed("ws://h:1/hub/ws").http("/stats"), "http://h:1/hub/stats");
+        assert_eq!(parsed("ws://h:1/wsx").http("/stats"), "http://h:1/wsx/stats");
+        assert_eq!(parsed("ws://h:1/ws/id?notices=0").ws(), "ws://h:1/ws/id?notices=0");
+        assert_eq!(parsed("ws://h:1?notices=0").ws(), "ws://h:1/ws?notices=0");
+    }
+
+    #[test]
+    fn the_port_is_80_where_none_is_given() {
+        assert_eq!(parsed("http://h").authority(), "h:80");
+        assert_eq!(parsed("http://[::1]:9").authority(), "[::1]:9");
+        assert_eq!(parsed("http://[::1]").authority(), "[::1]:80");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        let cases = [
+            ("https://h:1", "TLS is not built in yet"),
+            ("wss://h:1/ws", "TLS is not built in yet"),
+            ("ftp://h", "ftp:// is not one of"),
+            ("http://", "the host is missing"),
+            ("http://:80", "the host is missing"),
+            ("http://h:port", "\"port\" is not a port"),
+            ("http://h:99999", "is not a port"),
+            ("http://me:secret@h", "user names"),
+        ];
+        for (text, expected) in cases {
+            let told = text.parse::<HubUrl>().unwrap_err();
+            assert!(told.contains(expected), "{text}: {told}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Questions to a hub over HTTP, and its refusals as sentences.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use ureq::Agent;
+
+use super::hub_url::HubUrl;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// `/stats` names up to a thousand channels.
+const ANSWER_BYTES: u64 = 16 << 20;
+
+/// A hub that is asked; keeps its connection.
+pub(crate) struct Asker {
+    agent: Agent,
+    hub: HubUrl,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: Why,
+}
+
+#[derive(Deserialize)]
+struct Why {
+    code: String,
+    message: String,
+}
+
+impl Asker {
+    pub(crate) fn new(hub: HubUrl) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
+        Asker { agent: config.into(), hub }
+    }
+
+    pub(crate) fn read(&self, path: &str) -> anyhow::Result<String> {
+        self.answer(self.agent.get(self.hub.http(path)).call())
+    }
+
+    pub(crate) fn post_json(&self, path: &str, body: &str) -> anyhow::Result<String> {
+        let request = self.agent.post(self.hub.http(path)).header("content-type", "application/json");
+        self.answer(request.send(body))
+    }
+
+    /// The body of a good answer.
+    fn answer(&self, asked: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<String> {
+        let mut response = match asked {
+            Ok(response) => response,
+            Err(error) => return Err(self.failure(error)),
+        };
+        let status = response.status();
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES).read_to_string();
+        let body = body.with_context(|| format!("the answer of {} broke off", self.hub))?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_str::<Refused>(&body) {
+            Ok(Refused { error }) => bail!("refused: {} ({})", error.message, error.code),
+            Err(_) => bail!("{} answers HTTP {status}; is it a Tapeline hub?", self.hub),
+        }
+    }
+
+    fn failure(&self, error: ureq::Error) -> anyhow::Error {
+        match error {
+            ureq::Error::Io(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Timeout(ureq::Timeout::Connect) => self.hub.no_answer(),
+            ureq::Error::HostNotFound => anyhow::anyhow!("{}: no such host", self.hub),
+            error => anyhow::anyhow!("{} does not answer as a hub does: {error}", self.hub),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! One WebSocket to a hub.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::hub_url::HubUrl;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Room for the largest message a hub may be set to take.
+const FRAME_BYTES: usize = 64 << 20;
+
+pub(crate) type Socket = WebSocketStream<TcpStream>;
+
+/// Why there is no connection.
+pub(crate) enum Unconnected {
+    /// Nobody there, or nobody who speaks; may pass.
+    NoAnswer,
+    /// An answer that will stay the same.
+    Refused(anyhow::Error),
+}
+
+impl Unconnected {
+    pub(crate) fn into_error(self, hub: &HubUrl) -> anyhow::Error {
+        match self {
+            Unconnected::NoAnswer => hub.no_answer(),
+            Unconnected::Refused(error) => error,
+        }
+    }
+}
+
+/// Connects and shakes hands.
+pub(crate) async fn connect(hub: &HubUrl) -> Result<Socket, Unconnected> {
+    let attempt = tokio::time::timeout(CONNECT_TIMEOUT, attempt(hub)).await;
+    attempt.unwrap_or(Err(Unconnected::NoAnswer))
+}
+
+async fn attempt(hub: &HubUrl) -> Result<Socket, Unconnected> {
+    let stream = TcpStream::connect(hub.authority()).await.map_err(|_| Unconnected::NoAnswer)?;
+    // Small frames leave at once; where that cannot be had they leave a little later.
+    let _ = stream.set_nodelay(true);
+    let config =
+        WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
+    match client_async_with_config(hub.ws(), stream, Some(config)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Io(_) | Error::ConnectionClosed) => Err(Unconnected::NoAnswer),
+        Err(Error::Http(response)) if response.status().is_server_error() => Err(Unconnected::NoAnswer),
+        Err(Error::Http(response)) => {
+            let status = response.status();
+            let error =
+                anyhow::anyhow!("{} answers HTTP {status} to a WebSocket; is it a Tapeline hub?", hub.ws());
+            Err(Unconnected::Refused(error))
+        }
+        Err(error) => Err(Unconnected::Refused(anyhow::anyhow!("{}: {error}", hub.ws()))),
+    }
+}

@@ -1,0 +1,77 @@
+//! The binary as a process: its help, a port that is taken, and a stop that clients understand.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+#[expect(dead_code, reason = "each test file uses its own part of the support")]
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::{Client, Hub, run_to_end, serve};
+
+#[test]
+fn a_stop_closes_every_client_with_1001_and_ends_with_0() {
+    let mut hub = Hub::start();
+    let mut clients: Vec<Client> = ["/ws", "/ws/c"].map(|path| Client::connect_to(&hub, path)).into();
+    clients[0].subscribe("trades:p");
+    hub.publish("trades:p", "{}");
+    let start = Instant::now();
+    hub.terminate();
+    clients[0].message(1);
+    for client in &mut clients {
+        let closed = client.closed();
+        assert_eq!(closed.code, 1001, "{closed:?}");
+    }
+    assert_eq!(hub.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_client_that_does_not_read_cannot_hold_up_a_stop() {
+    let mut hub = Hub::start();
+    let mut slow = Client::connect(&hub);
+    slow.subscribe("orderbook:X");
+    let big = format!(r#"{{"pad":"{}"}}"#, "x".repeat(1 << 20 >> 1));
+    (0..20).for_each(|_| drop(hub.publish("orderbook:X", &big)));
+    let start = Instant::now();
+    hub.terminate();
+    assert_eq!(hub.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(6), "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_a_way_out() {
+    let hub = Hub::start();
+    let (status, _, err) = run_to_end(serve(hub.address()));
+    assert_eq!(status.code(), Some(1));
+    let port = hub.port();
+    let expected = format!("address in use: 127.0.0.1:{port}; try --listen 127.0.0.1:{}", port.wrapping_add(1));
+    assert!(err.contains(&expected), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused_and_names_it() {
+    let path = std::env::temp_dir().join(format!("tapeline-e2e-unknown-{}.toml", std::process::id()));
+    std::fs::write(&path, "[limits]\nheart_beat_s = 1\n").expect("the configuration can be written");
+    let mut command = serve("127.0.0.1:0");
+    command.arg("--config").arg(&path);
+    let (status, _, err) = run_to_end(command);
+    std::fs::remove_file(&path).expect("the configuration can be removed");
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("heart_beat_s"), "{err}");
+}
+
+#[test]
+fn help_tells_what_there_is() {
+    for (args, words) in [(vec!["--help"], vec!["serve"]), (vec!["serve", "--help"], vec!["--listen", "--config", "Examples:"])] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        command.args(&args);
+        let (status, out, _) = run_to_end(command);
+        assert_eq!(status.code(), Some(0), "{args:?}");
+        for word in words {
+            assert!(out.contains(word), "{word} in the help of {args:?}");
+        }
+    }
+}

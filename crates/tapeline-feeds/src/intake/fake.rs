@@ -1,0 +1,100 @@
+//! A hub for tests whose broker writes down what it takes, and is busy when told.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tapeline_core::broker::{Broker, Deliver, Head, Health, Interest, Page, Sources};
+use tapeline_core::clock::{Clock, Now};
+use tapeline_core::hub::HubParts;
+use tapeline_core::registry::LocalRegistry;
+use tapeline_core::{Channel, Settings};
+use tapeline_schema::Catalog;
+
+use super::*;
+
+struct NoTime;
+
+impl Clock for NoTime {
+    fn now(&self) -> Now {
+        Now::default()
+    }
+}
+
+/// Takes nothing while it is busy.
+#[derive(Default)]
+pub(crate) struct Notebook {
+    busy: AtomicBool,
+    refused: AtomicU64,
+    taken: Mutex<Vec<String>>,
+}
+
+impl Notebook {
+    pub(crate) fn be_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// How often it was busy.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Channel and data of each message.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+impl Broker for Notebook {
+    fn attach(&self, _: Arc<dyn Deliver>) {}
+
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy> {
+        assert!(drafts.len() <= SLICE);
+        if self.busy.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Busy { drafts, receipts });
+        }
+        let line =
+            |draft: &Draft| format!("{} {}", draft.channel.name(), String::from_utf8_lossy(&draft.data));
+        self.taken.lock().unwrap().extend(drafts.iter().map(line));
+        let receipt = |draft: Draft| {
+            let Draft { channel, id, .. } = draft;
+            Ok(tapeline_core::Receipt { channel, offset: 1, epoch: "e".into(), id, duplicate: false })
+        };
+        if let Some(receipts) = receipts {
+            receipts(drafts.into_iter().map(receipt).collect());
+        }
+        Ok(())
+    }
+
+    fn join(&self, _: &Channel, _: Box<dyn FnOnce(Head) + Send>) {}
+    fn leave(&self, _: &Channel) {}
+    fn read(&self, _: &Channel, _: u64, _: usize, _: Box<dyn FnOnce(Page) + Send>) {}
+    fn sources(&self, _: &Interest, _: usize, _: Box<dyn FnOnce(Sources) + Send>) {}
+    fn health(&self) -> Health {
+        Health { ok: true, detail: String::new() }
+    }
+    fn close(&self) {}
+}
+
+pub(crate) fn hub() -> (Arc<Hub>, Arc<Notebook>) {
+    let notebook = Arc::new(Notebook::default());
+    let hub = Hub::new(HubParts {
+        catalog: Catalog::built_in(),
+        settings: Settings::default(),
+        clock: Arc::new(NoTime),
+        broker: notebook.clone(),
+        registry: Arc::new(LocalRegistry::default()),
+        seed: 1,
+        shards: 1,
+    });
+    (Arc::new(hub), notebook)
+}
+
+pub(crate) fn intake() -> (Intake, Arc<Notebook>) {
+    let (hub, notebook) = hub();
+    (Intake::new(hub, "feed:test"), notebook)
+}
+
+pub(crate) fn said(channel: &str, number: usize) -> Publication {
+    Publication { channel: channel.into(), data: number.to_string().into(), ..Publication::default() }
+}
