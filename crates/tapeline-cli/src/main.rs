@@ -9,6 +9,9 @@ mod config;
 mod demo;
 mod serve;
 
+use std::io::Write;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// A real-time message hub for trading teams.
@@ -33,15 +36,23 @@ enum Command {
     Replay(commands::Replay),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TAPELINE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match Cli::parse().command {
+    let outcome = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Pub(publish) => publish.run(),
         Command::Sub(sub) => sub.run(),
         Command::Stats(stats) => stats.run(),
         Command::Replay(replay) => replay.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes in one line; a backtrace would tell a user nothing.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

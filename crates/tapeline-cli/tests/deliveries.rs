@@ -9,7 +9,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::client::Frame;
+use support::client::{Frame, with};
 use support::{Client, Hub};
 
 const FILLS: &str = "[[channel]]\ntemplate = \"fills:{account}\"\ntype = \"fill\"\npriority = \"critical\"\ndelivery = \"every\"\n";
@@ -19,7 +19,9 @@ fn price(symbol: &str, price: u64) -> String {
 }
 
 fn trade(portfolio: &str, quantity: u64) -> String {
-    format!(r#"{{"portfolio_id":"{portfolio}","symbol":"AAPL","trade_type":"BUY","quantity":{quantity},"price":1.5}}"#)
+    format!(
+        r#"{{"portfolio_id":"{portfolio}","symbol":"AAPL","trade_type":"BUY","quantity":{quantity},"price":1.5}}"#
+    )
 }
 
 fn numbered(range: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = String> {
@@ -27,9 +29,7 @@ fn numbered(range: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = String
 }
 
 fn pattern(client: &mut Client, pattern: &str, more: Value) -> Frame {
-    let mut request = json!({"action": "subscribe", "pattern": pattern});
-    request.as_object_mut().zip(more.as_object()).map(|(to, from)| to.extend(from.clone()));
-    client.send(&request);
+    client.send(&with(json!({"action": "subscribe", "pattern": pattern}), more));
     client.next_of("subscription_confirmed")
 }
 
@@ -84,7 +84,10 @@ fn a_roll_up_s_own_name_is_one_more_source() {
     assert_eq!(client.next().channel(), "price_updates");
     hub.publish("trades", &trade("none", 1));
     hub.publish("trades:p", &trade("p", 2));
-    assert_eq!([client.next(), client.next()].map(|frame| frame.channel().to_string()), ["trades", "trades:p"]);
+    assert_eq!(
+        [client.next(), client.next()].map(|frame| frame.channel().to_string()),
+        ["trades", "trades:p"]
+    );
     client.expect_silence();
 }
 
@@ -197,7 +200,11 @@ fn what_retention_has_passed_is_said_as_a_gap() {
 fn a_stale_epoch_is_said_as_a_gap_and_everything_kept_follows() {
     let hub = Hub::start();
     hub.publish_all("market_trades:X", numbered(1..=3));
-    for since in [json!({"offset": 2, "epoch": "older"}), json!({"offset": 99, "epoch": "older"}), json!({"offset": 99})] {
+    for since in [
+        json!({"offset": 2, "epoch": "older"}),
+        json!({"offset": 99, "epoch": "older"}),
+        json!({"offset": 99}),
+    ] {
         let mut client = Client::connect(&hub);
         let confirmed = client.subscribe_with("market_trades:X", json!({"since": since}));
         assert_eq!(confirmed.json["recovered"], false, "{since}");
@@ -256,7 +263,8 @@ fn a_pattern_resumes_by_channel_and_unlisted_channels_from_a_time() {
     let mut again = Client::connect(&hub);
     let confirmed = pattern(&mut again, "trades:*", json!({"since": {"trades:a": place}, "time": time}));
     assert_eq!(confirmed.json["recovered"], true);
-    let mut seen: Vec<_> = (0..3).map(|_| again.next()).map(|f| format!("{} {}", f.channel(), f.offset())).collect();
+    let mut seen: Vec<_> =
+        (0..3).map(|_| again.next()).map(|f| format!("{} {}", f.channel(), f.offset())).collect();
     seen.sort();
     assert_eq!(seen, ["trades:a 2", "trades:new 1", "trades:new 2"], "and nothing from before");
     again.expect_silence();
@@ -300,10 +308,13 @@ fn deliveries_that_a_family_cannot_give_are_refused() {
         ("orderbook:X", json!({"delivery": "table"})),
     ];
     for (channel, more) in cases {
-        let mut request = json!({"action": "subscribe", "channel": channel, "req": 1});
-        request.as_object_mut().zip(more.as_object()).map(|(to, from)| to.extend(from.clone()));
+        let request = with(json!({"action": "subscribe", "channel": channel, "req": 1}), more);
         let error = client.ask(&request).json;
-        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("unsupported_delivery")), "{request}");
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("error"), &json!("unsupported_delivery")),
+            "{request}"
+        );
         assert_eq!(error["req"], 1);
     }
     assert_eq!(client.ask(&json!({"action": "list"})).json["channels"], json!([]));
@@ -384,14 +395,19 @@ fn ending_one_of_two_subscriptions_leaves_the_other_as_it_was_asked_for() {
     client.subscribe_with("orderbook:X", json!({"max_rate": 2}));
     pattern(&mut client, "orderbook:*", json!({}));
     assert_eq!(heard_of(&hub, &mut client, "orderbook:X", 20), 20, "the pattern asks for all");
-    assert_eq!(client.ask(&json!({"action": "unsubscribe", "pattern": "orderbook:*"})).kind(), "unsubscription_confirmed");
+    assert_eq!(
+        client.ask(&json!({"action": "unsubscribe", "pattern": "orderbook:*"})).kind(),
+        "unsubscription_confirmed"
+    );
     let heard = heard_of(&hub, &mut client, "orderbook:X", 20);
     assert!(heard < 10, "{heard} messages at 2 a second");
 }
 
 #[test]
 fn overlapping_subscriptions_bring_a_message_once_and_end_one_by_one() {
-    for (channel, roll_up, glob) in [("orderbook:X", "orderbook", "order*"), ("trades:X", "trades", "trades:?")] {
+    for (channel, roll_up, glob) in
+        [("orderbook:X", "orderbook", "order*"), ("trades:X", "trades", "trades:?")]
+    {
         let hub = Hub::start();
         let mut client = Client::connect(&hub);
         let ends = [
@@ -429,4 +445,31 @@ fn training_status_keeps_its_last_message_for_whoever_comes_later() {
     assert_eq!(all.next().channel(), "training.status:exp_1");
     client.expect_silence();
     all.expect_silence();
+}
+
+#[test]
+fn resuming_a_channel_and_its_roll_up_brings_what_was_missed_once() {
+    let hub = Hub::start();
+    hub.publish("trades:a", &trade("a", 1));
+    let first = hub.get("/last/trades:a").json();
+    let (place, mark) = (json!({"offset": 1, "epoch": first["epoch"]}), first["rollup"]["trades"].clone());
+    for n in 2..=200 {
+        hub.publish(["trades:a", "trades:b"][n as usize % 2], &trade("a", n));
+    }
+    let mut client = Client::connect(&hub);
+    client.send(&json!({"action": "subscribe", "channel": "trades", "since": mark}));
+    client.send(&json!({"action": "subscribe", "channel": "trades:a", "since": place}));
+    client.send(&json!({"action": "subscribe", "pattern": "trades:*", "since": {"trades:a": place}}));
+    let mut seen: Vec<(String, u64)> = Vec::new();
+    while seen.len() < 199 {
+        let frame = client.next();
+        if frame.is_message() {
+            seen.push((frame.channel().to_string(), frame.offset()));
+        }
+    }
+    let late = client.settle();
+    assert!(!late.iter().any(Frame::is_message), "{late:?}");
+    seen.sort();
+    let (a, b) = ((2..=101).map(|n| ("trades:a", n)), (1..=99).map(|n| ("trades:b", n)));
+    assert_eq!(seen, a.chain(b).map(|(name, n)| (name.to_string(), n)).collect::<Vec<_>>());
 }

@@ -101,7 +101,11 @@ fn the_fifty_first_subscription_is_refused_in_these_words() {
     assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("limit_subscriptions")));
     assert_eq!(error["message"], "51 subscriptions, the limit is 50 (limits.subscriptions_per_client)");
     assert_eq!(error["req"], "orderbook:51");
-    assert_eq!(subscribe(&mut client, "orderbook:7")["type"], "subscription_confirmed", "it has that one already");
+    assert_eq!(
+        subscribe(&mut client, "orderbook:7")["type"],
+        "subscription_confirmed",
+        "it has that one already"
+    );
     client.ask(&json!({"action": "unsubscribe", "channel": "orderbook:7"}));
     assert_eq!(subscribe(&mut client, "orderbook:51")["type"], "subscription_confirmed");
     assert_eq!(subscribe(&mut client, "orderbook:52")["type"], "error");

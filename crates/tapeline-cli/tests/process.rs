@@ -15,6 +15,7 @@ fn a_stop_closes_every_client_with_1001_and_ends_with_0() {
     let mut hub = Hub::start();
     let mut clients: Vec<Client> = ["/ws", "/ws/c"].map(|path| Client::connect_to(&hub, path)).into();
     clients[0].subscribe("trades:p");
+    clients[1].expect_silence();
     hub.publish("trades:p", "{}");
     let start = Instant::now();
     hub.terminate();
@@ -46,7 +47,8 @@ fn a_port_that_is_taken_is_named_with_a_way_out() {
     let (status, _, err) = run_to_end(serve(hub.address()));
     assert_eq!(status.code(), Some(1));
     let port = hub.port();
-    let expected = format!("address in use: 127.0.0.1:{port}; try --listen 127.0.0.1:{}", port.wrapping_add(1));
+    let expected =
+        format!("address in use: 127.0.0.1:{port}; try --listen 127.0.0.1:{}", port.wrapping_add(1));
     assert!(err.contains(&expected), "{err}");
     assert!(!err.contains("panicked"), "{err}");
 }
@@ -65,7 +67,10 @@ fn a_configuration_with_an_unknown_key_is_refused_and_names_it() {
 
 #[test]
 fn help_tells_what_there_is() {
-    for (args, words) in [(vec!["--help"], vec!["serve"]), (vec!["serve", "--help"], vec!["--listen", "--config", "Examples:"])] {
+    for (args, words) in [
+        (vec!["--help"], vec!["serve"]),
+        (vec!["serve", "--help"], vec!["--listen", "--config", "Examples:"]),
+    ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
         command.args(&args);
         let (status, out, _) = run_to_end(command);

@@ -26,7 +26,8 @@ fn several_channels_in_one_request_are_answered_one_by_one() {
         assert_eq!(answer.get("code"), error.then_some(&json!("bad_channel")));
     }
     client.expect_silence();
-    let mut listed = client.ask(&json!({"action": "list"})).json["channels"].as_array().expect("a list").clone();
+    let mut listed =
+        client.ask(&json!({"action": "list"})).json["channels"].as_array().expect("a list").clone();
     listed.sort_by_key(Value::to_string);
     assert_eq!(listed, ["market_data:A", "orderbook:B", "trades:p"]);
 }
@@ -42,7 +43,10 @@ fn a_symbol_means_its_order_book() {
     assert_eq!((&update["type"], &update["symbol"]), (&json!("orderbook_update"), &json!("AAPL")));
     assert_eq!(update["data"], json!({"bids": [[1, 2]], "asks": []}));
     let ended = client.ask(&json!({"action": "unsubscribe", "symbol": "AAPL"})).json;
-    assert_eq!((&ended["type"], &ended["channel"]), (&json!("unsubscription_confirmed"), &json!("orderbook:AAPL")));
+    assert_eq!(
+        (&ended["type"], &ended["channel"]),
+        (&json!("unsubscription_confirmed"), &json!("orderbook:AAPL"))
+    );
     hub.post("/broadcast/orderbook?symbol=AAPL", "{}");
     client.expect_silence();
 }
@@ -52,7 +56,10 @@ fn an_undeclared_name_is_confirmed_with_a_hint() {
     let hub = Hub::start();
     let mut client = Client::connect(&hub);
     let confirmed = client.subscribe("market-data:AAPL").json;
-    assert_eq!((&confirmed["declared"], &confirmed["hint"]), (&json!(false), &json!("did you mean market_data:AAPL?")));
+    assert_eq!(
+        (&confirmed["declared"], &confirmed["hint"]),
+        (&json!(false), &json!("did you mean market_data:AAPL?"))
+    );
     let confirmed = client.subscribe("market_data:AAPL").json;
     assert_eq!((&confirmed["declared"], confirmed.get("hint")), (&json!(true), None));
     let confirmed = client.subscribe("zzz").json;
@@ -67,7 +74,10 @@ fn a_strict_hub_refuses_undeclared_names_and_says_what_was_meant() {
     let mut client = Client::connect(&hub);
     let error = client.ask(&json!({"action": "subscribe", "channel": "market-data:AAPL", "req": 1})).json;
     assert_eq!((&error["code"], &error["req"]), (&json!("undeclared_channel"), &json!(1)));
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("did you mean market_data:AAPL?")), "{error}");
+    assert!(
+        error["message"].as_str().is_some_and(|text| text.contains("did you mean market_data:AAPL?")),
+        "{error}"
+    );
     client.subscribe("market_data:AAPL");
     client.subscribe("trades");
     let refused = hub.post("/publish", r#"{"channel":"zzz","data":1}"#);
@@ -78,7 +88,9 @@ fn a_strict_hub_refuses_undeclared_names_and_says_what_was_meant() {
 fn a_ping_is_answered_with_the_request_s_own_mark_whatever_it_is() {
     let hub = Hub::start();
     let mut client = Client::connect(&hub);
-    for req in ["7", "-1.50", "\"seven\"", "true", "null", "{ \"a\" : [1,2, {}] }", "[]", "12345678901234567890123"] {
+    for req in
+        ["7", "-1.50", "\"seven\"", "true", "null", "{ \"a\" : [1,2, {}] }", "[]", "12345678901234567890123"]
+    {
         client.send_text(&format!(r#"{{"action":"ping","req":{req}}}"#));
         let pong = client.next_of("pong");
         assert!(pong.text.contains(&format!("\"req\":{req}")), "{req}: {}", pong.text);
@@ -132,7 +144,10 @@ fn a_request_over_its_limit_is_an_error_and_no_end() {
     let many: Vec<String> = (0..501).map(|n| format!("news{n}")).collect();
     client.send(&json!({"action": "subscribe", "channels": many, "req": 1}));
     let error = client.next_of("error").json;
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("501") && text.contains("500")), "{error}");
+    assert!(
+        error["message"].as_str().is_some_and(|text| text.contains("501") && text.contains("500")),
+        "{error}"
+    );
     assert_eq!(client.ask(&json!({"action": "list"})).json["channels"], json!([]));
 }
 
@@ -147,10 +162,16 @@ fn a_publish_is_answered_only_where_it_carries_a_mark() {
     let request = json!({"action": "publish", "channel": "news", "data": {"n": 2}, "type": "flash",
                          "correlation_id": "c-1", "idempotency_key": "k", "req": 8});
     let first = client.ask(&request).json;
-    assert_eq!((&first["type"], &first["offset"], &first["req"]), (&json!("published"), &json!(2), &json!(8)));
+    assert_eq!(
+        (&first["type"], &first["offset"], &first["req"]),
+        (&json!("published"), &json!(2), &json!(8))
+    );
     assert_eq!((&first["duplicate"], &first["subscribers"]), (&json!(false), &json!(1)));
     let again = client.ask(&request).json;
-    assert_eq!((&again["duplicate"], &again["offset"], &again["id"]), (&json!(true), &json!(2), &first["id"]));
+    assert_eq!(
+        (&again["duplicate"], &again["offset"], &again["id"]),
+        (&json!(true), &json!(2), &first["id"])
+    );
     let heard = reader.message(2).json;
     assert_eq!((&heard["type"], &heard["correlation_id"]), (&json!("flash"), &json!("c-1")));
     assert_eq!((&heard["id"], &heard["epoch"]), (&first["id"], &first["epoch"]));
@@ -183,7 +204,8 @@ fn history_and_last_are_read_over_the_connection() {
     let page = json!({"action": "history", "channel": "news", "since": {"offset": 1}, "limit": 2});
     let first = client.ask(&page).json;
     assert_eq!((offsets(&first), &first["next"]), (vec![2, 3], &json!(3)));
-    let second = client.ask(&json!({"action": "history", "channel": "news", "since": first["next"], "limit": 2})).json;
+    let second =
+        client.ask(&json!({"action": "history", "channel": "news", "since": first["next"], "limit": 2})).json;
     assert_eq!((offsets(&second), &second["next"]), (vec![4, 5], &Value::Null));
 }
 
@@ -199,7 +221,10 @@ fn unsubscribing_is_confirmed_one_by_one_or_all_at_once() {
     assert_eq!((&one["channel"], &one["req"]), (&json!("news"), &json!(1)));
     let listed = client.ask(&json!({"action": "list", "req": 2})).json;
     assert_eq!((&listed["channels"], &listed["patterns"]), (&json!(["social"]), &json!(["training.*"])));
-    assert_eq!(client.ask(&json!({"action": "unsubscribe", "channel": "never"})).kind(), "unsubscription_confirmed");
+    assert_eq!(
+        client.ask(&json!({"action": "unsubscribe", "channel": "never"})).kind(),
+        "unsubscription_confirmed"
+    );
     assert_eq!(client.ask(&json!({"action": "unsubscribe", "all": true, "req": 3})).json["req"], 3);
     let listed = client.ask(&json!({"action": "list"})).json;
     assert_eq!((&listed["channels"], &listed["patterns"]), (&json!([]), &json!([])));

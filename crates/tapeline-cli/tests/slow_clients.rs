@@ -33,6 +33,14 @@ delivery = "every"
 keep = { count = 50 }
 
 [[channel]]
+template = "deal:{desk}"
+type = "deal"
+priority = "critical"
+delivery = "every"
+keep = { count = 40000 }
+rolls_up_to = ["deals"]
+
+[[channel]]
 template = "tick:{symbol}"
 type = "tick"
 priority = "high"
@@ -120,7 +128,9 @@ fn on_latest_a_slow_client_gets_the_newest_and_is_told_how_many_were_conflated()
     let last = BTreeMap::from([("tick:A".to_string(), FLOOD), ("tick:B".to_string(), FLOOD)]);
     std::thread::scope(|scope| {
         scope.spawn(|| read_until(&mut fast, &last));
-        hub.publish_each((1..=FLOOD).flat_map(|n| ["A", "B"].map(|symbol| (format!("tick:{symbol}"), message(n)))));
+        hub.publish_each(
+            (1..=FLOOD).flat_map(|n| ["A", "B"].map(|symbol| (format!("tick:{symbol}"), message(n)))),
+        );
     });
     for (client, notices) in [(&mut slow, true), (&mut deaf, false)] {
         let mut frames = read_until(client, &last);
@@ -167,7 +177,8 @@ fn urgent_messages_leave_before_the_tickers_that_wait() {
     last.insert("fills:a".to_string(), 10);
     last.insert("tick:flood".to_string(), FLOOD);
     let frames = read_until(&mut slow, &last);
-    let fills: Vec<u64> = frames.iter().filter(|frame| frame.channel() == "fills:a").map(Frame::offset).collect();
+    let fills: Vec<u64> =
+        frames.iter().filter(|frame| frame.channel() == "fills:a").map(Frame::offset).collect();
     assert_eq!(fills, (1..=10).collect::<Vec<_>>());
     let end = frames.iter().rposition(|frame| frame.channel() == "fills:a").expect("fills came");
     let before = frames[..end].iter().filter(|frame| frame.channel().starts_with("tick:late")).count();
@@ -184,7 +195,12 @@ fn what_a_slow_client_lost_is_told_exactly_and_counted() {
     let mut lost = 0;
     for frame in read_until(&mut slow, &until("tape:X", FLOOD)) {
         if frame.kind() == "gap" {
-            assert_eq!((&frame.json["from"], &frame.json["reason"]), (&json!(due), &json!("trimmed")), "{}", frame.text);
+            assert_eq!(
+                (&frame.json["from"], &frame.json["reason"]),
+                (&json!(due), &json!("trimmed")),
+                "{}",
+                frame.text
+            );
             let to = frame.json["to"].as_u64().expect("a gap ends somewhere");
             lost += to + 1 - due;
             due = to + 1;
@@ -208,7 +224,12 @@ fn every_on_a_latest_family_counts_what_did_not_fit() {
     let mut lost = 0;
     for frame in read_until(&mut slow, &until("tick:X", FLOOD)) {
         if frame.kind() == "gap" {
-            assert_eq!((&frame.json["from"], &frame.json["reason"]), (&json!(due), &json!("overflow")), "{}", frame.text);
+            assert_eq!(
+                (&frame.json["from"], &frame.json["reason"]),
+                (&json!(due), &json!("overflow")),
+                "{}",
+                frame.text
+            );
             let to = frame.json["to"].as_u64().expect("a gap ends somewhere");
             lost += to + 1 - due;
             due = to;
@@ -252,4 +273,28 @@ fn a_connection_that_takes_no_byte_for_too_long_is_closed_and_resumes() {
     assert_eq!(confirmed.json["recovered"], true);
     assert_eq!(again.offsets_until(FLOOD), (due..=FLOOD).collect::<Vec<_>>());
     fast.expect_silence();
+}
+
+#[test]
+fn a_slow_client_that_is_covered_twice_gets_each_message_once_and_in_order() {
+    let hub = Hub::with_config(FAMILIES);
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&hub)).collect();
+    let covers = [["deal:a", "deals"], ["deals", "deal:a"], ["deals", "deal:b"]];
+    for (client, names) in clients.iter_mut().zip(covers) {
+        names.iter().for_each(|name| drop(client.subscribe(name)));
+    }
+    let half = FLOOD / 2;
+    hub.publish_each((1..=half).flat_map(|n| ["a", "b"].map(|desk| (format!("deal:{desk}"), message(n)))));
+    assert!(eventually(|| hub.stats()["catch_ups"].as_u64() >= Some(3)), "{}", hub.stats());
+    let last = BTreeMap::from([("deal:a".to_string(), half), ("deal:b".to_string(), half)]);
+    for client in &mut clients {
+        let frames = read_until(client, &last);
+        for desk in last.keys() {
+            let offsets: Vec<u64> =
+                frames.iter().filter(|f| f.channel() == desk).map(Frame::offset).collect();
+            assert_eq!(offsets, (1..=half).collect::<Vec<_>>(), "{desk}");
+        }
+        client.expect_silence();
+    }
+    assert_eq!(hub.stats()["dropped"], json!({"trimmed": 0, "overflow": 0}));
 }

@@ -7,6 +7,7 @@ use crate::broker::{NEWEST, Page};
 use crate::channel::Channel;
 use crate::message::Message;
 use crate::reply::{GapReason, Reply};
+use crate::routing::Elsewhere;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode};
 
@@ -56,10 +57,10 @@ impl Shard {
         let index = session.place(request.entry);
         let known = self.router.entry(request.entry).is_some_and(|entry| entry.channel == request.channel);
         if let (true, Some(index)) = (known, index) {
-            if !page.head.epoch.is_empty() {
-                self.note_epoch(request.entry, &page.head.epoch, page.head.top);
-            }
-            if !self.take_page(request.entry, index, slot, page) {
+            let current = page.head.epoch.is_empty() || self.note_epoch(request.entry, &page.head.epoch, page.head.top);
+            if !current {
+                self.read_again(request.entry, index, slot);
+            } else if !self.take_page(request.entry, index, slot, page) {
                 // The next page would find no room either; flushing asks for it.
                 return;
             }
@@ -67,10 +68,21 @@ impl Shard {
         self.pump(slot);
     }
 
+    /// The page is of an epoch that has ended since it was asked for.
+    fn read_again(&mut self, id: u32, index: usize, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return };
+        if target.cursor == Cursor::Reading {
+            target.cursor = Cursor::Behind;
+            session.behind.push(id);
+        }
+    }
+
     /// Queues a page; `false` if the outbox has no room for what comes next.
     fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) -> bool {
         let Some(entry) = self.router.entry(id) else { return true };
-        let (channel, last) = (entry.channel.clone(), entry.last);
+        // What was routed meanwhile is still to be read, and so is what the broker has beyond this page.
+        let (channel, last) = (entry.channel.clone(), entry.last.max(page.head.top));
         let Some(target) = entry.targets.get_mut(index) else { return true };
         if target.cursor != Cursor::Reading {
             return true;
@@ -80,23 +92,26 @@ impl Shard {
             self.step_over_missing(id, index, slot, &page, &channel);
         }
         let outdated = self.is_outdated(id, index, &page, &channel);
-        let mut room = true;
+        let mut pushed = Pushed::On;
         for message in page.messages.iter().filter(|_| !outdated) {
-            room = room && self.push_from_page(id, index, slot, message, &channel);
+            if pushed == Pushed::On {
+                pushed = self.push_from_page(id, index, slot, message, &channel);
+            }
         }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
         let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return true };
-        if mode == Mode::Latest && room {
+        let done = pushed == Pushed::On;
+        if mode == Mode::Latest && done {
             target.sent = target.sent.max(page.head.top);
         }
-        if room && !outdated && target.sent >= last {
+        if done && !outdated && target.sent >= last {
             target.cursor = Cursor::Live;
             target.not_before_us = 0;
         } else {
             target.cursor = Cursor::Behind;
             session.behind.push(id);
         }
-        room
+        pushed != Pushed::Full
     }
 
     /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target
@@ -118,12 +133,14 @@ impl Shard {
         }
         let unwanted = target.not_before_us > 0
             && page.messages.first().is_some_and(|message| message.timestamp_us <= target.not_before_us);
-        let had = target.done.as_ref().is_some_and(|done| done.0 < from && next - 1 <= done.1);
-        target.sent = next - 1;
-        if target.start + 1 == from {
-            target.start = next - 1;
-        }
-        if unwanted || had {
+        target.pass(next - 1);
+        // What it had before it went back is not missing.
+        let (from, next) = match &target.done {
+            Some(done) if done.0 < from => (from.max(done.1 + 1), next),
+            Some(done) if next - 1 <= done.1 => (from, next.min(done.0 + 1)),
+            _ => (from, next),
+        };
+        if unwanted || from >= next {
             return;
         }
         let lane = entry.lane;
@@ -136,24 +153,30 @@ impl Shard {
         self.reply_in_lane(slot, lane, &gap);
     }
 
-    /// Queues one message of a page; `false` if the outbox has no room for it.
-    fn push_from_page(&mut self, id: u32, index: usize, slot: u32, message: &Arc<Message>, channel: &Channel) -> bool {
-        let Some(offset) = message.offset_in(channel) else { return true };
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else { return true };
+    /// Queues one message of a page.
+    fn push_from_page(&mut self, id: u32, index: usize, slot: u32, message: &Arc<Message>, channel: &Channel) -> Pushed {
+        let Some(offset) = message.offset_in(channel) else { return Pushed::On };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else { return Pushed::On };
         if offset <= target.sent {
-            return true;
+            return Pushed::On;
         }
         let had = target.done.as_ref().is_some_and(|done| done.0 < offset && offset <= done.1);
         let unwanted = message.timestamp_us < target.not_before_us;
-        let elsewhere = target.overlap && self.queued_elsewhere(id, slot, message);
+        let collected = target.mode == Mode::Latest && message.channel != *channel;
+        let mode = target.mode;
+        let elsewhere = if target.overlap { self.elsewhere(id, slot, message) } else { Elsewhere::No };
+        if mode == Mode::Every && !(had || unwanted) && elsewhere == Elsewhere::Later {
+            return Pushed::Waits;
+        }
+        let skipped = had || unwanted || collected || elsewhere.serves(mode);
         let settings = self.hub.settings();
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
-        let Some(entry) = self.router.entries.get_mut(id as usize) else { return true };
-        let Some(target) = entry.targets.get_mut(index) else { return true };
-        if !(had || unwanted || elsewhere) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return Pushed::On };
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return Pushed::On };
+        let Some(target) = entry.targets.get_mut(index) else { return Pushed::On };
+        if !skipped {
             let weight = message.weight();
             if !session.outbox.fits(weight, settings.outbox_bytes, settings.outbox_messages) {
-                return false;
+                return Pushed::Full;
             }
             if target.mode == Mode::Latest && offset > target.sent + 1 && target.sent > 0 {
                 let skipped = offset - target.sent - 1;
@@ -168,6 +191,17 @@ impl Shard {
             self.dirty.mark(slot, session, entry.lane);
         }
         target.sent = offset;
-        true
+        Pushed::On
     }
+}
+
+/// What became of one message of a page.
+#[derive(PartialEq, Eq)]
+enum Pushed {
+    /// It is queued, or need not be.
+    On,
+    /// The outbox has no room for it.
+    Full,
+    /// Another target of the session has to come first.
+    Waits,
 }

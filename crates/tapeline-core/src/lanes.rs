@@ -29,8 +29,9 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Puts an item back where it was taken from.
+    /// Puts an item back where it was taken from, and with it the turn: what is only looked at does not count.
     pub fn put_back(&mut self, lane: usize, item: T) {
+        self.turn = (self.turn + FAIR_TURN - 1) % FAIR_TURN;
         if let Some(queue) = self.queues.get_mut(lane.min(LANES - 1)) {
             queue.push_front(item);
         }

@@ -11,7 +11,7 @@ use crate::channel::{Channel, ChannelMap};
 use crate::message::{Epoch, Message};
 use crate::reply::Topic;
 use crate::session::{Place, Session};
-use crate::target::{Mode, Target};
+use crate::target::{Cursor, Mode, Target};
 
 /// Subscribers of one source channel who asked for the same rate.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub channel: Channel,
     pub lane: usize,
     pub epoch: Option<Epoch>,
+    /// The epoch before.
+    pub ended: Option<Epoch>,
     /// The newest offset routed here.
     pub last: u64,
     pub targets: Vec<Target>,
@@ -36,6 +38,22 @@ pub(crate) struct Entry {
     /// How many targets have `overlap` set.
     pub overlaps: u32,
     pub touched_us: u64,
+}
+
+impl Entry {
+    /// A target's rate was `before`. What its old group still held back for it is read.
+    fn regroup(&mut self, index: usize, before: u8, id: u32, session: &mut Session) {
+        let Some(target) = self.targets.get_mut(index) else { return };
+        if target.cursor == Cursor::Live && target.sent < self.last {
+            target.cursor = Cursor::Behind;
+            session.behind.push(id);
+        }
+        let after = target.rate;
+        if after != before {
+            group_change(&mut self.groups, before, -1);
+            group_change(&mut self.groups, after, 1);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -66,6 +84,7 @@ impl Router {
             channel: channel.clone(),
             lane: channel.lane(),
             epoch: None,
+            ended: None,
             last: 0,
             targets: Vec::new(),
             groups: Vec::new(),
@@ -144,11 +163,13 @@ impl Router {
         let index = match session.place(id) {
             Some(index) => {
                 let known = entry.targets.get_mut(index)?;
-                group_change(&mut entry.groups, known.rate, -1);
+                let before = (known.mode, known.rate);
                 for subscription in &target.covers {
                     known.cover(*subscription, target.mode, target.rate);
                 }
-                group_change(&mut entry.groups, known.rate, 1);
+                if (known.mode, known.rate) != before {
+                    entry.regroup(index, before.1, id, session);
+                }
                 index
             }
             None => {
@@ -163,16 +184,18 @@ impl Router {
     }
 
     /// Serves a target from now on in this mode and rate.
-    pub(crate) fn reshape(&mut self, id: u32, index: usize, mode: Mode, rate: u8) {
+    pub(crate) fn reshape(&mut self, id: u32, index: usize, (mode, rate): (Mode, u8), session: &mut Session) {
         let Some(entry) = self.entries.get_mut(id as usize) else { return };
         let Some(target) = entry.targets.get_mut(index) else { return };
+        if (target.mode, target.rate) == (mode, rate) {
+            return;
+        }
         if mode == Mode::Every && target.mode == Mode::Latest {
             target.start = target.sent;
         }
         target.mode = mode;
-        group_change(&mut entry.groups, target.rate, -1);
-        group_change(&mut entry.groups, rate, 1);
-        target.rate = rate;
+        let before = std::mem::replace(&mut target.rate, rate);
+        entry.regroup(index, before, id, session);
     }
 
     /// Removes a session's target whatever covers it.

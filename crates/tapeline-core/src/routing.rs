@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::channel::Channel;
 use crate::clock::Now;
 use crate::message::{Epoch, Message};
 use crate::reply::{GapReason, Reply};
 use crate::session::Session;
+use crate::router::RateGroup;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
 use crate::stats::ShardStats;
@@ -22,8 +22,29 @@ struct Offer<'a> {
     lane: usize,
     /// The inbox is over half: what may conflate does.
     pressured: bool,
+    /// The entry is a roll-up's, and the message one of its sources'.
+    collected: bool,
     settings: &'a Settings,
     stats: &'a ShardStats,
+}
+
+/// Whether another target of the session serves a message too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    No,
+    /// It has queued the message.
+    Queued,
+    /// The message is its next.
+    Next,
+    /// It will queue the message, after others that it has still to read.
+    Later,
+}
+
+impl Elsewhere {
+    /// Whether a target in this mode may step over the message.
+    pub(crate) fn serves(self, mode: Mode) -> bool {
+        self == Elsewhere::Queued || (mode == Mode::Latest && self != Elsewhere::No)
+    }
 }
 
 /// What became of an offer.
@@ -37,6 +58,10 @@ enum Offered {
 impl Offer<'_> {
     /// Hop 7: append, overwrite, or send the target into catch-up.
     fn to(&self, target: &mut Target, session: &mut Session) -> Offered {
+        if self.collected && target.mode == Mode::Latest {
+            // Each source's own entry conflates it.
+            return Offered::Passed;
+        }
         match target.cursor {
             Cursor::Live => {}
             Cursor::Fresh => {
@@ -100,7 +125,9 @@ impl Shard {
         pressured: bool,
         now: Now,
     ) {
-        self.note_epoch(id, epoch, offset);
+        if !self.note_epoch(id, epoch, offset) {
+            return;
+        }
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
@@ -110,10 +137,12 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         let settings = self.hub.settings();
         let stats = &*self.stats;
-        let offer = Offer { message, offset, entry: id, lane: entry.lane, pressured, settings, stats };
+        let collected = message.channel != entry.channel;
+        let offer = Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
         for target in entry.targets.iter_mut().filter(|target| target.rate == 0) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
-            if offer.to(target, session) == Offered::Queued {
+            // A target that falls behind is caught up by the flush that this asks for.
+            if offer.to(target, session) != Offered::Passed {
                 self.dirty.mark(target.session, session, offer.lane);
             }
         }
@@ -146,10 +175,12 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         let Some(offset) = message.offset_in(&entry.channel) else { return };
         let (stats, pressured) = (&*self.stats, false);
-        let offer = Offer { message, offset, entry: id, lane: entry.lane, pressured, settings, stats };
+        let collected = message.channel != entry.channel;
+        let offer = Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
         for target in entry.targets.iter_mut().filter(|target| target.rate == rate) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
-            if offer.to(target, session) == Offered::Queued {
+            // A target that falls behind is caught up by the flush that this asks for.
+            if offer.to(target, session) != Offered::Passed {
                 self.dirty.mark(target.session, session, offer.lane);
             }
         }
@@ -163,61 +194,97 @@ impl Shard {
             }
             self.rates.pop();
             let Some(entry) = self.router.entries.get_mut(due.entry as usize) else { continue };
-            let Some(group) = entry.groups.iter_mut().find(|group| group.rate == due.rate) else { continue };
+            // A group that has gone may have left its due time to another of the same entry and rate.
+            let is_due = |group: &&mut RateGroup| group.rate == due.rate && group.due_us == due.due_us;
+            let Some(group) = entry.groups.iter_mut().find(is_due) else { continue };
             let Some(message) = group.pending.take() else { continue };
             group.due_us = now.mono_us + interval_us(group.rate);
             self.offer_to_group(due.entry, due.rate, &message);
         }
     }
 
-    /// Targets whose session has this message already, through another entry, step over it.
+    /// Targets whose session has this message already, through another entry, step over it; where another entry has
+    /// older ones to read first, they wait with it.
     fn pass_over_overlaps(&mut self, id: u32, message: &Message, offset: u64) {
         let Some(entry) = self.router.entries.get(id as usize) else { return };
         let overlapping: Vec<usize> =
             entry.targets.iter().enumerate().filter(|(_, t)| t.overlap).map(|(index, _)| index).collect();
         for index in overlapping {
-            let Some(entry) = self.router.entries.get(id as usize) else { return };
-            let Some(target) = entry.targets.get(index) else { continue };
+            let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+            let Some(target) = entry.targets.get_mut(index) else { continue };
+            if target.cursor == Cursor::Fresh {
+                target.start_after(offset - 1);
+                target.cursor = Cursor::Live;
+            }
             let next = target.cursor == Cursor::Live && target.sent < offset;
             let in_order = target.mode == Mode::Latest || target.sent + 1 == offset;
-            if next && in_order && self.queued_elsewhere(id, target.session, message) {
-                if let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) {
-                    target.sent = offset;
-                }
+            if !next || !in_order {
+                continue;
+            }
+            let (slot, mode) = (target.session, target.mode);
+            let elsewhere = self.elsewhere(id, slot, message);
+            let Some(session) = self.sessions.get_mut(slot as usize) else { continue };
+            let Some(entry) = self.router.entry(id) else { return };
+            let lane = entry.lane;
+            let Some(target) = entry.targets.get_mut(index) else { continue };
+            if elsewhere.serves(mode) {
+                target.sent = offset;
+            } else if elsewhere == Elsewhere::Later {
+                target.cursor = Cursor::Behind;
+                session.behind.push(id);
+                self.stats.catch_ups.add(1);
+                self.dirty.mark(slot, session, lane);
             }
         }
     }
 
-    /// Whether the session has queued the message through another entry than this one.
-    pub(crate) fn queued_elsewhere(&self, id: u32, slot: u32, message: &Message) -> bool {
-        let Some(session) = self.sessions.get(slot as usize) else { return false };
-        let queued = |channel: &Channel, offset: u64| {
-            let Some(other) = self.router.find(channel).filter(|other| *other != id) else { return false };
-            let target = session.place(other).and_then(|index| {
-                self.router.entries.get(other as usize).and_then(|entry| entry.targets.get(index))
-            });
-            target.is_some_and(|target| target.has_queued(offset))
-        };
-        queued(&message.channel, message.offset)
-            || message.roll_ups.iter().any(|mark| queued(&mark.channel, mark.offset))
+    /// Whether the session is served the message through another entry than this one.
+    pub(crate) fn elsewhere(&self, id: u32, slot: u32, message: &Message) -> Elsewhere {
+        let Some(session) = self.sessions.get(slot as usize) else { return Elsewhere::No };
+        let marks = message.roll_ups.iter().map(|mark| (&mark.channel, mark.offset));
+        let mut found = Elsewhere::No;
+        for (channel, offset) in std::iter::once((&message.channel, message.offset)).chain(marks) {
+            let Some(other) = self.router.find(channel).filter(|other| *other != id) else { continue };
+            let Some(index) = session.place(other) else { continue };
+            let entry = self.router.entries.get(other as usize);
+            let Some(target) = entry.and_then(|entry| entry.targets.get(index)) else { continue };
+            if target.has_queued(offset) {
+                return Elsewhere::Queued;
+            }
+            if !target.awaits(offset) {
+                continue;
+            }
+            let late = target.sent + 1 < offset;
+            found = if late || found == Elsewhere::Later { Elsewhere::Later } else { Elsewhere::Next };
+        }
+        found
     }
 
     /// Remembers what an entry's offsets count under; a new epoch voids the old ones and is said to everyone.
-    pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
-        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+    /// Answers whether it is the current one: an answer may arrive after the epoch that it tells of has ended.
+    pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) -> bool {
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return true };
         match &entry.epoch {
-            Some(known) if Arc::ptr_eq(known, epoch) => return,
+            Some(known) if Arc::ptr_eq(known, epoch) => return true,
             Some(known) if known == epoch => {}
             None => {}
-            Some(_) => return self.begin_epoch(id, epoch, first),
+            Some(_) if entry.ended.as_ref() == Some(epoch) => return false,
+            Some(_) => {
+                self.begin_epoch(id, epoch, first);
+                return true;
+            }
         }
         entry.epoch = Some(epoch.clone());
+        true
     }
 
     fn begin_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
-        entry.epoch = Some(epoch.clone());
+        entry.ended = entry.epoch.replace(epoch.clone());
         entry.last = 0;
+        for group in &mut entry.groups {
+            group.pending = None;
+        }
         let mut gaps = Vec::new();
         for target in &mut entry.targets {
             target.done = None;

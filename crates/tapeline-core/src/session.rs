@@ -62,6 +62,8 @@ pub(crate) struct Subscription {
     pub max_rate: Option<u32>,
     /// Waiting for the broker's answer.
     pub joining: bool,
+    /// It has more sources than the broker listed.
+    pub partial: bool,
 }
 
 /// Where one of the session's targets is in the router.

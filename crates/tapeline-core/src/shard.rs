@@ -323,7 +323,7 @@ impl Shard {
         if session.closing {
             return;
         }
-        if session.outbox.bytes() > (64 << 10) || session.is_blocked() {
+        if session.is_blocked() {
             session.outbox.clear();
         }
         session.outbox.end_with(bytes.into());

@@ -50,8 +50,7 @@ impl Shard {
             if target.mode == Mode::Every && !target.has_queued(offset) {
                 continue;
             }
-            target.sent = target.sent.min(offset - 1);
-            target.start = target.start.min(target.sent);
+            target.take_back(offset);
             if target.cursor == Cursor::Live {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);

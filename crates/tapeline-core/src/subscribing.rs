@@ -93,7 +93,7 @@ impl Shard {
                 session.next_subscription += 1;
                 let (delivery, max_rate) = (options.delivery, options.max_rate);
                 let topic = topic.clone();
-                session.subscriptions.push(Subscription { id, topic, delivery, max_rate, joining: true });
+                session.subscriptions.push(Subscription { id, topic, delivery, max_rate, joining: true, partial: false });
                 id
             }
         };
@@ -154,8 +154,13 @@ impl Shard {
     pub(crate) fn open_entry(&mut self, channel: &Channel, now: Now) -> u32 {
         let entry = self.router.open(channel, now.mono_us);
         for (slot, id) in self.router.expansions(channel) {
-            let joining = self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).is_some_and(|s| s.joining);
-            self.add_expansion(entry, slot, id, if joining { Cursor::Joining } else { Cursor::Fresh });
+            let cursor = self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).map(|s| match s {
+                Subscription { joining: true, .. } => Cursor::Joining,
+                Subscription { partial: true, .. } => Cursor::Fresh,
+                // It was not on the complete list, so it is heard from its first message on.
+                _ => Cursor::Live,
+            });
+            self.add_expansion(entry, slot, id, cursor.unwrap_or(Cursor::Fresh));
         }
         entry
     }
@@ -247,6 +252,9 @@ impl Shard {
             names.push(Box::from(channel.name()));
         }
         self.start_unlisted(&topic, slot, sources.partial);
+        if let Some(subscription) = self.live(request.key).and_then(|session| session.subscription(request.subscription)) {
+            subscription.partial = sources.partial;
+        }
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
         let all = starts.iter().all(|(_, started)| started.recovered);
         names.truncate(100);
@@ -332,7 +340,8 @@ impl Shard {
         if fresh {
             target.start_after(after);
             target.not_before_us = not_before;
-        } else if since.is_some() && target.mode == Mode::Every && after < target.start {
+        } else if target.mode == Mode::Every && after < target.start {
+            // Asked for older ones, or told out of turn: answers of one target may overtake each other.
             target.rewind(after);
         } else {
             return started;
@@ -422,7 +431,8 @@ impl Shard {
             asked.or_else(|_| mode_of(&channel, None, None)).ok()
         });
         if let Some((mode, rate)) = wishes.reduce(both) {
-            self.router.reshape(entry, index, mode, rate);
+            self.router.reshape(entry, index, (mode, rate), session);
+            self.pump(slot);
         }
     }
 }

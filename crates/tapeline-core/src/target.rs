@@ -97,11 +97,35 @@ impl Target {
             && (within(self.start, self.sent) || self.done.as_ref().is_some_and(|d| within(d.0, d.1)))
     }
 
+    /// Whether it will queue this offset, which it has not come to yet (mode Every).
+    pub(crate) fn awaits(&self, offset: u64) -> bool {
+        self.mode == Mode::Every && !matches!(self.cursor, Cursor::Joining | Cursor::Fresh) && offset > self.sent
+    }
+
     /// Starts after `after`: what the broker keeps from there on is read first.
     pub(crate) fn start_after(&mut self, after: u64) {
         self.sent = after;
         self.start = after;
         self.cursor = Cursor::Behind;
+    }
+
+    /// Steps over what is missing up to `offset`. What it queued before is remembered, unless it is busy going back.
+    pub(crate) fn pass(&mut self, offset: u64) {
+        if self.sent > self.start && self.done.as_ref().is_none_or(|done| done.1 <= self.sent) {
+            self.done = Some(Box::new((self.start, self.sent)));
+        }
+        self.sent = offset;
+        self.start = offset;
+    }
+
+    /// What it queued from `offset` on has been taken back.
+    pub(crate) fn take_back(&mut self, offset: u64) {
+        self.sent = self.sent.min(offset - 1);
+        self.start = self.start.min(self.sent);
+        if let Some(done) = self.done.as_mut().filter(|done| done.1 >= offset) {
+            done.1 = offset - 1;
+        }
+        self.done.take_if(|done| done.0 >= done.1);
     }
 
     /// Goes back to `after` for messages it has not had; those it had are remembered and not queued again.

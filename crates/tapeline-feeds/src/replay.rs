@@ -107,12 +107,6 @@ impl Replay {
         Some((index, self.speed.due(since_start_ns)))
     }
 
-    fn take(&mut self, index: usize) -> Result<Option<Publication>, ReplayError> {
-        let head = self.sources.get_mut(index).and_then(|source| source.head.take());
-        self.advance(index)?;
-        Ok(head.map(|head| head.publication))
-    }
-
     /// Reads on to the source's next line that has a channel.
     fn advance(&mut self, index: usize) -> Result<(), ReplayError> {
         let Some(source) = self.sources.get_mut(index) else { return Ok(()) };
@@ -145,14 +139,13 @@ impl Feed for Replay {
             if at > elapsed {
                 return Some(at);
             }
-            let taken = self.take(index);
-            if let Err(error) = taken {
+            due.extend(self.sources.get_mut(index)?.head.take().map(|head| head.publication));
+            self.left -= 1;
+            if let Err(error) = self.advance(index) {
                 self.failure = Some(error);
                 self.sources.clear();
                 return None;
             }
-            self.left -= 1;
-            due.extend(taken.ok().flatten());
         }
         Some(elapsed)
     }

@@ -15,6 +15,7 @@ use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Handled, Note};
 use tapeline_core::{Hub, Now, Pipes, Shard, Written};
+use tapeline_schema::CloseCode;
 
 use crate::connection::{Handover, Protocol, Taken};
 use crate::inbox::{Control, Inbox, Inboxes};
@@ -96,7 +97,17 @@ pub(crate) struct ShardThread {
     notes: Vec<Note>,
     drained: Vec<u32>,
     buffer: Vec<u8>,
-    stop_by_us: Option<u64>,
+    stop: Option<Stop>,
+}
+
+/// The thread is to end.
+#[derive(Clone, Copy)]
+struct Stop {
+    code: CloseCode,
+    reason: &'static str,
+    by_us: u64,
+    /// Sessions have been told.
+    told: bool,
 }
 
 impl ShardThread {
@@ -114,7 +125,7 @@ impl ShardThread {
             notes: Vec::new(),
             drained: Vec::new(),
             buffer: vec![0; READ_BYTES],
-            stop_by_us: None,
+            stop: None,
         }
     }
 
@@ -131,12 +142,13 @@ impl ShardThread {
             self.retry_busy(now);
             self.take_notes(now);
             self.route_some(now);
+            self.say_goodbye();
             self.shard.tick(now);
             more = self.shard.flush(&mut self.sockets, FLUSH_SLICE, now);
             self.resume_drained(now);
             more |= self.close_finished() | !self.messages.is_empty() | !self.readable.is_empty();
-            if let Some(stop_by_us) = self.stop_by_us
-                && (self.shard.is_empty() || now.mono_us > stop_by_us)
+            if let Some(stop) = self.stop
+                && ((stop.told && self.shard.is_empty()) || now.mono_us > stop.by_us)
             {
                 return;
             }
@@ -180,10 +192,19 @@ impl ShardThread {
             match control {
                 Control::Open(handover) => self.open(*handover, now),
                 Control::Stop(code, reason) => {
-                    self.shard.close_all(code, reason);
-                    self.stop_by_us = Some(now.mono_us + STOP_GRACE_US);
+                    self.stop = Some(Stop { code, reason, by_us: now.mono_us + STOP_GRACE_US, told: false });
                 }
             }
+        }
+    }
+
+    /// Once everything acknowledged has been routed, sessions are told that the hub stops.
+    fn say_goodbye(&mut self) {
+        if let Some(stop) = &mut self.stop
+            && self.messages.is_empty()
+        {
+            stop.told = true;
+            self.shard.close_all(stop.code, stop.reason);
         }
     }
 

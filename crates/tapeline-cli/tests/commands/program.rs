@@ -31,6 +31,7 @@ fn command(args: &[&str]) -> Command {
     command
         .args(args)
         .env_remove("TAPELINE_LOG")
+        .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

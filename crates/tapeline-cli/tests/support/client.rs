@@ -3,8 +3,8 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tungstenite::protocol::Role;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -105,15 +105,21 @@ impl Client {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     let text = text.as_str().to_string();
-                    let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
+                    let json =
+                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
                     return Some(Ok(Frame { text, json }));
                 }
                 Ok(Message::Close(Some(close))) => {
-                    return Some(Err(Closed { code: close.code.into(), reason: close.reason.as_str().to_string() }));
+                    return Some(Err(Closed {
+                        code: close.code.into(),
+                        reason: close.reason.as_str().to_string(),
+                    }));
                 }
                 Ok(Message::Close(None)) => return gone("closed without a code".to_string()),
                 Ok(_) => {}
-                Err(Error::Io(error)) if matches!(error.kind(), std::io::ErrorKind::WouldBlock) => return None,
+                Err(Error::Io(error)) if matches!(error.kind(), std::io::ErrorKind::WouldBlock) => {
+                    return None;
+                }
                 Err(error) => return gone(error.to_string()),
             }
         }
@@ -161,9 +167,7 @@ impl Client {
 
     /// Subscribes with further fields.
     pub(crate) fn subscribe_with(&mut self, channel: &str, more: Value) -> Frame {
-        let mut request = json!({"action": "subscribe", "channel": channel});
-        request.as_object_mut().zip(more.as_object()).map(|(to, from)| to.extend(from.clone()));
-        self.send(&request);
+        self.send(&with(json!({"action": "subscribe", "channel": channel}), more));
         self.next_of("subscription_confirmed")
     }
 
@@ -210,4 +214,12 @@ impl Client {
             assert!(Instant::now() < end, "the hub does not answer a close");
         }
     }
+}
+
+/// One object with the fields of both.
+pub(crate) fn with(mut object: Value, more: Value) -> Value {
+    if let (Some(to), Value::Object(from)) = (object.as_object_mut(), more) {
+        to.extend(from);
+    }
+    object
 }

@@ -89,7 +89,8 @@ impl Hub {
     pub(crate) fn publish_each(&self, all: impl IntoIterator<Item = (String, String)>) {
         let mut lines = String::new();
         let flush = |lines: &mut String| {
-            let answer = self.request("POST", "/publish/batch", "Content-Type: application/x-ndjson\r\n", &*lines);
+            let answer =
+                self.request("POST", "/publish/batch", "Content-Type: application/x-ndjson\r\n", &*lines);
             assert_eq!(answer.status(), 200, "{}", answer.text());
             assert!(!answer.text().contains(r#""error""#), "{}", answer.text());
             lines.clear();

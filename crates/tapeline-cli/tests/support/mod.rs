@@ -70,7 +70,11 @@ impl Hub {
 
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
-        self.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address ends in its port")
+        self.address
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("an address ends in its port")
     }
 
     /// The counters.
@@ -89,7 +93,8 @@ impl Hub {
     /// Asks it to stop, as a supervisor does.
     pub(crate) fn terminate(&self) {
         let id = i32::try_from(self.process.id()).expect("a process id fits");
-        kill_process(Pid::from_raw(id).expect("a process id is not 0"), Signal::TERM).expect("the hub is running");
+        kill_process(Pid::from_raw(id).expect("a process id is not 0"), Signal::TERM)
+            .expect("the hub is running");
     }
 
     /// Waits for its end.
@@ -118,7 +123,8 @@ pub(crate) fn serve(address: &str) -> Command {
 
 /// What a command that ends by itself said and answered.
 pub(crate) fn run_to_end(mut command: Command) -> (ExitStatus, String, String) {
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut process =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let status = wait(&mut process);
     let (mut out, mut err) = (String::new(), String::new());
     process.stdout.take().expect("stdout is piped").read_to_string(&mut out).expect("stdout is text");
@@ -153,9 +159,15 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
 
 /// The recordings: `TAPELINE_DATA`, else `shared/data` beside the repository.
 pub(crate) fn recordings(folder: &str) -> PathBuf {
-    let root = std::env::var_os("TAPELINE_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let root = std::env::var_os("TAPELINE_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
     let path = root.join(folder);
-    assert!(path.is_dir(), "there are no recordings at {}; set TAPELINE_DATA to their folder", path.display());
+    assert!(
+        path.is_dir(),
+        "there are no recordings at {}; set TAPELINE_DATA to their folder",
+        path.display()
+    );
     path
 }

@@ -151,7 +151,10 @@ impl Raw {
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("this is no status line: {text:?}"));
         let pairs = lines.filter_map(|line| line.split_once(':'));
-        Head { status, lines: pairs.map(|(name, value)| (name.to_string(), value.trim().to_string())).collect() }
+        Head {
+            status,
+            lines: pairs.map(|(name, value)| (name.to_string(), value.trim().to_string())).collect(),
+        }
     }
 
     /// So many bytes of a body.
@@ -171,7 +174,8 @@ impl Raw {
         assert_eq!(start[1] & 0x80, 0, "a server's frame is not masked");
         let len = match start[1] {
             126 => usize::from(u16::from_be_bytes(self.take(2).try_into().expect("two bytes"))),
-            127 => usize::try_from(u64::from_be_bytes(self.take(8).try_into().expect("eight bytes"))).expect("it fits"),
+            127 => usize::try_from(u64::from_be_bytes(self.take(8).try_into().expect("eight bytes")))
+                .expect("it fits"),
             len => usize::from(len),
         };
         RawFrame { opcode: start[0] & 0x0f, payload: self.take(len) }

@@ -125,7 +125,7 @@ fn a_collision_that_shows_late_stops_the_replay() {
     let other = stream(1, "B", "trade", 0) + &stream(2, "A", "trade", 0);
     let replay = Replay::new(vec![recording("one", &one), recording("other", &other)], at_speed(Speed::Max));
     let (played, failure) = play(replay.unwrap());
-    assert_eq!(played.len(), 1);
+    assert_eq!(played.len(), 2);
     assert!(failure.unwrap().to_string().starts_with("one and other both carry A;"));
 }
 

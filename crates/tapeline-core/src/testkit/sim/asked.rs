@@ -64,10 +64,9 @@ impl Start {
         if stale || since.offset > head.top {
             return start(0, false, Some(since.offset + 1));
         }
-        let complete = since.offset == head.top || head.oldest <= since.offset + 1;
-        let newest_kept = since.offset == head.top || head.oldest <= head.top;
-        let recovered = if manner == Manner::Latest { newest_kept } else { complete };
-        start(since.offset, recovered, None)
+        // The newest follows and supersedes what was missed.
+        let latest = manner == Manner::Latest;
+        start(since.offset, latest || since.offset == head.top || head.oldest <= since.offset + 1, None)
     }
 }
 
