@@ -25,7 +25,9 @@ const SWEEP: Duration = Duration::from_secs(10);
 
 /// Run a hub.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002")]
+#[command(
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002"
+)]
 pub(crate) struct Serve {
     /// Address to listen on; may be given more than once. Port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
@@ -132,7 +134,8 @@ struct Signals {
 
 impl Signals {
     fn install() -> anyhow::Result<Self> {
-        let install = || Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+        let install =
+            || Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
         let (terminate, interrupt) = install().context("signals cannot be watched")?;
         Ok(Signals { terminate, interrupt })
     }
@@ -149,7 +152,8 @@ impl Signals {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }

@@ -1,12 +1,6 @@
 //! The commands, run as people run them: the real binary against a real hub on a free port.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may fail loudly"
-)]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod commands {
     pub(crate) mod program;

@@ -84,7 +84,7 @@ pub trait Broker: Send + Sync {
     /// Says where messages are to be delivered. Called once, before anything else.
     fn attach(&self, sink: Arc<dyn Deliver>);
     /// Counts, keeps and delivers each draft, in order; `Busy` gives all of them back.
-    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy>;
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>>;
     /// Says that this node wants the channel's messages, and answers where the channel stands.
     fn join(&self, channel: &Channel, answer: Box<dyn FnOnce(Head) + Send>);
     /// Says that this node no longer wants the channel's messages.

@@ -29,7 +29,9 @@ impl Shard {
             return;
         }
         let lane = |id: &u32| self.router.entries.get(*id as usize).map_or(usize::MAX, |entry| entry.lane);
-        let Some(at) = (0..session.behind.len()).min_by_key(|at| session.behind.get(*at).map(lane)) else { return };
+        let Some(at) = (0..session.behind.len()).min_by_key(|at| session.behind.get(*at).map(lane)) else {
+            return;
+        };
         // Not `swap_remove`: equally urgent channels take turns.
         let id = session.behind.remove(at);
         let index = session.place(id);
@@ -57,7 +59,8 @@ impl Shard {
         let index = session.place(request.entry);
         let known = self.router.entry(request.entry).is_some_and(|entry| entry.channel == request.channel);
         if let (true, Some(index)) = (known, index) {
-            let current = page.head.epoch.is_empty() || self.note_epoch(request.entry, &page.head.epoch, page.head.top);
+            let current =
+                page.head.epoch.is_empty() || self.note_epoch(request.entry, &page.head.epoch, page.head.top);
             if !current {
                 self.read_again(request.entry, index, slot);
             } else if !self.take_page(request.entry, index, slot, page) {
@@ -71,7 +74,9 @@ impl Shard {
     /// The page is of an epoch that has ended since it was asked for.
     fn read_again(&mut self, id: u32, index: usize, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
+            return;
+        };
         if target.cursor == Cursor::Reading {
             target.cursor = Cursor::Behind;
             session.behind.push(id);
@@ -99,7 +104,9 @@ impl Shard {
             }
         }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { return true };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
+            return true;
+        };
         let done = pushed == Pushed::On;
         if mode == Mode::Latest && done {
             target.sent = target.sent.max(page.head.top);
@@ -117,7 +124,9 @@ impl Shard {
     /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target
     /// went back.
     fn is_outdated(&mut self, id: u32, index: usize, page: &Page, channel: &Channel) -> bool {
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else { return true };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else {
+            return true;
+        };
         let first = page.messages.first().and_then(|message| message.offset_in(channel));
         target.mode == Mode::Every && first.is_some_and(|first| first > target.sent + 1)
     }
@@ -154,9 +163,18 @@ impl Shard {
     }
 
     /// Queues one message of a page.
-    fn push_from_page(&mut self, id: u32, index: usize, slot: u32, message: &Arc<Message>, channel: &Channel) -> Pushed {
+    fn push_from_page(
+        &mut self,
+        id: u32,
+        index: usize,
+        slot: u32,
+        message: &Arc<Message>,
+        channel: &Channel,
+    ) -> Pushed {
         let Some(offset) = message.offset_in(channel) else { return Pushed::On };
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else { return Pushed::On };
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else {
+            return Pushed::On;
+        };
         if offset <= target.sent {
             return Pushed::On;
         }

@@ -141,7 +141,7 @@ impl Hub {
     }
 
     /// Hands drafts to the broker; at most [`crate::broker::SLICE`] at once.
-    pub fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy> {
+    pub fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
         let count = drafts.len() as u64;
         let outcome = self.broker.publish(drafts, receipts);
         match outcome {

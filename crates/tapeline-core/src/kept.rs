@@ -27,7 +27,14 @@ struct KeptAsk {
 }
 
 impl Shard {
-    pub(crate) fn handle_history(&mut self, slot: u32, name: &str, since: Option<Since>, limit: Option<usize>, req: Req) {
+    pub(crate) fn handle_history(
+        &mut self,
+        slot: u32,
+        name: &str,
+        since: Option<Since>,
+        limit: Option<usize>,
+        req: Req,
+    ) {
         let limit = limit.unwrap_or(100).clamp(1, 1_000);
         let after = since.as_ref().map_or(0, |since| since.offset);
         self.read_kept(slot, name, KeptAsk { since, newest: false, after, limit }, req);
@@ -54,7 +61,13 @@ impl Shard {
         session.in_flight += IN_FLIGHT;
         let key = SessionKey { slot, serial: session.serial };
         let mailbox = self.mailbox.clone();
-        let request = KeptRequest { channel: channel.clone(), since: ask.since, newest: ask.newest, limit: ask.limit, req };
+        let request = KeptRequest {
+            channel: channel.clone(),
+            since: ask.since,
+            newest: ask.newest,
+            limit: ask.limit,
+            req,
+        };
         let answer = Box::new(move |page| mailbox.post(Note::Kept(Box::new((key, request, page)))));
         self.hub.broker().clone().read(&channel, ask.after, ask.limit, answer);
     }
@@ -76,7 +89,9 @@ impl Shard {
         } else {
             let mut room = bound;
             let mut messages = page.messages;
-            messages.truncate(messages.iter().take_while(|message| take_room(&mut room, message.weight())).count().max(1));
+            messages.truncate(
+                messages.iter().take_while(|message| take_room(&mut room, message.weight())).count().max(1),
+            );
             let last = messages.last().and_then(|message| message.offset_in(&channel));
             let next = last.filter(|last| *last < page.head.top);
             Reply::History { channel, epoch: page.head.epoch, messages, next, req }

@@ -87,7 +87,10 @@ impl<T> Lanes<T> {
 
     /// Takes everything, in no promised order between lanes.
     pub fn drain(&mut self) -> impl Iterator<Item = (usize, T)> {
-        self.queues.iter_mut().enumerate().flat_map(|(lane, queue)| queue.drain(..).map(move |item| (lane, item)))
+        self.queues
+            .iter_mut()
+            .enumerate()
+            .flat_map(|(lane, queue)| queue.drain(..).map(move |item| (lane, item)))
     }
 }
 

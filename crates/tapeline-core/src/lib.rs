@@ -5,10 +5,10 @@
 
 mod audience;
 pub mod broker;
+mod catch_up;
 pub mod channel;
 pub mod clock;
 pub mod command;
-mod catch_up;
 pub mod error;
 pub mod feed;
 pub mod hub;

@@ -101,8 +101,10 @@ impl Message {
     /// The draft, counted.
     pub fn new(draft: Draft, offset: u64, epoch: Epoch, roll_ups: SmallVec<[RollUpMark; 1]>) -> Self {
         let Draft { channel, kind, data, correlation_id, id, timestamp_us, .. } = draft;
-        let labels = kind.as_deref().unwrap_or(&channel.spec().kind).len() + correlation_id.as_deref().map_or(0, str::len);
-        let weight = data.len() + channel.frame_head().len() + 2 * labels + HEADER_WEIGHT * (1 + roll_ups.len());
+        let labels = kind.as_deref().unwrap_or(&channel.spec().kind).len()
+            + correlation_id.as_deref().map_or(0, str::len);
+        let weight =
+            data.len() + channel.frame_head().len() + 2 * labels + HEADER_WEIGHT * (1 + roll_ups.len());
         Message {
             channel,
             kind,

@@ -96,7 +96,15 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(wire: &'static dyn Wire) -> Self {
-        Outbox { wire, lanes: Lanes::default(), begun: None, waiting: Slab::new(), farewell: None, bytes: 0, count: 0 }
+        Outbox {
+            wire,
+            lanes: Lanes::default(),
+            begun: None,
+            waiting: Slab::new(),
+            farewell: None,
+            bytes: 0,
+            count: 0,
+        }
     }
 
     pub(crate) fn wire(&self) -> &'static dyn Wire {
@@ -151,7 +159,13 @@ impl Outbox {
 
     /// Replaces what waits for the source channel `entry`, or queues it; `place` remembers where. Answers whether
     /// an older message was replaced.
-    pub(crate) fn push_latest(&mut self, lane: usize, entry: u32, place: &mut u32, message: Arc<Message>) -> bool {
+    pub(crate) fn push_latest(
+        &mut self,
+        lane: usize,
+        entry: u32,
+        place: &mut u32,
+        message: Arc<Message>,
+    ) -> bool {
         let weight = message.weight();
         if let Some(waiting) = self.waiting.get_mut(*place as usize)
             && waiting.entry == entry
@@ -175,10 +189,11 @@ impl Outbox {
     ) -> Flushed {
         let mut flushed = Flushed::default();
         while !self.is_empty() {
-            if self.begun.is_none() && self.lanes.is_empty() {
-                if let Some(farewell) = self.farewell.take() {
-                    self.push_reply(0, farewell);
-                }
+            if self.begun.is_none()
+                && self.lanes.is_empty()
+                && let Some(farewell) = self.farewell.take()
+            {
+                self.push_reply(0, farewell);
             }
             let written = match (self.begun.is_none(), self.lanes.len()) {
                 (true, 1) => self.write_one(&mut send, &mut flushed),
@@ -199,7 +214,11 @@ impl Outbox {
         flushed
     }
 
-    fn write_one(&mut self, send: &mut impl FnMut(&[IoSlice<'_>]) -> Written, flushed: &mut Flushed) -> FlushEnd {
+    fn write_one(
+        &mut self,
+        send: &mut impl FnMut(&[IoSlice<'_>]) -> Written,
+        flushed: &mut Flushed,
+    ) -> FlushEnd {
         let Some((lane, item)) = self.lanes.take() else { return FlushEnd::Drained };
         let item = self.resolve(item);
         let bytes = item.bytes(self.wire);
@@ -273,7 +292,13 @@ impl Outbox {
     }
 
     /// Accounts for a write that took only some bytes and puts the rest back in its order.
-    fn return_unwritten(&mut self, batch: &mut Vec<(usize, Item)>, begun_at: usize, written: usize, flushed: &mut Flushed) {
+    fn return_unwritten(
+        &mut self,
+        batch: &mut Vec<(usize, Item)>,
+        begun_at: usize,
+        written: usize,
+        flushed: &mut Flushed,
+    ) {
         let mut left = written + begun_at;
         let mut rest = Vec::new();
         for (lane, item) in batch.drain(..) {

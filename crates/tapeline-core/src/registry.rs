@@ -88,10 +88,13 @@ pub trait Registry: Send + Sync {
     fn sweep(&self);
 }
 
+/// By client id and principal.
+type Pairs = HashMap<(Box<str>, Box<str>), Arc<Pair>, FixedState>;
+
 /// A registry of one node.
 #[derive(Debug, Default)]
 pub struct LocalRegistry {
-    pairs: Mutex<HashMap<(Box<str>, Box<str>), Arc<Pair>, FixedState>>,
+    pairs: Mutex<Pairs>,
 }
 
 impl Registry for LocalRegistry {

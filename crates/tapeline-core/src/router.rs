@@ -114,7 +114,9 @@ impl Router {
     pub(crate) fn covered(&self, topic: &Topic) -> Vec<u32> {
         let covers = |entry: &Entry| match topic {
             Topic::Pattern(pattern) => pattern.matches(entry.channel.name()),
-            Topic::Channel(channel) => entry.channel == *channel || entry.channel.roll_ups().contains(channel),
+            Topic::Channel(channel) => {
+                entry.channel == *channel || entry.channel.roll_ups().contains(channel)
+            }
         };
         let ids = self.entries.iter().filter(|(_, entry)| covers(entry)).map(|(id, _)| id);
         ids.filter_map(|id| u32::try_from(id).ok()).collect()
@@ -148,7 +150,9 @@ impl Router {
                 dropped
             }
             Topic::Pattern(pattern) => {
-                let Some((_, list)) = self.patterns.iter_mut().find(|(known, _)| known == pattern) else { return false };
+                let Some((_, list)) = self.patterns.iter_mut().find(|(known, _)| known == pattern) else {
+                    return false;
+                };
                 let dropped = drop_from(list);
                 self.patterns.retain(|(_, list)| !list.is_empty());
                 dropped

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::clock::Now;
 use crate::message::{Epoch, Message};
 use crate::reply::{GapReason, Reply};
-use crate::session::Session;
 use crate::router::RateGroup;
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
 use crate::stats::ShardStats;
@@ -82,7 +82,8 @@ impl Offer<'_> {
             self.stats.catch_ups.add(1);
             return Offered::FellBehind;
         }
-        let conflates = session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);
+        let conflates =
+            session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);
         if target.mode == Mode::Latest && conflates {
             self.overwrite(target, session);
         } else {
@@ -138,7 +139,8 @@ impl Shard {
         let settings = self.hub.settings();
         let stats = &*self.stats;
         let collected = message.channel != entry.channel;
-        let offer = Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
+        let offer =
+            Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
         for target in entry.targets.iter_mut().filter(|target| target.rate == 0) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
             // A target that falls behind is caught up by the flush that this asks for.
@@ -176,7 +178,8 @@ impl Shard {
         let Some(offset) = message.offset_in(&entry.channel) else { return };
         let (stats, pressured) = (&*self.stats, false);
         let collected = message.channel != entry.channel;
-        let offer = Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
+        let offer =
+            Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
         for target in entry.targets.iter_mut().filter(|target| target.rate == rate) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
             // A target that falls behind is caught up by the flush that this asks for.
@@ -288,7 +291,9 @@ impl Shard {
         let mut gaps = Vec::new();
         for target in &mut entry.targets {
             target.done = None;
-            if target.mode == Mode::Every && matches!(target.cursor, Cursor::Live | Cursor::Behind | Cursor::Reading) {
+            if target.mode == Mode::Every
+                && matches!(target.cursor, Cursor::Live | Cursor::Behind | Cursor::Reading)
+            {
                 gaps.push((target.session, target.sent + 1));
             }
             target.sent = 0;

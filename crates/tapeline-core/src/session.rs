@@ -160,7 +160,11 @@ impl Session {
     pub(crate) fn admit_subscription(&mut self, settings: &Settings) -> Result<(), Refusal> {
         let Some(seat) = self.seat.as_mut() else {
             let limit = settings.subscriptions_per_connection;
-            return over_limit(self.subscriptions.len() < limit, limit, "limits.subscriptions_per_connection");
+            return over_limit(
+                self.subscriptions.len() < limit,
+                limit,
+                "limits.subscriptions_per_connection",
+            );
         };
         if !seat.regain() {
             return Err(Refusal::new(ErrorCode::LimitConnections, "Connection limit exceeded"));

@@ -12,7 +12,7 @@ use slab::Slab;
 use smallvec::smallvec;
 use tapeline_schema::CloseCode;
 
-use crate::broker::{Busy, Head, Page, Sources};
+use crate::broker::{Busy, Drafts, Head, Page, Receipts, Sources};
 use crate::catch_up::PageRequest;
 use crate::clock::Now;
 use crate::command::{Command, Publication, Req};
@@ -170,8 +170,11 @@ impl Shard {
             return;
         }
         self.end_all(slot);
-        let left: Vec<u32> =
-            self.sessions.get(slot as usize).map(|s| s.places.iter().map(|p| p.entry).collect()).unwrap_or_default();
+        let left: Vec<u32> = self
+            .sessions
+            .get(slot as usize)
+            .map(|s| s.places.iter().map(|p| p.entry).collect())
+            .unwrap_or_default();
         for entry in left {
             self.router.remove(entry, slot, &mut self.sessions);
             self.router.close_if_empty(entry);
@@ -188,7 +191,9 @@ impl Shard {
     pub fn has_room(&self, slot: u32) -> bool {
         let settings = self.hub.settings();
         self.sessions.get(slot as usize).is_some_and(|session| {
-            !session.closing && session.in_flight < IN_FLIGHT && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
+            !session.closing
+                && session.in_flight < IN_FLIGHT
+                && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
         })
     }
 
@@ -200,8 +205,12 @@ impl Shard {
     /// Hop 2: does what a client asks for.
     pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
         match command {
-            Command::Publish { publication, req } => return self.handle_publish(slot, *publication, req, now),
-            Command::Subscribe { wanted, options, req } => self.handle_subscribe(slot, wanted, &options, &req, now),
+            Command::Publish { publication, req } => {
+                return self.handle_publish(slot, *publication, req, now);
+            }
+            Command::Subscribe { wanted, options, req } => {
+                self.handle_subscribe(slot, wanted, &options, &req, now)
+            }
             Command::Unsubscribe { wanted, req } => self.handle_unsubscribe(slot, wanted, &req),
             Command::UnsubscribeAll { req } => self.handle_unsubscribe_all(slot, req),
             Command::History { channel, since, limit, req } => {
@@ -229,21 +238,25 @@ impl Shard {
         let receipts = req.map(|req| {
             session.in_flight += 1;
             let mailbox = self.mailbox.clone();
-            let receipts: crate::broker::Receipts = Box::new(move |results| {
+            let receipts: Receipts = Box::new(move |results| {
                 for result in results {
                     mailbox.post(Note::Published(Box::new((key, Some(req.clone()), result))));
                 }
             });
             receipts
         });
-        self.retry(Box::new(Busy { drafts: smallvec![draft], receipts }))
+        self.publish(smallvec![draft], receipts)
     }
 
     /// Offers a publish again that found no room.
-    pub fn retry(&mut self, busy: Box<Busy>) -> Handled {
-        match self.hub.publish(busy.drafts, busy.receipts) {
+    pub fn retry(&mut self, busy: Busy) -> Handled {
+        self.publish(busy.drafts, busy.receipts)
+    }
+
+    fn publish(&mut self, drafts: Drafts, receipts: Option<Receipts>) -> Handled {
+        match self.hub.publish(drafts, receipts) {
             Ok(()) => Handled::Done,
-            Err(busy) => Handled::Busy(Box::new(busy)),
+            Err(busy) => Handled::Busy(busy),
         }
     }
 

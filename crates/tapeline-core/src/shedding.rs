@@ -40,13 +40,16 @@ impl Shard {
     }
 
     fn unsend(&mut self, slot: u32, message: &Arc<Message>) {
-        let channels = std::iter::once(&message.channel).chain(message.roll_ups.iter().map(|mark| &mark.channel));
+        let channels =
+            std::iter::once(&message.channel).chain(message.roll_ups.iter().map(|mark| &mark.channel));
         for channel in channels {
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
             let Some(id) = self.router.find(channel) else { continue };
             let Some(index) = session.place(id) else { continue };
             let Some(offset) = message.offset_in(channel) else { continue };
-            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { continue };
+            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
+                continue;
+            };
             if target.mode == Mode::Every && !target.has_queued(offset) {
                 continue;
             }

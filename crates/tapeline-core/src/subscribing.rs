@@ -33,7 +33,10 @@ impl Shard {
     ) {
         let limit = self.hub.settings().channels_per_request;
         if wanted.len() > limit {
-            let message = format!("{} channels in one request, the limit is {limit} (limits.channels_per_request)", wanted.len());
+            let message = format!(
+                "{} channels in one request, the limit is {limit} (limits.channels_per_request)",
+                wanted.len()
+            );
             let refusal = Refusal::new(ErrorCode::InvalidRequest, message);
             return self.reply_error(slot, refusal, None, req);
         }
@@ -93,7 +96,14 @@ impl Shard {
                 session.next_subscription += 1;
                 let (delivery, max_rate) = (options.delivery, options.max_rate);
                 let topic = topic.clone();
-                session.subscriptions.push(Subscription { id, topic, delivery, max_rate, joining: true, partial: false });
+                session.subscriptions.push(Subscription {
+                    id,
+                    topic,
+                    delivery,
+                    max_rate,
+                    joining: true,
+                    partial: false,
+                });
                 id
             }
         };
@@ -154,12 +164,13 @@ impl Shard {
     pub(crate) fn open_entry(&mut self, channel: &Channel, now: Now) -> u32 {
         let entry = self.router.open(channel, now.mono_us);
         for (slot, id) in self.router.expansions(channel) {
-            let cursor = self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).map(|s| match s {
-                Subscription { joining: true, .. } => Cursor::Joining,
-                Subscription { partial: true, .. } => Cursor::Fresh,
-                // It was not on the complete list, so it is heard from its first message on.
-                _ => Cursor::Live,
-            });
+            let cursor =
+                self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).map(|s| match s {
+                    Subscription { joining: true, .. } => Cursor::Joining,
+                    Subscription { partial: true, .. } => Cursor::Fresh,
+                    // It was not on the complete list, so it is heard from its first message on.
+                    _ => Cursor::Live,
+                });
             self.add_expansion(entry, slot, id, cursor.unwrap_or(Cursor::Fresh));
         }
         entry
@@ -203,7 +214,9 @@ impl Shard {
         }
         overlapping.push(id);
         for id in overlapping {
-            let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(id)) else { continue };
+            let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(id)) else {
+                continue;
+            };
             let Some(entry) = self.router.entry(id) else { continue };
             if let Some(target) = entry.targets.get_mut(index).filter(|target| !target.overlap) {
                 target.overlap = true;
@@ -241,7 +254,8 @@ impl Shard {
         for (channel, head) in &sources.heads {
             let id = self.entry_for(channel, now);
             self.note_epoch(id, &head.epoch, head.top);
-            let listed = options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
+            let listed =
+                options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
             let replay = Since::default();
             let (since, not_before) = match (listed, options.since_time_us) {
                 (Some(since), _) => (Some(since), 0),
@@ -252,7 +266,9 @@ impl Shard {
             names.push(Box::from(channel.name()));
         }
         self.start_unlisted(&topic, slot, sources.partial);
-        if let Some(subscription) = self.live(request.key).and_then(|session| session.subscription(request.subscription)) {
+        if let Some(subscription) =
+            self.live(request.key).and_then(|session| session.subscription(request.subscription))
+        {
             subscription.partial = sources.partial;
         }
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
@@ -280,7 +296,9 @@ impl Shard {
         for id in self.router.covered(topic) {
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
             let Some(index) = session.place(id) else { continue };
-            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else { continue };
+            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
+                continue;
+            };
             if target.cursor != Cursor::Joining {
                 continue;
             }
@@ -319,7 +337,14 @@ impl Shard {
     }
 
     /// Decides where a target begins, from what the client has and where the channel stands.
-    fn start_target(&mut self, id: u32, slot: u32, since: Option<&Since>, head: &Head, not_before: u64) -> Started {
+    fn start_target(
+        &mut self,
+        id: u32,
+        slot: u32,
+        since: Option<&Since>,
+        head: &Head,
+        not_before: u64,
+    ) -> Started {
         let mut started = Started::plan(since, head);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return started };
         let Some(index) = session.place(id) else { return started };
@@ -414,8 +439,12 @@ impl Shard {
     }
 
     fn uncover(&mut self, entry: u32, slot: u32, id: u32) {
-        let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(entry)) else { return };
-        let Some(target) = self.router.entry(entry).and_then(|entry| entry.targets.get_mut(index)) else { return };
+        let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(entry)) else {
+            return;
+        };
+        let Some(target) = self.router.entry(entry).and_then(|entry| entry.targets.get_mut(index)) else {
+            return;
+        };
         target.covers.retain(|cover| *cover != id);
         if target.covers.is_empty() {
             self.router.remove(entry, slot, &mut self.sessions);
@@ -467,16 +496,21 @@ fn mode_of(channel: &Channel, asked: Option<Delivery>, max_rate: Option<u32>) ->
         }
         Delivery::Latest => Mode::Latest,
         Delivery::Table if spec.delivery != Delivery::Table => {
-            return refuse(format!("{} has no rows: its delivery is {}", channel.name(), spec.delivery.name()));
+            return refuse(format!(
+                "{} has no rows: its delivery is {}",
+                channel.name(),
+                spec.delivery.name()
+            ));
         }
         Delivery::Table | Delivery::Every => Mode::Every,
     };
     match (mode, max_rate.or(spec.max_rate.filter(|_| mode == Mode::Latest))) {
         (_, None) => Ok((mode, 0)),
         (Mode::Latest, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
-        (Mode::Every, Some(_)) => {
-            refuse(format!("max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it", channel.name()))
-        }
+        (Mode::Every, Some(_)) => refuse(format!(
+            "max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it",
+            channel.name()
+        )),
     }
 }
 

@@ -54,10 +54,9 @@ impl Shard {
         }
         self.tell_conflated(slot);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if !session.subscribed_once && now.mono_us > session.opened_us + micros(settings.unsubscribed_grace) {
-            if let Some(seat) = &mut session.seat {
-                seat.release();
-            }
+        let grace_over = now.mono_us > session.opened_us + micros(settings.unsubscribed_grace);
+        if let (false, true, Some(seat)) = (session.subscribed_once, grace_over, &mut session.seat) {
+            seat.release();
         }
     }
 
@@ -68,7 +67,9 @@ impl Shard {
             return;
         }
         for (entry, count) in std::mem::take(&mut session.conflated) {
-            let Some((channel, lane)) = self.router.entry(entry).map(|e| (e.channel.clone(), e.lane)) else { continue };
+            let Some((channel, lane)) = self.router.entry(entry).map(|e| (e.channel.clone(), e.lane)) else {
+                continue;
+            };
             self.reply_in_lane(slot, lane, &Reply::Conflated { channel, count });
         }
     }

@@ -99,7 +99,9 @@ impl Target {
 
     /// Whether it will queue this offset, which it has not come to yet (mode Every).
     pub(crate) fn awaits(&self, offset: u64) -> bool {
-        self.mode == Mode::Every && !matches!(self.cursor, Cursor::Joining | Cursor::Fresh) && offset > self.sent
+        self.mode == Mode::Every
+            && !matches!(self.cursor, Cursor::Joining | Cursor::Fresh)
+            && offset > self.sent
     }
 
     /// Starts after `after`: what the broker keeps from there on is read first.

@@ -95,7 +95,7 @@ impl Intake {
         })
     }
 
-    fn keep(&mut self, busy: Busy) {
+    fn keep(&mut self, busy: Box<Busy>) {
         for draft in busy.drafts.into_iter().rev() {
             self.waiting.push_front(draft);
         }

@@ -1,5 +1,7 @@
 //! Recordings on disk, plain and compressed, through the public interface only.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

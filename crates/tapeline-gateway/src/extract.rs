@@ -28,7 +28,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asking<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        let Query(asked) = query.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.body_text()))?;
+        let Query(asked) =
+            query.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.body_text()))?;
         Ok(Asking(asked))
     }
 }

@@ -97,8 +97,10 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
     let shards = app.hub.shard_stats();
     let sum = |count: fn(&ShardStats) -> &Count| shards.iter().map(|shard| count(shard).read()).sum::<u64>();
     let hub = app.hub.stats();
-    let conflated_by =
-        BTreeMap::from([("pressure", sum(|s| &s.conflated_pressure)), ("max_rate", sum(|s| &s.conflated_rate))]);
+    let conflated_by = BTreeMap::from([
+        ("pressure", sum(|s| &s.conflated_pressure)),
+        ("max_rate", sum(|s| &s.conflated_rate)),
+    ]);
     Json(Stats {
         connections: sum(|s| &s.sessions),
         clients: sum(|s| &s.sessions),
@@ -109,8 +111,14 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         delivered_bytes: sum(|s| &s.bytes),
         conflated: conflated_by.values().sum(),
         conflated_by,
-        dropped: BTreeMap::from([("trimmed", sum(|s| &s.dropped_trimmed)), ("overflow", sum(|s| &s.dropped_overflow))]),
-        closed: BTreeMap::from([("slow", sum(|s| &s.closed_slow)), ("overloaded", sum(|s| &s.closed_overloaded))]),
+        dropped: BTreeMap::from([
+            ("trimmed", sum(|s| &s.dropped_trimmed)),
+            ("overflow", sum(|s| &s.dropped_overflow)),
+        ]),
+        closed: BTreeMap::from([
+            ("slow", sum(|s| &s.closed_slow)),
+            ("overloaded", sum(|s| &s.closed_overloaded)),
+        ]),
         refused: hub.refused.read(),
         catch_ups: sum(|s| &s.catch_ups),
         waiting_bytes: sum(|s| &s.waiting_bytes),

@@ -48,7 +48,10 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
     let host = text(request.headers(), header::HOST);
     if !origin.to_str().is_ok_and(|origin| app.origins.allows(origin, host)) {
-        let message = format!("origin {} is not allowed (http.allowed_origins)", String::from_utf8_lossy(origin.as_bytes()));
+        let message = format!(
+            "origin {} is not allowed (http.allowed_origins)",
+            String::from_utf8_lossy(origin.as_bytes())
+        );
         return Failure::new(ErrorCode::ForeignOrigin, message).into_response();
     }
     let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -60,7 +63,10 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, authorization"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("content-type, authorization"),
+    );
     response
 }
 
@@ -71,10 +77,25 @@ mod tests {
     #[test]
     fn own_and_loopback_origins_are_let_in_and_lookalikes_are_not() {
         let origins = Origins(vec!["https://desk.example".into()]);
-        for good in ["http://hub:8000", "http://localhost:3000", "http://127.0.0.1", "http://[::1]:5173", "https://desk.example"] {
+        for good in [
+            "http://hub:8000",
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "http://[::1]:5173",
+            "https://desk.example",
+        ] {
             assert!(origins.allows(good, Some("hub:8000")), "{good}");
         }
-        let bad = ["null", "", "https://desk.example.evil.net", "http://localhost.evil.net", "http://evil@localhost", "file://localhost", "http://127.0.0.1.evil.net", "http://desk.example"];
+        let bad = [
+            "null",
+            "",
+            "https://desk.example.evil.net",
+            "http://localhost.evil.net",
+            "http://evil@localhost",
+            "file://localhost",
+            "http://127.0.0.1.evil.net",
+            "http://desk.example",
+        ];
         for bad in bad {
             assert!(!origins.allows(bad, Some("hub:8000")), "{bad}");
         }

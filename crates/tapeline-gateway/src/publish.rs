@@ -17,7 +17,12 @@ pub(crate) type Outcome = Result<Receipt, Refusal>;
 
 impl App {
     /// Checks one publication and makes its draft.
-    pub(crate) fn draft(&self, publication: Publication, principal: &Arc<str>, now: Now) -> Result<Draft, Refusal> {
+    pub(crate) fn draft(
+        &self,
+        publication: Publication,
+        principal: &Arc<str>,
+        now: Now,
+    ) -> Result<Draft, Refusal> {
         Ok(self.hub.draft(publication, principal, &Grant::Anyone, now)?)
     }
 

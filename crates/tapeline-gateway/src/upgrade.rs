@@ -198,9 +198,11 @@ async fn refuse_late(checked: Checked, wait: Duration, limit: usize) -> Response
     let Checked { accept_key, upgrade } = checked;
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
-        let message = format!("{} connections, the limit is {limit} (limits.connections_per_client)", limit + 1);
+        let message =
+            format!("{} connections, the limit is {limit} (limits.connections_per_client)", limit + 1);
         let refusal = Refusal::new(ErrorCode::LimitConnections, message);
-        let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
+        let mut bytes =
+            NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
         bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, "Connection limit exceeded"));
         if stream.write_all(&bytes).await.is_ok() {
             // The client answers the close; its socket is dropped after that, or after a moment.

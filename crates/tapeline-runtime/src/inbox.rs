@@ -88,7 +88,9 @@ impl Inbox {
     /// Says that the thread is about to sleep; `false` if something has come.
     pub(crate) fn may_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::SeqCst);
-        let idle = lock(&self.messages).is_empty() && lock(&self.notes).is_empty() && lock(&self.controls).is_empty();
+        let idle = lock(&self.messages).is_empty()
+            && lock(&self.notes).is_empty()
+            && lock(&self.controls).is_empty();
         if !idle {
             self.sleeping.store(false, Ordering::SeqCst);
         }

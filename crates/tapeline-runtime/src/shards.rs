@@ -49,7 +49,8 @@ impl Shards {
             inboxes.push(Arc::new(Inbox::new(Waker::new(poll.registry(), Token(WAKER))?)));
             polls.push(poll);
         }
-        let deliver = Arc::new(Inboxes::new(inboxes.clone(), hub.settings().inbox_messages, hub.stats().clone()));
+        let deliver =
+            Arc::new(Inboxes::new(inboxes.clone(), hub.settings().inbox_messages, hub.stats().clone()));
         hub.broker().attach(deliver.clone());
         let mut threads = Vec::with_capacity(count);
         for (number, (poll, inbox)) in polls.into_iter().zip(&inboxes).enumerate() {

@@ -111,7 +111,13 @@ struct Stop {
 }
 
 impl ShardThread {
-    pub(crate) fn new(hub: Arc<Hub>, shard: Shard, inbox: Arc<Inbox>, deliver: Arc<Inboxes>, poll: Poll) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        shard: Shard,
+        inbox: Arc<Inbox>,
+        deliver: Arc<Inboxes>,
+        poll: Poll,
+    ) -> Self {
         ShardThread {
             hub,
             shard,
@@ -178,7 +184,9 @@ impl ShardThread {
             let Ok(slot) = u32::try_from(event.token().0) else { continue };
             let Some(connection) = self.sockets.at(slot) else { continue };
             connection.hung_up |= event.is_read_closed() || event.is_error();
-            if (event.is_readable() || connection.hung_up) && !std::mem::replace(&mut connection.readable, true) {
+            if (event.is_readable() || connection.hung_up)
+                && !std::mem::replace(&mut connection.readable, true)
+            {
                 self.readable.push_back(slot);
             }
             if event.is_writable() {
@@ -222,7 +230,8 @@ impl ShardThread {
         if self.sockets.0.len() <= slot as usize {
             self.sockets.0.resize_with(slot as usize + 1, || None);
         }
-        let connection = Connection { stream, protocol, stalled: None, readable: false, hung_up: false, lingering: false };
+        let connection =
+            Connection { stream, protocol, stalled: None, readable: false, hung_up: false, lingering: false };
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
@@ -288,9 +297,12 @@ impl ShardThread {
     /// Offers publishes again that found no room.
     fn retry_busy(&mut self, now: Now) {
         for slot in std::mem::take(&mut self.busy) {
-            let Some(stalled) = self.sockets.at(slot).and_then(|connection| connection.stalled.as_mut()) else { continue };
+            let Some(stalled) = self.sockets.at(slot).and_then(|connection| connection.stalled.as_mut())
+            else {
+                continue;
+            };
             if let Some(busy) = stalled.busy.take() {
-                match self.shard.retry(busy) {
+                match self.shard.retry(*busy) {
                     Handled::Busy(busy) => {
                         stalled.busy = Some(busy);
                         self.busy.push(slot);

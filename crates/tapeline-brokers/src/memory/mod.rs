@@ -35,7 +35,12 @@ pub struct MemoryBroker {
 impl MemoryBroker {
     /// An empty broker; `seed` makes its epochs differ from another's.
     pub fn new(clock: Arc<dyn Clock>, seed: u64) -> Self {
-        MemoryBroker { stripes: Stripes::new(seed), clock, sink: OnceLock::new(), publishes: AtomicU64::new(0) }
+        MemoryBroker {
+            stripes: Stripes::new(seed),
+            clock,
+            sink: OnceLock::new(),
+            publishes: AtomicU64::new(0),
+        }
     }
 
     /// Looks at all channels for some to forget. Publishing does so by and by, a stripe at a time.
@@ -69,7 +74,8 @@ impl MemoryBroker {
         let state = locked.state(&draft.channel);
         let (offset, epoch) = state.count();
         let message = Arc::new(Message::new(draft, offset, epoch.clone(), marks));
-        let receipt = Receipt { channel: message.channel.clone(), offset, epoch, id: message.id, duplicate: false };
+        let receipt =
+            Receipt { channel: message.channel.clone(), offset, epoch, id: message.id, duplicate: false };
         if let Some(key) = key {
             state.remember(*key, receipt.clone(), now_us);
         }
@@ -97,7 +103,7 @@ impl Broker for MemoryBroker {
         let _ = self.sink.set(sink);
     }
 
-    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy> {
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
         let Some(sink) = self.sink.get() else {
             let refusal = Refusal::new(ErrorCode::Internal, "the message broker is not attached");
             if let Some(receipts) = receipts {
@@ -106,7 +112,7 @@ impl Broker for MemoryBroker {
             return Ok(());
         };
         let Some(mut permits) = sink.clone().permits(drafts.len()) else {
-            return Err(Busy { drafts, receipts });
+            return Err(Box::new(Busy { drafts, receipts }));
         };
         let count = drafts.len() as u64;
         let now_us = drafts.first().map_or(0, |draft| draft.timestamp_us);

@@ -35,7 +35,16 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(channel: Channel, epoch: Epoch) -> Self {
-        State { channel, epoch, top: 0, kept: VecDeque::new(), kept_bytes: 0, keys: None, joined: 0, touched_us: 0 }
+        State {
+            channel,
+            epoch,
+            top: 0,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            keys: None,
+            joined: 0,
+            touched_us: 0,
+        }
     }
 
     /// Counts one message; the caller keeps it under the same lock.

@@ -39,7 +39,13 @@ pub(super) struct Locked<'a> {
 impl Stripes {
     pub(super) fn new(seed: u64) -> Self {
         let maps = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Stripes { maps, roll_ups: RwLock::default(), count: AtomicUsize::new(0), epochs: AtomicU64::new(0), seed }
+        Stripes {
+            maps,
+            roll_ups: RwLock::default(),
+            count: AtomicUsize::new(0),
+            epochs: AtomicU64::new(0),
+            seed,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -51,15 +57,17 @@ impl Stripes {
         let mut numbers: SmallVec<[usize; 4]> = others.iter().chain([channel]).map(number).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let guards = numbers.iter().filter_map(|n| {
-            Some((*n, self.maps.get(*n)?.lock().unwrap_or_else(PoisonError::into_inner)))
-        });
+        let guards = numbers
+            .iter()
+            .filter_map(|n| Some((*n, self.maps.get(*n)?.lock().unwrap_or_else(PoisonError::into_inner))));
         Locked { stripes: self, guards: guards.collect() }
     }
 
     fn new_epoch(&self) -> Epoch {
         let hash = FixedState::with_seed(self.seed).hash_one(self.epochs.fetch_add(1, Ordering::Relaxed));
-        let digit = |at: u32| char::from_digit(u32::try_from((hash >> (at * 5)) & 31).unwrap_or(0), 32).unwrap_or('0');
+        let digit = |at: u32| {
+            char::from_digit(u32::try_from((hash >> (at * 5)) & 31).unwrap_or(0), 32).unwrap_or('0')
+        };
         (0..8).map(digit).collect::<String>().into()
     }
 
@@ -105,7 +113,9 @@ impl Stripes {
         let mut found = Vec::new();
         for map in &self.maps {
             let map = map.lock().unwrap_or_else(PoisonError::into_inner);
-            found.extend(map.keys().filter(|channel| matches(channel.name())).take(limit - found.len()).cloned());
+            found.extend(
+                map.keys().filter(|channel| matches(channel.name())).take(limit - found.len()).cloned(),
+            );
         }
         found
     }

@@ -134,8 +134,10 @@ fn table(sample: &Sample, earlier: Option<&Sample>, rows: usize) -> String {
     text
 }
 
+type Count = fn(&Answer) -> u64;
+
 /// What grows, with its name.
-const COUNTS: &[(&str, fn(&Answer) -> u64)] = &[
+const COUNTS: &[(&str, Count)] = &[
     ("published", |answer| answer.published),
     ("delivered", |answer| answer.delivered),
     ("conflated", |answer| answer.conflated),
@@ -143,7 +145,7 @@ const COUNTS: &[(&str, fn(&Answer) -> u64)] = &[
 ];
 
 /// `None` where the hub has been started anew meanwhile.
-fn rate(sample: &Sample, earlier: &Sample, count: fn(&Answer) -> u64) -> Option<u64> {
+fn rate(sample: &Sample, earlier: &Sample, count: Count) -> Option<u64> {
     let more = count(&sample.answer).checked_sub(count(&earlier.answer))?;
     let micros = u64::try_from(sample.at.duration_since(earlier.at).as_micros()).ok()?;
     more.saturating_mul(1_000_000).checked_div(micros)

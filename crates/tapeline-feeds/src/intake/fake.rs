@@ -47,11 +47,11 @@ impl Notebook {
 impl Broker for Notebook {
     fn attach(&self, _: Arc<dyn Deliver>) {}
 
-    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy> {
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
         assert!(drafts.len() <= SLICE);
         if self.busy.load(Ordering::Relaxed) {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Busy { drafts, receipts });
+            return Err(Box::new(Busy { drafts, receipts }));
         }
         let line =
             |draft: &Draft| format!("{} {}", draft.channel.name(), String::from_utf8_lossy(&draft.data));

@@ -76,11 +76,16 @@ impl Protocol for Native {
     }
 }
 
-fn handle_text(text: &str, frame_bytes: usize, port: &mut Port<'_>) -> Option<Box<tapeline_core::broker::Busy>> {
+fn handle_text(
+    text: &str,
+    frame_bytes: usize,
+    port: &mut Port<'_>,
+) -> Option<Box<tapeline_core::broker::Busy>> {
     let parsed = parse::parse(text);
     let is_publish = matches!(&parsed, Ok(tapeline_core::Command::Publish { .. }));
     if !is_publish && text.len() > frame_bytes {
-        let message = format!("frame is {} bytes, the limit is {frame_bytes} (limits.frame_bytes)", text.len());
+        let message =
+            format!("frame is {} bytes, the limit is {frame_bytes} (limits.frame_bytes)", text.len());
         port.refuse(Refusal::new(ErrorCode::TooLarge, message), None, &None);
         return None;
     }

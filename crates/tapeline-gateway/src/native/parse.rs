@@ -96,8 +96,8 @@ pub(crate) fn json_refusal(error: &serde_json::Error) -> Refusal {
 
 /// Reads one frame.
 pub(super) fn parse(text: &str) -> Result<Command, ParseError> {
-    let frame: Frame<'_> =
-        serde_json::from_str(text).map_err(|error| ParseError { refusal: json_refusal(&error), req: None })?;
+    let frame: Frame<'_> = serde_json::from_str(text)
+        .map_err(|error| ParseError { refusal: json_refusal(&error), req: None })?;
     let req: Req = match frame.req {
         Some(raw) if raw.get().len() > REQ_LIMIT => {
             let message = format!("req is {} bytes, the limit is {REQ_LIMIT}", raw.get().len());
@@ -126,7 +126,12 @@ fn command(mut frame: Frame<'_>, req: &Req) -> Result<Command, Refusal> {
         "unsubscribe" => Command::Unsubscribe { wanted: wanted(frame)?, req },
         "history" => {
             let since = frame.since.map(|raw| since_of(raw.get())).transpose()?;
-            Command::History { channel: one_channel(frame.channel, frame.symbol)?, since, limit: frame.limit, req }
+            Command::History {
+                channel: one_channel(frame.channel, frame.symbol)?,
+                since,
+                limit: frame.limit,
+                req,
+            }
         }
         "last" => Command::Last { channel: one_channel(frame.channel, frame.symbol)?, req },
         "list" => Command::List { req },
@@ -134,7 +139,10 @@ fn command(mut frame: Frame<'_>, req: &Req) -> Result<Command, Refusal> {
         unknown => {
             let known = "subscribe, unsubscribe, publish, history, last, list, ping";
             let unknown: String = unknown.chars().take(64).collect();
-            return Err(Refusal::new(ErrorCode::UnknownAction, format!("unknown action {unknown:?}; known: {known}")));
+            return Err(Refusal::new(
+                ErrorCode::UnknownAction,
+                format!("unknown action {unknown:?}; known: {known}"),
+            ));
         }
     })
 }
@@ -225,7 +233,8 @@ fn read_since(text: &str, is_pattern: bool, options: &mut SubscribeOptions) -> R
         serde_json::from_str(text).map_err(|error| invalid(format!("since: {error}")))?;
     for (name, place) in each {
         if name == "time" && place.get().starts_with('"') {
-            let time: String = serde_json::from_str(place.get()).map_err(|error| invalid(error.to_string()))?;
+            let time: String =
+                serde_json::from_str(place.get()).map_err(|error| invalid(error.to_string()))?;
             options.since_time_us = Some(parse_time(&time)?);
         } else {
             options.since_each.push((name.into(), since_of(place.get())?));
@@ -236,6 +245,7 @@ fn read_since(text: &str, is_pattern: bool, options: &mut SubscribeOptions) -> R
 
 /// RFC 3339 to microseconds since 1970.
 pub(crate) fn parse_time(text: &str) -> Result<u64, Refusal> {
-    let time: jiff::Timestamp = text.parse().map_err(|_| invalid("time is not RFC 3339, such as 2026-01-01T12:00:00Z"))?;
+    let time: jiff::Timestamp =
+        text.parse().map_err(|_| invalid("time is not RFC 3339, such as 2026-01-01T12:00:00Z"))?;
     u64::try_from(time.as_microsecond()).map_err(|_| invalid("time is before 1970"))
 }

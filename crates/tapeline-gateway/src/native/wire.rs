@@ -153,7 +153,8 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
         Reply::Subscriptions { topics, req } => {
             let mut object = Object::typed(out, "subscriptions");
             for (key, patterns) in [("channels", false), ("patterns", true)] {
-                let names = topics.iter().filter(|(is_pattern, _)| *is_pattern == patterns).map(|(_, name)| name);
+                let names =
+                    topics.iter().filter(|(is_pattern, _)| *is_pattern == patterns).map(|(_, name)| name);
                 object.list(key, names, |out, name| push_json_string(out, name));
             }
             object.end(req);

@@ -77,6 +77,8 @@ pub(super) struct Standing {
     pub rate: Option<u32>,
     /// The broker has said where it begins.
     pub listed: bool,
+    /// Frames of other subscriptions were on their way when it began.
+    pub mixed: bool,
     /// More sources than the limit: unlisted ones begin anywhere.
     pub partial: bool,
     pub starts: HashMap<String, Start>,
@@ -93,6 +95,7 @@ impl Standing {
             delivery,
             rate,
             listed: false,
+            mixed: false,
             partial: false,
             starts: HashMap::new(),
             ended: HashMap::new(),
@@ -105,7 +108,8 @@ impl Standing {
         match &self.topic {
             Topic::Pattern(_) => true,
             Topic::Channel(channel) => {
-                let latest = manner(channel, self.delivery, self.rate).is_some_and(|(m, _)| m == Manner::Latest);
+                let latest =
+                    manner(channel, self.delivery, self.rate).is_some_and(|(m, _)| m == Manner::Latest);
                 channel.is_roll_up() && (latest || !channel.counts_for_itself())
             }
         }

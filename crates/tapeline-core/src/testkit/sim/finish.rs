@@ -114,7 +114,9 @@ impl World {
     }
 
     fn check_counts(&self) -> Checked {
-        let live = |of: fn(&super::view::View) -> u64| self.clients.iter().map(|client| of(&client.view)).sum::<u64>();
+        let live = |of: fn(&super::view::View) -> u64| {
+            self.clients.iter().map(|client| of(&client.view)).sum::<u64>()
+        };
         let told = self.past_messages + live(|view| view.messages);
         let delivered = self.sum(|stats| &stats.delivered);
         if delivered != told {

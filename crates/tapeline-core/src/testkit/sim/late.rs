@@ -89,7 +89,7 @@ impl Broker for LateBroker {
         self.inner.attach(sink);
     }
 
-    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Busy> {
+    fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
         let offered = drafts.clone();
         let count = offered.len();
         let model = self.model.clone();

@@ -93,7 +93,8 @@ impl Model {
     }
 
     pub(super) fn space(&mut self, channel: &Channel) -> &mut Space {
-        let made = || Space { channel: channel.clone(), counts: Vec::new(), joined: 0, joined_us: 0, ended: 0 };
+        let made =
+            || Space { channel: channel.clone(), counts: Vec::new(), joined: 0, joined_us: 0, ended: 0 };
         self.spaces.entry(channel.name().to_string()).or_insert_with(made)
     }
 
@@ -144,7 +145,8 @@ impl Model {
         let known = draft.idempotency.as_deref().map(|key| (name.clone(), key.clone()));
         let first = known.as_ref().and_then(|key| self.keys.get(key)).cloned();
         let live = first.filter(|(at, receipt)| {
-            let same = self.spaces.get(&name).and_then(Space::current).is_some_and(|c| c.epoch == receipt.epoch);
+            let same =
+                self.spaces.get(&name).and_then(Space::current).is_some_and(|c| c.epoch == receipt.epoch);
             at + KEY_LIFE_US >= draft.timestamp_us && same
         });
         match live {
@@ -154,7 +156,9 @@ impl Model {
                     self.violated(format!("{name}: a repeat was answered {receipt:?}, first was {first:?}"));
                 }
             }
-            None if receipt.duplicate => self.violated(format!("{name}: a first publish was called a duplicate")),
+            None if receipt.duplicate => {
+                self.violated(format!("{name}: a first publish was called a duplicate"))
+            }
             None => {
                 let count = self.spaces.get(&name).and_then(|space| space.count(&receipt.epoch));
                 let logged = count.and_then(|count| count.at(receipt.offset)).map(|logged| logged.serial);
@@ -191,7 +195,13 @@ impl Model {
     }
 
     /// What the broker answered to a read.
-    pub(super) fn check_page(&mut self, channel: &Channel, (after, limit): (u64, usize), page: &Page, now_us: u64) {
+    pub(super) fn check_page(
+        &mut self,
+        channel: &Channel,
+        (after, limit): (u64, usize),
+        page: &Page,
+        now_us: u64,
+    ) {
         if page.head.epoch.is_empty() {
             return;
         }
@@ -199,7 +209,8 @@ impl Model {
         let Head { top, oldest, .. } = page.head;
         let first = if after == NEWEST { top.max(oldest) } else { oldest.max(after.saturating_add(1)) };
         let expected: Vec<u64> = (first..=top).take(limit).collect();
-        let offsets: Vec<u64> = page.messages.iter().filter_map(|message| message.offset_in(channel)).collect();
+        let offsets: Vec<u64> =
+            page.messages.iter().filter_map(|message| message.offset_in(channel)).collect();
         if offsets != expected {
             let name = channel.name();
             self.violated(format!("broker, {name}: read after {after} gave {offsets:?}, not {expected:?}"));

@@ -38,7 +38,9 @@ impl World {
                 Err(refusal) => lock(&self.model).violated(format!("a draft was refused: {refusal:?}")),
             }
         }
-        self.say(|| format!("publish {:?}", drafts.iter().map(|d| (&d.channel, &d.data)).collect::<Vec<_>>()));
+        self.say(|| {
+            format!("publish {:?}", drafts.iter().map(|d| (&d.channel, &d.data)).collect::<Vec<_>>())
+        });
         // Without room in the inboxes the publisher gives up; what came back is checked on the way.
         let _ = self.hub.publish(drafts, None);
     }
@@ -64,11 +66,17 @@ impl World {
             16 => self.handle(client, Command::List { req: None }),
             17 => self.handle(client, Command::Ping { req: None }),
             18 => {
-                let Some(channel) = self.rng.pick(&self.plan.channels).map(|name| name.as_str().into()) else { return };
+                let Some(channel) = self.rng.pick(&self.plan.channels).map(|name| name.as_str().into())
+                else {
+                    return;
+                };
                 self.handle(client, Command::Last { channel, req: None });
             }
             _ => {
-                let Some(channel) = self.rng.pick(&self.plan.channels).map(|name| name.as_str().into()) else { return };
+                let Some(channel) = self.rng.pick(&self.plan.channels).map(|name| name.as_str().into())
+                else {
+                    return;
+                };
                 self.handle(client, Command::History { channel, since: None, limit: Some(3), req: None });
             }
         }
@@ -81,7 +89,7 @@ impl World {
         let host = &mut self.hosts[self.clients[client].host];
         if let Handled::Busy(busy) = host.shard.handle(key.slot, command, now) {
             // Once more at once; then this publisher gives up.
-            let _ = host.shard.retry(busy);
+            let _ = host.shard.retry(*busy);
         }
     }
 

@@ -86,8 +86,11 @@ impl View {
 
     /// The client has asked to hear no more.
     pub(super) fn unsubscribe(&mut self, name: &str, model: &Model) {
-        let Some(at) = self.standing.iter().position(|standing| standing.topic.name() == name) else { return };
+        let Some(at) = self.standing.iter().position(|standing| standing.topic.name() == name) else {
+            return;
+        };
         let ended = self.standing.swap_remove(at);
+        self.confirmed_later.retain(|_, (topic, _)| topic != name);
         for space in model.spaces.values() {
             let through = space.channel.roll_ups().iter().any(|roll_up| ended.covers(roll_up));
             if ended.covers(&space.channel) || through {
@@ -119,8 +122,12 @@ impl View {
                 self.messages += 1;
                 self.on_message(serial, &own, &roll_ups, model, mono_us)
             }
-            Frame::Confirmed { topic, head, recovered, req } => self.on_confirmed(&topic, head, recovered, req, model),
-            Frame::Gap { channel, from, to, reason } => self.on_gap(&channel, (from, to), reason, model, now_us),
+            Frame::Confirmed { topic, head, recovered, req } => {
+                self.on_confirmed(&topic, head, recovered, req, model)
+            }
+            Frame::Gap { channel, from, to, reason } => {
+                self.on_gap(&channel, (from, to), reason, model, now_us)
+            }
             Frame::Conflated { count } => {
                 self.conflated += count;
                 Ok(())
@@ -165,7 +172,14 @@ impl View {
         Ok(())
     }
 
-    fn on_message(&mut self, serial: u64, own: &Place, roll_ups: &[Place], model: &Model, mono_us: u64) -> Checked {
+    fn on_message(
+        &mut self,
+        serial: u64,
+        own: &Place,
+        roll_ups: &[Place],
+        model: &Model,
+        mono_us: u64,
+    ) -> Checked {
         let channel = &own.channel;
         let times = self.seen.entry(serial).or_default();
         *times += 1;
@@ -195,7 +209,8 @@ impl View {
         let heard = self.heard.entry(place.channel.clone()).or_default();
         heard.tell_epoch(&place.epoch);
         self.reached.insert(place.channel.clone(), (place.epoch.clone(), place.offset));
-        let said_missing = heard.gapped.get(&place.epoch).is_some_and(|gapped| gapped.contains(&place.offset));
+        let said_missing =
+            heard.gapped.get(&place.epoch).is_some_and(|gapped| gapped.contains(&place.offset));
         if said_missing && heard.ended == 0 && covering(&self.standing, model, space) < 2 {
             return Err(format!("{} {} came though a gap said it would not", place.channel, place.offset));
         }
@@ -205,7 +220,7 @@ impl View {
         for standing in &mut self.standing {
             let every = standing.manner(&space.channel).0 == Manner::Every;
             // Frames of an ended subscription may still have been on their way when this one began.
-            let mixed = standing.spreads() && ended > 0;
+            let mixed = standing.spreads() && (ended > 0 || standing.mixed);
             if !every || mixed || !standing.covers(&space.channel) {
                 continue;
             }
@@ -213,8 +228,9 @@ impl View {
             if place.offset <= after {
                 continue;
             }
-            let frontier = standing.frontiers.entry((place.channel.clone(), place.epoch.clone())).or_insert(after);
-            while heard.has(&place.epoch, *frontier + 1) {
+            let frontier =
+                standing.frontiers.entry((place.channel.clone(), place.epoch.clone())).or_insert(after);
+            while *frontier < place.offset && heard.has(&place.epoch, *frontier + 1) {
                 *frontier += 1;
             }
             if place.offset > *frontier {
@@ -234,7 +250,8 @@ impl View {
     fn check_latest(&mut self, own: &Place, model: &Model, mono_us: u64) -> Checked {
         let Some(space) = model.spaces.get(&own.channel) else { return Ok(()) };
         let hears = |standing: &&Standing| {
-            standing.covers(&space.channel) || space.channel.roll_ups().iter().any(|roll_up| standing.covers(roll_up))
+            standing.covers(&space.channel)
+                || space.channel.roll_ups().iter().any(|roll_up| standing.covers(roll_up))
         };
         let rates: Vec<(Manner, u32)> =
             self.standing.iter().filter(hears).map(|standing| standing.manner(&space.channel)).collect();
@@ -258,7 +275,11 @@ impl View {
         if let Some(last) = heard.last_at_us.replace(mono_us)
             && mono_us - last < 1_000_000 / u64::from(fastest)
         {
-            return Err(format!("{} came {} us after the last at {fastest} a second", own.channel, mono_us - last));
+            return Err(format!(
+                "{} came {} us after the last at {fastest} a second",
+                own.channel,
+                mono_us - last
+            ));
         }
         Ok(())
     }
@@ -271,7 +292,9 @@ impl View {
         model: &Model,
         now_us: u64,
     ) -> Checked {
-        let Some(space) = model.spaces.get(name) else { return Err(format!("a gap in {name}, which is nothing")) };
+        let Some(space) = model.spaces.get(name) else {
+            return Err(format!("a gap in {name}, which is nothing"));
+        };
         let heard = self.heard.entry(name.to_string()).or_default();
         let current = space.current().map(|count| count.epoch.clone());
         if reason == GapReason::Epoch {
@@ -335,7 +358,8 @@ impl View {
 /// one of them is told to be missing, another may still bring from what its own name keeps.
 fn covering(standing: &[Standing], model: &Model, space: &Space) -> usize {
     let brings = |standing: &&Standing| {
-        let sources = model.spaces.values().filter(|source| source.channel.roll_ups().contains(&space.channel));
+        let sources =
+            model.spaces.values().filter(|source| source.channel.roll_ups().contains(&space.channel));
         let related = space.channel.roll_ups().iter().chain(sources.map(|source| &source.channel));
         std::iter::once(&space.channel).chain(related).any(|channel| standing.covers(channel))
     };
@@ -378,7 +402,8 @@ fn check_newest(standing: &Standing, seen: &HashMap<u64, u32>, space: &Space, no
     let Some((offset, newest)) = (1..).zip(&count.messages).filter(|(_, logged)| logged.own).last() else {
         return Ok(());
     };
-    let had = standing.starts.get(name).is_some_and(|start| start.epoch == count.epoch && start.after >= offset);
+    let had =
+        standing.starts.get(name).is_some_and(|start| start.epoch == count.epoch && start.after >= offset);
     let unlisted = !standing.starts.contains_key(name) && (standing.partial || !standing.listed);
     let ended = standing.ended.get(name).is_some_and(|ended| space.counts.len() <= *ended);
     if had || unlisted || ended || space.oldest(now_us) > offset || seen.contains_key(&newest.serial) {

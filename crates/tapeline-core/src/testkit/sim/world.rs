@@ -229,7 +229,11 @@ impl World {
         self.clients[client].view.begin(&topic, &topic, start, req);
     }
 
-    fn begin_each(&mut self, host: usize, answer: &(crate::subscribing::JoinRequest, crate::broker::Sources)) {
+    fn begin_each(
+        &mut self,
+        host: usize,
+        answer: &(crate::subscribing::JoinRequest, crate::broker::Sources),
+    ) {
         let (request, sources) = answer;
         let Some((client, topic)) = self.asking(host, request.key, request.subscription) else { return };
         let options: &SubscribeOptions = &request.options;
@@ -239,12 +243,14 @@ impl World {
             let view = &mut self.clients[client].view;
             let Some(standing) = view.find(&topic) else { return };
             let (manner, _) = standing.manner(channel);
-            let listed = options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
+            let listed =
+                options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
             let mut start = match (listed, options.since_time_us) {
                 (None, Some(time_us)) => {
                     let mut start = Start::of(channel, manner, Some(&Since::default()), head);
                     let count = model.spaces.get(channel.name()).and_then(|space| space.count(&head.epoch));
-                    let old = count.map_or(0, |count| count.messages.iter().filter(|m| m.at_us < time_us).count());
+                    let old =
+                        count.map_or(0, |count| count.messages.iter().filter(|m| m.at_us < time_us).count());
                     start.after = old as u64;
                     start
                 }
@@ -256,8 +262,11 @@ impl World {
             }
             view.begin(&topic, channel.name(), start, None);
         }
+        let mixed = self.hosts[host].shard.live(request.key).is_some_and(|session| !session.outbox.is_empty());
+        let mixed = mixed || !self.clients[client].stream.is_empty();
         let Some(standing) = self.clients[client].view.find(&topic) else { return };
         standing.listed = true;
+        standing.mixed |= mixed;
         standing.partial |= sources.partial;
         for (name, space) in &model.spaces {
             if standing.covers(&space.channel) && !standing.starts.contains_key(name) {
@@ -346,7 +355,8 @@ impl World {
     fn close_finished(&mut self) {
         for host in 0..self.hosts.len() {
             for slot in self.hosts[host].shard.take_finished() {
-                let of = |client: &Client| client.host == host && client.key.is_some_and(|key| key.slot == slot);
+                let of =
+                    |client: &Client| client.host == host && client.key.is_some_and(|key| key.slot == slot);
                 if let Some(client) = self.clients.iter().position(of) {
                     self.disconnect(client);
                 }
@@ -359,13 +369,18 @@ impl World {
         for host in &self.hosts {
             let permitted = host.inbox.permitted.load(Ordering::Relaxed);
             if permitted > settings.inbox_messages.max(4) {
-                return Err(format!("{permitted} messages in an inbox, the limit is {}", settings.inbox_messages));
+                return Err(format!(
+                    "{permitted} messages in an inbox, the limit is {}",
+                    settings.inbox_messages
+                ));
             }
             for (slot, session) in &host.shard.sessions {
                 // Answers and gaps come on top, a few for each subscription; one frame may be of any size.
                 let spare = 24 + session.places.len() * 3;
                 let (count, bytes) = (session.outbox.count(), session.outbox.bytes());
-                if count > settings.outbox_messages + spare || bytes > settings.outbox_bytes + spare * 100 + 2_500 {
+                if count > settings.outbox_messages + spare
+                    || bytes > settings.outbox_bytes + spare * 100 + 2_500
+                {
                     return Err(format!("slot {slot}: {count} messages, {bytes} bytes wait"));
                 }
             }
