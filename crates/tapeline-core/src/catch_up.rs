@@ -61,14 +61,29 @@ impl Shard {
         if let (true, Some(index)) = (known, index) {
             let current =
                 page.head.epoch.is_empty() || self.note_epoch(request.entry, &page.head.epoch, page.head.top);
-            if !current {
+            let pushed = if current {
+                self.take_page(request.entry, index, slot, page)
+            } else {
                 self.read_again(request.entry, index, slot);
-            } else if !self.take_page(request.entry, index, slot, page) {
-                // The next page would find no room either; flushing asks for it.
+                Pushed::On
+            };
+            if !self.goes_on(slot, &pushed) {
                 return;
             }
         }
         self.pump(slot);
+    }
+
+    /// Whether another page may do better. Without room it would not, nor when each target behind has waited in turn
+    /// for one that is not: what that one is sent next is flushed, and flushing asks for a page.
+    fn goes_on(&mut self, slot: u32, pushed: &Pushed) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        session.waits = if *pushed == Pushed::Waits { session.waits + 1 } else { 0 };
+        if *pushed == Pushed::Full || session.waits >= session.behind.len().max(1) {
+            session.waits = 0;
+            return false;
+        }
+        true
     }
 
     /// The page is of an epoch that has ended since it was asked for.
@@ -83,14 +98,14 @@ impl Shard {
         }
     }
 
-    /// Queues a page; `false` if the outbox has no room for what comes next.
-    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) -> bool {
-        let Some(entry) = self.router.entry(id) else { return true };
+    /// Queues a page; answers what became of its last message.
+    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) -> Pushed {
+        let Some(entry) = self.router.entry(id) else { return Pushed::On };
         // What was routed meanwhile is still to be read, and so is what the broker has beyond this page.
         let (channel, last) = (entry.channel.clone(), entry.last.max(page.head.top));
-        let Some(target) = entry.targets.get_mut(index) else { return true };
+        let Some(target) = entry.targets.get_mut(index) else { return Pushed::On };
         if target.cursor != Cursor::Reading {
-            return true;
+            return Pushed::On;
         }
         let mode = target.mode;
         if mode == Mode::Every {
@@ -103,9 +118,9 @@ impl Shard {
                 pushed = self.push_from_page(id, index, slot, message, &channel);
             }
         }
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return pushed };
         let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
-            return true;
+            return pushed;
         };
         let done = pushed == Pushed::On;
         if mode == Mode::Latest && done {
@@ -118,7 +133,7 @@ impl Shard {
             target.cursor = Cursor::Behind;
             session.behind.push(id);
         }
-        pushed != Pushed::Full
+        pushed
     }
 
     /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target

@@ -232,6 +232,9 @@ impl Shard {
             let Some(target) = entry.targets.get_mut(index) else { continue };
             if elsewhere.serves(mode) {
                 target.sent = offset;
+                if !session.behind.is_empty() {
+                    self.dirty.mark(slot, session, lane);
+                }
             } else if elsewhere == Elsewhere::Later {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);

@@ -84,6 +84,8 @@ pub(crate) struct Session {
     pub places: Vec<Place>,
     /// Entries of targets in catch-up.
     pub behind: Vec<u32>,
+    /// Pages in a row that had to wait for another target.
+    pub waits: usize,
     /// Conflated under pressure since the last notice, by entry.
     pub conflated: Vec<(u32, u64)>,
     pub next_subscription: u32,
@@ -113,6 +115,7 @@ impl Session {
             subscriptions: Vec::new(),
             places: Vec::new(),
             behind: Vec::new(),
+            waits: 0,
             conflated: Vec::new(),
             next_subscription: 0,
             in_flight: 0,

@@ -233,6 +233,7 @@ impl Shard {
         let Some(id) = self.router.find(channel) else { return };
         self.note_epoch(id, &head.epoch, head.top);
         let started = self.start_target(id, slot, request.options.since.as_ref(), head, 0);
+        self.end_joining(&request, false);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
             recovered: request.options.since.as_ref().map(|_| started.recovered),
@@ -266,11 +267,7 @@ impl Shard {
             names.push(Box::from(channel.name()));
         }
         self.start_unlisted(&topic, slot, sources.partial);
-        if let Some(subscription) =
-            self.live(request.key).and_then(|session| session.subscription(request.subscription))
-        {
-            subscription.partial = sources.partial;
-        }
+        self.end_joining(&request, sources.partial);
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
         let all = starts.iter().all(|(_, started)| started.recovered);
         names.truncate(100);
@@ -313,9 +310,16 @@ impl Shard {
 
     fn joined_topic(&mut self, request: &JoinRequest) -> Option<Topic> {
         let session = self.live(request.key)?;
-        let subscription = session.subscription(request.subscription)?;
-        subscription.joining = false;
-        Some(subscription.topic.clone())
+        Some(session.subscription(request.subscription)?.topic.clone())
+    }
+
+    /// Every target has its place: what comes from now on is live.
+    fn end_joining(&mut self, request: &JoinRequest, partial: bool) {
+        let session = self.live(request.key);
+        if let Some(subscription) = session.and_then(|session| session.subscription(request.subscription)) {
+            subscription.joining = false;
+            subscription.partial = partial;
+        }
     }
 
     fn confirmation(&self, topic: Topic, request: &JoinRequest, now: Now) -> Confirmation {
