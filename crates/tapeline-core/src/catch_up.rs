@@ -201,6 +201,10 @@ impl Shard {
         if mode == Mode::Every && !(had || unwanted) && elsewhere == Elsewhere::Later {
             return Pushed::Waits;
         }
+        if unwanted && mode == Mode::Every {
+            self.router.step_over(id, index, offset);
+            return Pushed::On;
+        }
         let skipped = had || unwanted || collected || elsewhere.serves(mode);
         let settings = self.hub.settings();
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Pushed::On };

@@ -187,6 +187,13 @@ impl Router {
         Some(index)
     }
 
+    /// A target passes what it does not want.
+    pub(crate) fn step_over(&mut self, id: u32, index: usize, offset: u64) {
+        if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index)) {
+            target.pass(offset);
+        }
+    }
+
     /// Serves a target from now on in this mode and rate.
     pub(crate) fn reshape(&mut self, id: u32, index: usize, (mode, rate): (Mode, u8), session: &mut Session) {
         let Some(entry) = self.entries.get_mut(id as usize) else { return };

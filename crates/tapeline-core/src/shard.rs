@@ -420,6 +420,7 @@ impl Shard {
             FlushEnd::Blocked => session.blocked_us = now.mono_us.max(1),
         }
         if !session.behind.is_empty() {
+            session.waits = 0;
             self.pump(slot);
         }
         self.drained.push(slot);

@@ -232,7 +232,7 @@ impl Shard {
         let Topic::Channel(channel) = &topic else { return };
         let Some(id) = self.router.find(channel) else { return };
         self.note_epoch(id, &head.epoch, head.top);
-        let started = self.start_target(id, slot, request.options.since.as_ref(), head, 0);
+        let started = self.start_target(id, slot, (request.options.since.as_ref(), &request.options), head, 0);
         self.end_joining(&request, false);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
@@ -263,7 +263,7 @@ impl Shard {
                 (None, Some(time)) => (Some(&replay), time),
                 (None, None) => (None, 0),
             };
-            starts.push((channel.clone(), self.start_target(id, slot, since, head, not_before)));
+            starts.push((channel.clone(), self.start_target(id, slot, (since, options), head, not_before)));
             names.push(Box::from(channel.name()));
         }
         self.start_unlisted(&topic, slot, sources.partial);
@@ -345,7 +345,7 @@ impl Shard {
         &mut self,
         id: u32,
         slot: u32,
-        since: Option<&Since>,
+        (since, options): (Option<&Since>, &SubscribeOptions),
         head: &Head,
         not_before: u64,
     ) -> Started {
@@ -353,7 +353,12 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return started };
         let Some(index) = session.place(id) else { return started };
         let Some(entry) = self.router.entry(id) else { return started };
-        let replay = entry.channel.spec().replay_on_subscribe as u64;
+        // Who asks for the newest gets it, also where another subscription makes the target one of every message.
+        let asked = mode_of(&entry.channel, options.delivery, options.max_rate);
+        let replay = match asked {
+            Ok((Mode::Latest, _)) => 1,
+            _ => entry.channel.spec().replay_on_subscribe as u64,
+        };
         let Some(target) = entry.targets.get_mut(index) else { return started };
         if target.mode == Mode::Latest {
             // What was missed is superseded by the newest, which follows.

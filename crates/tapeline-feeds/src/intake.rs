@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tapeline_core::broker::{Busy, Drafts, Receipts, SLICE};
+use tapeline_core::broker::{Drafts, Receipts, SLICE};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
 use tapeline_core::hub::Refused;
@@ -72,7 +72,7 @@ impl Intake {
         while !self.waiting.is_empty() {
             let slice: Drafts = self.waiting.drain(..self.waiting.len().min(SLICE)).collect();
             if let Err(busy) = self.hub.publish(slice, Some(self.receipts())) {
-                self.keep(busy);
+                self.keep(busy.drafts);
                 return false;
             }
         }
@@ -95,8 +95,8 @@ impl Intake {
         })
     }
 
-    fn keep(&mut self, busy: Box<Busy>) {
-        for draft in busy.drafts.into_iter().rev() {
+    fn keep(&mut self, drafts: Drafts) {
+        for draft in drafts.into_iter().rev() {
             self.waiting.push_front(draft);
         }
         let before = self.waiting.len();

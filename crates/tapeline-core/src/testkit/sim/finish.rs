@@ -28,6 +28,7 @@ impl World {
             self.publish_everywhere();
             self.settle()?;
         }
+        self.tell_targets();
         self.check_complete()?;
         self.check_counts()?;
         for client in 0..self.clients.len() {
@@ -80,6 +81,17 @@ impl World {
         }
         self.look()?;
         Ok(moved)
+    }
+
+    fn tell_targets(&self) {
+        for host in &self.hosts {
+            for (slot, session) in &host.shard.sessions {
+                self.say(|| format!("slot {slot}: behind {:?}, waits {}", session.behind, session.waits));
+            }
+            for (id, entry) in &host.shard.router.entries {
+                self.say(|| format!("entry {id} {:?}, last {}: {:?}", entry.channel, entry.last, entry.targets));
+            }
+        }
     }
 
     /// What a cut connection swallowed shows at the next message.

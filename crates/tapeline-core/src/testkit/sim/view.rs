@@ -354,16 +354,13 @@ impl View {
     }
 }
 
-/// How many subscriptions may bring messages of this space: to itself, to a roll-up of it or to a source of it. What
-/// one of them is told to be missing, another may still bring from what its own name keeps.
+/// In how many ways messages of this space may come: under its own name, a roll-up's or a source's, for each
+/// subscription. What is told to be missing in one of them, another may still bring from what its own name keeps.
 fn covering(standing: &[Standing], model: &Model, space: &Space) -> usize {
-    let brings = |standing: &&Standing| {
-        let sources =
-            model.spaces.values().filter(|source| source.channel.roll_ups().contains(&space.channel));
-        let related = space.channel.roll_ups().iter().chain(sources.map(|source| &source.channel));
-        std::iter::once(&space.channel).chain(related).any(|channel| standing.covers(channel))
-    };
-    standing.iter().filter(brings).count()
+    let sources = model.spaces.values().filter(|source| source.channel.roll_ups().contains(&space.channel));
+    let related = space.channel.roll_ups().iter().chain(sources.map(|source| &source.channel));
+    let names = std::iter::once(&space.channel).chain(related);
+    names.map(|channel| standing.iter().filter(|standing| standing.covers(channel)).count()).sum()
 }
 
 fn begin(standing: &mut Standing, name: &str, start: Start) {
