@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tapeline_core::broker::{Broker, Deliver, Head, Health, Interest, Page, Sources};
+use tapeline_core::broker::{Broker, Busy, Deliver, Head, Health, Interest, Page, Sources};
 use tapeline_core::clock::{Clock, Now};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
