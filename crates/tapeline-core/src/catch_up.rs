@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::broker::{NEWEST, Page};
 use crate::channel::Channel;
+use crate::clock::Now;
 use crate::message::Message;
 use crate::reply::{GapReason, Reply};
 use crate::routing::Elsewhere;
@@ -52,7 +53,14 @@ impl Shard {
     }
 
     /// A page has been read.
-    pub(crate) fn on_page(&mut self, request: &PageRequest, page: Page) {
+    pub(crate) fn on_page(&mut self, request: &PageRequest, page: Page, now: Now) {
+        for message in &page.messages {
+            if !self.router.expands() {
+                break;
+            }
+            // A roll-up's page may be ahead of the inbox: who hears the source otherwise has a place there first.
+            self.entry_for(&message.channel, now);
+        }
         let slot = request.key.slot;
         let Some(session) = self.live(request.key) else { return };
         session.reading = false;
@@ -72,6 +80,23 @@ impl Shard {
             }
         }
         self.pump(slot);
+    }
+
+    /// The target that others of the session left their newest to will not bring it: they read it themselves.
+    pub(crate) fn read_owed(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        for place in &session.places {
+            let Some(entry) = self.router.entry(place.entry) else { continue };
+            let Some(target) = entry.targets.get_mut(place.index as usize) else { continue };
+            if !std::mem::take(&mut target.owed) || target.mode != Mode::Latest {
+                continue;
+            }
+            target.sent = target.sent.saturating_sub(1);
+            if target.cursor == Cursor::Live {
+                target.cursor = Cursor::Behind;
+                session.behind.push(place.entry);
+            }
+        }
     }
 
     /// Whether another page may do better. Without room it would not, nor when each target behind has waited in turn
@@ -159,22 +184,27 @@ impl Shard {
             && page.messages.first().is_some_and(|message| message.timestamp_us <= target.not_before_us);
         target.pass(next - 1);
         // What it had before it went back is not missing.
-        let (from, next) = match &target.done {
-            Some(done) if done.0 < from => (from.max(done.1 + 1), next),
-            Some(done) if next - 1 <= done.1 => (from, next.min(done.0 + 1)),
-            _ => (from, next),
+        let to = next - 1;
+        let missing = match &target.done {
+            Some(done) if from <= done.1 && done.0 < to => [(from, done.0), (done.1 + 1, to)],
+            _ => [(from, to), (1, 0)],
         };
-        if unwanted || from >= next {
+        if unwanted {
             return;
         }
-        let lane = entry.lane;
+        let (lane, stats) = (entry.lane, self.stats.clone());
         let (reason, counter) = match channel.keeps_history() {
-            true => (GapReason::Trimmed, &self.stats.dropped_trimmed),
-            false => (GapReason::Overflow, &self.stats.dropped_overflow),
+            true => (GapReason::Trimmed, &stats.dropped_trimmed),
+            false => (GapReason::Overflow, &stats.dropped_overflow),
         };
-        counter.add(next - from);
-        let gap = Reply::Gap { channel: channel.clone(), from, to: Some(next - 1), reason };
-        self.reply_in_lane(slot, lane, &gap);
+        if target.overlap {
+            self.read_owed(slot);
+        }
+        for (from, to) in missing.into_iter().filter(|(from, to)| from <= to) {
+            counter.add(to + 1 - from);
+            let gap = Reply::Gap { channel: channel.clone(), from, to: Some(to), reason };
+            self.reply_in_lane(slot, lane, &gap);
+        }
     }
 
     /// Queues one message of a page.
@@ -200,6 +230,9 @@ impl Shard {
         let elsewhere = if target.overlap { self.elsewhere(id, slot, message) } else { Elsewhere::No };
         if mode == Mode::Every && !(had || unwanted) && elsewhere == Elsewhere::Later {
             return Pushed::Waits;
+        }
+        if elsewhere.serves(mode) && elsewhere != Elsewhere::Queued {
+            self.router.set_owed(id, index);
         }
         if unwanted && mode == Mode::Every {
             self.router.step_over(id, index, offset);

@@ -56,7 +56,42 @@ struct Waiting {
 
 /// Reused by every write of a shard, so that joining frames costs no allocation.
 #[derive(Default)]
-pub(crate) struct Scratch(Vec<(usize, Item)>);
+pub(crate) struct Scratch {
+    batch: Vec<(usize, Item)>,
+    run: Run,
+}
+
+/// Messages that one session was sent in a row. Where the next session is to get exactly the same ones, as in a
+/// fan-out, their bytes are joined once and written as one piece.
+#[derive(Default)]
+struct Run {
+    messages: Vec<Arc<Message>>,
+    wire: usize,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    /// The batch's bytes in one piece, if the batch before it was the same.
+    fn joined(&mut self, batch: &[(usize, Item)], wire: &'static dyn Wire) -> Option<&[u8]> {
+        let is_same = |(known, (_, item)): (&Arc<Message>, &(usize, Item))| matches!(item, Item::Message(message) if Arc::ptr_eq(known, message));
+        let same = self.wire == wire.slot() && self.messages.len() == batch.len();
+        if same && self.messages.iter().zip(batch).all(is_same) {
+            if self.bytes.is_empty() {
+                self.bytes.extend(self.messages.iter().flat_map(|message| message.encoded(wire)));
+            }
+            return Some(&self.bytes);
+        }
+        self.wire = wire.slot();
+        self.bytes.clear();
+        self.messages.clear();
+        let messages = batch.iter().map_while(|(_, item)| match item {
+            Item::Message(message) => Some(message.clone()),
+            _ => None,
+        });
+        self.messages.extend(messages);
+        None
+    }
+}
 
 /// What came of writing an outbox.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -197,7 +232,7 @@ impl Outbox {
             }
             let written = match (self.begun.is_none(), self.lanes.len()) {
                 (true, 1) => self.write_one(&mut send, &mut flushed),
-                _ => self.write_joined(&mut scratch.0, &mut send, &mut flushed),
+                _ => self.write_joined(scratch, &mut send, &mut flushed),
             };
             match written {
                 FlushEnd::Drained => {}
@@ -243,11 +278,19 @@ impl Outbox {
 
     fn write_joined(
         &mut self,
-        batch: &mut Vec<(usize, Item)>,
+        scratch: &mut Scratch,
         send: &mut impl FnMut(&[IoSlice<'_>]) -> Written,
         flushed: &mut Flushed,
     ) -> FlushEnd {
-        let begun_at = self.gather(batch);
+        let Scratch { batch, run } = scratch;
+        let (begun_at, gathered) = self.gather(batch);
+        if begun_at == 0
+            && gathered <= JOINED_BYTES
+            && let Some(bytes) = run.joined(batch, self.wire)
+        {
+            let written = send(&[IoSlice::new(bytes)]);
+            return self.account(batch, 0, bytes.len(), written, flushed);
+        }
         let mut slices = [IoSlice::new(&[]); JOINED_FRAMES];
         let mut total = 0;
         for (slice, (n, (_, item))) in slices.iter_mut().zip(batch.iter().enumerate()) {
@@ -256,7 +299,20 @@ impl Outbox {
             total += bytes.len();
             *slice = IoSlice::new(bytes);
         }
-        let written = match send(slices.get(..batch.len()).unwrap_or_default()) {
+        let written = send(slices.get(..batch.len()).unwrap_or_default());
+        self.account(batch, begun_at, total, written, flushed)
+    }
+
+    /// What became of a batch that was `total` bytes from its first unsent one on.
+    fn account(
+        &mut self,
+        batch: &mut Vec<(usize, Item)>,
+        begun_at: usize,
+        total: usize,
+        written: Written,
+        flushed: &mut Flushed,
+    ) -> FlushEnd {
+        let written = match written {
             Written::Bytes(n) => n,
             Written::Blocked => 0,
             Written::Closed => return FlushEnd::Closed,
@@ -272,8 +328,9 @@ impl Outbox {
         FlushEnd::Blocked
     }
 
-    /// Moves what one write may join into `batch`; answers how much of its first frame has left already.
-    fn gather(&mut self, batch: &mut Vec<(usize, Item)>) -> usize {
+    /// Moves what one write may join into `batch`; answers how much of its first frame has left already, and the
+    /// bytes of all of it.
+    fn gather(&mut self, batch: &mut Vec<(usize, Item)>) -> (usize, usize) {
         batch.clear();
         let mut bytes = 0;
         let mut begun_at = 0;
@@ -288,7 +345,7 @@ impl Outbox {
             bytes += item.bytes(self.wire).len();
             batch.push((lane, item));
         }
-        begun_at
+        (begun_at, bytes)
     }
 
     /// Accounts for a write that took only some bytes and puts the rest back in its order.

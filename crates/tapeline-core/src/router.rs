@@ -171,6 +171,11 @@ impl Router {
                 for subscription in &target.covers {
                     known.cover(*subscription, target.mode, target.rate);
                 }
+                if before.0 == Mode::Latest && known.mode == Mode::Every && known.cursor != Cursor::Live {
+                    // It has queued nothing yet: the new subscription's answer says where it begins.
+                    known.cursor = Cursor::Joining;
+                    session.behind.retain(|behind| *behind != id);
+                }
                 if (known.mode, known.rate) != before {
                     entry.regroup(index, before.1, id, session);
                 }
@@ -187,10 +192,27 @@ impl Router {
         Some(index)
     }
 
+    /// A target leaves its newest to another one of its session.
+    pub(crate) fn set_owed(&mut self, id: u32, index: usize) {
+        if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index)) {
+            target.owed = true;
+        }
+    }
+
     /// A target passes what it does not want.
     pub(crate) fn step_over(&mut self, id: u32, index: usize, offset: u64) {
-        if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index)) {
+        if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index))
+        {
             target.pass(offset);
+        }
+    }
+
+    /// A target whose last answer will not come, as its subscription is over, starts with the newest.
+    pub(crate) fn start_joining(&mut self, id: u32, index: usize, session: &mut Session) {
+        let target = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index));
+        if let Some(target) = target.filter(|target| target.cursor == Cursor::Joining) {
+            target.start_after(0);
+            session.behind.push(id);
         }
     }
 

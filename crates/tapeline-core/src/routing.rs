@@ -232,6 +232,7 @@ impl Shard {
             let Some(target) = entry.targets.get_mut(index) else { continue };
             if elsewhere.serves(mode) {
                 target.sent = offset;
+                target.owed = elsewhere != Elsewhere::Queued;
                 if !session.behind.is_empty() {
                     self.dirty.mark(slot, session, lane);
                 }

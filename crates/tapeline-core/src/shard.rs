@@ -277,7 +277,7 @@ impl Shard {
             }
             Note::Page(page) => {
                 let (request, page) = *page;
-                self.on_page(&request, page);
+                self.on_page(&request, page, now);
             }
             Note::Published(published) => {
                 let (key, req, result) = *published;

@@ -232,7 +232,7 @@ impl Shard {
         let Topic::Channel(channel) = &topic else { return };
         let Some(id) = self.router.find(channel) else { return };
         self.note_epoch(id, &head.epoch, head.top);
-        let started = self.start_target(id, slot, (request.options.since.as_ref(), &request.options), head, 0);
+        let started = self.start_target(id, slot, request.options.since.as_ref(), head, 0);
         self.end_joining(&request, false);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
@@ -263,7 +263,7 @@ impl Shard {
                 (None, Some(time)) => (Some(&replay), time),
                 (None, None) => (None, 0),
             };
-            starts.push((channel.clone(), self.start_target(id, slot, (since, options), head, not_before)));
+            starts.push((channel.clone(), self.start_target(id, slot, since, head, not_before)));
             names.push(Box::from(channel.name()));
         }
         self.start_unlisted(&topic, slot, sources.partial);
@@ -345,7 +345,7 @@ impl Shard {
         &mut self,
         id: u32,
         slot: u32,
-        (since, options): (Option<&Since>, &SubscribeOptions),
+        since: Option<&Since>,
         head: &Head,
         not_before: u64,
     ) -> Started {
@@ -353,13 +353,11 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return started };
         let Some(index) = session.place(id) else { return started };
         let Some(entry) = self.router.entry(id) else { return started };
-        // Who asks for the newest gets it, also where another subscription makes the target one of every message.
-        let asked = mode_of(&entry.channel, options.delivery, options.max_rate);
-        let replay = match asked {
-            Ok((Mode::Latest, _)) => 1,
-            _ => entry.channel.spec().replay_on_subscribe as u64,
-        };
         let Some(target) = entry.targets.get_mut(index) else { return started };
+        // Who asks for the newest gets it, also where another subscription makes the target one of every message.
+        let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
+        let newest = covering.filter_map(|s| wish(&entry.channel, s)).any(|(mode, _)| mode == Mode::Latest);
+        let replay = (entry.channel.spec().replay_on_subscribe as u64).max(u64::from(newest));
         if target.mode == Mode::Latest {
             // What was missed is superseded by the newest, which follows.
             started.recovered = started.void_from.take().is_none();
@@ -369,6 +367,7 @@ impl Shard {
             (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
             (Mode::Latest, _) => 0,
             (Mode::Every, Some(_)) => started.after,
+            (Mode::Every, None) if !fresh => head.top,
             (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
         };
         if fresh {
@@ -376,8 +375,11 @@ impl Shard {
             target.not_before_us = not_before;
         } else if target.mode == Mode::Every && after < target.start {
             // Asked for older ones, or told out of turn: answers of one target may overtake each other.
+            let live = target.cursor == Cursor::Live;
+            target.not_before_us = if live { not_before } else { target.not_before_us.min(not_before) };
             target.rewind(after);
         } else {
+            target.not_before_us = target.not_before_us.min(not_before);
             return started;
         }
         if !session.behind.contains(&id) {
@@ -456,22 +458,29 @@ impl Shard {
         };
         target.covers.retain(|cover| *cover != id);
         if target.covers.is_empty() {
+            let owes = target.overlap && target.mode == Mode::Every && target.cursor != Cursor::Live;
             self.router.remove(entry, slot, &mut self.sessions);
             self.router.close_if_empty(entry);
+            if owes {
+                self.read_owed(slot);
+                self.pump(slot);
+            }
             return;
         }
         let covers = target.covers.clone();
         let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let wishes = covers.iter().filter_map(|id| {
-            let subscription = session.subscription(*id)?;
-            let asked = mode_of(&channel, subscription.delivery, subscription.max_rate);
-            asked.or_else(|_| mode_of(&channel, None, None)).ok()
-        });
-        if let Some((mode, rate)) = wishes.reduce(both) {
+        let covering = session.subscriptions.iter().filter(|subscription| covers.contains(&subscription.id));
+        let joining = covering.clone().any(|subscription| subscription.joining);
+        if let Some((mode, rate)) =
+            covering.filter_map(|subscription| wish(&channel, subscription)).reduce(both)
+        {
             self.router.reshape(entry, index, (mode, rate), session);
-            self.pump(slot);
         }
+        if !joining {
+            self.router.start_joining(entry, index, session);
+        }
+        self.pump(slot);
     }
 }
 
@@ -521,6 +530,12 @@ fn mode_of(channel: &Channel, asked: Option<Delivery>, max_rate: Option<u32>) ->
             channel.name()
         )),
     }
+}
+
+/// How a subscription is served from one source channel: what does not fit a source gets the source's own way.
+fn wish(channel: &Channel, subscription: &Subscription) -> Option<(Mode, u8)> {
+    let asked = mode_of(channel, subscription.delivery, subscription.max_rate);
+    asked.or_else(|_| mode_of(channel, None, None)).ok()
 }
 
 /// What serves two subscriptions of one session to the same source channel.

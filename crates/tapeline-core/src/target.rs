@@ -47,6 +47,8 @@ pub(crate) struct Target {
     pub start: u64,
     /// Offsets queued before the client asked for older ones again: `(.0, .1]`.
     pub done: Option<Box<(u64, u64)>>,
+    /// Its newest was left to another target of the session that has still to queue it (mode Latest).
+    pub owed: bool,
     /// Older messages are not wanted, microseconds since 1970.
     pub not_before_us: u64,
     /// The subscriptions that ask for it.
@@ -65,6 +67,7 @@ impl Target {
             sent: 0,
             start: 0,
             done: None,
+            owed: false,
             not_before_us: 0,
             covers: SmallVec::from_slice(&[subscription]),
         }

@@ -33,6 +33,7 @@ pub(super) fn manner(channel: &Channel, asked: Option<Delivery>, rate: Option<u3
 /// Where a subscription begins in one name.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
+    pub manner: Manner,
     pub epoch: Epoch,
     /// The first message wanted is the one after.
     pub after: u64,
@@ -40,17 +41,21 @@ pub(super) struct Start {
     /// A gap says that the client's offsets from here on are void.
     pub void_from: Option<u64>,
     pub top: u64,
+    /// The client said what it has.
+    pub resumed: bool,
 }
 
 impl Start {
     /// The contract's rule for `since`.
     pub(super) fn of(channel: &Channel, manner: Manner, since: Option<&Since>, head: &Head) -> Self {
         let start = |after, recovered, void_from| Start {
+            manner,
             epoch: head.epoch.clone(),
             after,
             recovered,
             void_from,
             top: head.top,
+            resumed: since.is_some(),
         };
         let Some(since) = since else {
             if manner == Manner::Latest {

@@ -89,7 +89,9 @@ impl World {
                 self.say(|| format!("slot {slot}: behind {:?}, waits {}", session.behind, session.waits));
             }
             for (id, entry) in &host.shard.router.entries {
-                self.say(|| format!("entry {id} {:?}, last {}: {:?}", entry.channel, entry.last, entry.targets));
+                self.say(|| {
+                    format!("entry {id} {:?}, last {}: {:?}", entry.channel, entry.last, entry.targets)
+                });
             }
         }
     }

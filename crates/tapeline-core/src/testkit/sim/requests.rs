@@ -117,7 +117,9 @@ impl World {
         };
         if !refused {
             let asked = Standing::new(topic, delivery, max_rate);
-            self.clients[client].view.subscribe(asked, &lock(&self.model));
+            let resumes =
+                options.since.is_some() || options.since_time_us.is_some() || !options.since_each.is_empty();
+            self.clients[client].view.subscribe(asked, resumes, &lock(&self.model));
         }
         self.req += 1;
         let req = Some(self.req.to_string().into());

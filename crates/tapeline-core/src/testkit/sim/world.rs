@@ -152,19 +152,23 @@ impl World {
             }
             85..=93 => self.unblock(host),
             94..=97 => self.hosts[host].shard.tick(now),
-            98..=103 => self.pass_time(),
+            98..=103 => self.pass_time()?,
             104 => (self.sweep)(),
             _ => self.come_or_go(),
         }
+        self.flush_if_prompt();
+        self.look()
+    }
+
+    fn flush_if_prompt(&mut self) {
         if self.plan.prompt {
             for host in &mut self.hosts {
                 host.flush(1_000, self.clock.now());
             }
         }
-        self.look()
     }
 
-    fn pass_time(&mut self) {
+    fn pass_time(&mut self) -> Checked {
         let ms = match self.rng.below(40) {
             0 if self.plan.jumps => self.rng.between(5_000, 400_000),
             1..=6 => self.rng.between(200, 3_000),
@@ -175,11 +179,14 @@ impl World {
         for host in self.hosts.iter_mut().filter(|_| ms >= 200) {
             while host.route(self.clock.now()) {}
         }
+        self.flush_if_prompt();
+        self.look()?;
         self.clock.advance(Duration::from_millis(ms as u64));
         let now = self.clock.now();
         for host in &mut self.hosts {
             host.shard.tick(now);
         }
+        Ok(())
     }
 
     fn unblock(&mut self, host: usize) {
@@ -205,7 +212,12 @@ impl World {
             Note::Page(page) => {
                 let (request, page) = &**page;
                 let offsets: Vec<_> = page.messages.iter().map(|m| m.offset_in(&request.channel)).collect();
-                self.say(|| format!("page of {:?} on {host}: {:?} {offsets:?}", request.channel, page.head));
+                let to = (request.key.slot, &request.channel, &page.head);
+                let target = self.hosts[host].shard.router.find(&request.channel).and_then(|id| {
+                    let entry = self.hosts[host].shard.router.entries.get(id as usize)?;
+                    Some((entry.last, entry.targets.iter().find(|target| target.session == request.key.slot)))
+                });
+                self.say(|| format!("page on {host} to {to:?}: {offsets:?} for {target:?}"));
             }
             _ => {}
         }
@@ -266,7 +278,8 @@ impl World {
             }
             view.begin(&topic, channel.name(), start, None);
         }
-        let mixed = self.hosts[host].shard.live(request.key).is_some_and(|session| !session.outbox.is_empty());
+        let mixed =
+            self.hosts[host].shard.live(request.key).is_some_and(|session| !session.outbox.is_empty());
         let mixed = mixed || !self.clients[client].stream.is_empty();
         let Some(standing) = self.clients[client].view.find(&topic) else { return };
         standing.listed = true;
