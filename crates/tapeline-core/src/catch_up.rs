@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::broker::{NEWEST, Page};
+use crate::broker::{Head, NEWEST, Page};
 use crate::channel::Channel;
 use crate::clock::Now;
-use crate::message::Message;
+use crate::message::{Epoch, Message};
 use crate::reply::{GapReason, Reply};
 use crate::routing::Elsewhere;
 use crate::shard::{Note, SessionKey, Shard};
@@ -17,6 +17,8 @@ pub struct PageRequest {
     pub(crate) key: SessionKey,
     pub(crate) entry: u32,
     pub(crate) channel: Channel,
+    /// What the entry's offsets counted under when the page was asked for.
+    pub(crate) epoch: Option<Epoch>,
 }
 
 impl Shard {
@@ -46,7 +48,7 @@ impl Shard {
         };
         let key = SessionKey { slot, serial: session.serial };
         let channel = entry.channel.clone();
-        let request = PageRequest { key, entry: id, channel: channel.clone() };
+        let request = PageRequest { key, entry: id, channel: channel.clone(), epoch: entry.epoch.clone() };
         let mailbox = self.mailbox.clone();
         let answer = Box::new(move |page| mailbox.post(Note::Page(Box::new((request, page)))));
         self.hub.broker().clone().read(&channel, after, limit, answer);
@@ -67,10 +69,11 @@ impl Shard {
         let index = session.place(request.entry);
         let known = self.router.entry(request.entry).is_some_and(|entry| entry.channel == request.channel);
         if let (true, Some(index)) = (known, index) {
-            let current =
-                page.head.epoch.is_empty() || self.note_epoch(request.entry, &page.head.epoch, page.head.top);
-            let pushed = if current {
-                self.take_page(request.entry, index, slot, page)
+            let pushed = if page.head.epoch.is_empty() {
+                self.pass_forgotten(request.entry, index, slot);
+                Pushed::On
+            } else if self.is_current(request, &page.head) {
+                self.take_page(request.entry, index, slot, page, now)
             } else {
                 self.read_again(request.entry, index, slot);
                 Pushed::On
@@ -111,6 +114,36 @@ impl Shard {
         true
     }
 
+    /// Whether the page is of the epoch that the entry is in, or begins the next one.
+    fn is_current(&mut self, request: &PageRequest, head: &Head) -> bool {
+        let Some(entry) = self.router.entry(request.entry) else { return false };
+        let told_since = entry.epoch != request.epoch;
+        if entry.epoch.as_ref() == Some(&head.epoch) {
+            return true;
+        }
+        if told_since {
+            return false;
+        }
+        self.note_epoch(request.entry, &head.epoch, head.top);
+        true
+    }
+
+    /// The broker has forgotten the channel: what the target still lacks of it is void, and said to be.
+    fn pass_forgotten(&mut self, id: u32, index: usize, slot: u32) {
+        let Some(entry) = self.router.entry(id) else { return };
+        let (channel, lane, last) = (entry.channel.clone(), entry.lane, entry.last);
+        let Some(target) = entry.targets.get_mut(index).filter(|target| target.cursor == Cursor::Reading) else {
+            return;
+        };
+        let from = target.sent + 1;
+        target.pass(last.max(target.sent));
+        target.cursor = Cursor::Live;
+        if target.mode == Mode::Every && from <= last {
+            let gap = Reply::Gap { channel, from, to: None, reason: GapReason::Epoch };
+            self.reply_in_lane(slot, lane, &gap);
+        }
+    }
+
     /// The page is of an epoch that has ended since it was asked for.
     fn read_again(&mut self, id: u32, index: usize, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -124,7 +157,7 @@ impl Shard {
     }
 
     /// Queues a page; answers what became of its last message.
-    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page) -> Pushed {
+    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page, now: Now) -> Pushed {
         let Some(entry) = self.router.entry(id) else { return Pushed::On };
         // What was routed meanwhile is still to be read, and so is what the broker has beyond this page.
         let (channel, last) = (entry.channel.clone(), entry.last.max(page.head.top));
@@ -147,13 +180,20 @@ impl Shard {
         let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
             return pushed;
         };
-        let done = pushed == Pushed::On;
+        // A page asked for in another mode may end before the newest.
+        let ends = page.messages.last().is_none_or(|last| last.offset_in(&channel) == Some(page.head.top));
+        let done = pushed == Pushed::On && (mode == Mode::Every || ends);
         if mode == Mode::Latest && done {
             target.sent = target.sent.max(page.head.top);
         }
         if done && !outdated && target.sent >= last {
             target.cursor = Cursor::Live;
             target.not_before_us = 0;
+        } else if done && target.rate > 0 {
+            // What has come meanwhile is for the rate's next turn.
+            target.cursor = Cursor::Live;
+            let rate = target.rate;
+            self.await_turn(id, rate, now);
         } else {
             target.cursor = Cursor::Behind;
             session.behind.push(id);
@@ -259,6 +299,7 @@ impl Shard {
                 session.outbox.push(entry.lane, message.clone());
             }
             self.dirty.mark(slot, session, entry.lane);
+            target.owed = false;
         }
         target.sent = offset;
         Pushed::On

@@ -226,9 +226,12 @@ struct Ids {
 impl Ids {
     fn next(&self, now: Now) -> Uuid {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let tail = (u128::from(count) << 48) | u128::from(self.seed & 0xffff_ffff_ffff);
+        // 26 bits of the count, around the bits that the version and the variant take; then the seed.
+        let byte = |shift: u32, mask: u64| u8::try_from((count >> shift) & mask).unwrap_or_default();
+        let [_, _, seed @ ..] = self.seed.to_be_bytes();
         let mut random = [0; 10];
-        for (to, from) in random.iter_mut().zip(tail.to_be_bytes().into_iter().skip(6)) {
+        let head = [byte(22, 0x0f), byte(14, 0xff), byte(8, 0x3f), byte(0, 0xff)];
+        for (to, from) in random.iter_mut().zip(head.into_iter().chain(seed)) {
             *to = from;
         }
         uuid::Builder::from_unix_timestamp_millis(now.wall_us / 1_000, &random).into_uuid()

@@ -413,3 +413,7 @@ impl Outbox {
         messages
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -168,6 +168,7 @@ impl Router {
             Some(index) => {
                 let known = entry.targets.get_mut(index)?;
                 let before = (known.mode, known.rate);
+                let from_first = target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
                 for subscription in &target.covers {
                     known.cover(*subscription, target.mode, target.rate);
                 }
@@ -175,6 +176,10 @@ impl Router {
                     // It has queued nothing yet: the new subscription's answer says where it begins.
                     known.cursor = Cursor::Joining;
                     session.behind.retain(|behind| *behind != id);
+                }
+                if from_first {
+                    // This subscription heard of the channel before there was a message in it.
+                    known.cursor = Cursor::Live;
                 }
                 if (known.mode, known.rate) != before {
                     entry.regroup(index, before.1, id, session);
@@ -225,6 +230,7 @@ impl Router {
         }
         if mode == Mode::Every && target.mode == Mode::Latest {
             target.start = target.sent;
+            target.base = target.sent;
         }
         target.mode = mode;
         let before = std::mem::replace(&mut target.rate, rate);

@@ -90,6 +90,7 @@ impl Offer<'_> {
             session.outbox.push(self.lane, self.message.clone());
         }
         target.sent = self.offset;
+        target.owed = false;
         Offered::Queued
     }
 
@@ -106,7 +107,11 @@ impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
         for mark in &message.roll_ups {
-            if let Some(entry) = self.router.find(&mark.channel) {
+            let entry = match self.router.find(&mark.channel) {
+                None if self.router.expands() => Some(self.open_entry(&mark.channel, now)),
+                known => known,
+            };
+            if let Some(entry) = entry {
                 self.offer_to_entry(entry, message, (mark.offset, &mark.epoch), pressured, now);
             }
         }
@@ -126,9 +131,10 @@ impl Shard {
         pressured: bool,
         now: Now,
     ) {
-        if !self.note_epoch(id, epoch, offset) {
+        if self.is_ended(id, epoch) {
             return;
         }
+        self.note_epoch(id, epoch, offset);
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
@@ -200,9 +206,39 @@ impl Shard {
             // A group that has gone may have left its due time to another of the same entry and rate.
             let is_due = |group: &&mut RateGroup| group.rate == due.rate && group.due_us == due.due_us;
             let Some(group) = entry.groups.iter_mut().find(is_due) else { continue };
-            let Some(message) = group.pending.take() else { continue };
+            let pending = group.pending.take();
             group.due_us = now.mono_us + interval_us(group.rate);
-            self.offer_to_group(due.entry, due.rate, &message);
+            match pending {
+                Some(message) => self.offer_to_group(due.entry, due.rate, &message),
+                None => self.read_lagging(due.entry, due.rate),
+            }
+        }
+    }
+
+    /// A target has been sent a message out of its group's turn and lacks a newer one: it waits for the next turn.
+    pub(crate) fn await_turn(&mut self, id: u32, rate: u8, now: Now) {
+        let groups = self.router.entry(id).map(|entry| &mut entry.groups);
+        let Some(group) = groups.and_then(|groups| groups.iter_mut().find(|group| group.rate == rate)) else { return };
+        if group.pending.is_none() {
+            group.due_us = group.due_us.max(now.mono_us + interval_us(rate));
+            self.rates.push(Reverse(RateDue { due_us: group.due_us, entry: id, rate }));
+        }
+    }
+
+    /// A rate's turn has come without a message: who lacks the newest reads it.
+    fn read_lagging(&mut self, id: u32, rate: u8) {
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        let last = entry.last;
+        let lags = |target: &&mut Target| target.rate == rate && target.cursor == Cursor::Live && target.sent < last;
+        let mut slots = Vec::new();
+        for target in entry.targets.iter_mut().filter(lags) {
+            let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
+            target.cursor = Cursor::Behind;
+            session.behind.push(id);
+            slots.push(target.session);
+        }
+        for slot in slots {
+            self.pump(slot);
         }
     }
 
@@ -268,21 +304,20 @@ impl Shard {
     }
 
     /// Remembers what an entry's offsets count under; a new epoch voids the old ones and is said to everyone.
-    /// Answers whether it is the current one: an answer may arrive after the epoch that it tells of has ended.
-    pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) -> bool {
-        let Some(entry) = self.router.entries.get_mut(id as usize) else { return true };
+    pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         match &entry.epoch {
-            Some(known) if Arc::ptr_eq(known, epoch) => return true,
+            Some(known) if Arc::ptr_eq(known, epoch) => return,
             Some(known) if known == epoch => {}
             None => {}
-            Some(_) if entry.ended.as_ref() == Some(epoch) => return false,
-            Some(_) => {
-                self.begin_epoch(id, epoch, first);
-                return true;
-            }
+            Some(_) => return self.begin_epoch(id, epoch, first),
         }
         entry.epoch = Some(epoch.clone());
-        true
+    }
+
+    /// Whether a message is of the epoch before: the broker's answer to a request may be ahead of the inbox.
+    fn is_ended(&self, id: u32, epoch: &Epoch) -> bool {
+        self.router.entries.get(id as usize).is_some_and(|entry| entry.ended.as_ref() == Some(epoch))
     }
 
     fn begin_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
@@ -302,6 +337,7 @@ impl Shard {
             }
             target.sent = 0;
             target.start = 0;
+            target.base = 0;
             if target.cursor == Cursor::Live && first > 1 && target.mode == Mode::Every {
                 target.cursor = Cursor::Behind;
                 if let Some(session) = self.sessions.get_mut(target.session as usize) {

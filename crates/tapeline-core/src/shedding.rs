@@ -7,7 +7,7 @@ use tapeline_schema::CloseCode;
 
 use crate::message::Message;
 use crate::shard::Shard;
-use crate::target::{Cursor, Mode};
+use crate::target::Cursor;
 
 impl Shard {
     /// `waiting` bytes wait in all outboxes.
@@ -50,7 +50,7 @@ impl Shard {
             let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
                 continue;
             };
-            if target.mode == Mode::Every && !target.has_queued(offset) {
+            if !target.owns(offset) {
                 continue;
             }
             target.take_back(offset);

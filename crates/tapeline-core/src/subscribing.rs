@@ -5,7 +5,7 @@
 use tapeline_schema::{Delivery, ErrorCode, Pattern, Priority};
 
 use crate::broker::{Head, Interest, Sources};
-use crate::channel::Channel;
+use crate::channel::{Channel, ChannelMap};
 use crate::clock::Now;
 use crate::command::{Req, Since, SubscribeOptions, Wanted};
 use crate::error::Refusal;
@@ -254,6 +254,12 @@ impl Shard {
         let options = &request.options;
         for (channel, head) in &sources.heads {
             let id = self.entry_for(channel, now);
+            if self.router.entry(id).is_some_and(|e| e.epoch.as_ref().is_some_and(|known| *known != head.epoch)) {
+                // The list or what is known is of an epoch that has ended. A page tells, and begins with all of it.
+                let void_from = Some(head.top + 1).filter(|_| self.hears_every(id, slot));
+                starts.push((channel.clone(), Started { after: 0, recovered: false, void_from }));
+                continue;
+            }
             self.note_epoch(id, &head.epoch, head.top);
             let listed =
                 options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
@@ -266,7 +272,7 @@ impl Shard {
             starts.push((channel.clone(), self.start_target(id, slot, since, head, not_before)));
             names.push(Box::from(channel.name()));
         }
-        self.start_unlisted(&topic, slot, sources.partial);
+        self.start_unlisted(&topic, slot, &sources);
         self.end_joining(&request, sources.partial);
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
         let all = starts.iter().all(|(_, started)| started.recovered);
@@ -289,23 +295,38 @@ impl Shard {
     }
 
     /// Targets of sources that appeared after the list was made start at their beginning.
-    fn start_unlisted(&mut self, topic: &Topic, slot: u32, partial: bool) {
+    fn start_unlisted(&mut self, topic: &Topic, slot: u32, sources: &Sources) {
+        let listed: ChannelMap<()> = sources.heads.iter().map(|(channel, _)| (channel.clone(), ())).collect();
         for id in self.router.covered(topic) {
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
             let Some(index) = session.place(id) else { continue };
-            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
-                continue;
-            };
-            if target.cursor != Cursor::Joining {
-                continue;
+            let Some(entry) = self.router.entry(id) else { continue };
+            let is_listed = listed.contains_key(&entry.channel);
+            let Some(target) = entry.targets.get_mut(index) else { continue };
+            match target.cursor {
+                Cursor::Joining if sources.partial && target.covers.len() > 1 => target.start_after(target.sent),
+                Cursor::Joining if sources.partial => {
+                    target.cursor = Cursor::Fresh;
+                    continue;
+                }
+                Cursor::Joining => target.start_after(0),
+                Cursor::Fresh if !sources.partial => target.start_after(0),
+                // Another subscription has begun later in it.
+                _ if !is_listed && !sources.partial && target.mode == Mode::Every && target.start > 0 => {
+                    target.rewind(0);
+                }
+                _ => continue,
             }
-            if partial {
-                target.cursor = Cursor::Fresh;
-            } else {
-                target.start_after(0);
+            if !session.behind.contains(&id) {
                 session.behind.push(id);
             }
         }
+    }
+
+    fn hears_every(&mut self, id: u32, slot: u32) -> bool {
+        let index = self.sessions.get(slot as usize).and_then(|session| session.place(id));
+        let target = index.and_then(|index| self.router.entry(id)?.targets.get(index));
+        target.is_some_and(|target| target.mode == Mode::Every)
     }
 
     fn joined_topic(&mut self, request: &JoinRequest) -> Option<Topic> {
@@ -375,11 +396,11 @@ impl Shard {
             target.not_before_us = not_before;
         } else if target.mode == Mode::Every && after < target.start {
             // Asked for older ones, or told out of turn: answers of one target may overtake each other.
-            let live = target.cursor == Cursor::Live;
-            target.not_before_us = if live { not_before } else { target.not_before_us.min(not_before) };
             target.rewind(after);
+            target.not_before_us = 0;
         } else {
-            target.not_before_us = target.not_before_us.min(not_before);
+            // What is too old for one subscription may be news to the other.
+            target.not_before_us = 0;
             return started;
         }
         if !session.behind.contains(&id) {

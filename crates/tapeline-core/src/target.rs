@@ -45,6 +45,8 @@ pub(crate) struct Target {
     pub sent: u64,
     /// `(start, sent]` has been queued in full (mode Every).
     pub start: u64,
+    /// Where it began, or went back to: what is queued after it is its own.
+    pub base: u64,
     /// Offsets queued before the client asked for older ones again: `(.0, .1]`.
     pub done: Option<Box<(u64, u64)>>,
     /// Its newest was left to another target of the session that has still to queue it (mode Latest).
@@ -66,6 +68,7 @@ impl Target {
             waiting: NOT_WAITING,
             sent: 0,
             start: 0,
+            base: 0,
             done: None,
             owed: false,
             not_before_us: 0,
@@ -88,6 +91,7 @@ impl Target {
         if mode == Mode::Every && self.mode == Mode::Latest {
             self.mode = Mode::Every;
             self.start = self.sent;
+            self.base = self.sent;
         }
         self.rate = if self.rate == 0 || rate == 0 { 0 } else { self.rate.max(rate) };
     }
@@ -111,6 +115,7 @@ impl Target {
     pub(crate) fn start_after(&mut self, after: u64) {
         self.sent = after;
         self.start = after;
+        self.base = after;
         self.cursor = Cursor::Behind;
     }
 
@@ -121,6 +126,11 @@ impl Target {
         }
         self.sent = offset;
         self.start = offset;
+    }
+
+    /// Whether it has to queue this offset again when that is taken back.
+    pub(crate) fn owns(&self, offset: u64) -> bool {
+        self.mode == Mode::Latest || self.has_queued(offset) || (self.base < offset && offset <= self.sent)
     }
 
     /// What it queued from `offset` on has been taken back.

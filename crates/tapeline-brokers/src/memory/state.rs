@@ -14,6 +14,9 @@ use tapeline_core::{Channel, Receipt};
 /// A repeated key is recognised for so long.
 const KEY_LIFE: Duration = Duration::from_secs(300);
 
+/// Keys remembered at most for one channel; then the oldest is forgotten early.
+const KEYS_LIMIT: usize = 65_536;
+
 /// The first receipts of recent publishes that gave a key, oldest first in `order`.
 #[derive(Default)]
 struct Keys {
@@ -43,7 +46,8 @@ impl State {
             kept_bytes: 0,
             keys: None,
             joined: 0,
-            touched_us: 0,
+            // Just made: nobody may think it idle before it is used.
+            touched_us: u64::MAX,
         }
     }
 
@@ -91,6 +95,11 @@ impl State {
 
     pub(super) fn remember(&mut self, key: IdempotencyKey, receipt: Receipt, now_us: u64) {
         let keys = self.keys.get_or_insert_default();
+        if keys.order.len() >= KEYS_LIMIT
+            && let Some((_, old)) = keys.order.pop_front()
+        {
+            keys.receipts.remove(&old);
+        }
         keys.order.push_back((now_us, key.clone()));
         keys.receipts.insert(key, receipt);
     }
@@ -102,14 +111,14 @@ impl State {
 
     pub(super) fn join(&mut self, now_us: u64) -> Head {
         self.joined += 1;
-        self.touched_us = self.touched_us.max(now_us);
+        self.touched_us = now_us;
         self.trim(now_us);
         self.head()
     }
 
     pub(super) fn leave(&mut self, now_us: u64) {
         self.joined = self.joined.saturating_sub(1);
-        self.touched_us = self.touched_us.max(now_us);
+        self.touched_us = now_us;
     }
 
     pub(super) fn read(&mut self, after: u64, limit: usize, now_us: u64) -> Page {
@@ -141,8 +150,44 @@ impl State {
             return false;
         }
         self.trim(now_us);
+        let remembered = self.keys.as_ref().and_then(|keys| keys.order.back());
+        if remembered.is_some_and(|(at, _)| at + micros(KEY_LIFE) >= now_us) {
+            return false;
+        }
         let spec = self.channel.spec();
         let idle = now_us.saturating_sub(self.touched_us);
         idle > micros(spec.idle_ttl) && spec.keep.age.is_none_or(|age| idle > micros(age))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapeline_core::channel::Directory;
+    use tapeline_schema::Catalog;
+
+    use super::*;
+
+    fn key(number: usize) -> IdempotencyKey {
+        IdempotencyKey { principal: "someone".into(), key: number.to_string().into() }
+    }
+
+    #[test]
+    fn a_channel_remembers_so_many_keys_and_forgets_the_oldest_first() {
+        let channel = Directory::new(Catalog::built_in()).channel("anything").unwrap();
+        let mut state = State::new(channel.clone(), "epoch".into());
+        for number in 0..=KEYS_LIMIT {
+            let (offset, epoch) = state.count();
+            let id = Default::default();
+            let receipt = Receipt { channel: channel.clone(), offset, epoch, id, duplicate: false };
+            assert!(state.repeated(&key(number), 1).is_none());
+            state.remember(key(number), receipt, 1);
+        }
+        assert!(state.repeated(&key(0), 1).is_none(), "the oldest key is still known");
+        for number in [1, 2, KEYS_LIMIT] {
+            let first = state.repeated(&key(number), 1).unwrap();
+            assert_eq!((first.offset, first.duplicate), (number as u64 + 1, true));
+        }
+        let keys = state.keys.as_ref().unwrap();
+        assert_eq!((keys.order.len(), keys.receipts.len()), (KEYS_LIMIT, KEYS_LIMIT));
     }
 }

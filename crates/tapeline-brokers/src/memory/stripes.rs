@@ -93,9 +93,11 @@ impl Stripes {
         let mut found = Sources::default();
         let channels = match interest {
             Interest::RollUp(roll_up) => {
+                // Before the sources' lock: stripes are always taken first.
+                let own = self.lock(roll_up, &[]).existing(roll_up).map(|_| roll_up);
                 let roll_ups = self.roll_ups.read().unwrap_or_else(PoisonError::into_inner);
                 let sources = roll_ups.get(roll_up).into_iter().flatten();
-                sources.chain([roll_up]).take(limit + 1).cloned().collect()
+                sources.chain(own).take(limit + 1).cloned().collect()
             }
             Interest::Pattern(pattern) => self.matching(|name| pattern.matches(name), limit + 1),
         };

@@ -1,1 +1,56 @@
-//! Tests of the memory broker.
+//! Tests of the memory broker: the conformance suite, and that idle channels really are forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapeline_core::testkit::suite::{self, Subject};
+
+use super::MemoryBroker;
+
+fn open() -> Subject {
+    Subject::new(|clock| Arc::new(MemoryBroker::new(clock, 7)))
+}
+
+macro_rules! promises {
+    ($($sentence:ident: $promise:ident,)*) => {
+        $(
+            #[test]
+            fn $sentence() {
+                suite::$promise(&open);
+            }
+        )*
+    };
+}
+
+promises! {
+    offsets_are_dense_from_one_under_one_epoch: offsets_are_dense,
+    threads_that_publish_at_once_are_delivered_in_order_without_holes: concurrent_publishes_are_delivered_in_order,
+    no_more_messages_are_kept_than_the_row_says: retention_by_count,
+    no_message_is_kept_beyond_its_age: retention_by_age,
+    no_more_bytes_are_kept_than_the_row_says_but_for_the_newest: retention_by_bytes,
+    a_page_is_dense_starts_behind_after_and_respects_the_limit: pages_are_dense_and_bounded,
+    the_newest_message_can_be_read_alone: the_newest_is_read,
+    a_join_tells_where_the_channel_stands: a_join_tells_the_head,
+    a_repeat_answers_the_first_offset_and_goes_nowhere: a_repeat_goes_nowhere,
+    a_repeat_inside_a_batch_goes_nowhere: a_repeat_within_a_batch_goes_nowhere,
+    a_key_of_another_principal_or_channel_is_new: a_key_belongs_to_its_principal_and_channel,
+    a_key_is_new_again_after_five_minutes: a_key_is_new_after_five_minutes,
+    a_roll_up_lists_its_sources_within_the_limit: a_roll_up_lists_its_sources,
+    a_pattern_lists_its_sources_within_the_limit: a_pattern_lists_its_sources,
+    a_busy_broker_gives_all_drafts_and_receipts_back: busy_gives_everything_back,
+    every_permit_is_used_or_given_back: every_permit_is_used_or_returned,
+    a_forgotten_channel_has_a_new_epoch: a_forgotten_channel_counts_under_a_new_epoch,
+    a_joined_channel_is_never_forgotten: a_joined_channel_is_not_forgotten,
+    a_channel_within_its_retention_age_is_never_forgotten: a_channel_within_its_age_is_not_forgotten,
+}
+
+#[test]
+fn publishing_elsewhere_forgets_an_idle_channel_by_and_by() {
+    let subject = open();
+    let first = subject.say("short:a");
+    subject.clock.advance(Duration::from_secs(9));
+    subject.pass_by();
+    let again = subject.say("short:a");
+    assert_eq!(again.offset, 1);
+    assert_ne!(again.epoch, first.epoch);
+}

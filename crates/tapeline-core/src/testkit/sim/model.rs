@@ -203,6 +203,11 @@ impl Model {
         now_us: u64,
     ) {
         if page.head.epoch.is_empty() {
+            let space = self.space(channel);
+            space.ended = space.counts.len();
+            if let Some(wrong) = why_not_forgotten(space, now_us) {
+                self.violated(format!("broker, {}: nothing to read: {wrong}", channel.name()));
+            }
             return;
         }
         self.check_head(channel, &page.head, now_us);

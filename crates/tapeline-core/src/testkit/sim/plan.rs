@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority, RATE_STEPS};
 
 use crate::settings::Settings;
 use crate::testkit::Rng;
@@ -68,6 +68,12 @@ pub(super) struct Plan {
     pub prompt: bool,
     /// The clock may jump by minutes.
     pub jumps: bool,
+    /// The broker forgets what it may.
+    pub forgets: bool,
+    /// One client may ask for the same names in several ways: another delivery, a rate.
+    pub mixed: bool,
+    /// How they ask where they do not.
+    pub wish: (Option<Delivery>, Option<u32>),
     /// Clients come and go.
     pub leaves: bool,
 }
@@ -82,14 +88,31 @@ impl Plan {
             steps: rng.between(100, 900),
             channels,
             topics,
-            late_requests: rng.percent(40),
-            late_answers: rng.percent(60),
+            late_requests: rng.percent(40) && !off("late"),
+            late_answers: rng.percent(60) && !off("late"),
             loss_percent: if rng.percent(20) { rng.between(1, 8) } else { 0 },
             prompt: rng.percent(40),
-            jumps: rng.percent(50),
+            jumps: rng.percent(50) && !off("jumps"),
+            forgets: rng.percent(50) && !off("forgets"),
+            mixed: rng.percent(40) && !off("mixed"),
             leaves: rng.percent(70),
+            wish: wish(rng),
         }
     }
+}
+
+/// A delivery and a rate to ask for.
+pub(super) fn wish(rng: &mut Rng) -> (Option<Delivery>, Option<u32>) {
+    let delivery = match rng.below(10) {
+        0 | 1 => Some(Delivery::Every),
+        2 => Some(Delivery::Latest),
+        _ => None,
+    };
+    (delivery, if rng.percent(12) { rng.pick(&RATE_STEPS).copied() } else { None })
+}
+
+fn off(what: &str) -> bool {
+    std::env::var("SIM_OFF").is_ok_and(|off| off.contains(what))
 }
 
 fn names(rng: &mut Rng) -> (Vec<String>, Vec<(bool, String)>) {
@@ -126,7 +149,7 @@ fn settings(rng: &mut Rng) -> Settings {
         outboxes_bytes: if rng.percent(30) { rng.between(500, 4_000) } else { 1 << 30 },
         inbox_messages: rng.between(16, 64),
         page_messages: rng.between(1, 8),
-        snapshot_sources: if rng.percent(15) { 2 } else { 1_000 },
+        snapshot_sources: if rng.percent(15) && !off("partial") { 2 } else { 1_000 },
         ..Settings::default()
     }
 }

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::asked::{Standing, manner};
 use super::inboxes::lock;
+use super::plan::wish;
 use super::world::World;
 use crate::broker::Drafts;
 use crate::clock::Clock;
@@ -11,7 +12,7 @@ use crate::command::{Command, Publication, Since, SubscribeOptions, Wanted};
 use crate::reply::Topic;
 use crate::session::Grant;
 use crate::shard::Handled;
-use tapeline_schema::{Delivery, Pattern, RATE_STEPS};
+use tapeline_schema::{Delivery, Pattern};
 
 impl World {
     fn publication(&mut self) -> Option<Publication> {
@@ -95,12 +96,7 @@ impl World {
 
     pub(super) fn subscribe(&mut self, client: usize) {
         let Some((pattern, name)) = self.rng.pick(&self.plan.topics).cloned() else { return };
-        let delivery = match self.rng.below(10) {
-            0 | 1 => Some(Delivery::Every),
-            2 => Some(Delivery::Latest),
-            _ => None,
-        };
-        let max_rate = if self.rng.percent(12) { self.rng.pick(&RATE_STEPS).copied() } else { None };
+        let (delivery, max_rate) = if self.plan.mixed { self.wish() } else { self.plan.wish };
         let mut options = SubscribeOptions { delivery, max_rate, ..SubscribeOptions::default() };
         let topic = if pattern {
             let Ok(pattern) = Pattern::parse(&name) else { return };
@@ -125,6 +121,10 @@ impl World {
         let req = Some(self.req.to_string().into());
         let wanted = vec![if pattern { Wanted::Pattern(name.into()) } else { Wanted::Channel(name.into()) }];
         self.handle(client, Command::Subscribe { wanted, options: Box::new(options), req });
+    }
+
+    fn wish(&mut self) -> (Option<Delivery>, Option<u32>) {
+        wish(&mut self.rng)
     }
 
     /// Mostly what the client really has; sometimes an older place, one in the future or of a stale epoch.

@@ -77,7 +77,8 @@ impl View {
     /// The client asks. Asking again for another delivery ends the subscription and starts a new one.
     pub(super) fn subscribe(&mut self, asked: Standing, resumes: bool, model: &Model) {
         for space in model.spaces.values().filter(|_| resumes) {
-            if covering(&self.standing, model, space) > 0 && asked.covers(&space.channel) {
+            let asks = asked.covers(&space.channel) || space.channel.roll_ups().iter().any(|up| asked.covers(up));
+            if asks && covering(&self.standing, model, space) > 0 {
                 self.heard.entry(space.channel.name().to_string()).or_default().ended += 1;
             }
         }
@@ -102,7 +103,9 @@ impl View {
             self.heard.entry(topic).or_default().expected_voids.extend(start.void_from);
         }
         for space in model.spaces.values() {
-            let through = space.channel.roll_ups().iter().any(|roll_up| ended.covers(roll_up));
+            let mut sources = model.spaces.values().filter(|s| s.channel.roll_ups().contains(&space.channel));
+            let through = space.channel.roll_ups().iter().any(|roll_up| ended.covers(roll_up))
+                || sources.any(|source| ended.covers(&source.channel));
             if ended.covers(&space.channel) || through {
                 self.heard.entry(space.channel.name().to_string()).or_default().ended += 1;
             }
@@ -127,6 +130,9 @@ impl View {
     fn unreplayed(&self, topic: &str, name: &str, start: Start, merged: bool) -> Start {
         let others = self.standing.iter().filter(|standing| standing.topic.name() != topic);
         let heard = merged || others.chain(self.standing.iter()).any(|standing| standing.starts.contains_key(name));
+        let heard = heard
+            || self.confirmed_later.values().any(|(begun, _)| begun == name)
+            || self.heard.get(name).is_some_and(|heard| heard.ended > 0);
         match start.manner {
             Manner::Every if heard && !start.resumed => Start { after: start.top, ..start },
             _ => start,
@@ -206,7 +212,12 @@ impl View {
         let times = self.seen.entry(serial).or_default();
         *times += 1;
         let (times, ended) = (*times, self.heard.get(channel).map_or(0, |heard| heard.ended));
-        if times > 1 + ended {
+        // Who wants the newest of it had that; who asks for older ones beside gets all of them.
+        let newest = model.spaces.get(channel).is_some_and(|space| {
+            let mut covering = self.standing.iter().filter(|standing| standing.covers(&space.channel));
+            covering.any(|standing| standing.manner(&space.channel).0 == Manner::Latest)
+        });
+        if times > 1 + ended + u32::from(newest) {
             return Err(format!("{channel} {} (serial {serial}) came {times} times", own.offset));
         }
         let mut wanted = false;
@@ -322,7 +333,9 @@ impl View {
                 heard.expected_voids.swap_remove(at);
                 return Ok(());
             }
-            if space.counts.len() < 2 || (heard.epoch.is_some() && heard.epoch == current) {
+            // The newest count has ended too if the broker has forgotten the channel since.
+            let over = space.ended >= space.counts.len();
+            if !over && (space.counts.len() < 2 || (heard.epoch.is_some() && heard.epoch == current)) {
                 return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
             }
             match heard.epoch.take() {
@@ -331,7 +344,7 @@ impl View {
                 }
                 // Nothing has come yet, so it may be any but the newest.
                 None => {
-                    let ended = space.counts.iter().rev().skip(1);
+                    let ended = space.counts.iter().rev().skip(usize::from(!over));
                     heard.voids.extend(ended.map(|count| (count.epoch.clone(), from)));
                 }
             }
@@ -342,7 +355,8 @@ impl View {
             return Err(format!("{name}: a gap {from}..{to:?}"));
         };
         self.gap_offsets += to + 1 - from;
-        let is_current = heard.epoch.is_none() || heard.epoch == current;
+        let only = heard.epoch.is_none() && space.counts.len() == 1;
+        let is_current = only || (heard.epoch.is_some() && heard.epoch == current);
         if is_current && space.oldest(now_us) <= to {
             return Err(format!("{name}: gap {from}..{to}, but {} is kept", space.oldest(now_us)));
         }
@@ -357,7 +371,13 @@ impl View {
                 heard.gapped.entry(epoch.clone()).or_default().extend(from..=to);
                 self.reached.insert(name.to_string(), (epoch, to));
             }
-            None => heard.gapped_next.extend(from..=to),
+            // Nothing has come yet: it may be of any count.
+            None => {
+                for count in &space.counts {
+                    heard.gapped.entry(count.epoch.clone()).or_default().extend(from..=to);
+                }
+                heard.gapped_next.extend(from..=to);
+            }
         }
         Ok(())
     }

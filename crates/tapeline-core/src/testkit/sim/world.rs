@@ -153,7 +153,7 @@ impl World {
             85..=93 => self.unblock(host),
             94..=97 => self.hosts[host].shard.tick(now),
             98..=103 => self.pass_time()?,
-            104 => (self.sweep)(),
+            104 if self.plan.forgets => (self.sweep)(),
             _ => self.come_or_go(),
         }
         self.flush_if_prompt();

@@ -1,1 +1,63 @@
-//! The conformance suite of message brokers.
+//! The conformance suite of message brokers: one function a promise of [`crate::broker`], each of which gets a fresh
+//! broker from `open` and panics where the promise is broken.
+//!
+//! A broker may answer and deliver late and from any thread; the suite waits for it. It does not promise when an idle
+//! channel is forgotten, only what holds then.
+
+mod forgetting;
+mod keeping;
+mod order;
+mod repeats;
+mod room;
+mod sink;
+mod sources;
+mod subject;
+
+pub use forgetting::{
+    a_channel_within_its_age_is_not_forgotten, a_forgotten_channel_counts_under_a_new_epoch,
+    a_joined_channel_is_not_forgotten,
+};
+pub use keeping::{
+    a_join_tells_the_head, pages_are_dense_and_bounded, retention_by_age, retention_by_bytes,
+    retention_by_count, the_newest_is_read,
+};
+pub use order::{concurrent_publishes_are_delivered_in_order, offsets_are_dense};
+pub use repeats::{
+    a_key_belongs_to_its_principal_and_channel, a_key_is_new_after_five_minutes, a_repeat_goes_nowhere,
+    a_repeat_within_a_batch_goes_nowhere,
+};
+pub use room::{busy_gives_everything_back, every_permit_is_used_or_returned};
+pub use sink::Sink;
+pub use sources::{a_pattern_lists_its_sources, a_roll_up_lists_its_sources};
+pub use subject::Subject;
+
+/// Opens a fresh broker, once a promise.
+pub type Open<'a> = &'a dyn Fn() -> Subject;
+
+/// Every promise.
+pub fn all(open: Open<'_>) {
+    let promises: [fn(Open<'_>); 19] = [
+        offsets_are_dense,
+        concurrent_publishes_are_delivered_in_order,
+        retention_by_count,
+        retention_by_age,
+        retention_by_bytes,
+        pages_are_dense_and_bounded,
+        the_newest_is_read,
+        a_join_tells_the_head,
+        a_repeat_goes_nowhere,
+        a_repeat_within_a_batch_goes_nowhere,
+        a_key_belongs_to_its_principal_and_channel,
+        a_key_is_new_after_five_minutes,
+        a_roll_up_lists_its_sources,
+        a_pattern_lists_its_sources,
+        busy_gives_everything_back,
+        every_permit_is_used_or_returned,
+        a_forgotten_channel_counts_under_a_new_epoch,
+        a_joined_channel_is_not_forgotten,
+        a_channel_within_its_age_is_not_forgotten,
+    ];
+    for promise in promises {
+        promise(open);
+    }
+}
