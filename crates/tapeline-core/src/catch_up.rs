@@ -225,10 +225,7 @@ impl Shard {
         target.pass(next - 1);
         // What it had before it went back is not missing.
         let to = next - 1;
-        let missing = match &target.done {
-            Some(done) if from <= done.1 && done.0 < to => [(from, done.0), (done.1 + 1, to)],
-            _ => [(from, to), (1, 0)],
-        };
+        let missing = target.missing(from, to);
         if unwanted {
             return;
         }
@@ -240,7 +237,7 @@ impl Shard {
         if target.overlap {
             self.read_owed(slot);
         }
-        for (from, to) in missing.into_iter().filter(|(from, to)| from <= to) {
+        for (from, to) in missing {
             counter.add(to + 1 - from);
             let gap = Reply::Gap { channel: channel.clone(), from, to: Some(to), reason };
             self.reply_in_lane(slot, lane, &gap);
@@ -263,7 +260,7 @@ impl Shard {
         if offset <= target.sent {
             return Pushed::On;
         }
-        let had = target.done.as_ref().is_some_and(|done| done.0 < offset && offset <= done.1);
+        let had = target.had(offset);
         let unwanted = message.timestamp_us < target.not_before_us;
         let collected = target.mode == Mode::Latest && message.channel != *channel;
         let mode = target.mode;

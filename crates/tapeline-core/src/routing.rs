@@ -329,7 +329,7 @@ impl Shard {
         }
         let mut gaps = Vec::new();
         for target in &mut entry.targets {
-            target.done = None;
+            target.done.clear();
             if target.mode == Mode::Every
                 && matches!(target.cursor, Cursor::Live | Cursor::Behind | Cursor::Reading)
             {

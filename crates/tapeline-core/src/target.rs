@@ -29,6 +29,9 @@ pub(crate) enum Cursor {
     Reading,
 }
 
+/// Stretches of offsets that a target remembers to have queued; what falls out of memory may come twice.
+const DONE_LIMIT: usize = 16;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -47,8 +50,8 @@ pub(crate) struct Target {
     pub start: u64,
     /// Where it began, or went back to: what is queued after it is its own.
     pub base: u64,
-    /// Offsets queued before the client asked for older ones again: `(.0, .1]`.
-    pub done: Option<Box<(u64, u64)>>,
+    /// Offsets queued before a gap, or before the client asked for older ones again: `(.0, .1]`, the last few.
+    pub done: Vec<(u64, u64)>,
     /// Its newest was left to another target of the session that has still to queue it (mode Latest).
     pub owed: bool,
     /// Older messages are not wanted, microseconds since 1970.
@@ -69,7 +72,7 @@ impl Target {
             sent: 0,
             start: 0,
             base: 0,
-            done: None,
+            done: Vec::new(),
             owed: false,
             not_before_us: 0,
             covers: SmallVec::from_slice(&[subscription]),
@@ -98,10 +101,37 @@ impl Target {
 
     /// Whether it queued this offset of its channel, in mode Every.
     pub(crate) fn has_queued(&self, offset: u64) -> bool {
-        let within = |from: u64, to: u64| from < offset && offset <= to;
         self.mode == Mode::Every
             && self.cursor != Cursor::Joining
-            && (within(self.start, self.sent) || self.done.as_ref().is_some_and(|d| within(d.0, d.1)))
+            && ((self.start < offset && offset <= self.sent) || self.had(offset))
+    }
+
+    /// Whether it queued this offset before it stepped over a gap or went back.
+    pub(crate) fn had(&self, offset: u64) -> bool {
+        self.done.iter().any(|(from, to)| *from < offset && offset <= *to)
+    }
+
+    /// The parts of `from..=to` that it did not queue before.
+    pub(crate) fn missing(&self, from: u64, to: u64) -> SmallVec<[(u64, u64); 2]> {
+        let mut missing = SmallVec::from_slice(&[(from, to)]);
+        for done in &self.done {
+            missing = missing
+                .iter()
+                .flat_map(|(from, to): &(u64, u64)| [(*from, *to.min(&done.0)), (*from.max(&(done.1 + 1)), *to)])
+                .filter(|(from, to)| from <= to)
+                .collect();
+        }
+        missing
+    }
+
+    fn remember(&mut self) {
+        if self.sent <= self.start {
+            return;
+        }
+        if self.done.len() >= DONE_LIMIT {
+            self.done.remove(0);
+        }
+        self.done.push((self.start, self.sent));
     }
 
     /// Whether it will queue this offset, which it has not come to yet (mode Every).
@@ -119,11 +149,9 @@ impl Target {
         self.cursor = Cursor::Behind;
     }
 
-    /// Steps over what is missing up to `offset`. What it queued before is remembered, unless it is busy going back.
+    /// Steps over what is missing up to `offset`. What it queued before is remembered.
     pub(crate) fn pass(&mut self, offset: u64) {
-        if self.sent > self.start && self.done.as_ref().is_none_or(|done| done.1 <= self.sent) {
-            self.done = Some(Box::new((self.start, self.sent)));
-        }
+        self.remember();
         self.sent = offset;
         self.start = offset;
     }
@@ -137,17 +165,15 @@ impl Target {
     pub(crate) fn take_back(&mut self, offset: u64) {
         self.sent = self.sent.min(offset - 1);
         self.start = self.start.min(self.sent);
-        if let Some(done) = self.done.as_mut().filter(|done| done.1 >= offset) {
-            done.1 = offset - 1;
+        for done in &mut self.done {
+            done.1 = done.1.min(offset - 1);
         }
-        self.done.take_if(|done| done.0 >= done.1);
+        self.done.retain(|done| done.0 < done.1);
     }
 
     /// Goes back to `after` for messages it has not had; those it had are remembered and not queued again.
     pub(crate) fn rewind(&mut self, after: u64) {
-        if self.sent > self.start {
-            self.done = Some(Box::new((self.start, self.sent)));
-        }
+        self.remember();
         self.start_after(after);
     }
 }

@@ -394,7 +394,15 @@ impl View {
             for standing in self.standing.iter().filter(|standing| standing.covers(&space.channel)) {
                 match standing.manner(&space.channel).0 {
                     Manner::Every => check_every(standing, heard, space)?,
-                    Manner::Latest => check_newest(standing, &self.seen, space, now_us)?,
+                    Manner::Latest => {
+                        // By any of its subscriptions the client may have said that it has the newest.
+                        let claims = |other: &&Standing| {
+                            let start = other.starts.get(name);
+                            start.is_some_and(|s| s.resumed && s.epoch == current.epoch && s.after == current.top())
+                        };
+                        let claimed = self.standing.iter().any(|other| claims(&other));
+                        check_newest(standing, claimed, &self.seen, space, now_us)?;
+                    }
                 }
             }
         }
@@ -446,7 +454,7 @@ fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
     Ok(())
 }
 
-fn check_newest(standing: &Standing, seen: &HashMap<u64, u32>, space: &Space, now_us: u64) -> Checked {
+fn check_newest(standing: &Standing, claimed: bool, seen: &HashMap<u64, u32>, space: &Space, now_us: u64) -> Checked {
     let Some(count) = space.current() else { return Ok(()) };
     let name = space.channel.name();
     let Some((offset, newest)) = (1..).zip(&count.messages).filter(|(_, logged)| logged.own).last() else {
@@ -457,7 +465,7 @@ fn check_newest(standing: &Standing, seen: &HashMap<u64, u32>, space: &Space, no
     let unlisted = !standing.starts.contains_key(name) && (standing.partial || !standing.listed);
     // What is published to the own name of a roll-up that counts is not promised to who wants the newest of each
     // source: the newest that the roll-up keeps is mostly a source's.
-    let had = had || space.channel.counts_for_itself();
+    let had = had || space.channel.counts_for_itself() || claimed;
     let ended = standing.ended.get(name).is_some_and(|ended| space.counts.len() <= *ended);
     if had || unlisted || ended || space.oldest(now_us) > offset || seen.contains_key(&newest.serial) {
         return Ok(());
