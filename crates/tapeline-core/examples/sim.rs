@@ -1,4 +1,4 @@
-//! Runs the simulator against the memory broker: `sim [--seed N] [--seconds S] [--worlds N] [--trace]`.
+//! Runs the simulator against the memory broker: `sim [--seed N] [--seconds S] [--worlds N] [--wild] [--trace]`.
 //!
 //! Without a seed it takes one from the time and prints it first. A failure prints the seed of its world: with
 //! `--seed` that, and `--worlds 1 --trace`, it happens again and tells how.
@@ -9,18 +9,23 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::Clock;
-use tapeline_core::testkit::sim::{Opened, run_world, world_seed};
+use tapeline_core::testkit::sim::{Opened, Options, run_world, world_seed};
 
 struct Flags {
     seed: u64,
     seconds: u64,
     worlds: u64,
-    trace: bool,
+    options: Options,
 }
 
 fn flags() -> Result<Flags, String> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut flags = Flags { seed: now.as_nanos() as u64 >> 8, seconds: 10, worlds: u64::MAX, trace: false };
+    let mut flags = Flags {
+        seed: now.as_nanos() as u64 >> 8,
+        seconds: 10,
+        worlds: u64::MAX,
+        options: Options::default(),
+    };
     let mut given = std::env::args().skip(1);
     while let Some(flag) = given.next() {
         let mut number = || {
@@ -31,8 +36,11 @@ fn flags() -> Result<Flags, String> {
             "--seed" => flags.seed = number()?,
             "--seconds" => flags.seconds = number()?,
             "--worlds" => flags.worlds = number()?,
-            "--trace" => flags.trace = true,
-            other => return Err(format!("unknown flag {other}; known: --seed --seconds --worlds --trace")),
+            "--wild" => flags.options.wild = true,
+            "--trace" => flags.options.trace = true,
+            other => {
+                return Err(format!("unknown flag {other}; known: --seed --seconds --worlds --wild --trace"));
+            }
         }
     }
     Ok(flags)
@@ -45,7 +53,7 @@ fn open(clock: Arc<dyn Clock>, seed: u64) -> Opened {
 }
 
 fn main() -> ExitCode {
-    let Flags { seed, seconds, worlds, trace } = match flags() {
+    let Flags { seed, seconds, worlds, options } = match flags() {
         Ok(flags) => flags,
         Err(error) => {
             eprintln!("sim: {error}");
@@ -56,7 +64,7 @@ fn main() -> ExitCode {
     let until = Instant::now() + Duration::from_secs(seconds);
     let (mut ran, mut steps) = (0, 0);
     while ran < worlds && (ran == 0 || Instant::now() < until) {
-        match run_world(world_seed(seed, ran), &open, trace) {
+        match run_world(world_seed(seed, ran), &open, options) {
             Ok(more) => steps += more,
             Err(violation) => {
                 println!("sim: {violation}");

@@ -61,7 +61,9 @@ impl Shard {
                 break;
             }
             // A roll-up's page may be ahead of the inbox: who hears the source otherwise has a place there first.
-            self.entry_for(&message.channel, now);
+            for channel in message.roll_ups.iter().map(|mark| &mark.channel).chain([&message.channel]) {
+                self.entry_for(channel, now);
+            }
         }
         let slot = request.key.slot;
         let Some(session) = self.live(request.key) else { return };
@@ -132,7 +134,8 @@ impl Shard {
     fn pass_forgotten(&mut self, id: u32, index: usize, slot: u32) {
         let Some(entry) = self.router.entry(id) else { return };
         let (channel, lane, last) = (entry.channel.clone(), entry.lane, entry.last);
-        let Some(target) = entry.targets.get_mut(index).filter(|target| target.cursor == Cursor::Reading) else {
+        let Some(target) = entry.targets.get_mut(index).filter(|target| target.cursor == Cursor::Reading)
+        else {
             return;
         };
         let from = target.sent + 1;

@@ -168,7 +168,8 @@ impl Router {
             Some(index) => {
                 let known = entry.targets.get_mut(index)?;
                 let before = (known.mode, known.rate);
-                let from_first = target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
+                let from_first =
+                    target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
                 for subscription in &target.covers {
                     known.cover(*subscription, target.mode, target.rate);
                 }
@@ -199,7 +200,8 @@ impl Router {
 
     /// A target leaves its newest to another one of its session.
     pub(crate) fn set_owed(&mut self, id: u32, index: usize) {
-        if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index)) {
+        if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index))
+        {
             target.owed = true;
         }
     }

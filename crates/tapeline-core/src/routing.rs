@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::channel::Channel;
 use crate::clock::Now;
 use crate::message::{Epoch, Message};
 use crate::reply::{GapReason, Reply};
@@ -106,21 +107,23 @@ impl Offer<'_> {
 impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
+        // Before the roll-ups are served, so that a session's targets know of one another.
+        let entry = self.entry_if_heard(&message.channel, now);
         for mark in &message.roll_ups {
-            let entry = match self.router.find(&mark.channel) {
-                None if self.router.expands() => Some(self.open_entry(&mark.channel, now)),
-                known => known,
-            };
-            if let Some(entry) = entry {
+            if let Some(entry) = self.entry_if_heard(&mark.channel, now) {
                 self.offer_to_entry(entry, message, (mark.offset, &mark.epoch), pressured, now);
             }
         }
-        let entry = match self.router.find(&message.channel) {
-            Some(entry) => entry,
-            None if self.router.expands() => self.open_entry(&message.channel, now),
-            None => return,
-        };
-        self.offer_to_entry(entry, message, (message.offset, &message.epoch), pressured, now);
+        if let Some(entry) = entry {
+            self.offer_to_entry(entry, message, (message.offset, &message.epoch), pressured, now);
+        }
+    }
+
+    fn entry_if_heard(&mut self, channel: &Channel, now: Now) -> Option<u32> {
+        match self.router.find(channel) {
+            None if self.router.expands() => Some(self.open_entry(channel, now)),
+            known => known,
+        }
     }
 
     fn offer_to_entry(
@@ -218,7 +221,9 @@ impl Shard {
     /// A target has been sent a message out of its group's turn and lacks a newer one: it waits for the next turn.
     pub(crate) fn await_turn(&mut self, id: u32, rate: u8, now: Now) {
         let groups = self.router.entry(id).map(|entry| &mut entry.groups);
-        let Some(group) = groups.and_then(|groups| groups.iter_mut().find(|group| group.rate == rate)) else { return };
+        let Some(group) = groups.and_then(|groups| groups.iter_mut().find(|group| group.rate == rate)) else {
+            return;
+        };
         if group.pending.is_none() {
             group.due_us = group.due_us.max(now.mono_us + interval_us(rate));
             self.rates.push(Reverse(RateDue { due_us: group.due_us, entry: id, rate }));
@@ -229,7 +234,8 @@ impl Shard {
     fn read_lagging(&mut self, id: u32, rate: u8) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         let last = entry.last;
-        let lags = |target: &&mut Target| target.rate == rate && target.cursor == Cursor::Live && target.sent < last;
+        let lags =
+            |target: &&mut Target| target.rate == rate && target.cursor == Cursor::Live && target.sent < last;
         let mut slots = Vec::new();
         for target in entry.targets.iter_mut().filter(lags) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };

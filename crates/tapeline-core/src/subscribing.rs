@@ -254,7 +254,11 @@ impl Shard {
         let options = &request.options;
         for (channel, head) in &sources.heads {
             let id = self.entry_for(channel, now);
-            if self.router.entry(id).is_some_and(|e| e.epoch.as_ref().is_some_and(|known| *known != head.epoch)) {
+            if self
+                .router
+                .entry(id)
+                .is_some_and(|e| e.epoch.as_ref().is_some_and(|known| *known != head.epoch))
+            {
                 // The list or what is known is of an epoch that has ended. A page tells, and begins with all of it.
                 let void_from = Some(head.top + 1).filter(|_| self.hears_every(id, slot));
                 starts.push((channel.clone(), Started { after: 0, recovered: false, void_from }));
@@ -304,7 +308,9 @@ impl Shard {
             let is_listed = listed.contains_key(&entry.channel);
             let Some(target) = entry.targets.get_mut(index) else { continue };
             match target.cursor {
-                Cursor::Joining if sources.partial && target.covers.len() > 1 => target.start_after(target.sent),
+                Cursor::Joining if sources.partial && target.covers.len() > 1 => {
+                    target.start_after(target.sent)
+                }
                 Cursor::Joining if sources.partial => {
                     target.cursor = Cursor::Fresh;
                     continue;

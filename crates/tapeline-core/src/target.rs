@@ -117,7 +117,9 @@ impl Target {
         for done in &self.done {
             missing = missing
                 .iter()
-                .flat_map(|(from, to): &(u64, u64)| [(*from, *to.min(&done.0)), (*from.max(&(done.1 + 1)), *to)])
+                .flat_map(|(from, to): &(u64, u64)| {
+                    [(*from, *to.min(&done.0)), (*from.max(&(done.1 + 1)), *to)]
+                })
                 .filter(|(from, to)| from <= to)
                 .collect();
         }

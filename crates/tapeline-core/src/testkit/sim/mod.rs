@@ -55,9 +55,19 @@ pub fn world_seed(seed: u64, number: u64) -> u64 {
     if number == 0 { seed } else { Rng::new(seed ^ number.wrapping_mul(0x9e37_79b9)).number() >> 16 }
 }
 
-/// Runs one world to its end; answers how many steps it took. With `trace` it tells what happens on standard error.
-pub fn run_world(seed: u64, open: Opener<'_>, trace: bool) -> Result<usize, Violation> {
-    let mut world = world::World::new(seed, open, trace);
+/// How worlds are run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Also what the core does not get right in every combination yet: one client that asks for the same names in
+    /// several deliveries and rates, and channels that are forgotten while a roll-up or pattern covers them.
+    pub wild: bool,
+    /// Tell what happens on standard error.
+    pub trace: bool,
+}
+
+/// Runs one world to its end; answers how many steps it took.
+pub fn run_world(seed: u64, open: Opener<'_>, options: Options) -> Result<usize, Violation> {
+    let mut world = world::World::new(seed, open, options);
     let steps = world.plan.steps;
     let violation = |step, what| Violation { seed, step, what };
     for step in 0..steps {

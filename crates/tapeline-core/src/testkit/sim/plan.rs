@@ -79,7 +79,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(rng: &mut Rng) -> Self {
+    pub(super) fn new(rng: &mut Rng, wild: bool) -> Self {
         let (channels, topics) = names(rng);
         Plan {
             shards: rng.between(1, 3),
@@ -88,13 +88,13 @@ impl Plan {
             steps: rng.between(100, 900),
             channels,
             topics,
-            late_requests: rng.percent(40) && !off("late"),
-            late_answers: rng.percent(60) && !off("late"),
+            late_requests: rng.percent(40),
+            late_answers: rng.percent(60),
             loss_percent: if rng.percent(20) { rng.between(1, 8) } else { 0 },
             prompt: rng.percent(40),
-            jumps: rng.percent(50) && !off("jumps"),
-            forgets: rng.percent(50) && !off("forgets"),
-            mixed: rng.percent(40) && !off("mixed"),
+            jumps: rng.percent(50),
+            forgets: rng.percent(50) && wild,
+            mixed: rng.percent(40) && wild,
             leaves: rng.percent(70),
             wish: wish(rng),
         }
@@ -109,10 +109,6 @@ pub(super) fn wish(rng: &mut Rng) -> (Option<Delivery>, Option<u32>) {
         _ => None,
     };
     (delivery, if rng.percent(12) { rng.pick(&RATE_STEPS).copied() } else { None })
-}
-
-fn off(what: &str) -> bool {
-    std::env::var("SIM_OFF").is_ok_and(|off| off.contains(what))
 }
 
 fn names(rng: &mut Rng) -> (Vec<String>, Vec<(bool, String)>) {
@@ -149,7 +145,7 @@ fn settings(rng: &mut Rng) -> Settings {
         outboxes_bytes: if rng.percent(30) { rng.between(500, 4_000) } else { 1 << 30 },
         inbox_messages: rng.between(16, 64),
         page_messages: rng.between(1, 8),
-        snapshot_sources: if rng.percent(15) && !off("partial") { 2 } else { 1_000 },
+        snapshot_sources: if rng.percent(15) { 2 } else { 1_000 },
         ..Settings::default()
     }
 }

@@ -77,7 +77,8 @@ impl View {
     /// The client asks. Asking again for another delivery ends the subscription and starts a new one.
     pub(super) fn subscribe(&mut self, asked: Standing, resumes: bool, model: &Model) {
         for space in model.spaces.values().filter(|_| resumes) {
-            let asks = asked.covers(&space.channel) || space.channel.roll_ups().iter().any(|up| asked.covers(up));
+            let asks =
+                asked.covers(&space.channel) || space.channel.roll_ups().iter().any(|up| asked.covers(up));
             if asks && covering(&self.standing, model, space) > 0 {
                 self.heard.entry(space.channel.name().to_string()).or_default().ended += 1;
             }
@@ -129,7 +130,8 @@ impl View {
     /// The last messages are sent again only to who hears the name for the first time.
     fn unreplayed(&self, topic: &str, name: &str, start: Start, merged: bool) -> Start {
         let others = self.standing.iter().filter(|standing| standing.topic.name() != topic);
-        let heard = merged || others.chain(self.standing.iter()).any(|standing| standing.starts.contains_key(name));
+        let heard =
+            merged || others.chain(self.standing.iter()).any(|standing| standing.starts.contains_key(name));
         let heard = heard
             || self.confirmed_later.values().any(|(begun, _)| begun == name)
             || self.heard.get(name).is_some_and(|heard| heard.ended > 0);
@@ -184,7 +186,8 @@ impl View {
         if told != Some((start.epoch.clone(), start.top)) {
             return Err(format!("{topic} was confirmed at {told:?}, the broker said {start:?}"));
         }
-        let was_merged = start.manner == Manner::Latest && self.heard.get(&name).is_some_and(|heard| heard.ended > 0);
+        let was_merged =
+            start.manner == Manner::Latest && self.heard.get(&name).is_some_and(|heard| heard.ended > 0);
         if told_wrong && !merged && !was_merged {
             return Err(format!("{topic} was confirmed as recovered {recovered:?}, the truth is {start:?}"));
         }
@@ -310,7 +313,10 @@ impl View {
         heard.came_us = [last, mono_us];
         if before > 0 && mono_us - before < 1_000_000 / u64::from(fastest) {
             let (one, two) = (mono_us - before, mono_us - last);
-            return Err(format!("{} came {two} and {one} us after the last two at {fastest} a second", own.channel));
+            return Err(format!(
+                "{} came {two} and {one} us after the last two at {fastest} a second",
+                own.channel
+            ));
         }
         Ok(())
     }
@@ -398,7 +404,9 @@ impl View {
                         // By any of its subscriptions the client may have said that it has the newest.
                         let claims = |other: &&Standing| {
                             let start = other.starts.get(name);
-                            start.is_some_and(|s| s.resumed && s.epoch == current.epoch && s.after == current.top())
+                            start.is_some_and(|s| {
+                                s.resumed && s.epoch == current.epoch && s.after == current.top()
+                            })
                         };
                         let claimed = self.standing.iter().any(|other| claims(&other));
                         check_newest(standing, claimed, &self.seen, space, now_us)?;
@@ -429,7 +437,9 @@ fn begin(standing: &mut Standing, name: &str, start: Start) {
             *known = start;
         }
         Some(known) if known.epoch == start.epoch => {
-            if start.after < known.after {
+            if known.manner == Manner::Latest {
+                known.after = known.after.max(start.after);
+            } else if start.after < known.after {
                 known.after = start.after;
                 standing.frontiers.remove(&(name.to_string(), start.epoch));
             }
@@ -454,7 +464,13 @@ fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
     Ok(())
 }
 
-fn check_newest(standing: &Standing, claimed: bool, seen: &HashMap<u64, u32>, space: &Space, now_us: u64) -> Checked {
+fn check_newest(
+    standing: &Standing,
+    claimed: bool,
+    seen: &HashMap<u64, u32>,
+    space: &Space,
+    now_us: u64,
+) -> Checked {
     let Some(count) = space.current() else { return Ok(()) };
     let name = space.channel.name();
     let Some((offset, newest)) = (1..).zip(&count.messages).filter(|(_, logged)| logged.own).last() else {

@@ -13,7 +13,7 @@ use super::model::Model;
 use super::plan::{Plan, catalog};
 use super::view::View;
 use super::wire::{WIRE, take_frame};
-use super::{Opened, Opener};
+use super::{Opened, Opener, Options};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Since, SubscribeOptions};
@@ -63,9 +63,9 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, open: Opener<'_>, trace: bool) -> Self {
+    pub(super) fn new(seed: u64, open: Opener<'_>, Options { wild, trace }: Options) -> Self {
         let mut rng = Rng::new(seed);
-        let plan = Plan::new(&mut rng);
+        let plan = Plan::new(&mut rng, wild);
         let clock = Arc::new(ManualClock::default());
         let model = Arc::new(Mutex::new(Model::default()));
         let Opened { broker, sweep } = open(clock.clone(), seed);
