@@ -31,6 +31,8 @@ mod sweeping;
 mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod unsubscribing;
+mod wishes;
 
 pub use broker::{Broker, Deliver, Permits};
 pub use channel::Channel;

@@ -2,7 +2,7 @@
 //! The router hears of a subscription before the broker is asked where the channel stands, so that nothing can
 //! fall between the two.
 
-use tapeline_schema::{Delivery, ErrorCode, Pattern, Priority};
+use tapeline_schema::{ErrorCode, Pattern};
 
 use crate::broker::{Head, Interest, Sources};
 use crate::channel::{Channel, ChannelMap};
@@ -13,6 +13,7 @@ use crate::reply::{Confirmation, GapReason, Reply, Topic};
 use crate::session::Subscription;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
+use crate::wishes::{mode_of, spreads, wish};
 
 /// What the broker's answer to a join must find again.
 pub struct JoinRequest {
@@ -52,7 +53,7 @@ impl Shard {
         }
     }
 
-    fn topic(&self, wanted: &Wanted) -> Result<Topic, Refusal> {
+    pub(crate) fn topic(&self, wanted: &Wanted) -> Result<Topic, Refusal> {
         match wanted {
             Wanted::Channel(name) => self.hub.channel(name).map(Topic::Channel),
             Wanted::Pattern(text) => match Pattern::parse(text) {
@@ -421,94 +422,6 @@ impl Shard {
             self.reply_in_lane(slot, channel.lane(), &gap);
         }
     }
-
-    pub(crate) fn handle_unsubscribe(&mut self, slot: u32, wanted: Vec<Wanted>, req: &Req) {
-        for wanted in wanted {
-            let is_pattern = matches!(wanted, Wanted::Pattern(_));
-            let (Wanted::Channel(name) | Wanted::Pattern(name)) = &wanted;
-            let name = name.clone();
-            match self.topic(&wanted) {
-                Ok(topic) => {
-                    let session = self.sessions.get(slot as usize);
-                    if let Some(id) = session.and_then(|session| session.find(&topic)).map(|known| known.id) {
-                        self.end_subscription(slot, id);
-                    }
-                    let reply = Reply::Unsubscribed { topic: Some((is_pattern, name)), req: req.clone() };
-                    self.reply_in_lane(slot, 0, &reply);
-                }
-                Err(refusal) => self.reply_error(slot, refusal, Some(name), req),
-            }
-        }
-    }
-
-    pub(crate) fn handle_unsubscribe_all(&mut self, slot: u32, req: Req) {
-        self.end_all(slot);
-        self.reply_in_lane(slot, 0, &Reply::Unsubscribed { topic: None, req });
-    }
-
-    /// Ends all of a session's subscriptions.
-    pub(crate) fn end_all(&mut self, slot: u32) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
-        let ids: Vec<u32> = session.subscriptions.iter().map(|subscription| subscription.id).collect();
-        for id in ids {
-            self.end_subscription(slot, id);
-        }
-    }
-
-    /// Ends one subscription; targets that another one covers stay as they are.
-    pub(crate) fn end_subscription(&mut self, slot: u32, id: u32) {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let serial = session.serial;
-        let Some(subscription) = session.forget_subscription(id) else { return };
-        let topic = subscription.topic;
-        self.hub.audience().remove(&topic, serial);
-        self.stats.subscriptions.sub(1);
-        let spread = self.router.contract(&topic, slot, id);
-        let entries = match &topic {
-            Topic::Channel(channel) if !spread => {
-                self.hub.broker().leave(channel);
-                self.router.find(channel).into_iter().collect()
-            }
-            _ => self.router.covered(&topic),
-        };
-        for entry in entries {
-            self.uncover(entry, slot, id);
-        }
-    }
-
-    fn uncover(&mut self, entry: u32, slot: u32, id: u32) {
-        let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(entry)) else {
-            return;
-        };
-        let Some(target) = self.router.entry(entry).and_then(|entry| entry.targets.get_mut(index)) else {
-            return;
-        };
-        target.covers.retain(|cover| *cover != id);
-        if target.covers.is_empty() {
-            let owes = target.overlap && target.mode == Mode::Every && target.cursor != Cursor::Live;
-            self.router.remove(entry, slot, &mut self.sessions);
-            self.router.close_if_empty(entry);
-            if owes {
-                self.read_owed(slot);
-                self.pump(slot);
-            }
-            return;
-        }
-        let covers = target.covers.clone();
-        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let covering = session.subscriptions.iter().filter(|subscription| covers.contains(&subscription.id));
-        let joining = covering.clone().any(|subscription| subscription.joining);
-        if let Some((mode, rate)) =
-            covering.filter_map(|subscription| wish(&channel, subscription)).reduce(both)
-        {
-            self.router.reshape(entry, index, (mode, rate), session);
-        }
-        if !joining {
-            self.router.start_joining(entry, index, session);
-        }
-        self.pump(slot);
-    }
 }
 
 /// Where a subscription begins.
@@ -529,52 +442,6 @@ impl Started {
         let recovered = since.offset == head.top || head.oldest <= since.offset + 1;
         Started { after: since.offset, recovered, void_from: None }
     }
-}
-
-/// The mode and rate of one source channel, or why the family cannot give them.
-fn mode_of(channel: &Channel, asked: Option<Delivery>, max_rate: Option<u32>) -> Result<(Mode, u8), Refusal> {
-    let spec = channel.spec();
-    let refuse = |message: String| Err(Refusal::new(ErrorCode::UnsupportedDelivery, message));
-    let mode = match asked.unwrap_or(spec.delivery) {
-        Delivery::Latest if spec.priority == Priority::Critical => {
-            return refuse(format!("{} is critical: its messages are never conflated", channel.name()));
-        }
-        Delivery::Latest => Mode::Latest,
-        Delivery::Table if spec.delivery != Delivery::Table => {
-            return refuse(format!(
-                "{} has no rows: its delivery is {}",
-                channel.name(),
-                spec.delivery.name()
-            ));
-        }
-        Delivery::Table | Delivery::Every => Mode::Every,
-    };
-    match (mode, max_rate.or(spec.max_rate.filter(|_| mode == Mode::Latest))) {
-        (_, None) => Ok((mode, 0)),
-        (Mode::Latest, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
-        (Mode::Every, Some(_)) => refuse(format!(
-            "max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it",
-            channel.name()
-        )),
-    }
-}
-
-/// How a subscription is served from one source channel: what does not fit a source gets the source's own way.
-fn wish(channel: &Channel, subscription: &Subscription) -> Option<(Mode, u8)> {
-    let asked = mode_of(channel, subscription.delivery, subscription.max_rate);
-    asked.or_else(|_| mode_of(channel, None, None)).ok()
-}
-
-/// What serves two subscriptions of one session to the same source channel.
-fn both(one: (Mode, u8), other: (Mode, u8)) -> (Mode, u8) {
-    let mode = if one.0 == Mode::Every || other.0 == Mode::Every { Mode::Every } else { Mode::Latest };
-    let rate = if one.1 == 0 || other.1 == 0 { 0 } else { one.1.max(other.1) };
-    (mode, rate)
-}
-
-/// Whether a subscription to the name becomes a target in each source's entry.
-fn spreads(channel: &Channel, mode: Mode) -> bool {
-    channel.is_roll_up() && (mode == Mode::Latest || !channel.counts_for_itself())
 }
 
 fn covers(hub: &crate::hub::Hub, channel: &Channel) -> Option<Vec<Box<str>>> {

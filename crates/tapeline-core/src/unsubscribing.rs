@@ -1,0 +1,97 @@
+//! Ending subscriptions: what another subscription of the session still covers stays as that one asked for it.
+
+use crate::command::{Req, Wanted};
+use crate::reply::{Reply, Topic};
+use crate::shard::Shard;
+use crate::target::{Cursor, Mode};
+use crate::wishes::{both, wish};
+
+impl Shard {
+    pub(crate) fn handle_unsubscribe(&mut self, slot: u32, wanted: Vec<Wanted>, req: &Req) {
+        for wanted in wanted {
+            let is_pattern = matches!(wanted, Wanted::Pattern(_));
+            let (Wanted::Channel(name) | Wanted::Pattern(name)) = &wanted;
+            let name = name.clone();
+            match self.topic(&wanted) {
+                Ok(topic) => {
+                    let session = self.sessions.get(slot as usize);
+                    if let Some(id) = session.and_then(|session| session.find(&topic)).map(|known| known.id) {
+                        self.end_subscription(slot, id);
+                    }
+                    let reply = Reply::Unsubscribed { topic: Some((is_pattern, name)), req: req.clone() };
+                    self.reply_in_lane(slot, 0, &reply);
+                }
+                Err(refusal) => self.reply_error(slot, refusal, Some(name), req),
+            }
+        }
+    }
+
+    pub(crate) fn handle_unsubscribe_all(&mut self, slot: u32, req: Req) {
+        self.end_all(slot);
+        self.reply_in_lane(slot, 0, &Reply::Unsubscribed { topic: None, req });
+    }
+
+    /// Ends all of a session's subscriptions.
+    pub(crate) fn end_all(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let ids: Vec<u32> = session.subscriptions.iter().map(|subscription| subscription.id).collect();
+        for id in ids {
+            self.end_subscription(slot, id);
+        }
+    }
+
+    /// Ends one subscription; targets that another one covers stay as they are.
+    pub(crate) fn end_subscription(&mut self, slot: u32, id: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let serial = session.serial;
+        let Some(subscription) = session.forget_subscription(id) else { return };
+        let topic = subscription.topic;
+        self.hub.audience().remove(&topic, serial);
+        self.stats.subscriptions.sub(1);
+        let spread = self.router.contract(&topic, slot, id);
+        let entries = match &topic {
+            Topic::Channel(channel) if !spread => {
+                self.hub.broker().leave(channel);
+                self.router.find(channel).into_iter().collect()
+            }
+            _ => self.router.covered(&topic),
+        };
+        for entry in entries {
+            self.uncover(entry, slot, id);
+        }
+    }
+
+    fn uncover(&mut self, entry: u32, slot: u32, id: u32) {
+        let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(entry)) else {
+            return;
+        };
+        let Some(target) = self.router.entry(entry).and_then(|entry| entry.targets.get_mut(index)) else {
+            return;
+        };
+        target.covers.retain(|cover| *cover != id);
+        if target.covers.is_empty() {
+            let owes = target.overlap && target.mode == Mode::Every && target.cursor != Cursor::Live;
+            self.router.remove(entry, slot, &mut self.sessions);
+            self.router.close_if_empty(entry);
+            if owes {
+                self.read_owed(slot);
+                self.pump(slot);
+            }
+            return;
+        }
+        let covers = target.covers.clone();
+        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let covering = session.subscriptions.iter().filter(|subscription| covers.contains(&subscription.id));
+        let joining = covering.clone().any(|subscription| subscription.joining);
+        if let Some((mode, rate)) =
+            covering.filter_map(|subscription| wish(&channel, subscription)).reduce(both)
+        {
+            self.router.reshape(entry, index, (mode, rate), session);
+        }
+        if !joining {
+            self.router.start_joining(entry, index, session);
+        }
+        self.pump(slot);
+    }
+}

@@ -1,0 +1,58 @@
+//! How a subscriber is served: its own wishes where the family can give them, the family's way where not.
+
+use tapeline_schema::{Delivery, ErrorCode, Priority};
+
+use crate::channel::Channel;
+use crate::error::Refusal;
+use crate::session::Subscription;
+use crate::target::Mode;
+
+/// The mode and rate of one source channel, or why the family cannot give them.
+pub(crate) fn mode_of(
+    channel: &Channel,
+    asked: Option<Delivery>,
+    max_rate: Option<u32>,
+) -> Result<(Mode, u8), Refusal> {
+    let spec = channel.spec();
+    let refuse = |message: String| Err(Refusal::new(ErrorCode::UnsupportedDelivery, message));
+    let mode = match asked.unwrap_or(spec.delivery) {
+        Delivery::Latest if spec.priority == Priority::Critical => {
+            return refuse(format!("{} is critical: its messages are never conflated", channel.name()));
+        }
+        Delivery::Latest => Mode::Latest,
+        Delivery::Table if spec.delivery != Delivery::Table => {
+            return refuse(format!(
+                "{} has no rows: its delivery is {}",
+                channel.name(),
+                spec.delivery.name()
+            ));
+        }
+        Delivery::Table | Delivery::Every => Mode::Every,
+    };
+    match (mode, max_rate.or(spec.max_rate.filter(|_| mode == Mode::Latest))) {
+        (_, None) => Ok((mode, 0)),
+        (Mode::Latest, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
+        (Mode::Every, Some(_)) => refuse(format!(
+            "max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it",
+            channel.name()
+        )),
+    }
+}
+
+/// How a subscription is served from one source channel: what does not fit a source gets the source's own way.
+pub(crate) fn wish(channel: &Channel, subscription: &Subscription) -> Option<(Mode, u8)> {
+    let asked = mode_of(channel, subscription.delivery, subscription.max_rate);
+    asked.or_else(|_| mode_of(channel, None, None)).ok()
+}
+
+/// What serves two subscriptions of one session to the same source channel.
+pub(crate) fn both(one: (Mode, u8), other: (Mode, u8)) -> (Mode, u8) {
+    let mode = if one.0 == Mode::Every || other.0 == Mode::Every { Mode::Every } else { Mode::Latest };
+    let rate = if one.1 == 0 || other.1 == 0 { 0 } else { one.1.max(other.1) };
+    (mode, rate)
+}
+
+/// Whether a subscription to the name becomes a target in each source's entry.
+pub(crate) fn spreads(channel: &Channel, mode: Mode) -> bool {
+    channel.is_roll_up() && (mode == Mode::Latest || !channel.counts_for_itself())
+}
