@@ -168,7 +168,7 @@ impl Shard {
         if target.cursor != Cursor::Reading {
             return Pushed::On;
         }
-        let mode = target.mode;
+        let (mode, before) = (target.mode, target.sent);
         if mode == Mode::Every {
             self.step_over_missing(id, index, slot, &page, &channel);
         }
@@ -189,6 +189,7 @@ impl Shard {
         if mode == Mode::Latest && done {
             target.sent = target.sent.max(page.head.top);
         }
+        let advanced = target.sent > before;
         if done && !outdated && target.sent >= last {
             target.cursor = Cursor::Live;
             target.not_before_us = 0;
@@ -201,7 +202,8 @@ impl Shard {
             target.cursor = Cursor::Behind;
             session.behind.push(id);
         }
-        pushed
+        // Whoever waits for this target may go on now.
+        if pushed == Pushed::Waits && advanced { Pushed::On } else { pushed }
     }
 
     /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target
@@ -224,7 +226,7 @@ impl Shard {
             return;
         }
         let unwanted = target.not_before_us > 0
-            && page.messages.first().is_some_and(|message| message.timestamp_us <= target.not_before_us);
+            && page.messages.first().is_some_and(|message| message.timestamp_us < target.not_before_us);
         target.pass(next - 1);
         // What it had before it went back is not missing.
         let to = next - 1;

@@ -122,6 +122,24 @@ mod tests {
     }
 
     #[test]
+    fn the_lowest_waiting_lane_is_served_though_a_socket_takes_one_item_of_many_each_time() {
+        let mut lanes = Lanes::default();
+        lanes.push(3, 0);
+        for _ in 0..200 {
+            lanes.push(0, 1);
+        }
+        let one_of_many = |lanes: &mut Lanes<i32>| {
+            let mut taken: Vec<_> = std::iter::from_fn(|| lanes.take()).take(64).collect();
+            for (lane, item) in taken.drain(1..).rev() {
+                lanes.put_back(lane, item);
+            }
+            taken.pop()
+        };
+        let at = (1..=200).find(|_| one_of_many(&mut lanes) == Some((3, 0))).unwrap();
+        assert!(at <= 16, "the low lane waited for {at} writes");
+    }
+
+    #[test]
     fn an_item_put_back_is_the_next_of_its_lane() {
         let mut lanes = Lanes::default();
         lanes.push(1, "a");

@@ -168,6 +168,7 @@ impl Router {
             Some(index) => {
                 let known = entry.targets.get_mut(index)?;
                 let before = (known.mode, known.rate);
+                known.not_before_us = 0;
                 let from_first =
                     target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
                 for subscription in &target.covers {

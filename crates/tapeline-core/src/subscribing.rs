@@ -400,13 +400,13 @@ impl Shard {
         };
         if fresh {
             target.start_after(after);
-            target.not_before_us = not_before;
+            // What is too old for this subscription may be news to another.
+            target.not_before_us = if target.covers.len() > 1 { 0 } else { not_before };
         } else if target.mode == Mode::Every && after < target.start {
             // Asked for older ones, or told out of turn: answers of one target may overtake each other.
             target.rewind(after);
             target.not_before_us = 0;
         } else {
-            // What is too old for one subscription may be news to the other.
             target.not_before_us = 0;
             return started;
         }

@@ -165,10 +165,15 @@ impl Target {
 
     /// What it queued from `offset` on has been taken back.
     pub(crate) fn take_back(&mut self, offset: u64) {
+        if offset <= self.start {
+            // It was queued before a gap, or by another target: the stretch since stays queued.
+            self.remember();
+        }
         self.sent = self.sent.min(offset - 1);
         self.start = self.start.min(self.sent);
-        for done in &mut self.done {
-            done.1 = done.1.min(offset - 1);
+        // What it queued before it went back may have left long ago, so only the stretch it was in is shortened.
+        for done in self.done.iter_mut().filter(|done| done.0 < offset && offset <= done.1) {
+            done.1 = offset - 1;
         }
         self.done.retain(|done| done.0 < done.1);
     }

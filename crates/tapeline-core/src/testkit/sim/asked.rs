@@ -33,6 +33,7 @@ pub(super) fn manner(channel: &Channel, asked: Option<Delivery>, rate: Option<u3
 /// Where a subscription begins in one name.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
+    pub channel: Channel,
     pub manner: Manner,
     pub epoch: Epoch,
     /// The first message wanted is the one after.
@@ -49,6 +50,7 @@ impl Start {
     /// The contract's rule for `since`.
     pub(super) fn of(channel: &Channel, manner: Manner, since: Option<&Since>, head: &Head) -> Self {
         let start = |after, recovered, void_from| Start {
+            channel: channel.clone(),
             manner,
             epoch: head.epoch.clone(),
             after,

@@ -1,6 +1,6 @@
 //! A shard with its inbox and its clients' sockets, as one thread of a hub would have them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ pub(super) struct Pipe {
 }
 
 #[derive(Default)]
-pub(super) struct Sockets(pub HashMap<u32, Pipe>);
+pub(super) struct Sockets(pub BTreeMap<u32, Pipe>);
 
 impl Pipes for Sockets {
     fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written {

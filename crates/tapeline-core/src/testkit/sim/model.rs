@@ -1,7 +1,7 @@
 //! The naive model: a plain log of everything published, per channel and roll-up, and the plainest possible rules
 //! for what is kept of it. It is told of messages as the broker delivers them, and never asks the core.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::wire::serial_of;
@@ -81,7 +81,7 @@ impl Space {
 
 #[derive(Default)]
 pub(super) struct Model {
-    pub spaces: HashMap<String, Space>,
+    pub spaces: BTreeMap<String, Space>,
     pub violations: Vec<String>,
     pub published: u64,
     keys: HashMap<(String, IdempotencyKey), (u64, Receipt)>,

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::asked::{Manner, Standing, Start};
 use super::model::{Model, Space};
 use super::wire::{Frame, Place};
+use crate::channel::Channel;
 use crate::message::Epoch;
 use crate::reply::GapReason;
 
@@ -26,6 +27,8 @@ struct Heard {
     /// Subscriptions that covered it and were ended, and times that older messages were asked for while one stood:
     /// each may bring what had come before, or say again that it is missing.
     ended: u32,
+    /// The newest offset that the client said it has, by any `since` that was believed.
+    claimed: HashMap<Epoch, u64>,
     newest: Option<(Epoch, u64)>,
     /// When the last two live messages came.
     came_us: [u64; 2],
@@ -36,6 +39,13 @@ impl Heard {
         self.epoch = Some(epoch.clone());
         let next = std::mem::take(&mut self.gapped_next);
         self.gapped.entry(epoch.clone()).or_default().extend(next);
+    }
+
+    fn claim(&mut self, start: &Start) {
+        if start.resumed {
+            let claimed = self.claimed.entry(start.epoch.clone()).or_default();
+            *claimed = start.after.max(*claimed);
+        }
     }
 
     fn has(&self, epoch: &Epoch, offset: u64) -> bool {
@@ -119,12 +129,17 @@ impl View {
             self.confirmed_later.insert(req, (name.to_string(), start));
             return;
         }
-        if let Some(from) = start.void_from {
-            self.heard.entry(name.to_string()).or_default().expected_voids.push(from);
-        }
-        let start = self.unreplayed(topic, name, start, false);
+        let heard = self.heard.entry(name.to_string()).or_default();
+        heard.expected_voids.extend(start.void_from);
+        heard.claim(&start);
+        let merged = self.heard_twice(&start.channel);
+        let start = self.unreplayed(topic, name, start, merged);
         let Some(standing) = self.find(topic) else { return };
         begin(standing, name, start);
+    }
+
+    fn heard_twice(&self, channel: &Channel) -> bool {
+        self.standing.iter().filter(|standing| standing.covers(channel)).count() > 1
     }
 
     /// The last messages are sent again only to who hears the name for the first time.
@@ -151,7 +166,7 @@ impl View {
                 self.on_message(serial, &own, &roll_ups, model, mono_us)
             }
             Frame::Confirmed { topic, head, recovered, req } => {
-                self.on_confirmed(&topic, head, recovered, req, model)
+                self.on_confirmed(&topic, head, recovered, req)
             }
             Frame::Gap { channel, from, to, reason } => {
                 self.on_gap(&channel, (from, to), reason, model, now_us)
@@ -174,15 +189,12 @@ impl View {
         head: Option<Place>,
         recovered: Option<bool>,
         req: u64,
-        model: &Model,
     ) -> Checked {
         let Some((name, start)) = self.confirmed_later.remove(&req) else { return Ok(()) };
         let told = head.as_ref().map(|head| (head.epoch.clone(), head.offset));
         let told_wrong = recovered.is_some_and(|recovered| recovered != start.recovered);
         // Several subscriptions to one name are served together, by the strictest.
-        let merged = model.spaces.get(&name).is_some_and(|space| {
-            self.standing.iter().filter(|standing| standing.covers(&space.channel)).count() > 1
-        });
+        let merged = self.heard_twice(&start.channel);
         if told != Some((start.epoch.clone(), start.top)) {
             return Err(format!("{topic} was confirmed at {told:?}, the broker said {start:?}"));
         }
@@ -194,6 +206,7 @@ impl View {
         let heard = self.heard.entry(name.clone()).or_default();
         heard.tell_epoch(&start.epoch);
         heard.expected_voids.extend(start.void_from);
+        heard.claim(&start);
         let reached = (start.epoch.clone(), start.after.max(if recovered.is_none() { start.top } else { 0 }));
         self.reached.entry(name.clone()).or_insert(reached);
         let start = self.unreplayed(topic, &name, start, merged);
@@ -401,14 +414,7 @@ impl View {
                 match standing.manner(&space.channel).0 {
                     Manner::Every => check_every(standing, heard, space)?,
                     Manner::Latest => {
-                        // By any of its subscriptions the client may have said that it has the newest.
-                        let claims = |other: &&Standing| {
-                            let start = other.starts.get(name);
-                            start.is_some_and(|s| {
-                                s.resumed && s.epoch == current.epoch && s.after == current.top()
-                            })
-                        };
-                        let claimed = self.standing.iter().any(|other| claims(&other));
+                        let claimed = heard.claimed.get(&current.epoch).copied().unwrap_or(0);
                         check_newest(standing, claimed, &self.seen, space, now_us)?;
                     }
                 }
@@ -466,7 +472,7 @@ fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
 
 fn check_newest(
     standing: &Standing,
-    claimed: bool,
+    claimed: u64,
     seen: &HashMap<u64, u32>,
     space: &Space,
     now_us: u64,
@@ -481,7 +487,7 @@ fn check_newest(
     let unlisted = !standing.starts.contains_key(name) && (standing.partial || !standing.listed);
     // What is published to the own name of a roll-up that counts is not promised to who wants the newest of each
     // source: the newest that the roll-up keeps is mostly a source's.
-    let had = had || space.channel.counts_for_itself() || claimed;
+    let had = had || space.channel.counts_for_itself() || claimed >= offset;
     let ended = standing.ended.get(name).is_some_and(|ended| space.counts.len() <= *ended);
     if had || unlisted || ended || space.oldest(now_us) > offset || seen.contains_key(&newest.serial) {
         return Ok(());
