@@ -111,7 +111,9 @@ impl View {
         let ended = self.standing.swap_remove(at);
         // Its confirmation is on its way all the same.
         for (_, (topic, start)) in self.confirmed_later.extract_if(|_, (topic, _)| topic == name) {
-            self.heard.entry(topic).or_default().expected_voids.extend(start.void_from);
+            let heard = self.heard.entry(topic).or_default();
+            heard.expected_voids.extend(start.void_from);
+            heard.claim(&start);
         }
         for space in model.spaces.values() {
             let mut sources = model.spaces.values().filter(|s| s.channel.roll_ups().contains(&space.channel));
@@ -149,7 +151,8 @@ impl View {
             merged || others.chain(self.standing.iter()).any(|standing| standing.starts.contains_key(name));
         let heard = heard
             || self.confirmed_later.values().any(|(begun, _)| begun == name)
-            || self.heard.get(name).is_some_and(|heard| heard.ended > 0);
+            || self.heard.get(name).is_some_and(|heard| heard.ended > 0)
+            || self.standing.iter().any(|standing| standing.topic.name() == topic && standing.partial);
         match start.manner {
             Manner::Every if heard && !start.resumed => Start { after: start.top, ..start },
             _ => start,
@@ -434,7 +437,8 @@ fn covering(standing: &[Standing], model: &Model, space: &Space) -> usize {
 }
 
 fn begin(standing: &mut Standing, name: &str, start: Start) {
-    standing.listed = true;
+    let unlisted = standing.spreads() && standing.listed && !standing.partial;
+    standing.listed |= !standing.spreads();
     match standing.starts.get_mut(name) {
         // What a standing subscription began with earlier still counts.
         // Another wish, such as no rate any more, may have it served in another way from now on.
@@ -451,6 +455,8 @@ fn begin(standing: &mut Standing, name: &str, start: Start) {
             }
         }
         Some(_) => {}
+        // It appeared after the list was made, so it is heard from its first message on.
+        None if unlisted => {}
         None => {
             standing.starts.insert(name.to_string(), start);
         }
