@@ -60,6 +60,11 @@ impl<T> Lanes<T> {
         self.queues.first().is_some_and(|queue| !queue.is_empty())
     }
 
+    /// The least urgent lane where anything waits.
+    pub fn lowest_waiting(&self) -> Option<usize> {
+        self.queues.iter().rposition(|queue| !queue.is_empty())
+    }
+
     /// How many items wait.
     pub fn len(&self) -> usize {
         self.queues.iter().map(VecDeque::len).sum()

@@ -7,7 +7,7 @@ use tapeline_schema::CloseCode;
 
 use crate::message::Message;
 use crate::shard::Shard;
-use crate::target::Cursor;
+use crate::target::{Cursor, Mode};
 
 impl Shard {
     /// `waiting` bytes wait in all outboxes.
@@ -50,7 +50,9 @@ impl Shard {
             let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
                 continue;
             };
-            if !target.owns(offset) {
+            // Who wants the newest of each source has it from the source's own entry.
+            let collected = target.mode == Mode::Latest && message.channel != *channel;
+            if collected || !target.owns(offset) {
                 continue;
             }
             target.take_back(offset);

@@ -51,12 +51,19 @@ pub(super) struct Host {
     pub inbox: Arc<Inbox>,
     pub sockets: Sockets,
     pub bound: usize,
+    /// The lowest lane of the inbox that waits, and how many messages of others have gone first.
+    pub passed_over: (usize, usize),
 }
 
 impl Host {
     /// Routes one message of the inbox; answers whether there was one.
     pub(super) fn route(&mut self, now: Now) -> bool {
-        let Some((_, message)) = lock(&self.inbox.messages).take() else { return false };
+        let mut messages = lock(&self.inbox.messages);
+        let lowest = messages.lowest_waiting().unwrap_or_default();
+        let Some((lane, message)) = messages.take() else { return false };
+        drop(messages);
+        let before = if self.passed_over.0 == lowest { self.passed_over.1 } else { 0 };
+        self.passed_over = (lowest, if lane == lowest { 0 } else { before + 1 });
         let pressured = self.inbox.permitted.load(Ordering::Relaxed) > self.bound / 2;
         self.shard.route(&message, pressured, now);
         self.inbox.permitted.fetch_sub(1, Ordering::Relaxed);

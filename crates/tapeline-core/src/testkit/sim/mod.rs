@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "a simulator that runs off its own arrays should stop")]
 
 mod asked;
+mod complete;
 mod finish;
 mod host;
 mod inboxes;

@@ -14,9 +14,9 @@ use crate::reply::GapReason;
 
 /// What a session has heard under one name.
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     /// Of the newest frame.
-    epoch: Option<Epoch>,
+    pub epoch: Option<Epoch>,
     got: HashMap<Epoch, BTreeSet<u64>>,
     gapped: HashMap<Epoch, BTreeSet<u64>>,
     /// Gaps whose epoch the next frame will tell.
@@ -28,14 +28,14 @@ struct Heard {
     /// each may bring what had come before, or say again that it is missing.
     ended: u32,
     /// The newest offset that the client said it has, by any `since` that was believed.
-    claimed: HashMap<Epoch, u64>,
+    pub claimed: HashMap<Epoch, u64>,
     newest: Option<(Epoch, u64)>,
     /// When the last two live messages came.
     came_us: [u64; 2],
 }
 
 impl Heard {
-    fn tell_epoch(&mut self, epoch: &Epoch) {
+    pub(super) fn tell_epoch(&mut self, epoch: &Epoch) {
         self.epoch = Some(epoch.clone());
         let next = std::mem::take(&mut self.gapped_next);
         self.gapped.entry(epoch.clone()).or_default().extend(next);
@@ -48,7 +48,7 @@ impl Heard {
         }
     }
 
-    fn has(&self, epoch: &Epoch, offset: u64) -> bool {
+    pub(super) fn has(&self, epoch: &Epoch, offset: u64) -> bool {
         self.got.get(epoch).is_some_and(|got| got.contains(&offset))
             || self.gapped.get(epoch).is_some_and(|gapped| gapped.contains(&offset))
             || self.voids.get(epoch).is_some_and(|from| *from <= offset)
@@ -67,13 +67,13 @@ pub(super) struct View {
     pub prompt: bool,
     /// Starts that count from their confirmation on, by `req`.
     confirmed_later: HashMap<u64, (String, Start)>,
-    seen: HashMap<u64, u32>,
-    heard: HashMap<String, Heard>,
+    pub seen: HashMap<u64, u32>,
+    pub heard: HashMap<String, Heard>,
     /// Where the client stands under each name, to resume from.
     pub reached: HashMap<String, (Epoch, u64)>,
 }
 
-type Checked = Result<(), String>;
+pub(super) type Checked = Result<(), String>;
 
 impl View {
     pub(super) fn new(prompt: bool) -> Self {
@@ -257,7 +257,22 @@ impl View {
         self.check_latest(own, model, mono_us)
     }
 
+    /// Who hears every message is told where the old count ended before the new one goes on.
+    fn check_epoch_was_told(&self, place: &Place, space: &Space, model: &Model) -> Checked {
+        let Some(heard) = self.heard.get(&place.channel) else { return Ok(()) };
+        let Some(epoch) = heard.epoch.as_ref().filter(|epoch| **epoch != place.epoch) else { return Ok(()) };
+        let mut standing = self.standing.iter().filter(|standing| standing.covers(&space.channel));
+        let hears = |standing: &Standing| standing.manner(&space.channel).0 == Manner::Every;
+        let alone = covering(&self.standing, model, space) < 2;
+        let told = heard.voids.contains_key(epoch) || heard.ended > 0;
+        if !told && alone && standing.any(hears) {
+            return Err(format!("{} went on in the epoch {} unsaid", place.channel, place.epoch));
+        }
+        Ok(())
+    }
+
     fn note(&mut self, place: &Place, space: &Space, model: &Model) -> Checked {
+        self.check_epoch_was_told(place, space, model)?;
         let heard = self.heard.entry(place.channel.clone()).or_default();
         heard.tell_epoch(&place.epoch);
         self.reached.insert(place.channel.clone(), (place.epoch.clone(), place.offset));
@@ -403,28 +418,6 @@ impl View {
         }
         Ok(())
     }
-
-    /// Nothing is on its way any more: what each subscription promised has come or was said to be missing.
-    pub(super) fn check_complete(&mut self, model: &Model, now_us: u64) -> Checked {
-        for space in model.spaces.values() {
-            let Some(current) = space.current() else { continue };
-            let name = space.channel.name();
-            let heard = self.heard.entry(name.to_string()).or_default();
-            let latest = current.epoch.clone();
-            let resolved = heard.epoch.clone().unwrap_or(latest);
-            heard.tell_epoch(&resolved);
-            for standing in self.standing.iter().filter(|standing| standing.covers(&space.channel)) {
-                match standing.manner(&space.channel).0 {
-                    Manner::Every => check_every(standing, heard, space)?,
-                    Manner::Latest => {
-                        let claimed = heard.claimed.get(&current.epoch).copied().unwrap_or(0);
-                        check_newest(standing, claimed, &self.seen, space, now_us)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// In how many ways messages of this space may come: under its own name, a roll-up's or a source's, for each
@@ -461,42 +454,4 @@ fn begin(standing: &mut Standing, name: &str, start: Start) {
             standing.starts.insert(name.to_string(), start);
         }
     }
-}
-
-fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
-    let counts: Vec<Epoch> = space.counts.iter().map(|count| count.epoch.clone()).collect();
-    let name = space.channel.name();
-    for count in &space.counts {
-        let Some(after) = standing.after(name, &count.epoch, &counts) else { continue };
-        if let Some(lost) = (after + 1..=count.top()).find(|offset| !heard.has(&count.epoch, *offset)) {
-            let topic = standing.topic.name();
-            return Err(format!("{name} {lost} of {} ({}) never came to {topic}", count.top(), count.epoch));
-        }
-    }
-    Ok(())
-}
-
-fn check_newest(
-    standing: &Standing,
-    claimed: u64,
-    seen: &HashMap<u64, u32>,
-    space: &Space,
-    now_us: u64,
-) -> Checked {
-    let Some(count) = space.current() else { return Ok(()) };
-    let name = space.channel.name();
-    let Some((offset, newest)) = (1..).zip(&count.messages).filter(|(_, logged)| logged.own).last() else {
-        return Ok(());
-    };
-    let had =
-        standing.starts.get(name).is_some_and(|start| start.epoch == count.epoch && start.after >= offset);
-    let unlisted = !standing.starts.contains_key(name) && (standing.partial || !standing.listed);
-    // What is published to the own name of a roll-up that counts is not promised to who wants the newest of each
-    // source: the newest that the roll-up keeps is mostly a source's.
-    let had = had || space.channel.counts_for_itself() || claimed >= offset;
-    let ended = standing.ended.get(name).is_some_and(|ended| space.counts.len() <= *ended);
-    if had || unlisted || ended || space.oldest(now_us) > offset || seen.contains_key(&newest.serial) {
-        return Ok(());
-    }
-    Err(format!("{name} {offset}, the newest, never came to {}", standing.topic.name()))
 }

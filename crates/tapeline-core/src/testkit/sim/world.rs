@@ -24,6 +24,9 @@ use crate::session::{Arrival, Grant};
 use crate::shard::{Note, SessionKey, Shard};
 use crate::testkit::{ManualClock, Rng};
 
+/// The contract's "no lane starves": of so many takes, one is from the lowest lane that waits.
+const FAIR_TURN: usize = 16;
+
 pub(super) type Checked = Result<(), String>;
 
 /// A client over all its sessions.
@@ -96,6 +99,7 @@ impl World {
             inbox,
             sockets: Sockets::default(),
             bound,
+            passed_over: (0, 0),
         };
         let hosts = shards.into_iter().enumerate().map(host).collect();
         let clients = (0..plan.clients).map(|_| Client::default()).collect();
@@ -390,6 +394,10 @@ impl World {
                     "{permitted} messages in an inbox, the limit is {}",
                     settings.inbox_messages
                 ));
+            }
+            let (lane, times) = host.passed_over;
+            if times > FAIR_TURN {
+                return Err(format!("lane {lane} of an inbox was passed over {times} times"));
             }
             for (slot, session) in &host.shard.sessions {
                 // Answers and gaps come on top, a few for each subscription; one frame may be of any size.
