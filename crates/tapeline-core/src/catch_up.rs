@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::broker::{Head, NEWEST, Page};
+use crate::broker::{NEWEST, Page};
 use crate::channel::Channel;
 use crate::clock::Now;
-use crate::message::{Epoch, Message};
+use crate::message::Message;
 use crate::reply::{GapReason, Reply};
 use crate::routing::Elsewhere;
 use crate::shard::{Note, SessionKey, Shard};
@@ -17,8 +17,8 @@ pub struct PageRequest {
     pub(crate) key: SessionKey,
     pub(crate) entry: u32,
     pub(crate) channel: Channel,
-    /// What the entry's offsets counted under when the page was asked for.
-    pub(crate) epoch: Option<Epoch>,
+    /// What the shard had learned when it asked.
+    pub(crate) asked: u64,
 }
 
 impl Shard {
@@ -48,7 +48,7 @@ impl Shard {
         };
         let key = SessionKey { slot, serial: session.serial };
         let channel = entry.channel.clone();
-        let request = PageRequest { key, entry: id, channel: channel.clone(), epoch: entry.epoch.clone() };
+        let request = PageRequest { key, entry: id, channel: channel.clone(), asked: self.learned };
         let mailbox = self.mailbox.clone();
         let answer = Box::new(move |page| mailbox.post(Note::Page(Box::new((request, page)))));
         self.hub.broker().clone().read(&channel, after, limit, answer);
@@ -71,14 +71,15 @@ impl Shard {
         let index = session.place(request.entry);
         let known = self.router.entry(request.entry).is_some_and(|entry| entry.channel == request.channel);
         if let (true, Some(index)) = (known, index) {
-            let pushed = if page.head.epoch.is_empty() {
-                self.pass_forgotten(request.entry, index, slot);
-                Pushed::On
-            } else if self.is_current(request, &page.head) {
-                self.take_page(request.entry, index, slot, page, now)
-            } else {
+            let pushed = if self.is_overtaken(&request.channel, &page.head, request.asked) {
                 self.read_again(request.entry, index, slot);
                 Pushed::On
+            } else if page.head.epoch.is_empty() {
+                self.go_live_on_nothing(request.entry, index);
+                Pushed::On
+            } else {
+                self.note_epoch(request.entry, &page.head.epoch);
+                self.take_page(request.entry, index, slot, page, now)
             };
             if !self.goes_on(slot, &pushed) {
                 return;
@@ -116,34 +117,12 @@ impl Shard {
         true
     }
 
-    /// Whether the page is of the epoch that the entry is in, or begins the next one.
-    fn is_current(&mut self, request: &PageRequest, head: &Head) -> bool {
-        let Some(entry) = self.router.entry(request.entry) else { return false };
-        let told_since = entry.epoch != request.epoch;
-        if entry.epoch.as_ref() == Some(&head.epoch) {
-            return true;
-        }
-        if told_since {
-            return false;
-        }
-        self.note_epoch(request.entry, &head.epoch, head.top);
-        true
-    }
-
-    /// The broker has forgotten the channel: what the target still lacks of it is void, and said to be.
-    fn pass_forgotten(&mut self, id: u32, index: usize, slot: u32) {
-        let Some(entry) = self.router.entry(id) else { return };
-        let (channel, lane, last) = (entry.channel.clone(), entry.lane, entry.last);
-        let Some(target) = entry.targets.get_mut(index).filter(|target| target.cursor == Cursor::Reading)
-        else {
-            return;
-        };
-        let from = target.sent + 1;
-        target.pass(last.max(target.sent));
-        target.cursor = Cursor::Live;
-        if target.mode == Mode::Every && from <= last {
-            let gap = Reply::Gap { channel, from, to: None, reason: GapReason::Epoch };
-            self.reply_in_lane(slot, lane, &gap);
+    /// The broker has forgotten the channel, so there is nothing to read.
+    fn go_live_on_nothing(&mut self, id: u32, index: usize) {
+        self.end_epoch(id);
+        let target = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index));
+        if let Some(target) = target.filter(|target| target.cursor == Cursor::Reading) {
+            target.cursor = Cursor::Live;
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub epoch: Option<Epoch>,
     /// The epoch before.
     pub ended: Option<Epoch>,
+    /// When the shard learned of the epoch, by its own count.
+    pub learned: u64,
     /// The newest offset routed here.
     pub last: u64,
     pub targets: Vec<Target>,
@@ -85,6 +87,7 @@ impl Router {
             lane: channel.lane(),
             epoch: None,
             ended: None,
+            learned: 0,
             last: 0,
             targets: Vec::new(),
             groups: Vec::new(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::message::{Epoch, Message};
-use crate::reply::{GapReason, Reply};
 use crate::router::RateGroup;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -107,8 +106,11 @@ impl Offer<'_> {
 impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
-        // Before the roll-ups are served, so that a session's targets know of one another.
+        // Before the roll-ups are served, so that a session's targets know of one another, and of a new epoch.
         let entry = self.entry_if_heard(&message.channel, now);
+        if let Some(entry) = entry.filter(|entry| !self.is_ended(*entry, &message.epoch)) {
+            self.note_epoch(entry, &message.epoch);
+        }
         for mark in &message.roll_ups {
             if let Some(entry) = self.entry_if_heard(&mark.channel, now) {
                 self.offer_to_entry(entry, message, (mark.offset, &mark.epoch), pressured, now);
@@ -137,7 +139,7 @@ impl Shard {
         if self.is_ended(id, epoch) {
             return;
         }
-        self.note_epoch(id, epoch, offset);
+        self.note_epoch(id, epoch);
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
@@ -307,55 +309,6 @@ impl Shard {
             found = if late || found == Elsewhere::Later { Elsewhere::Later } else { Elsewhere::Next };
         }
         found
-    }
-
-    /// Remembers what an entry's offsets count under; a new epoch voids the old ones and is said to everyone.
-    pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
-        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
-        match &entry.epoch {
-            Some(known) if Arc::ptr_eq(known, epoch) => return,
-            Some(known) if known == epoch => {}
-            None => {}
-            Some(_) => return self.begin_epoch(id, epoch, first),
-        }
-        entry.epoch = Some(epoch.clone());
-    }
-
-    /// Whether a message is of the epoch before: the broker's answer to a request may be ahead of the inbox.
-    fn is_ended(&self, id: u32, epoch: &Epoch) -> bool {
-        self.router.entries.get(id as usize).is_some_and(|entry| entry.ended.as_ref() == Some(epoch))
-    }
-
-    fn begin_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
-        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
-        entry.ended = entry.epoch.replace(epoch.clone());
-        entry.last = 0;
-        for group in &mut entry.groups {
-            group.pending = None;
-        }
-        let mut gaps = Vec::new();
-        for target in &mut entry.targets {
-            target.done.clear();
-            if target.mode == Mode::Every
-                && matches!(target.cursor, Cursor::Live | Cursor::Behind | Cursor::Reading)
-            {
-                gaps.push((target.session, target.sent + 1));
-            }
-            target.sent = 0;
-            target.start = 0;
-            target.base = 0;
-            if target.cursor == Cursor::Live && first > 1 && target.mode == Mode::Every {
-                target.cursor = Cursor::Behind;
-                if let Some(session) = self.sessions.get_mut(target.session as usize) {
-                    session.behind.push(id);
-                }
-            }
-        }
-        let (channel, lane) = (entry.channel.clone(), entry.lane);
-        for (slot, from) in gaps {
-            let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };
-            self.reply_in_lane(slot, lane, &gap);
-        }
     }
 }
 

@@ -131,6 +131,8 @@ pub struct Shard {
     next_serial: u64,
     serial_step: u64,
     swept_us: u64,
+    /// How often a channel's epoch was news.
+    pub(crate) learned: u64,
 }
 
 impl Shard {
@@ -152,6 +154,7 @@ impl Shard {
             next_serial: number as u64 + 1,
             serial_step,
             swept_us: 0,
+            learned: 0,
         }
     }
 

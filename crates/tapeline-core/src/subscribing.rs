@@ -21,6 +21,8 @@ pub struct JoinRequest {
     pub(crate) subscription: u32,
     pub(crate) options: SubscribeOptions,
     pub(crate) req: Req,
+    /// What the shard had learned when it asked.
+    pub(crate) asked: u64,
 }
 
 impl Shard {
@@ -110,7 +112,8 @@ impl Shard {
         };
         session.subscribed_once = true;
         let key = SessionKey { slot, serial };
-        let request = JoinRequest { key, subscription: id, options: options.clone(), req: req.clone() };
+        let request =
+            JoinRequest { key, subscription: id, options: options.clone(), req: req.clone(), asked: 0 };
         self.join(&topic, slot, id, request, now);
         Ok(())
     }
@@ -129,29 +132,43 @@ impl Shard {
 
     /// Adds targets, then asks the broker where the channel or its sources stand.
     fn join(&mut self, topic: &Topic, slot: u32, id: u32, request: JoinRequest, now: Now) {
-        let mailbox = self.mailbox.clone();
-        let interest = match topic {
-            Topic::Channel(channel) => {
-                let mode = mode_of(channel, request.options.delivery, request.options.max_rate);
-                let (mode, rate) = mode.unwrap_or((Mode::Every, 0));
-                if !spreads(channel, mode) {
-                    let entry = self.entry_for(channel, now);
-                    self.add_target(entry, Target::new(slot, id, mode, rate, Cursor::Joining));
-                    let broker = self.hub.broker().clone();
-                    let answer = Box::new(move |head| mailbox.post(Note::Joined(Box::new((request, head)))));
-                    return broker.join(channel, answer);
-                }
-                Interest::RollUp(channel.clone())
+        match self.one_source(topic, &request.options) {
+            Some((channel, mode, rate)) => {
+                let entry = self.entry_for(&channel, now);
+                self.add_target(entry, Target::new(slot, id, mode, rate, Cursor::Joining));
             }
+            None => {
+                self.router.expand(topic, slot, id);
+                for entry in self.router.covered(topic) {
+                    self.add_expansion(entry, slot, id, Cursor::Joining);
+                }
+            }
+        }
+        self.ask_where_it_stands(topic, request);
+    }
+
+    /// The channel, if it is heard under its own count; `None` where each source is.
+    fn one_source(&self, topic: &Topic, options: &SubscribeOptions) -> Option<(Channel, Mode, u8)> {
+        let Topic::Channel(channel) = topic else { return None };
+        let (mode, rate) = mode_of(channel, options.delivery, options.max_rate).unwrap_or((Mode::Every, 0));
+        (!spreads(channel, mode)).then(|| (channel.clone(), mode, rate))
+    }
+
+    fn ask_where_it_stands(&mut self, topic: &Topic, mut request: JoinRequest) {
+        request.asked = self.learned;
+        let mailbox = self.mailbox.clone();
+        let broker = self.hub.broker().clone();
+        if let Some((channel, _, _)) = self.one_source(topic, &request.options) {
+            let answer = Box::new(move |head| mailbox.post(Note::Joined(Box::new((request, head)))));
+            return broker.join(&channel, answer);
+        }
+        let interest = match topic {
+            Topic::Channel(channel) => Interest::RollUp(channel.clone()),
             Topic::Pattern(pattern) => Interest::Pattern(pattern.clone()),
         };
-        self.router.expand(topic, slot, id);
-        for entry in self.router.covered(topic) {
-            self.add_expansion(entry, slot, id, Cursor::Joining);
-        }
         let limit = self.hub.settings().snapshot_sources;
         let answer = Box::new(move |sources| mailbox.post(Note::Sources(Box::new((request, sources)))));
-        self.hub.broker().clone().sources(&interest, limit, answer);
+        broker.sources(&interest, limit, answer);
     }
 
     /// The channel's entry, with targets of all roll-ups and patterns that cover it if it is new.
@@ -232,7 +249,12 @@ impl Shard {
         let Some(topic) = self.joined_topic(&request) else { return };
         let Topic::Channel(channel) = &topic else { return };
         let Some(id) = self.router.find(channel) else { return };
-        self.note_epoch(id, &head.epoch, head.top);
+        if self.is_overtaken(channel, head, request.asked) {
+            self.ask_where_it_stands(&topic, request);
+            // The first time had joined already.
+            return self.hub.broker().leave(channel);
+        }
+        self.note_epoch(id, &head.epoch);
         let started = self.start_target(id, slot, request.options.since.as_ref(), head, 0);
         self.end_joining(&request, false);
         let confirmation = Confirmation {
@@ -250,22 +272,15 @@ impl Shard {
     pub(crate) fn on_sources(&mut self, request: JoinRequest, sources: Sources, now: Now) {
         let slot = request.key.slot;
         let Some(topic) = self.joined_topic(&request) else { return };
+        if sources.heads.iter().any(|(channel, head)| self.is_overtaken(channel, head, request.asked)) {
+            return self.ask_where_it_stands(&topic, request);
+        }
         let mut starts = Vec::new();
         let mut names = Vec::new();
         let options = &request.options;
         for (channel, head) in &sources.heads {
             let id = self.entry_for(channel, now);
-            if self
-                .router
-                .entry(id)
-                .is_some_and(|e| e.epoch.as_ref().is_some_and(|known| *known != head.epoch))
-            {
-                // The list or what is known is of an epoch that has ended. A page tells, and begins with all of it.
-                let void_from = Some(head.top + 1).filter(|_| self.hears_every(id, slot));
-                starts.push((channel.clone(), Started { after: 0, recovered: false, void_from }));
-                continue;
-            }
-            self.note_epoch(id, &head.epoch, head.top);
+            self.note_epoch(id, &head.epoch);
             let listed =
                 options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
             let replay = Since::default();
@@ -328,12 +343,6 @@ impl Shard {
                 session.behind.push(id);
             }
         }
-    }
-
-    fn hears_every(&mut self, id: u32, slot: u32) -> bool {
-        let index = self.sessions.get(slot as usize).and_then(|session| session.place(id));
-        let target = index.and_then(|index| self.router.entry(id)?.targets.get(index));
-        target.is_some_and(|target| target.mode == Mode::Every)
     }
 
     fn joined_topic(&mut self, request: &JoinRequest) -> Option<Topic> {

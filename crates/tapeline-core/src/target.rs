@@ -151,6 +151,14 @@ impl Target {
         self.cursor = Cursor::Behind;
     }
 
+    /// Its channel counts anew.
+    pub(crate) fn restart(&mut self) {
+        self.done.clear();
+        self.sent = 0;
+        self.start = 0;
+        self.base = 0;
+    }
+
     /// Steps over what is missing up to `offset`. What it queued before is remembered.
     pub(crate) fn pass(&mut self, offset: u64) {
         self.remember();

@@ -48,6 +48,11 @@ impl Heard {
         }
     }
 
+    fn void(&mut self, epoch: Epoch, from: u64) {
+        let void = self.voids.entry(epoch).or_insert(from);
+        *void = from.min(*void);
+    }
+
     pub(super) fn has(&self, epoch: &Epoch, offset: u64) -> bool {
         self.got.get(epoch).is_some_and(|got| got.contains(&offset))
             || self.gapped.get(epoch).is_some_and(|gapped| gapped.contains(&offset))
@@ -372,17 +377,19 @@ impl View {
             }
             // The newest count has ended too if the broker has forgotten the channel since.
             let over = space.ended >= space.counts.len();
-            if !over && (space.counts.len() < 2 || (heard.epoch.is_some() && heard.epoch == current)) {
+            let went_on = heard.epoch.is_some() && heard.epoch == current;
+            let otherwise = covering(&self.standing, model, space) > 1;
+            if !over && (space.counts.len() < 2 || (went_on && !otherwise)) {
                 return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
             }
-            match heard.epoch.take() {
-                Some(epoch) => {
-                    heard.voids.insert(epoch, from);
-                }
-                // Nothing has come yet, so it may be any but the newest.
+            match heard.epoch.take().filter(|_| !went_on) {
+                Some(epoch) => heard.void(epoch, from),
+                // Nothing has come yet, or what is new came by another way before: it may be any but the newest.
                 None => {
                     let ended = space.counts.iter().rev().skip(usize::from(!over));
-                    heard.voids.extend(ended.map(|count| (count.epoch.clone(), from)));
+                    for count in ended {
+                        heard.void(count.epoch.clone(), from);
+                    }
                 }
             }
             heard.gapped_next.clear();

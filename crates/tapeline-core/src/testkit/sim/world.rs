@@ -241,6 +241,9 @@ impl World {
         let (request, head) = joined;
         let Some((client, topic)) = self.asking(host, request.key, request.subscription) else { return };
         let Ok(channel) = self.hub.channel(&topic) else { return };
+        if self.hosts[host].shard.is_overtaken(&channel, head, request.asked) {
+            return;
+        }
         let options = &request.options;
         let Some((manner, _)) = manner(&channel, options.delivery, options.max_rate) else { return };
         let start = Start::of(&channel, manner, options.since.as_ref(), head);
@@ -256,6 +259,11 @@ impl World {
     ) {
         let (request, sources) = answer;
         let Some((client, topic)) = self.asking(host, request.key, request.subscription) else { return };
+        let overtaken =
+            |(channel, head): &(_, _)| self.hosts[host].shard.is_overtaken(channel, head, request.asked);
+        if sources.heads.iter().any(overtaken) {
+            return;
+        }
         let options: &SubscribeOptions = &request.options;
         let model = self.model.clone();
         let model = lock(&model);

@@ -1,0 +1,69 @@
+//! What a channel's offsets count under. A new epoch voids the old offsets, and everyone who hears each message is told.
+//! Epochs have no order of their own, so a shard knows a late answer by when it asked and when it learned of the new
+//! one.
+
+use std::sync::Arc;
+
+use crate::broker::Head;
+use crate::channel::Channel;
+use crate::message::Epoch;
+use crate::reply::{GapReason, Reply};
+use crate::shard::Shard;
+use crate::target::{Cursor, Mode};
+
+impl Shard {
+    /// Remembers what an entry's offsets count under; a new epoch voids the old ones and is said to everyone.
+    pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch) {
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        match &entry.epoch {
+            Some(known) if Arc::ptr_eq(known, epoch) => return,
+            Some(known) if known == epoch => {}
+            known => {
+                self.learned += 1;
+                entry.learned = self.learned;
+                if known.is_some() {
+                    self.end_epoch(id);
+                }
+            }
+        }
+        if let Some(entry) = self.router.entries.get_mut(id as usize) {
+            entry.epoch = Some(epoch.clone());
+        }
+    }
+
+    /// Whether a broker's answer was overtaken by a new epoch, of which the shard has heard since it asked. It is asked
+    /// again.
+    pub(crate) fn is_overtaken(&self, channel: &Channel, head: &Head, asked: u64) -> bool {
+        let entry = self.router.find(channel).and_then(|id| self.router.entries.get(id as usize));
+        entry.is_some_and(|entry| {
+            entry.learned > asked && entry.epoch.as_ref().is_some_and(|known| *known != head.epoch)
+        })
+    }
+
+    /// Whether a message is of the epoch before: the broker's answer to a request may be ahead of the inbox.
+    pub(crate) fn is_ended(&self, id: u32, epoch: &Epoch) -> bool {
+        self.router.entries.get(id as usize).is_some_and(|entry| entry.ended.as_ref() == Some(epoch))
+    }
+
+    /// The offsets of an entry are void from now on. Who hears each message is told from where.
+    pub(crate) fn end_epoch(&mut self, id: u32) {
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        entry.ended = entry.epoch.take();
+        entry.last = 0;
+        for group in &mut entry.groups {
+            group.pending = None;
+        }
+        let mut gaps = Vec::new();
+        for target in &mut entry.targets {
+            if target.mode == Mode::Every && !matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
+                gaps.push((target.session, target.sent + 1));
+            }
+            target.restart();
+        }
+        let (channel, lane) = (entry.channel.clone(), entry.lane);
+        for (slot, from) in gaps {
+            let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };
+            self.reply_in_lane(slot, lane, &gap);
+        }
+    }
+}
