@@ -12,6 +12,7 @@ use crate::message::{Epoch, Message};
 use crate::reply::Topic;
 use crate::session::{Place, Session};
 use crate::target::{Cursor, Mode, Target};
+use crate::wishes::{both, wish};
 
 /// Subscribers of one source channel who asked for the same rate.
 #[derive(Debug)]
@@ -43,17 +44,34 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A target's rate was `before`. What its old group still held back for it is read.
-    fn regroup(&mut self, index: usize, before: u8, id: u32, session: &mut Session) {
+    /// Serves a target as the subscriptions that cover it ask together.
+    pub(crate) fn reshape(&mut self, index: usize, id: u32, session: &mut Session) {
         let Some(target) = self.targets.get_mut(index) else { return };
+        let covering = session.subscriptions.iter().filter(|known| target.covers.contains(&known.id));
+        let wishes = covering.filter_map(|known| wish(&self.channel, known));
+        let Some((mode, rate)) = wishes.reduce(both) else { return };
+        if (target.mode, target.rate) == (mode, rate) {
+            return;
+        }
+        if mode == Mode::Every && target.mode == Mode::Latest {
+            target.start = target.sent;
+            target.base = target.sent;
+            if target.cursor != Cursor::Live {
+                // It has queued nothing yet: the new subscription's answer says where it begins.
+                target.cursor = Cursor::Joining;
+                session.behind.retain(|behind| *behind != id);
+            }
+        }
+        target.mode = mode;
+        let before = std::mem::replace(&mut target.rate, rate);
         if target.cursor == Cursor::Live && target.sent < self.last {
+            // What its old group still held back for it is read.
             target.cursor = Cursor::Behind;
             session.behind.push(id);
         }
-        let after = target.rate;
-        if after != before {
+        if rate != before {
             group_change(&mut self.groups, before, -1);
-            group_change(&mut self.groups, after, 1);
+            group_change(&mut self.groups, rate, 1);
         }
     }
 }
@@ -163,43 +181,28 @@ impl Router {
         }
     }
 
-    /// Adds a target, or adds its subscription to the one that the session has there. Answers its index.
-    pub(crate) fn add(&mut self, id: u32, target: Target, sessions: &mut Slab<Session>) -> Option<usize> {
-        let entry = self.entries.get_mut(id as usize)?;
-        let session = sessions.get_mut(target.session as usize)?;
-        let index = match session.place(id) {
-            Some(index) => {
-                let known = entry.targets.get_mut(index)?;
-                let before = (known.mode, known.rate);
-                known.not_before_us = 0;
-                let from_first =
-                    target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
-                for subscription in &target.covers {
-                    known.cover(*subscription, target.mode, target.rate);
-                }
-                if before.0 == Mode::Latest && known.mode == Mode::Every && known.cursor != Cursor::Live {
-                    // It has queued nothing yet: the new subscription's answer says where it begins.
-                    known.cursor = Cursor::Joining;
-                    session.behind.retain(|behind| *behind != id);
-                }
-                if from_first {
-                    // This subscription heard of the channel before there was a message in it.
-                    known.cursor = Cursor::Live;
-                }
-                if (known.mode, known.rate) != before {
-                    entry.regroup(index, before.1, id, session);
-                }
-                index
-            }
-            None => {
-                group_change(&mut entry.groups, target.rate, 1);
-                let index = entry.targets.len();
-                session.places.push(Place { entry: id, index: u32::try_from(index).ok()? });
-                entry.targets.push(target);
-                index
-            }
+    /// Adds a target, or adds its subscription to the one that the session has there.
+    pub(crate) fn add(&mut self, id: u32, target: Target, sessions: &mut Slab<Session>) {
+        let Some(entry) = self.entries.get_mut(id as usize) else { return };
+        let Some(session) = sessions.get_mut(target.session as usize) else { return };
+        let Some(index) = session.place(id) else {
+            let Ok(index) = u32::try_from(entry.targets.len()) else { return };
+            group_change(&mut entry.groups, target.rate, 1);
+            session.places.push(Place { entry: id, index });
+            entry.targets.push(target);
+            return;
         };
-        Some(index)
+        let Some(known) = entry.targets.get_mut(index) else { return };
+        known.not_before_us = 0;
+        known.covers.retain(|cover| !target.covers.contains(cover));
+        known.covers.extend(target.covers);
+        let from_first =
+            target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
+        entry.reshape(index, id, session);
+        if let Some(known) = entry.targets.get_mut(index).filter(|_| from_first) {
+            // This subscription heard of the channel before there was a message in it.
+            known.cursor = Cursor::Live;
+        }
     }
 
     /// A target leaves its newest to another one of its session.
@@ -225,22 +228,6 @@ impl Router {
             target.start_after(0);
             session.behind.push(id);
         }
-    }
-
-    /// Serves a target from now on in this mode and rate.
-    pub(crate) fn reshape(&mut self, id: u32, index: usize, (mode, rate): (Mode, u8), session: &mut Session) {
-        let Some(entry) = self.entries.get_mut(id as usize) else { return };
-        let Some(target) = entry.targets.get_mut(index) else { return };
-        if (target.mode, target.rate) == (mode, rate) {
-            return;
-        }
-        if mode == Mode::Every && target.mode == Mode::Latest {
-            target.start = target.sent;
-            target.base = target.sent;
-        }
-        target.mode = mode;
-        let before = std::mem::replace(&mut target.rate, rate);
-        entry.regroup(index, before, id, session);
     }
 
     /// Removes a session's target whatever covers it.

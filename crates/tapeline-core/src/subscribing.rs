@@ -404,6 +404,10 @@ impl Shard {
             (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
             (Mode::Latest, _) => 0,
             (Mode::Every, Some(_)) => started.after,
+            // Who asks for the newest lacks it where no message has been queued since the target began.
+            (Mode::Every, None) if !fresh && newest && target.sent == target.start => {
+                target.sent.max(head.top).saturating_sub(1)
+            }
             (Mode::Every, None) if !fresh => head.top,
             (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
         };

@@ -79,26 +79,6 @@ impl Target {
         }
     }
 
-    /// Another subscription of the same session asks for the same source channel.
-    pub(crate) fn cover(&mut self, subscription: u32, mode: Mode, rate: u8) {
-        if self.covers.as_slice() == [subscription] {
-            // The same subscription again, with other wishes: they replace the old ones.
-            self.rate = rate;
-            if mode == self.mode {
-                return;
-            }
-        }
-        if !self.covers.contains(&subscription) {
-            self.covers.push(subscription);
-        }
-        if mode == Mode::Every && self.mode == Mode::Latest {
-            self.mode = Mode::Every;
-            self.start = self.sent;
-            self.base = self.sent;
-        }
-        self.rate = if self.rate == 0 || rate == 0 { 0 } else { self.rate.max(rate) };
-    }
-
     /// Whether it queued this offset of its channel, in mode Every.
     pub(crate) fn has_queued(&self, offset: u64) -> bool {
         self.mode == Mode::Every

@@ -4,7 +4,6 @@ use crate::command::{Req, Wanted};
 use crate::reply::{Reply, Topic};
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
-use crate::wishes::{both, wish};
 
 impl Shard {
     pub(crate) fn handle_unsubscribe(&mut self, slot: u32, wanted: Vec<Wanted>, req: &Req) {
@@ -80,14 +79,10 @@ impl Shard {
             return;
         }
         let covers = target.covers.clone();
-        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let covering = session.subscriptions.iter().filter(|subscription| covers.contains(&subscription.id));
-        let joining = covering.clone().any(|subscription| subscription.joining);
-        if let Some((mode, rate)) =
-            covering.filter_map(|subscription| wish(&channel, subscription)).reduce(both)
-        {
-            self.router.reshape(entry, index, (mode, rate), session);
+        let joining = session.subscriptions.iter().any(|known| known.joining && covers.contains(&known.id));
+        if let Some(known) = self.router.entry(entry) {
+            known.reshape(index, entry, session);
         }
         if !joining {
             self.router.start_joining(entry, index, session);
