@@ -255,7 +255,7 @@ impl Shard {
             return self.hub.broker().leave(channel);
         }
         self.note_epoch(id, &head.epoch);
-        let started = self.start_target(id, slot, request.options.since.as_ref(), head, 0);
+        let started = self.start_target(id, &request, request.options.since.as_ref(), head, 0);
         self.end_joining(&request, false);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
@@ -289,7 +289,7 @@ impl Shard {
                 (None, Some(time)) => (Some(&replay), time),
                 (None, None) => (None, 0),
             };
-            starts.push((channel.clone(), self.start_target(id, slot, since, head, not_before)));
+            starts.push((channel.clone(), self.start_target(id, &request, since, head, not_before)));
             names.push(Box::from(channel.name()));
         }
         self.start_unlisted(&topic, slot, &sources);
@@ -381,20 +381,23 @@ impl Shard {
     fn start_target(
         &mut self,
         id: u32,
-        slot: u32,
+        request: &JoinRequest,
         since: Option<&Since>,
         head: &Head,
         not_before: u64,
     ) -> Started {
         let mut started = Started::plan(since, head);
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return started };
+        let Some(session) = self.sessions.get_mut(request.key.slot as usize) else { return started };
         let Some(index) = session.place(id) else { return started };
         let Some(entry) = self.router.entry(id) else { return started };
         let Some(target) = entry.targets.get_mut(index) else { return started };
-        // Who asks for the newest gets it, also where another subscription makes the target one of every message.
         let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
-        let newest = covering.filter_map(|s| wish(&entry.channel, s)).any(|(mode, _)| mode == Mode::Latest);
-        let replay = (entry.channel.spec().replay_on_subscribe as u64).max(u64::from(newest));
+        let wants_newest =
+            |s: &Subscription| wish(&entry.channel, s).is_some_and(|(mode, _)| mode == Mode::Latest);
+        // Who asks for the newest gets it, also where another subscription makes the target one of every message.
+        let replay = (entry.channel.spec().replay_on_subscribe as u64)
+            .max(u64::from(covering.clone().any(wants_newest)));
+        let newest = covering.filter(|s| s.id == request.subscription).any(wants_newest);
         if target.mode == Mode::Latest {
             // What was missed is superseded by the newest, which follows.
             started.recovered = started.void_from.take().is_none();
@@ -404,12 +407,14 @@ impl Shard {
             (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
             (Mode::Latest, _) => 0,
             (Mode::Every, Some(_)) => started.after,
-            // Who asks for the newest lacks it where no message has been queued since the target began.
-            (Mode::Every, None) if !fresh && newest && target.sent == target.start => {
+            (Mode::Every, None) if fresh => {
+                head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1))
+            }
+            // Nothing has been queued since the target began, so the newest neither.
+            (Mode::Every, None) if newest && target.sent == target.start => {
                 target.sent.max(head.top).saturating_sub(1)
             }
-            (Mode::Every, None) if !fresh => head.top,
-            (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
+            (Mode::Every, None) => head.top,
         };
         if fresh {
             target.start_after(after);

@@ -141,6 +141,8 @@ impl Standing {
     pub(super) fn after(&self, name: &str, epoch: &Epoch, counts: &[Epoch]) -> Option<u64> {
         let at = counts.iter().position(|count| count == epoch)?;
         match self.starts.get(name) {
+            // It was served otherwise, and its next answer says where every message begins.
+            Some(start) if start.manner == Manner::Latest => None,
             Some(start) if start.epoch == *epoch => Some(start.after),
             Some(start) => {
                 let began = counts.iter().position(|count| *count == start.epoch)?;
