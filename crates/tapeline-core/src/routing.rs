@@ -184,9 +184,14 @@ impl Shard {
     }
 
     fn offer_to_group(&mut self, id: u32, rate: u8, message: &Arc<Message>) {
+        let Some(entry) = self.router.entries.get(id as usize) else { return };
+        let Some(offset) = message.offset_in(&entry.channel) else { return };
+        if entry.overlaps > 0 {
+            // Others of a session may have begun since the message came.
+            self.pass_over_overlaps(id, message, offset);
+        }
         let settings = self.hub.settings();
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
-        let Some(offset) = message.offset_in(&entry.channel) else { return };
         let (stats, pressured) = (&*self.stats, false);
         let collected = message.channel != entry.channel;
         let offer =

@@ -93,8 +93,8 @@ impl Plan {
             loss_percent: if rng.percent(20) { rng.between(1, 8) } else { 0 },
             prompt: rng.percent(40),
             jumps: rng.percent(50),
-            forgets: rng.percent(50) && wild && std::env::var("NOFORGET").is_err(),
-            mixed: rng.percent(40) && wild && std::env::var("NOMIX").is_err(),
+            forgets: rng.percent(50) && wild,
+            mixed: rng.percent(40) && wild,
             leaves: rng.percent(70),
             wish: wish(rng),
         }
