@@ -391,25 +391,22 @@ impl Outbox {
         flushed.messages += u64::from(matches!(item, Item::Message(_)));
     }
 
-    /// Empties the outbox but for a frame that has begun; hands out the messages that will not be sent from it.
+    /// Empties the outbox but for a frame that has begun and what only this session is told; hands out the messages
+    /// that will not be sent from it.
     pub(crate) fn clear(&mut self) -> Vec<Arc<Message>> {
-        let items: Vec<_> = self.lanes.drain().map(|(_, item)| item).collect();
+        let items: Vec<_> = self.lanes.drain().collect();
+        self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.weight());
+        self.count = usize::from(self.begun.is_some());
         let mut messages = Vec::new();
-        let mut replies = Vec::new();
-        for item in items {
+        for (lane, item) in items {
             match self.resolve(item) {
                 Item::Message(message) => messages.push(message),
-                other => replies.push(other),
+                // In its own lane: a gap must not come after what follows it.
+                Item::Reply(bytes) => self.push_reply(lane, bytes),
+                Item::Waiting(_) => {}
             }
         }
         self.waiting = Slab::new();
-        self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.weight());
-        self.count = usize::from(self.begun.is_some());
-        for reply in replies {
-            if let Item::Reply(bytes) = reply {
-                self.push_reply(0, bytes);
-            }
-        }
         messages
     }
 }

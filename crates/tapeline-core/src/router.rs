@@ -54,6 +54,7 @@ impl Entry {
             return;
         }
         if mode == Mode::Every && target.mode == Mode::Latest {
+            target.sent -= u64::from(std::mem::take(&mut target.owed) && target.sent > 0);
             target.start = target.sent;
             target.base = target.sent;
             if target.cursor != Cursor::Live {

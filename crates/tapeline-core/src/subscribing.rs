@@ -402,31 +402,34 @@ impl Shard {
             // What was missed is superseded by the newest, which follows.
             started.recovered = started.void_from.take().is_none();
         }
-        let fresh = matches!(target.cursor, Cursor::Joining | Cursor::Fresh);
-        let after = match (target.mode, since) {
-            (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
-            (Mode::Latest, _) => 0,
-            (Mode::Every, Some(_)) => started.after,
-            (Mode::Every, None) if fresh => {
-                head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1))
-            }
-            // Nothing has been queued since the target began, so the newest neither.
-            (Mode::Every, None) if newest && target.sent == target.start => {
-                target.sent.max(head.top).saturating_sub(1)
-            }
-            (Mode::Every, None) => head.top,
-        };
-        if fresh {
-            target.start_after(after);
+        if matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
+            target.start_after(match (target.mode, since) {
+                (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
+                (Mode::Latest, _) => 0,
+                (Mode::Every, Some(_)) => started.after,
+                (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
+            });
             // What is too old for this subscription may be news to another.
             target.not_before_us = if target.covers.len() > 1 { 0 } else { not_before };
-        } else if target.mode == Mode::Every && after < target.start {
-            // Asked for older ones, or told out of turn: answers of one target may overtake each other.
-            target.rewind(after);
-            target.not_before_us = 0;
         } else {
             target.not_before_us = 0;
-            return started;
+            let top = target.sent.max(head.top);
+            let lacks_newest =
+                newest && target.sent == target.start && (since.is_none() || started.after < top);
+            let from_newest = if lacks_newest { top.saturating_sub(1) } else { top };
+            // Asked for older ones, or told out of turn: answers of one target may overtake each other.
+            let goes_back = match target.mode {
+                Mode::Every => started.after.min(from_newest) < target.start,
+                Mode::Latest => from_newest < target.sent,
+            };
+            if !goes_back {
+                return started;
+            }
+            target.rewind(if target.mode == Mode::Every {
+                started.after.min(from_newest)
+            } else {
+                from_newest
+            });
         }
         if !session.behind.contains(&id) {
             session.behind.push(id);

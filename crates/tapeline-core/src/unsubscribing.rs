@@ -3,7 +3,7 @@
 use crate::command::{Req, Wanted};
 use crate::reply::{Reply, Topic};
 use crate::shard::Shard;
-use crate::target::{Cursor, Mode};
+use crate::target::Mode;
 
 impl Shard {
     pub(crate) fn handle_unsubscribe(&mut self, slot: u32, wanted: Vec<Wanted>, req: &Req) {
@@ -68,24 +68,24 @@ impl Shard {
             return;
         };
         target.covers.retain(|cover| *cover != id);
-        if target.covers.is_empty() {
-            let owes = target.overlap && target.mode == Mode::Every && target.cursor != Cursor::Live;
+        let brought_others = target.overlap && target.mode == Mode::Every;
+        let covers = target.covers.clone();
+        if covers.is_empty() {
             self.router.remove(entry, slot, &mut self.sessions);
             self.router.close_if_empty(entry);
-            if owes {
-                self.read_owed(slot);
-                self.pump(slot);
+        } else {
+            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let joining =
+                session.subscriptions.iter().any(|known| known.joining && covers.contains(&known.id));
+            if let Some(known) = self.router.entry(entry) {
+                known.reshape(index, entry, session);
             }
-            return;
+            if !joining {
+                self.router.start_joining(entry, index, session);
+            }
         }
-        let covers = target.covers.clone();
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let joining = session.subscriptions.iter().any(|known| known.joining && covers.contains(&known.id));
-        if let Some(known) = self.router.entry(entry) {
-            known.reshape(index, entry, session);
-        }
-        if !joining {
-            self.router.start_joining(entry, index, session);
+        if brought_others {
+            self.read_owed(slot);
         }
         self.pump(slot);
     }

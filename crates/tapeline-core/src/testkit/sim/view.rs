@@ -19,6 +19,8 @@ pub(super) struct Heard {
     pub epoch: Option<Epoch>,
     got: HashMap<Epoch, BTreeSet<u64>>,
     gapped: HashMap<Epoch, BTreeSet<u64>>,
+    /// Gaps that came before any frame told the epoch: they may be of any.
+    guessed: HashMap<Epoch, BTreeSet<u64>>,
     /// Gaps whose epoch the next frame will tell.
     gapped_next: BTreeSet<u64>,
     voids: HashMap<Epoch, u64>,
@@ -38,7 +40,7 @@ impl Heard {
     pub(super) fn tell_epoch(&mut self, epoch: &Epoch) {
         self.epoch = Some(epoch.clone());
         let next = std::mem::take(&mut self.gapped_next);
-        self.gapped.entry(epoch.clone()).or_default().extend(next);
+        self.guessed.entry(epoch.clone()).or_default().extend(next);
     }
 
     fn claim(&mut self, start: &Start) {
@@ -55,7 +57,9 @@ impl Heard {
 
     pub(super) fn has(&self, epoch: &Epoch, offset: u64) -> bool {
         self.got.get(epoch).is_some_and(|got| got.contains(&offset))
-            || self.gapped.get(epoch).is_some_and(|gapped| gapped.contains(&offset))
+            || [&self.gapped, &self.guessed]
+                .iter()
+                .any(|gapped| gapped.get(epoch).is_some_and(|gapped| gapped.contains(&offset)))
             || self.voids.get(epoch).is_some_and(|from| *from <= offset)
     }
 }
@@ -99,7 +103,14 @@ impl View {
             }
         }
         match self.find(asked.topic.name()) {
-            Some(known) if known.delivery == asked.delivery => known.rate = asked.rate,
+            Some(known) if known.delivery == asked.delivery => {
+                // With a rate or without, a family may be served in another way.
+                known.listed &= known.rate == asked.rate;
+                known.rate = asked.rate;
+                for heard in self.heard.values_mut() {
+                    heard.came_us = [0; 2];
+                }
+            }
             Some(_) => {
                 self.unsubscribe(asked.topic.name(), model);
                 self.standing.push(asked);
@@ -139,6 +150,10 @@ impl View {
         let heard = self.heard.entry(name.to_string()).or_default();
         heard.expected_voids.extend(start.void_from);
         heard.claim(&start);
+        if heard.epoch.as_ref().is_some_and(|epoch| *epoch != start.epoch) {
+            // Its confirmation names no epoch, and neither does a gap.
+            heard.epoch = None;
+        }
         let merged = self.heard_twice(&start.channel);
         let start = self.unreplayed(topic, name, start, merged);
         let Some(standing) = self.find(topic) else { return };
@@ -373,6 +388,8 @@ impl View {
         if reason == GapReason::Epoch {
             if let Some(at) = heard.expected_voids.iter().position(|void| *void == from) {
                 heard.expected_voids.swap_remove(at);
+                // What follows may count under any epoch.
+                heard.epoch = None;
                 return Ok(());
             }
             // The newest count has ended too if the broker has forgotten the channel since.
@@ -418,7 +435,7 @@ impl View {
             // Nothing has come yet: it may be of any count.
             None => {
                 for count in &space.counts {
-                    heard.gapped.entry(count.epoch.clone()).or_default().extend(from..=to);
+                    heard.guessed.entry(count.epoch.clone()).or_default().extend(from..=to);
                 }
                 heard.gapped_next.extend(from..=to);
             }
