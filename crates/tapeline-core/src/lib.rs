@@ -9,6 +9,7 @@ mod catch_up;
 pub mod channel;
 pub mod clock;
 pub mod command;
+mod epoch;
 pub mod error;
 pub mod feed;
 pub mod hub;

@@ -9,11 +9,9 @@ use uuid::Uuid;
 
 use crate::channel::{Channel, push_json_string};
 use crate::clock::push_rfc3339;
+pub use crate::epoch::Epoch;
 use crate::reply::Reply;
 use tapeline_schema::CloseCode;
-
-/// The random string under which a channel counts; a new one voids old offsets.
-pub type Epoch = Arc<str>;
 
 /// The number of byte formats a message can be kept encoded in.
 pub const WIRES: usize = 2;

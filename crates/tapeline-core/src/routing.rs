@@ -313,12 +313,10 @@ impl Shard {
     pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch, first: u64) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         match &entry.epoch {
-            Some(known) if Arc::ptr_eq(known, epoch) => return,
             Some(known) if known == epoch => {}
-            None => {}
-            Some(_) => return self.begin_epoch(id, epoch, first),
+            Some(_) => self.begin_epoch(id, epoch, first),
+            None => entry.epoch = Some(epoch.clone()),
         }
-        entry.epoch = Some(epoch.clone());
     }
 
     /// Whether a message is of the epoch before: the broker's answer to a request may be ahead of the inbox.

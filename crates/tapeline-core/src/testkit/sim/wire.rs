@@ -143,7 +143,7 @@ impl<'a> In<'a> {
 
     fn place(&mut self) -> Option<Place> {
         let channel = self.text()?;
-        let epoch = self.text()?.into();
+        let epoch = self.text()?.as_str().into();
         Some(Place { channel, epoch, offset: self.number()? })
     }
 }
