@@ -204,12 +204,10 @@ pub fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
 }
 
-/// What a publisher is told.
+/// What a publisher is told. It knows the channel: repeating it would be one more clone for every message.
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    /// Where it went.
-    pub channel: Channel,
-    /// Its place there.
+    /// Its place in the channel.
     pub offset: u64,
     /// What the offset counts under.
     pub epoch: Epoch,

@@ -189,8 +189,7 @@ impl Locked<'_> {
         let state = self.state(&draft.channel);
         let (offset, epoch) = state.count();
         let message = Arc::new(Message::new(draft, offset, epoch.clone(), marks));
-        let receipt =
-            Receipt { channel: message.channel.clone(), offset, epoch, id: message.id, duplicate: false };
+        let receipt = Receipt { offset, epoch, id: message.id, duplicate: false };
         if let Some(key) = key {
             state.remember(*key, receipt.clone(), now_us);
         }

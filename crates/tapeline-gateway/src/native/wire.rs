@@ -174,9 +174,9 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
 
 fn push_answer(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
-        Reply::Published { receipt, subscribers, req } => {
+        Reply::Published { channel, receipt, subscribers, req } => {
             let mut object = Object::typed(out, "published");
-            object.text("channel", receipt.channel.name());
+            object.text("channel", channel.name());
             object.text("id", &receipt.id.to_string());
             object.number("offset", receipt.offset);
             object.text("epoch", &receipt.epoch);
