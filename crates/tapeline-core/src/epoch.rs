@@ -4,25 +4,24 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// So that an epoch is as large as a pointer and a length.
+/// The bytes of text that there is room for; one more says how many are used.
 const ROOM: usize = 15;
 
 /// The random string under which a channel counts; a new one voids old offsets. Of a longer text the first
 /// 15 bytes are kept.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Epoch {
-    text: [u8; ROOM],
-    len: u8,
-}
+pub struct Epoch([u8; ROOM + 1]);
 
 impl From<&str> for Epoch {
     fn from(from: &str) -> Self {
         let kept = from.get(..from.floor_char_boundary(ROOM)).unwrap_or_default();
-        let mut text = [0; ROOM];
-        for (to, byte) in text.iter_mut().zip(kept.bytes()) {
+        let mut bytes = [0; ROOM + 1];
+        for (to, byte) in bytes.iter_mut().zip(kept.bytes()) {
             *to = byte;
         }
-        Epoch { text, len: u8::try_from(kept.len()).unwrap_or_default() }
+        let [.., len] = &mut bytes;
+        *len = u8::try_from(kept.len()).unwrap_or_default();
+        Epoch(bytes)
     }
 }
 
@@ -30,8 +29,8 @@ impl Deref for Epoch {
     type Target = str;
 
     fn deref(&self) -> &str {
-        let text = self.text.get(..usize::from(self.len)).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
+        let [text @ .., len] = &self.0;
+        text.get(..usize::from(*len)).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 }
 

@@ -21,7 +21,7 @@ pub trait Wire: Send + Sync {
     /// Below [`WIRES`], different for each format.
     fn slot(&self) -> usize;
     /// The message as it goes to every receiver of this format.
-    fn message(&self, message: &Message) -> Bytes;
+    fn message(&self, message: &Message) -> Box<[u8]>;
     /// An answer or notice for one receiver.
     fn reply(&self, reply: &Reply) -> Bytes;
     /// The last bytes before the connection is closed.
@@ -92,7 +92,7 @@ pub struct Message {
     /// Its places in the roll-ups that count for themselves.
     pub roll_ups: SmallVec<[RollUpMark; 1]>,
     weight: u32,
-    encoded: [OnceLock<Bytes>; WIRES],
+    encoded: [OnceLock<Box<[u8]>>; WIRES],
 }
 
 impl Message {
