@@ -1,11 +1,13 @@
 //! From publications to drafts: what one publisher says at one time is checked and gets its channel and its id.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tapeline_schema::{ErrorCode, is_reserved_type};
 use uuid::Uuid;
 
+use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::Publication;
 use crate::error::Refusal;
@@ -16,25 +18,39 @@ use crate::session::Grant;
 /// The longest `type`, correlation id or idempotency key, in bytes.
 pub const LABEL_LIMIT: usize = 256;
 
+/// How many ids are taken at once for many publications. What stays over is lost, which ids can bear.
+const IDS_IN_BULK: u64 = 64;
+
 /// Makes drafts of what one publisher says at one time.
 pub struct Drafter<'a> {
     hub: &'a Hub,
     principal: &'a Arc<str>,
     grant: &'a Grant,
     now: Now,
+    bulk: bool,
+    ids: Range<u64>,
 }
 
 impl<'a> Drafter<'a> {
     pub(crate) fn new(hub: &'a Hub, principal: &'a Arc<str>, grant: &'a Grant, now: Now) -> Self {
-        Drafter { hub, principal, grant, now }
+        Drafter { hub, principal, grant, now, bulk: false, ids: 0..0 }
+    }
+
+    /// Expects many publications: what they share with other threads is taken once for all of them.
+    #[must_use]
+    pub fn in_bulk(self) -> Self {
+        Drafter { bulk: true, ..self }
     }
 
     /// Checks a publication and makes its draft; what is refused is counted. `before` is the draft before it, if there
     /// is one: where both name one channel, it need not be looked up again.
-    pub fn draft(&self, publication: Publication<&str>, before: Option<&Draft>) -> Result<Draft, Refusal> {
+    pub fn draft(
+        &mut self,
+        publication: Publication<&str>,
+        before: Option<&Draft>,
+    ) -> Result<Draft, Refusal> {
         let known = before.map(|draft| &draft.channel).filter(|known| known.name() == publication.channel);
-        let found = known.map_or_else(|| self.hub.channel(publication.channel), |known| Ok(known.clone()));
-        let checked = found.and_then(|channel| {
+        let checked = self.channel(publication.channel, known).and_then(|channel| {
             self.grant.may_publish(&channel)?;
             self.check(&publication)?;
             Ok(channel)
@@ -44,8 +60,23 @@ impl<'a> Drafter<'a> {
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
-        let (id, timestamp_us) = (self.hub.ids().next(self.now), self.now.wall_us);
+        let (id, timestamp_us) = (self.id(), self.now.wall_us);
         Ok(Draft { channel, kind, data, correlation_id, idempotency, id, timestamp_us })
+    }
+
+    fn channel(&self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {
+        match known {
+            Some(known) => Ok(known.clone()),
+            None if self.bulk => Ok(self.hub.channel(name)?.with_own_handle()),
+            None => self.hub.channel(name),
+        }
+    }
+
+    fn id(&mut self) -> Uuid {
+        if self.ids.is_empty() {
+            self.ids = self.hub.ids().take(if self.bulk { IDS_IN_BULK } else { 1 });
+        }
+        self.hub.ids().id(self.ids.next().unwrap_or_default(), self.now)
     }
 
     fn check(&self, publication: &Publication<&str>) -> Result<(), Refusal> {
@@ -88,8 +119,12 @@ impl Ids {
         Ids { seed, count: AtomicU64::new(0) }
     }
 
-    fn next(&self, now: Now) -> Uuid {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
+    fn take(&self, many: u64) -> Range<u64> {
+        let first = self.count.fetch_add(many, Ordering::Relaxed);
+        first..first + many
+    }
+
+    fn id(&self, count: u64, now: Now) -> Uuid {
         // 26 bits of the count, around the bits that the version and the variant take; then the seed.
         let byte = |shift: u32, mask: u64| u8::try_from((count >> shift) & mask).unwrap_or_default();
         let [_, _, seed @ ..] = self.seed.to_be_bytes();

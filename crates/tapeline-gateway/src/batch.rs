@@ -32,12 +32,12 @@ pub(crate) async fn publish_batch(
     let body = body(request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
     let items = if lines { read_lines(&body) } else { read_array(&body)? };
     let principal = principal(peer);
-    let drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now());
+    let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).in_bulk();
     let mut answer = Answer::new(&app.hub, items.len());
     for slice in items.chunks(SLICE) {
-        let (drafts, refused) = draft(&drafter, slice);
+        let (drafts, refused) = draft(&mut drafter, slice);
         let outcomes = app.publish_slice(drafts).await;
-        answer.push_slice(slice, outcomes, refused);
+        answer.push_slice(slice, &outcomes, &refused);
     }
     Ok(json(answer.end()))
 }
@@ -66,7 +66,7 @@ fn read_array(body: &[u8]) -> Result<Vec<Item<'_>>, Failure> {
 }
 
 /// The drafts of a slice, and the places in it of those that are refused.
-fn draft(drafter: &Drafter<'_>, slice: &[Item<'_>]) -> (Drafts, Vec<(usize, Refusal)>) {
+fn draft(drafter: &mut Drafter<'_>, slice: &[Item<'_>]) -> (Drafts, Vec<(usize, Refusal)>) {
     let mut drafts = Drafts::with_capacity(slice.len());
     let mut refused = Vec::new();
     for (at, item) in slice.iter().enumerate() {
@@ -94,28 +94,31 @@ impl<'a> Answer<'a> {
     }
 
     /// One answer an item: of refused ones, whose places are given, the refusal; of the others, the next outcome.
-    fn push_slice(&mut self, slice: &'a [Item<'a>], outcomes: Vec<Outcome>, refused: Vec<(usize, Refusal)>) {
-        let mut outcomes = outcomes.into_iter();
-        let mut refused = refused.into_iter().peekable();
+    fn push_slice(&mut self, slice: &'a [Item<'a>], outcomes: &[Outcome], refused: &[(usize, Refusal)]) {
+        let mut outcomes = outcomes.iter();
+        let mut refused = refused.iter().peekable();
         for (at, item) in slice.iter().enumerate() {
-            let refused = refused.next_if(|(place, _)| *place == at).map(|(_, refusal)| Err(refusal));
             let name = item.as_ref().map(Envelope::name).unwrap_or_default();
-            match refused.or_else(|| outcomes.next()) {
-                Some(Ok(receipt)) => self.push_receipt(name, &receipt),
-                Some(Err(refusal)) => push_error(&mut self.out, &refusal),
-                None => return,
+            match refused.next_if(|(place, _)| *place == at) {
+                Some((_, refusal)) => push_error(&mut self.out, refusal),
+                None => match outcomes.next() {
+                    Some(Ok(receipt)) => self.push_receipt(name, receipt),
+                    Some(Err(refusal)) => push_error(&mut self.out, refusal),
+                    None => return,
+                },
             }
             self.out.push(b',');
         }
     }
 
     fn push_receipt(&mut self, name: &'a str, receipt: &Receipt) {
-        let answers = match self.last.take().filter(|answers| answers.fit(name, receipt)) {
-            Some(answers) => answers,
-            None => Answers::new(name, &receipt.epoch, self.hub),
-        };
-        answers.push(&mut self.out, receipt);
-        self.last = Some(answers);
+        match &self.last {
+            Some(answers) if answers.fit(name, receipt) => answers.push(&mut self.out, receipt),
+            _ => {
+                let answers = self.last.insert(Answers::new(name, &receipt.epoch, self.hub));
+                answers.push(&mut self.out, receipt);
+            }
+        }
     }
 
     fn end(mut self) -> Vec<u8> {

@@ -188,8 +188,8 @@ impl Locked<'_> {
         let marks = marks.collect();
         let state = self.state(&draft.channel);
         let (offset, epoch) = state.count();
-        let message = Arc::new(Message::new(draft, offset, epoch.clone(), marks));
-        let receipt = Receipt { offset, epoch, id: message.id, duplicate: false };
+        let receipt = Receipt { offset, epoch: epoch.clone(), id: draft.id, duplicate: false };
+        let message = Arc::new(Message::new(draft, offset, epoch, marks));
         if let Some(key) = key {
             state.remember(*key, receipt.clone(), now_us);
         }
