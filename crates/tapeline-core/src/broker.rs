@@ -15,6 +15,9 @@ use crate::message::{Draft, Epoch, Message, Receipt};
 /// Drafts published together, at most [`SLICE`].
 pub type Drafts = SmallVec<[Draft; 1]>;
 
+/// Messages of one channel, in its order.
+pub type Messages = SmallVec<[Arc<Message>; 1]>;
+
 /// As `after` of [`Broker::read`]: the newest message.
 pub const NEWEST: u64 = u64::MAX;
 
@@ -131,8 +134,9 @@ impl Drop for Permits {
 pub trait Deliver: Send + Sync {
     /// Room for `count` messages in every shard's inbox, or `None` if one is too full.
     fn permits(self: Arc<Self>, count: usize) -> Option<Permits>;
-    /// Hands a message to every shard. Calls for one channel come in its order.
-    fn deliver(&self, permits: &mut Permits, message: Arc<Message>);
+    /// Hands messages of one channel to every shard, each having taken a permit. Calls for one channel come in its
+    /// order.
+    fn deliver(&self, messages: Messages);
     /// A publish repeated an earlier one and went nowhere.
     fn on_repeat(&self) {}
     /// Takes unused permits back.

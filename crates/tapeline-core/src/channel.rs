@@ -14,8 +14,15 @@ use crate::error::Refusal;
 use tapeline_schema::ErrorCode;
 
 /// A named stream of messages: `market_data:AAPL`. Cheap to clone.
+///
+/// Clones count on one handle, which threads that clone and drop at the same time fight over. Who clones it for many
+/// messages gives them a handle of their own first.
 #[derive(Clone)]
-pub struct Channel(Arc<Inner>);
+pub struct Channel(Arc<Handle>);
+
+struct Handle {
+    inner: Arc<Inner>,
+}
 
 struct Inner {
     name: Box<str>,
@@ -28,49 +35,64 @@ struct Inner {
 }
 
 impl Channel {
+    /// The same channel with a handle of its own.
+    #[must_use]
+    pub fn with_own_handle(&self) -> Self {
+        Channel(Arc::new(Handle { inner: self.0.inner.clone() }))
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0.inner
+    }
+
     /// The whole name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.inner().name
     }
 
     /// The family's row.
     pub fn spec(&self) -> &ChannelSpec {
-        &self.0.spec
+        &self.inner().spec
     }
 
     /// The lane its messages travel in.
     pub fn lane(&self) -> usize {
-        self.0.spec.priority.lane()
+        self.inner().spec.priority.lane()
     }
 
     /// The roll-ups that hear its messages.
     pub fn roll_ups(&self) -> &[Channel] {
-        &self.0.roll_ups
+        &self.inner().roll_ups
     }
 
     /// Whether the name is that of a roll-up.
     pub fn is_roll_up(&self) -> bool {
-        self.0.is_roll_up
+        self.inner().is_roll_up
     }
 
     /// Whether messages of this roll-up's sources are also counted and kept under its own name.
     pub fn counts_for_itself(&self) -> bool {
-        self.0.is_roll_up && self.0.spec.delivery == Delivery::Every
+        self.inner().is_roll_up && self.inner().spec.delivery == Delivery::Every
     }
 
     /// Whether a family declares the name.
     pub fn declared(&self) -> bool {
-        self.0.declared
+        self.inner().declared
     }
 
     /// Whether more than the newest message is kept, so that missed ones can be read again.
     pub fn keeps_history(&self) -> bool {
-        self.0.spec.keep.count > 1 || self.0.spec.delivery == Delivery::Every
+        self.inner().spec.keep.count > 1 || self.inner().spec.delivery == Delivery::Every
     }
 
     /// The part of a frame that is the same for all its messages: `"channel":"…","symbol":"…","data":`.
     pub(crate) fn frame_head(&self) -> &[u8] {
-        &self.0.head
+        &self.inner().head
+    }
+
+    /// Whether others than the directory hold it.
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1 || Arc::strong_count(&self.0.inner) > 1
     }
 
     fn new(name: &str, catalog: &Catalog, roll_ups: Box<[Channel]>) -> Self {
@@ -87,7 +109,7 @@ impl Channel {
             }
         }
         head.extend_from_slice(b",\"data\":");
-        Channel(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             name: name.into(),
             hash: FixedState::default().hash_one(name),
             spec: resolved.spec,
@@ -95,13 +117,15 @@ impl Channel {
             is_roll_up: resolved.roll_up,
             declared: resolved.declared,
             head: head.into_boxed_slice(),
-        }))
+        });
+        Channel(Arc::new(Handle { inner }))
     }
 }
 
 impl PartialEq for Channel {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.name == other.0.name)
+        Arc::ptr_eq(&self.0.inner, &other.0.inner)
+            || (self.inner().hash == other.inner().hash && self.inner().name == other.inner().name)
     }
 }
 
@@ -109,13 +133,13 @@ impl Eq for Channel {}
 
 impl Hash for Channel {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.inner().hash);
     }
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.name)
+        f.write_str(&self.inner().name)
     }
 }
 
@@ -167,7 +191,7 @@ impl Directory {
     pub fn sweep(&self) {
         for stripe in &self.stripes {
             let mut stripe = stripe.write().unwrap_or_else(PoisonError::into_inner);
-            stripe.retain(|_, channel| Arc::strong_count(&channel.0) > 1);
+            stripe.retain(|_, channel| channel.is_in_use());
         }
     }
 
@@ -233,7 +257,13 @@ mod tests {
         directory.sweep();
         assert!(directory.known("a").is_some());
         assert!(directory.known("b").is_none());
+        let own = held.with_own_handle();
         drop(held);
+        directory.sweep();
+        assert!(directory.known("a").is_some());
+        drop(own);
+        directory.sweep();
+        assert!(directory.known("a").is_none());
     }
 
     #[test]

@@ -7,11 +7,12 @@ use tapeline_schema::Delivery;
 /// The client's own mark on a request, one JSON value echoed as it came.
 pub type Req = Option<Box<str>>;
 
-/// An event to publish, as a client or a feed states it.
+/// An event to publish, as a client or a feed states it. The channel's name may be borrowed: once the channel is
+/// found, nobody needs it.
 #[derive(Clone, Debug, Default)]
-pub struct Publication {
+pub struct Publication<Name = Box<str>> {
     /// The channel's name.
-    pub channel: Box<str>,
+    pub channel: Name,
     /// Its type, where it is not the family's own.
     pub kind: Option<Box<str>>,
     /// One JSON value.

@@ -2,25 +2,21 @@
 //! to the broker (hop 3 of eight); it does not route, queue or keep anything itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use tapeline_schema::{Catalog, ErrorCode, is_reserved_type};
-use uuid::Uuid;
+use tapeline_schema::{Catalog, ErrorCode};
 
 use crate::audience::Audience;
 use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::{Channel, Directory};
 use crate::clock::{Clock, Now};
 use crate::command::Publication;
+use crate::drafting::{Drafter, Ids};
 use crate::error::Refusal;
-use crate::message::{Draft, IdempotencyKey};
+use crate::message::Draft;
 use crate::registry::Registry;
 use crate::session::Grant;
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
-
-/// The longest `type`, correlation id or idempotency key, in bytes.
-pub const LABEL_LIMIT: usize = 256;
 
 /// A publication that was refused.
 #[derive(Debug)]
@@ -78,7 +74,7 @@ impl Hub {
             broker: parts.broker,
             registry: parts.registry,
             audience: Audience::default(),
-            ids: Ids { seed: parts.seed, count: AtomicU64::new(0) },
+            ids: Ids::new(parts.seed),
             stats: Arc::default(),
             shards: (0..parts.shards).map(|_| Arc::default()).collect(),
         }
@@ -95,6 +91,11 @@ impl Hub {
         Ok(channel)
     }
 
+    /// Makes the drafts of what one publisher says now.
+    pub fn drafter<'a>(&'a self, principal: &'a Arc<str>, grant: &'a Grant, now: Now) -> Drafter<'a> {
+        Drafter::new(self, principal, grant, now)
+    }
+
     /// Checks a publication and makes its draft; what is refused is counted.
     pub fn draft(
         &self,
@@ -103,41 +104,14 @@ impl Hub {
         grant: &Grant,
         now: Now,
     ) -> Result<Draft, Refused> {
-        let refuse = |refusal, channel| {
-            self.stats.refused.add(1);
-            Refused { refusal, channel }
-        };
-        let channel = match self.channel(&publication.channel) {
-            Ok(channel) => channel,
-            Err(refusal) => return Err(refuse(refusal, publication.channel)),
-        };
-        if let Err(refusal) = grant.may_publish(&channel).and_then(|()| self.check(&publication)) {
-            return Err(refuse(refusal, publication.channel));
-        }
-        let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
-        let kind = kind.filter(|kind| **kind != *channel.spec().kind);
-        let idempotency =
-            idempotency_key.map(|key| Box::new(IdempotencyKey { principal: principal.clone(), key }));
-        let timestamp_us = now.wall_us;
-        Ok(Draft { channel, kind, data, correlation_id, idempotency, id: self.ids.next(now), timestamp_us })
+        let Publication { channel, kind, data, correlation_id, idempotency_key } = publication;
+        let publication = Publication { channel: &*channel, kind, data, correlation_id, idempotency_key };
+        let drafted = self.drafter(principal, grant, now).draft(publication, None);
+        drafted.map_err(|refusal| Refused { refusal, channel })
     }
 
-    fn check(&self, publication: &Publication) -> Result<(), Refusal> {
-        let (len, limit) = (publication.data.len(), self.settings.publish_bytes);
-        if len > limit {
-            let message = format!("data is {len} bytes, the limit is {limit} (limits.publish_bytes)");
-            return Err(Refusal::new(ErrorCode::TooLarge, message));
-        }
-        label("type", publication.kind.as_deref())?;
-        label("correlation_id", publication.correlation_id.as_deref())?;
-        label("idempotency_key", publication.idempotency_key.as_deref())?;
-        match publication.kind.as_deref().filter(|kind| is_reserved_type(kind)) {
-            Some(kind) => {
-                let message = format!("type {kind} is the hub's own; publish under another");
-                Err(Refusal::new(ErrorCode::ReservedType, message))
-            }
-            None => Ok(()),
-        }
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// Hands drafts to the broker; at most [`crate::broker::SLICE`] at once.
@@ -204,36 +178,5 @@ impl Hub {
     pub fn sweep(&self) {
         self.directory.sweep();
         self.registry.sweep();
-    }
-}
-
-fn label(name: &str, value: Option<&str>) -> Result<(), Refusal> {
-    match value {
-        Some(value) if value.len() > LABEL_LIMIT => {
-            let message = format!("{name} is {} bytes, the limit is {LABEL_LIMIT}", value.len());
-            Err(Refusal::new(ErrorCode::InvalidData, message))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// UUIDs of version 7: the time in milliseconds, then a count, then this hub's seed.
-struct Ids {
-    seed: u64,
-    count: AtomicU64,
-}
-
-impl Ids {
-    fn next(&self, now: Now) -> Uuid {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        // 26 bits of the count, around the bits that the version and the variant take; then the seed.
-        let byte = |shift: u32, mask: u64| u8::try_from((count >> shift) & mask).unwrap_or_default();
-        let [_, _, seed @ ..] = self.seed.to_be_bytes();
-        let mut random = [0; 10];
-        let head = [byte(22, 0x0f), byte(14, 0xff), byte(8, 0x3f), byte(0, 0xff)];
-        for (to, from) in random.iter_mut().zip(head.into_iter().chain(seed)) {
-            *to = from;
-        }
-        uuid::Builder::from_unix_timestamp_millis(now.wall_us / 1_000, &random).into_uuid()
     }
 }

@@ -29,6 +29,13 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Appends items to a lane, in their order.
+    pub fn extend(&mut self, lane: usize, items: impl IntoIterator<Item = T>) {
+        if let Some(queue) = self.queues.get_mut(lane.min(LANES - 1)) {
+            queue.extend(items);
+        }
+    }
+
     /// Puts an item back where it was taken from, and with it the turn: what is only looked at does not count.
     pub fn put_back(&mut self, lane: usize, item: T) {
         self.turn = (self.turn + FAIR_TURN - 1) % FAIR_TURN;

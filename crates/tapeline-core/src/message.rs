@@ -9,11 +9,9 @@ use uuid::Uuid;
 
 use crate::channel::{Channel, push_json_string};
 use crate::clock::push_rfc3339;
+pub use crate::epoch::Epoch;
 use crate::reply::Reply;
 use tapeline_schema::CloseCode;
-
-/// The random string under which a channel counts; a new one voids old offsets.
-pub type Epoch = Arc<str>;
 
 /// The number of byte formats a message can be kept encoded in.
 pub const WIRES: usize = 2;
@@ -23,7 +21,7 @@ pub trait Wire: Send + Sync {
     /// Below [`WIRES`], different for each format.
     fn slot(&self) -> usize;
     /// The message as it goes to every receiver of this format.
-    fn message(&self, message: &Message) -> Bytes;
+    fn message(&self, message: &Message) -> Box<[u8]>;
     /// An answer or notice for one receiver.
     fn reply(&self, reply: &Reply) -> Bytes;
     /// The last bytes before the connection is closed.
@@ -94,7 +92,7 @@ pub struct Message {
     /// Its places in the roll-ups that count for themselves.
     pub roll_ups: SmallVec<[RollUpMark; 1]>,
     weight: u32,
-    encoded: [OnceLock<Bytes>; WIRES],
+    encoded: [OnceLock<Box<[u8]>>; WIRES],
 }
 
 impl Message {
@@ -206,12 +204,10 @@ pub fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
 }
 
-/// What a publisher is told.
+/// What a publisher is told. It knows the channel: repeating it would be one more clone for every message.
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    /// Where it went.
-    pub channel: Channel,
-    /// Its place there.
+    /// Its place in the channel.
     pub offset: u64,
     /// What the offset counts under.
     pub epoch: Epoch,

@@ -18,8 +18,8 @@ impl Wire for Plain {
         0
     }
 
-    fn message(&self, message: &Message) -> Bytes {
-        message.data.clone()
+    fn message(&self, message: &Message) -> Box<[u8]> {
+        Box::from(&*message.data)
     }
 
     fn reply(&self, _reply: &Reply) -> Bytes {

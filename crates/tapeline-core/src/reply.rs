@@ -107,7 +107,9 @@ pub enum Reply {
     },
     /// A publish was counted.
     Published {
-        /// By whom and where.
+        /// Where.
+        channel: Channel,
+        /// As what.
         receipt: Receipt,
         /// Sessions that hear the channel now.
         subscribers: usize,

@@ -14,6 +14,7 @@ use tapeline_schema::CloseCode;
 
 use crate::broker::{Busy, Drafts, Head, Page, Receipts, Sources};
 use crate::catch_up::PageRequest;
+use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::{Command, Publication, Req};
 use crate::error::Refusal;
@@ -65,7 +66,7 @@ pub enum Note {
     /// A page of catch-up.
     Page(Box<(PageRequest, Page)>),
     /// What became of a publish.
-    Published(Box<(SessionKey, Req, Result<Receipt, Refusal>)>),
+    Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
     /// Kept messages that a client asked for.
     Kept(Box<(SessionKey, KeptRequest, Page)>),
 }
@@ -240,10 +241,11 @@ impl Shard {
         let key = SessionKey { slot, serial: session.serial };
         let receipts = req.map(|req| {
             session.in_flight += 1;
-            let mailbox = self.mailbox.clone();
+            let (mailbox, channel) = (self.mailbox.clone(), draft.channel.clone());
             let receipts: Receipts = Box::new(move |results| {
                 for result in results {
-                    mailbox.post(Note::Published(Box::new((key, Some(req.clone()), result))));
+                    let published = (key, channel.clone(), Some(req.clone()), result);
+                    mailbox.post(Note::Published(Box::new(published)));
                 }
             });
             receipts
@@ -283,8 +285,8 @@ impl Shard {
                 self.on_page(&request, page, now);
             }
             Note::Published(published) => {
-                let (key, req, result) = *published;
-                self.on_published(key, req, result);
+                let (key, channel, req, result) = *published;
+                self.on_published(key, channel, req, result);
             }
             Note::Kept(kept) => {
                 let (key, request, page) = *kept;
@@ -293,13 +295,19 @@ impl Shard {
         }
     }
 
-    fn on_published(&mut self, key: SessionKey, req: Req, result: Result<Receipt, Refusal>) {
+    fn on_published(
+        &mut self,
+        key: SessionKey,
+        channel: Channel,
+        req: Req,
+        result: Result<Receipt, Refusal>,
+    ) {
         let Some(session) = self.live(key) else { return };
         session.in_flight = session.in_flight.saturating_sub(1);
         match result {
             Ok(receipt) => {
-                let subscribers = self.hub.subscribers(&receipt.channel);
-                self.reply_in_lane(key.slot, 0, &Reply::Published { receipt, subscribers, req });
+                let subscribers = self.hub.subscribers(&channel);
+                self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
             }
             Err(refusal) => self.reply_error(key.slot, refusal, None, &req),
         }

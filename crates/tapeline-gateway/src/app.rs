@@ -10,7 +10,7 @@ use tapeline_core::Hub;
 use tapeline_runtime::Shards;
 
 use crate::origin::Origins;
-use crate::{http, ops, origin, upgrade};
+use crate::{batch, http, ops, origin, upgrade};
 
 /// What a gateway is made of.
 pub struct AppParts {
@@ -59,7 +59,7 @@ impl App {
             .route("/ws/", any(upgrade::native))
             .route("/ws/{*client_id}", any(upgrade::native))
             .route("/publish", post(http::publish))
-            .route("/publish/batch", post(http::publish_batch))
+            .route("/publish/batch", post(batch::publish_batch))
             .route("/broadcast/{family}", post(http::broadcast))
             .route("/last", get(http::last))
             .route("/last/{*channel}", get(http::last))

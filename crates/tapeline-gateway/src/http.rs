@@ -1,4 +1,4 @@
-//! Publishing and reading over plain HTTP: `/publish`, `/publish/batch`, `/broadcast/{family}`, `/last`, `/history`.
+//! Publishing and reading over plain HTTP: `/publish`, `/broadcast/{family}`, `/last`, `/history`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,62 +11,35 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tapeline_core::Channel;
 use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
 use tapeline_core::message::push_number;
-use tapeline_core::{Channel, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::error::{Failure, push_error};
+use crate::envelope::{Answers, Envelope};
+use crate::error::Failure;
 use crate::extract::{Asking, Tail};
-use crate::native::{Text, json_refusal, raw};
-use crate::publish::Outcome;
+use crate::native::json_refusal;
 
 /// Room for the rest of a publish beside its data.
 const ENVELOPE_BYTES: usize = 4 << 10;
 /// Messages of one history answer.
 const HISTORY_LIMIT: usize = 1_000;
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    channel: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "raw")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    correlation_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    idempotency_key: Option<Text<'a>>,
-}
-
-impl Envelope<'_> {
-    fn publication(self) -> Result<Publication, Refusal> {
-        let data = self.data.ok_or_else(|| Refusal::new(ErrorCode::InvalidData, "data is missing"))?;
-        Ok(Publication {
-            channel: self.channel.boxed(),
-            kind: self.kind.map(Text::boxed),
-            data: Bytes::copy_from_slice(data.get().as_bytes()),
-            correlation_id: self.correlation_id.map(Text::boxed),
-            idempotency_key: self.idempotency_key.map(Text::boxed),
-        })
-    }
-}
-
-fn principal(peer: SocketAddr) -> Arc<str> {
+pub(crate) fn principal(peer: SocketAddr) -> Arc<str> {
     peer.ip().to_string().into()
 }
 
-fn json(body: Vec<u8>) -> Response {
+pub(crate) fn json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// Whether the body is JSON (`false`) or JSON lines (`true`), by its type; no type means JSON.
-fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
+pub(crate) fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(false) };
     let kind = kind.to_str().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -81,7 +54,7 @@ fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
     }
 }
 
-async fn body(body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
+pub(crate) async fn body(body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
@@ -105,102 +78,8 @@ pub(crate) async fn publish(
     let draft = app.draft(envelope.publication()?, &principal(peer), app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
-    push_receipt(&mut out, &receipt, app.hub.subscribers(&receipt.channel));
+    Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
     Ok(json(out))
-}
-
-fn push_receipt(out: &mut Vec<u8>, receipt: &Receipt, subscribers: usize) {
-    out.extend_from_slice(b"{\"channel\":");
-    push_json_string(out, receipt.channel.name());
-    out.extend_from_slice(b",\"offset\":");
-    push_number(out, receipt.offset);
-    out.extend_from_slice(b",\"epoch\":");
-    push_json_string(out, &receipt.epoch);
-    out.extend_from_slice(b",\"id\":\"");
-    let mut text = [0; 36];
-    out.extend_from_slice(receipt.id.hyphenated().encode_lower(&mut text).as_bytes());
-    out.extend_from_slice(b"\",\"subscribers\":");
-    push_number(out, subscribers as u64);
-    if receipt.duplicate {
-        out.extend_from_slice(b",\"duplicate\":true");
-    }
-    out.push(b'}');
-}
-
-/// `POST /publish/batch`: an array, or one envelope a line.
-pub(crate) async fn publish_batch(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Result<Response, Failure> {
-    let lines = is_lines(request.headers())?;
-    let body = body(request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
-    let publications = if lines { read_lines(&body) } else { read_array(&body)? };
-    let (principal, now) = (principal(peer), app.hub.now());
-    let mut drafts = Vec::with_capacity(publications.len());
-    let mut refused = Vec::new();
-    for (at, publication) in publications.into_iter().enumerate() {
-        match publication.and_then(|publication| app.draft(publication, &principal, now)) {
-            Ok(draft) => drafts.push(draft),
-            Err(refusal) => refused.push((at, refusal)),
-        }
-    }
-    let outcomes = app.publish_all(drafts).await;
-    Ok(json(batch_answer(&app, outcomes, refused)))
-}
-
-type Publications = Vec<Result<Publication, Refusal>>;
-
-fn read_lines(body: &[u8]) -> Publications {
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    lines.map(|line| read_envelope(serde_json::from_slice(line))).collect()
-}
-
-fn read_envelope(parsed: serde_json::Result<Envelope<'_>>) -> Result<Publication, Refusal> {
-    parsed.map_err(|error| json_refusal(&error)).and_then(Envelope::publication)
-}
-
-/// The whole array at once; only if one item does not fit are they looked at one by one.
-fn read_array(body: &[u8]) -> Result<Publications, Failure> {
-    if let Ok(envelopes) = serde_json::from_slice::<Vec<Envelope<'_>>>(body) {
-        return Ok(envelopes.into_iter().map(Envelope::publication).collect());
-    }
-    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| json_refusal(&error))?;
-    Ok(items.into_iter().map(|item| read_envelope(serde_json::from_str(item.get()))).collect())
-}
-
-fn batch_answer(app: &App, outcomes: Vec<Outcome>, refused: Vec<(usize, Refusal)>) -> Vec<u8> {
-    let mut out = Vec::with_capacity((outcomes.len() + refused.len()) * 160 + 16);
-    out.extend_from_slice(b"{\"results\":[");
-    let mut outcomes = outcomes.into_iter();
-    let mut refused = refused.into_iter().peekable();
-    let mut at = 0;
-    // Batches often name one channel many times over.
-    let mut counted: Option<(Channel, usize)> = None;
-    loop {
-        let outcome = match refused.next_if(|(place, _)| *place == at) {
-            Some((_, refusal)) => Err(refusal),
-            None => match outcomes.next() {
-                Some(outcome) => outcome,
-                None => break,
-            },
-        };
-        if at > 0 {
-            out.push(b',');
-        }
-        match outcome {
-            Ok(receipt) => {
-                if counted.as_ref().is_none_or(|(channel, _)| *channel != receipt.channel) {
-                    counted = Some((receipt.channel.clone(), app.hub.subscribers(&receipt.channel)));
-                }
-                push_receipt(&mut out, &receipt, counted.as_ref().map_or(0, |(_, subscribers)| *subscribers));
-            }
-            Err(refusal) => push_error(&mut out, &refusal),
-        }
-        at += 1;
-    }
-    out.extend_from_slice(b"]}");
-    out
 }
 
 /// `POST /broadcast/{family}?KEY=…`: the body is the data.
@@ -229,13 +108,15 @@ pub(crate) async fn broadcast(
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));
     }
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
-    let publication = Publication { channel: name.into(), data, ..Publication::default() };
-    let receipt = app.publish_one(app.draft(publication, &principal(peer), app.hub.now())?).await?;
+    let publication = Publication { channel: &*name, data, ..Publication::default() };
+    let draft = app.draft(publication, &principal(peer), app.hub.now())?;
+    let channel = draft.channel.clone();
+    let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(96);
     out.extend_from_slice(b"{\"subscribers\":");
-    push_number(&mut out, app.hub.subscribers(&receipt.channel) as u64);
+    push_number(&mut out, app.hub.subscribers(&channel) as u64);
     out.extend_from_slice(b",\"channel\":");
-    push_json_string(&mut out, receipt.channel.name());
+    push_json_string(&mut out, channel.name());
     out.extend_from_slice(b",\"offset\":");
     push_number(&mut out, receipt.offset);
     out.push(b'}');

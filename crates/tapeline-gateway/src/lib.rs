@@ -2,7 +2,9 @@
 //! queues or retention.
 
 mod app;
+mod batch;
 mod echo;
+mod envelope;
 mod error;
 mod extract;
 mod http;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tapeline_core::broker::{Drafts, SLICE};
+use tapeline_core::broker::Drafts;
 use tapeline_core::command::Publication;
 use tapeline_core::message::Draft;
 use tapeline_core::session::Grant;
@@ -12,6 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 
+/// Who reaches the HTTP port may publish.
+pub(crate) const EVERYWHERE: Grant = Grant::Anyone;
+
 /// What became of each publication, in order.
 pub(crate) type Outcome = Result<Receipt, Refusal>;
 
@@ -19,11 +22,11 @@ impl App {
     /// Checks one publication and makes its draft.
     pub(crate) fn draft(
         &self,
-        publication: Publication,
+        publication: Publication<&str>,
         principal: &Arc<str>,
         now: Now,
     ) -> Result<Draft, Refusal> {
-        Ok(self.hub.draft(publication, principal, &Grant::Anyone, now)?)
+        self.hub.drafter(principal, &EVERYWHERE, now).draft(publication, None)
     }
 
     /// Publishes one draft.
@@ -34,18 +37,8 @@ impl App {
         outcomes.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
 
-    /// Publishes drafts in order, in slices, waiting for room between them.
-    pub(crate) async fn publish_all(&self, drafts: Vec<Draft>) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(drafts.len());
-        let mut drafts = drafts.into_iter().peekable();
-        while drafts.peek().is_some() {
-            let slice: Drafts = drafts.by_ref().take(SLICE).collect();
-            outcomes.append(&mut self.publish_slice(slice).await);
-        }
-        outcomes
-    }
-
-    async fn publish_slice(&self, mut drafts: Drafts) -> Vec<Outcome> {
+    /// Publishes at most [`SLICE`](tapeline_core::broker::SLICE) drafts in order, as soon as there is room.
+    pub(crate) async fn publish_slice(&self, mut drafts: Drafts) -> Vec<Outcome> {
         let count = drafts.len();
         loop {
             let (answer, answered) = oneshot::channel();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
-use tapeline_core::broker::SLICE;
+use tapeline_core::broker::{Messages, SLICE};
 use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Mailbox, Note};
@@ -163,14 +163,14 @@ impl Deliver for Inboxes {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, _permits: &mut Permits, message: Arc<Message>) {
-        let lane = message.channel.lane();
+    fn deliver(&self, messages: Messages) {
+        let Some(lane) = messages.first().map(|message| message.channel.lane()) else { return };
         let Some((last, others)) = self.inboxes.split_last() else { return };
         for inbox in others {
-            lock(&inbox.messages).push(lane, message.clone());
+            lock(&inbox.messages).extend(lane, messages.iter().cloned());
             inbox.wake();
         }
-        lock(&last.messages).push(lane, message);
+        lock(&last.messages).extend(lane, messages);
         last.wake();
     }
 

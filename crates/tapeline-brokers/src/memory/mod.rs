@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
-use tapeline_core::broker::{Busy, Deliver, Drafts, Head, Health, Interest, Page, Receipts, Sources};
-use tapeline_core::message::{Draft, Message, RollUpMark};
+use tapeline_core::broker::{
+    Busy, Deliver, Drafts, Head, Health, Interest, Messages, Page, Receipts, Sources,
+};
+use tapeline_core::message::Draft;
 use tapeline_core::{Broker, Channel, Clock, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
@@ -53,40 +55,29 @@ impl MemoryBroker {
         self.stripes.len()
     }
 
-    /// The atomic step: everything between taking the locks and letting them go.
-    fn publish_one(&self, mut draft: Draft, sink: &Arc<dyn Deliver>, permits: &mut Permits) -> Receipt {
-        let now_us = draft.timestamp_us;
+    /// The atomic step for drafts of one channel: everything between taking the locks and letting them go.
+    fn publish_run(
+        &self,
+        channel: &Channel,
+        run: impl ExactSizeIterator<Item = Draft>,
+        permits: &mut Permits,
+        sink: &Arc<dyn Deliver>,
+        mut tell: impl FnMut(Receipt),
+    ) {
         let roll_ups: SmallVec<[Channel; 1]> =
-            draft.channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
-        let mut locked = self.stripes.lock(&draft.channel, &roll_ups);
-        let key = draft.idempotency.take();
-        if let Some(key) = &key
-            && let Some(first) = locked.state(&draft.channel).repeated(key, now_us)
-        {
-            sink.on_repeat();
-            return first;
+            channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
+        let mut locked = self.stripes.lock(channel, &roll_ups);
+        let mut messages = Messages::with_capacity(run.len());
+        for draft in run {
+            let (receipt, message) = locked.take(draft, &roll_ups);
+            match message {
+                Some(message) if permits.take() => messages.push(message),
+                Some(_) => {}
+                None => sink.on_repeat(),
+            }
+            tell(receipt);
         }
-        let marks = roll_ups.iter().map(|roll_up| {
-            let (offset, epoch) = locked.state(roll_up).count();
-            RollUpMark { channel: roll_up.clone(), offset, epoch }
-        });
-        let marks = marks.collect();
-        let state = locked.state(&draft.channel);
-        let (offset, epoch) = state.count();
-        let message = Arc::new(Message::new(draft, offset, epoch.clone(), marks));
-        let receipt =
-            Receipt { channel: message.channel.clone(), offset, epoch, id: message.id, duplicate: false };
-        if let Some(key) = key {
-            state.remember(*key, receipt.clone(), now_us);
-        }
-        state.keep(&message, now_us);
-        for roll_up in &roll_ups {
-            locked.state(roll_up).keep(&message, now_us);
-        }
-        if permits.take() {
-            sink.deliver(permits, message);
-        }
-        receipt
+        sink.deliver(messages);
     }
 
     fn sweep_now_and_then(&self, published: u64, now_us: u64) {
@@ -116,16 +107,18 @@ impl Broker for MemoryBroker {
         };
         let count = drafts.len() as u64;
         let now_us = drafts.first().map_or(0, |draft| draft.timestamp_us);
-        match receipts {
-            None => {
-                for draft in drafts {
-                    self.publish_one(draft, sink, &mut permits);
+        let mut results = receipts.as_ref().map(|_| Vec::with_capacity(drafts.len()));
+        let mut drafts = drafts.into_iter();
+        while let Some(channel) = drafts.as_slice().first().map(|draft| draft.channel.clone()) {
+            let run = drafts.as_slice().iter().take_while(|draft| draft.channel == channel).count();
+            self.publish_run(&channel, drafts.by_ref().take(run), &mut permits, sink, |receipt| {
+                if let Some(results) = &mut results {
+                    results.push(Ok(receipt));
                 }
-            }
-            Some(receipts) => {
-                let publish = |draft| Ok(self.publish_one(draft, sink, &mut permits));
-                receipts(drafts.into_iter().map(publish).collect());
-            }
+            });
+        }
+        if let Some((receipts, results)) = receipts.zip(results) {
+            receipts(results);
         }
         self.sweep_now_and_then(count, now_us);
         Ok(())

@@ -174,11 +174,11 @@ mod tests {
     #[test]
     fn a_channel_remembers_so_many_keys_and_forgets_the_oldest_first() {
         let channel = Directory::new(Catalog::built_in()).channel("anything").unwrap();
-        let mut state = State::new(channel.clone(), "epoch".into());
+        let mut state = State::new(channel, "epoch".into());
         for number in 0..=KEYS_LIMIT {
             let (offset, epoch) = state.count();
             let id = Default::default();
-            let receipt = Receipt { channel: channel.clone(), offset, epoch, id, duplicate: false };
+            let receipt = Receipt { offset, epoch, id, duplicate: false };
             assert!(state.repeated(&key(number), 1).is_none());
             state.remember(key(number), receipt, 1);
         }

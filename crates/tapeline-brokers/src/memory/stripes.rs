@@ -1,15 +1,15 @@
 //! All channels, spread over locks. Several locks are always taken in the order of their numbers.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 use std::hash::BuildHasher;
-use tapeline_core::Channel;
 use tapeline_core::broker::{Interest, Sources};
 use tapeline_core::channel::ChannelMap;
-use tapeline_core::message::Epoch;
+use tapeline_core::message::{Draft, Epoch, Message, RollUpMark};
+use tapeline_core::{Channel, Receipt};
 
 use super::CHANNELS_LIMIT;
 use super::state::State;
@@ -68,7 +68,7 @@ impl Stripes {
         let digit = |at: u32| {
             char::from_digit(u32::try_from((hash >> (at * 5)) & 31).unwrap_or(0), 32).unwrap_or('0')
         };
-        (0..8).map(digit).collect::<String>().into()
+        (0..8).map(digit).collect::<String>().as_str().into()
     }
 
     fn add_source(&self, channel: &Channel) {
@@ -165,8 +165,39 @@ impl Locked<'_> {
                 evict(map, stripes);
             }
             stripes.add_source(channel);
+            map.insert(channel.clone(), State::new(channel.clone(), stripes.new_epoch()));
         }
-        map.entry(channel.clone()).or_insert_with(|| State::new(channel.clone(), stripes.new_epoch()))
+        let Some(state) = map.get_mut(channel) else { panic!("{} is gone", channel.name()) };
+        state
+    }
+
+    /// Counts and keeps a draft; its stripe and those of its channel's roll-ups that count must be held. A repeat is
+    /// no message.
+    pub(super) fn take(&mut self, mut draft: Draft, roll_ups: &[Channel]) -> (Receipt, Option<Arc<Message>>) {
+        let now_us = draft.timestamp_us;
+        let key = draft.idempotency.take();
+        if let Some(key) = &key
+            && let Some(first) = self.state(&draft.channel).repeated(key, now_us)
+        {
+            return (first, None);
+        }
+        let marks = roll_ups.iter().map(|roll_up| {
+            let (offset, epoch) = self.state(roll_up).count();
+            RollUpMark { channel: roll_up.clone(), offset, epoch }
+        });
+        let marks = marks.collect();
+        let state = self.state(&draft.channel);
+        let (offset, epoch) = state.count();
+        let receipt = Receipt { offset, epoch: epoch.clone(), id: draft.id, duplicate: false };
+        let message = Arc::new(Message::new(draft, offset, epoch, marks));
+        if let Some(key) = key {
+            state.remember(*key, receipt.clone(), now_us);
+        }
+        state.keep(&message, now_us);
+        for roll_up in roll_ups {
+            self.state(roll_up).keep(&message, now_us);
+        }
+        (receipt, Some(message))
     }
 }
 

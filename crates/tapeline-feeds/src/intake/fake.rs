@@ -57,8 +57,7 @@ impl Broker for Notebook {
             |draft: &Draft| format!("{} {}", draft.channel.name(), String::from_utf8_lossy(&draft.data));
         self.taken.lock().unwrap().extend(drafts.iter().map(line));
         let receipt = |draft: Draft| {
-            let Draft { channel, id, .. } = draft;
-            Ok(tapeline_core::Receipt { channel, offset: 1, epoch: "e".into(), id, duplicate: false })
+            Ok(tapeline_core::Receipt { offset: 1, epoch: "e".into(), id: draft.id, duplicate: false })
         };
         if let Some(receipts) = receipts {
             receipts(drafts.into_iter().map(receipt).collect());

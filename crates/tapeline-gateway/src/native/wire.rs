@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use tapeline_codec::websocket::Opcode;
-use tapeline_codec::websocket::encoder::{close_frame, frame_header, text_frame};
+use tapeline_codec::websocket::encoder::{close_frame, frame_header, header_len, text_frame};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
 use tapeline_core::command::Req;
@@ -11,9 +11,6 @@ use tapeline_core::message::push_number;
 use tapeline_core::reply::{Confirmation, Topic};
 use tapeline_core::{Channel, Message, Reply, Wire};
 use tapeline_schema::CloseCode;
-
-/// The longest frame header of a server.
-const HEADER_ROOM: usize = 10;
 
 /// The native protocol's byte format.
 pub static NATIVE: NativeWire = NativeWire;
@@ -26,17 +23,15 @@ impl Wire for NativeWire {
         0
     }
 
-    fn message(&self, message: &Message) -> Bytes {
-        let mut out = Vec::with_capacity(HEADER_ROOM + message.weight());
-        out.extend_from_slice(&[0; HEADER_ROOM]);
+    fn message(&self, message: &Message) -> Box<[u8]> {
+        // Rarely is a message so near to a length with another header that its weight tells the wrong one.
+        let room = header_len(message.weight());
+        let mut out = Vec::with_capacity(room + message.weight());
+        out.resize(room, 0);
         message.push_json(&mut out);
-        let header = frame_header(Opcode::Text, out.len() - HEADER_ROOM);
-        let header = header.as_bytes();
-        let start = HEADER_ROOM - header.len();
-        if let Some(room) = out.get_mut(start..HEADER_ROOM) {
-            room.copy_from_slice(header);
-        }
-        Bytes::from(out).slice(start..)
+        let header = frame_header(Opcode::Text, out.len() - room);
+        out.splice(..room, header.as_bytes().iter().copied());
+        out.into_boxed_slice()
     }
 
     fn reply(&self, reply: &Reply) -> Bytes {
@@ -174,9 +169,9 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
 
 fn push_answer(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
-        Reply::Published { receipt, subscribers, req } => {
+        Reply::Published { channel, receipt, subscribers, req } => {
             let mut object = Object::typed(out, "published");
-            object.text("channel", receipt.channel.name());
+            object.text("channel", channel.name());
             object.text("id", &receipt.id.to_string());
             object.number("offset", receipt.offset);
             object.text("epoch", &receipt.epoch);

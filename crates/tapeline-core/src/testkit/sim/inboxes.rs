@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::model::Model;
 use super::wire::serial_of;
-use crate::broker::{Deliver, Permits};
+use crate::broker::{Deliver, Messages, Permits};
 use crate::lanes::Lanes;
 use crate::message::Message;
 use crate::shard::{Mailbox, Note};
@@ -65,13 +65,15 @@ impl Deliver for Inboxes {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, _permits: &mut Permits, message: Arc<Message>) {
-        lock(&self.model).on_deliver(&message, serial_of(&message.data));
-        for shard in &self.shards {
-            if lock(&self.rng).percent(self.loss_percent.load(Ordering::Relaxed)) {
-                shard.permitted.fetch_sub(1, Ordering::Relaxed);
-            } else {
-                lock(&shard.messages).push(message.channel.lane(), message.clone());
+    fn deliver(&self, messages: Messages) {
+        for message in messages {
+            lock(&self.model).on_deliver(&message, serial_of(&message.data));
+            for shard in &self.shards {
+                if lock(&self.rng).percent(self.loss_percent.load(Ordering::Relaxed)) {
+                    shard.permitted.fetch_sub(1, Ordering::Relaxed);
+                } else {
+                    lock(&shard.messages).push(message.channel.lane(), message.clone());
+                }
             }
         }
     }

@@ -71,7 +71,7 @@ impl Wire for SimWire {
         0
     }
 
-    fn message(&self, message: &Message) -> Bytes {
+    fn message(&self, message: &Message) -> Box<[u8]> {
         let mut out = Out::new(0);
         out.number(serial_of(&message.data));
         out.place(message.channel.name(), &message.epoch, message.offset);
@@ -80,7 +80,7 @@ impl Wire for SimWire {
             out.place(mark.channel.name(), &mark.epoch, mark.offset);
         }
         out.0.extend_from_slice(&message.data);
-        out.close()
+        Box::from(&*out.close())
     }
 
     fn reply(&self, reply: &Reply) -> Bytes {
@@ -143,7 +143,7 @@ impl<'a> In<'a> {
 
     fn place(&mut self) -> Option<Place> {
         let channel = self.text()?;
-        let epoch = self.text()?.into();
+        let epoch = self.text()?.as_str().into();
         Some(Place { channel, epoch, offset: self.number()? })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::subject::PATIENCE;
-use crate::broker::{Deliver, Permits};
+use crate::broker::{Deliver, Messages, Permits};
 use crate::message::Message;
 
 /// See the module.
@@ -105,15 +105,15 @@ impl Deliver for Sink {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, _permits: &mut Permits, message: Arc<Message>) {
+    fn deliver(&self, messages: Messages) {
         if self.hesitates.load(Ordering::Relaxed)
             && self.deliveries.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
         {
             std::thread::sleep(Duration::from_micros(30));
         }
         let mut record = self.lock();
-        record.settle(1);
-        record.messages.push(message);
+        record.settle(messages.len());
+        record.messages.extend(messages);
         self.changed.notify_all();
     }
 

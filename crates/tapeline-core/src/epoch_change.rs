@@ -2,8 +2,6 @@
 //! Epochs have no order of their own, so a shard knows a late answer by when it asked and when it learned of the new
 //! one.
 
-use std::sync::Arc;
-
 use crate::broker::Head;
 use crate::channel::Channel;
 use crate::message::Epoch;
@@ -16,8 +14,7 @@ impl Shard {
     pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         match &entry.epoch {
-            Some(known) if Arc::ptr_eq(known, epoch) => return,
-            Some(known) if known == epoch => {}
+            Some(known) if known == epoch => return,
             known => {
                 self.learned += 1;
                 entry.learned = self.learned;

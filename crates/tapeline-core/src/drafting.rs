@@ -1,0 +1,138 @@
+//! From publications to drafts: what one publisher says at one time is checked and gets its channel and its id.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tapeline_schema::{ErrorCode, is_reserved_type};
+use uuid::Uuid;
+
+use crate::channel::Channel;
+use crate::clock::Now;
+use crate::command::Publication;
+use crate::error::Refusal;
+use crate::hub::Hub;
+use crate::message::{Draft, IdempotencyKey};
+use crate::session::Grant;
+
+/// The longest `type`, correlation id or idempotency key, in bytes.
+pub const LABEL_LIMIT: usize = 256;
+
+/// How many ids are taken at once for many publications. What stays over is lost, which ids can bear.
+const IDS_IN_BULK: u64 = 64;
+
+/// Makes drafts of what one publisher says at one time.
+pub struct Drafter<'a> {
+    hub: &'a Hub,
+    principal: &'a Arc<str>,
+    grant: &'a Grant,
+    now: Now,
+    bulk: bool,
+    ids: Range<u64>,
+}
+
+impl<'a> Drafter<'a> {
+    pub(crate) fn new(hub: &'a Hub, principal: &'a Arc<str>, grant: &'a Grant, now: Now) -> Self {
+        Drafter { hub, principal, grant, now, bulk: false, ids: 0..0 }
+    }
+
+    /// Expects many publications: what they share with other threads is taken once for all of them.
+    #[must_use]
+    pub fn in_bulk(self) -> Self {
+        Drafter { bulk: true, ..self }
+    }
+
+    /// Checks a publication and makes its draft; what is refused is counted. `before` is the draft before it, if there
+    /// is one: where both name one channel, it need not be looked up again.
+    pub fn draft(
+        &mut self,
+        publication: Publication<&str>,
+        before: Option<&Draft>,
+    ) -> Result<Draft, Refusal> {
+        let known = before.map(|draft| &draft.channel).filter(|known| known.name() == publication.channel);
+        let checked = self.channel(publication.channel, known).and_then(|channel| {
+            self.grant.may_publish(&channel)?;
+            self.check(&publication)?;
+            Ok(channel)
+        });
+        let channel = checked.inspect_err(|_| self.hub.stats().refused.add(1))?;
+        let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
+        let kind = kind.filter(|kind| **kind != *channel.spec().kind);
+        let idempotency =
+            idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
+        let (id, timestamp_us) = (self.id(), self.now.wall_us);
+        Ok(Draft { channel, kind, data, correlation_id, idempotency, id, timestamp_us })
+    }
+
+    fn channel(&self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {
+        match known {
+            Some(known) => Ok(known.clone()),
+            None if self.bulk => Ok(self.hub.channel(name)?.with_own_handle()),
+            None => self.hub.channel(name),
+        }
+    }
+
+    fn id(&mut self) -> Uuid {
+        if self.ids.is_empty() {
+            self.ids = self.hub.ids().take(if self.bulk { IDS_IN_BULK } else { 1 });
+        }
+        self.hub.ids().id(self.ids.next().unwrap_or_default(), self.now)
+    }
+
+    fn check(&self, publication: &Publication<&str>) -> Result<(), Refusal> {
+        let (len, limit) = (publication.data.len(), self.hub.settings().publish_bytes);
+        if len > limit {
+            let message = format!("data is {len} bytes, the limit is {limit} (limits.publish_bytes)");
+            return Err(Refusal::new(ErrorCode::TooLarge, message));
+        }
+        label("type", publication.kind.as_deref())?;
+        label("correlation_id", publication.correlation_id.as_deref())?;
+        label("idempotency_key", publication.idempotency_key.as_deref())?;
+        match publication.kind.as_deref().filter(|kind| is_reserved_type(kind)) {
+            Some(kind) => {
+                let message = format!("type {kind} is the hub's own; publish under another");
+                Err(Refusal::new(ErrorCode::ReservedType, message))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn label(name: &str, value: Option<&str>) -> Result<(), Refusal> {
+    match value {
+        Some(value) if value.len() > LABEL_LIMIT => {
+            let message = format!("{name} is {} bytes, the limit is {LABEL_LIMIT}", value.len());
+            Err(Refusal::new(ErrorCode::InvalidData, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// UUIDs of version 7: the time in milliseconds, then a count, then this hub's seed.
+pub(crate) struct Ids {
+    seed: u64,
+    count: AtomicU64,
+}
+
+impl Ids {
+    pub(crate) fn new(seed: u64) -> Self {
+        Ids { seed, count: AtomicU64::new(0) }
+    }
+
+    fn take(&self, many: u64) -> Range<u64> {
+        let first = self.count.fetch_add(many, Ordering::Relaxed);
+        first..first + many
+    }
+
+    fn id(&self, count: u64, now: Now) -> Uuid {
+        // 26 bits of the count, around the bits that the version and the variant take; then the seed.
+        let byte = |shift: u32, mask: u64| u8::try_from((count >> shift) & mask).unwrap_or_default();
+        let [_, _, seed @ ..] = self.seed.to_be_bytes();
+        let mut random = [0; 10];
+        let head = [byte(22, 0x0f), byte(14, 0xff), byte(8, 0x3f), byte(0, 0xff)];
+        for (to, from) in random.iter_mut().zip(head.into_iter().chain(seed)) {
+            *to = from;
+        }
+        uuid::Builder::from_unix_timestamp_millis(now.wall_us / 1_000, &random).into_uuid()
+    }
+}

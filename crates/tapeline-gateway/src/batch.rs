@@ -1,0 +1,131 @@
+//! `POST /publish/batch`: many publishes in one request, published in slices and answered item by item.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::Response;
+use serde_json::value::RawValue;
+use tapeline_core::broker::{Drafts, SLICE};
+use tapeline_core::{Drafter, Hub, Receipt, Refusal};
+
+use crate::app::App;
+use crate::envelope::{Answers, Envelope};
+use crate::error::{Failure, push_error};
+use crate::http::{body, is_lines, json, principal};
+use crate::native::json_refusal;
+use crate::publish::{EVERYWHERE, Outcome};
+
+/// About the bytes that answer one item.
+const ANSWER_BYTES: usize = 160;
+
+/// One publish of the batch, or why it is none.
+type Item<'a> = Result<Envelope<'a>, Refusal>;
+
+/// An array, or one envelope a line.
+pub(crate) async fn publish_batch(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let lines = is_lines(request.headers())?;
+    let body = body(request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
+    let items = if lines { read_lines(&body) } else { read_array(&body)? };
+    let principal = principal(peer);
+    let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).in_bulk();
+    let mut answer = Answer::new(&app.hub, items.len());
+    for slice in items.chunks(SLICE) {
+        let (drafts, refused) = draft(&mut drafter, slice);
+        let outcomes = app.publish_slice(drafts).await;
+        answer.push_slice(slice, &outcomes, &refused);
+    }
+    Ok(json(answer.end()))
+}
+
+fn read_lines(body: &[u8]) -> Vec<Item<'_>> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    lines.map(|line| read_item(serde_json::from_slice(line))).collect()
+}
+
+fn read_item(parsed: serde_json::Result<Envelope<'_>>) -> Item<'_> {
+    parsed.map_err(|error| json_refusal(&error))
+}
+
+/// The whole array at once; only if one item does not fit are they looked at one by one.
+fn read_array(body: &[u8]) -> Result<Vec<Item<'_>>, Failure> {
+    // Checked in one go; of a body that is not UTF-8, serde_json says where.
+    let parsed = match simdutf8::basic::from_utf8(body) {
+        Ok(text) => serde_json::from_str::<Vec<Envelope<'_>>>(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    if let Ok(envelopes) = parsed {
+        return Ok(envelopes.into_iter().map(Ok).collect());
+    }
+    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| json_refusal(&error))?;
+    Ok(items.into_iter().map(|item| read_item(serde_json::from_str(item.get()))).collect())
+}
+
+/// The drafts of a slice, and the places in it of those that are refused.
+fn draft(drafter: &mut Drafter<'_>, slice: &[Item<'_>]) -> (Drafts, Vec<(usize, Refusal)>) {
+    let mut drafts = Drafts::with_capacity(slice.len());
+    let mut refused = Vec::new();
+    for (at, item) in slice.iter().enumerate() {
+        let publication = item.as_ref().map_err(Clone::clone).and_then(Envelope::publication);
+        match publication.and_then(|publication| drafter.draft(publication, drafts.last())) {
+            Ok(draft) => drafts.push(draft),
+            Err(refusal) => refused.push((at, refusal)),
+        }
+    }
+    (drafts, refused)
+}
+
+/// The answer as it grows. Batches often name one channel many times over, so the last one's answers are remembered.
+struct Answer<'a> {
+    hub: &'a Hub,
+    out: Vec<u8>,
+    last: Option<Answers<'a>>,
+}
+
+impl<'a> Answer<'a> {
+    fn new(hub: &'a Hub, items: usize) -> Self {
+        let mut out = Vec::with_capacity(items * ANSWER_BYTES + 16);
+        out.extend_from_slice(b"{\"results\":[");
+        Answer { hub, out, last: None }
+    }
+
+    /// One answer an item: of refused ones, whose places are given, the refusal; of the others, the next outcome.
+    fn push_slice(&mut self, slice: &'a [Item<'a>], outcomes: &[Outcome], refused: &[(usize, Refusal)]) {
+        let mut outcomes = outcomes.iter();
+        let mut refused = refused.iter().peekable();
+        for (at, item) in slice.iter().enumerate() {
+            let name = item.as_ref().map(Envelope::name).unwrap_or_default();
+            match refused.next_if(|(place, _)| *place == at) {
+                Some((_, refusal)) => push_error(&mut self.out, refusal),
+                None => match outcomes.next() {
+                    Some(Ok(receipt)) => self.push_receipt(name, receipt),
+                    Some(Err(refusal)) => push_error(&mut self.out, refusal),
+                    None => return,
+                },
+            }
+            self.out.push(b',');
+        }
+    }
+
+    fn push_receipt(&mut self, name: &'a str, receipt: &Receipt) {
+        match &self.last {
+            Some(answers) if answers.fit(name, receipt) => answers.push(&mut self.out, receipt),
+            _ => {
+                let answers = self.last.insert(Answers::new(name, &receipt.epoch, self.hub));
+                answers.push(&mut self.out, receipt);
+            }
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        if self.out.ends_with(b",") {
+            self.out.pop();
+        }
+        self.out.extend_from_slice(b"]}");
+        self.out
+    }
+}
