@@ -1,4 +1,4 @@
-//! Runs the simulator against the memory broker: `sim [--seed N] [--seconds S] [--worlds N] [--wild] [--trace]`.
+//! Runs the simulator against the memory broker: `sim [--seed N] [--seconds S] [--worlds N] [--trace]`.
 //!
 //! Without a seed it takes one from the time and prints it first. A failure prints the seed of its world: with
 //! `--seed` that, and `--worlds 1 --trace`, it happens again and tells how.
@@ -36,10 +36,9 @@ fn flags() -> Result<Flags, String> {
             "--seed" => flags.seed = number()?,
             "--seconds" => flags.seconds = number()?,
             "--worlds" => flags.worlds = number()?,
-            "--wild" => flags.options.wild = true,
             "--trace" => flags.options.trace = true,
             other => {
-                return Err(format!("unknown flag {other}; known: --seed --seconds --worlds --wild --trace"));
+                return Err(format!("unknown flag {other}; known: --seed --seconds --worlds --trace"));
             }
         }
     }

@@ -153,7 +153,9 @@ impl Shard {
         }
         let outdated = self.is_outdated(id, index, &page, &channel);
         let mut pushed = Pushed::On;
-        for message in page.messages.iter().filter(|_| !outdated) {
+        // A page asked for while each was wanted may hold more than the newest.
+        let unwanted = if mode == Mode::Latest { page.messages.len().saturating_sub(1) } else { 0 };
+        for message in page.messages.iter().skip(unwanted).filter(|_| !outdated) {
             if pushed == Pushed::On {
                 pushed = self.push_from_page(id, index, slot, message, &channel);
             }

@@ -125,10 +125,13 @@ impl Message {
 
     /// Its place as `channel` counts: its own channel, or a roll-up that counts for itself.
     pub fn offset_in(&self, channel: &Channel) -> Option<u64> {
-        if self.channel == *channel {
-            return Some(self.offset);
-        }
-        self.roll_ups.iter().find(|mark| mark.channel == *channel).map(|mark| mark.offset)
+        self.places().find(|(known, _, _)| *known == channel).map(|(_, offset, _)| offset)
+    }
+
+    /// Its offset and epoch in its own channel and in each roll-up that counts for itself.
+    pub fn places(&self) -> impl Iterator<Item = (&Channel, u64, &Epoch)> {
+        let marks = self.roll_ups.iter().map(|mark| (&mark.channel, mark.offset, &mark.epoch));
+        std::iter::once((&self.channel, self.offset, &self.epoch)).chain(marks)
     }
 
     /// Its bytes on this wire, made at the first call.

@@ -297,13 +297,13 @@ impl Shard {
     /// Whether the session is served the message through another entry than this one.
     pub(crate) fn elsewhere(&self, id: u32, slot: u32, message: &Message) -> Elsewhere {
         let Some(session) = self.sessions.get(slot as usize) else { return Elsewhere::No };
-        let marks = message.roll_ups.iter().map(|mark| (&mark.channel, mark.offset));
         let mut found = Elsewhere::No;
-        for (channel, offset) in std::iter::once((&message.channel, message.offset)).chain(marks) {
+        for (channel, offset, epoch) in message.places() {
             let Some(other) = self.router.find(channel).filter(|other| *other != id) else { continue };
             let Some(index) = session.place(other) else { continue };
             let entry = self.router.entries.get(other as usize);
-            let Some(target) = entry.and_then(|entry| entry.targets.get(index)) else { continue };
+            let Some(entry) = entry.filter(|entry| entry.epoch.as_ref() == Some(epoch)) else { continue };
+            let Some(target) = entry.targets.get(index) else { continue };
             if target.has_queued(offset) {
                 return Elsewhere::Queued;
             }

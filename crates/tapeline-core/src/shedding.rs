@@ -35,21 +35,30 @@ impl Shard {
     fn shed_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         for message in session.outbox.clear() {
-            self.unsend(slot, &message);
+            if self.is_void(slot, &message) {
+                let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+                session.outbox.push(message.channel.lane(), message);
+            } else {
+                self.unsend(slot, &message);
+            }
         }
     }
 
+    /// Whether the message's epoch is over, so that it could not be read again.
+    fn is_void(&self, slot: u32, message: &Message) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
+        let Some(id) = self.router.find(&message.channel) else { return false };
+        let entry = self.router.entries.get(id as usize).filter(|_| session.place(id).is_some());
+        entry.is_some_and(|entry| entry.epoch.as_ref() != Some(&message.epoch))
+    }
+
     fn unsend(&mut self, slot: u32, message: &Arc<Message>) {
-        let channels =
-            std::iter::once(&message.channel).chain(message.roll_ups.iter().map(|mark| &mark.channel));
-        for channel in channels {
+        for (channel, offset, epoch) in message.places() {
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
             let Some(id) = self.router.find(channel) else { continue };
             let Some(index) = session.place(id) else { continue };
-            let Some(offset) = message.offset_in(channel) else { continue };
-            let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
-                continue;
-            };
+            let entry = self.router.entry(id).filter(|entry| entry.epoch.as_ref() == Some(epoch));
+            let Some(target) = entry.and_then(|entry| entry.targets.get_mut(index)) else { continue };
             // Who wants the newest of each source has it from the source's own entry.
             let collected = target.mode == Mode::Latest && message.channel != *channel;
             if collected || !target.owns(offset) {

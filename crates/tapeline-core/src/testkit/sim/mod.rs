@@ -59,9 +59,6 @@ pub fn world_seed(seed: u64, number: u64) -> u64 {
 /// How worlds are run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Also what the core does not get right in every combination yet: one client that asks for the same names in
-    /// several deliveries and rates, and channels that are forgotten while a roll-up or pattern covers them.
-    pub wild: bool,
     /// Tell what happens on standard error.
     pub trace: bool,
 }

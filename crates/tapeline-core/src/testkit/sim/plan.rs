@@ -79,7 +79,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(rng: &mut Rng, wild: bool) -> Self {
+    pub(super) fn new(rng: &mut Rng) -> Self {
         let (channels, topics) = names(rng);
         Plan {
             shards: rng.between(1, 3),
@@ -93,8 +93,8 @@ impl Plan {
             loss_percent: if rng.percent(20) { rng.between(1, 8) } else { 0 },
             prompt: rng.percent(40),
             jumps: rng.percent(50),
-            forgets: rng.percent(50) && wild,
-            mixed: rng.percent(40) && wild,
+            forgets: rng.percent(50),
+            mixed: rng.percent(40),
             leaves: rng.percent(70),
             wish: wish(rng),
         }

@@ -38,6 +38,10 @@ pub(super) struct Heard {
 
 impl Heard {
     pub(super) fn tell_epoch(&mut self, epoch: &Epoch) {
+        if self.voids.contains_key(epoch) {
+            // An old message, out of a roll-up's history.
+            return;
+        }
         self.epoch = Some(epoch.clone());
         let next = std::mem::take(&mut self.gapped_next);
         self.guessed.entry(epoch.clone()).or_default().extend(next);

@@ -66,9 +66,9 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, open: Opener<'_>, Options { wild, trace }: Options) -> Self {
+    pub(super) fn new(seed: u64, open: Opener<'_>, Options { trace }: Options) -> Self {
         let mut rng = Rng::new(seed);
-        let plan = Plan::new(&mut rng, wild);
+        let plan = Plan::new(&mut rng);
         let clock = Arc::new(ManualClock::default());
         let model = Arc::new(Mutex::new(Model::default()));
         let Opened { broker, sweep } = open(clock.clone(), seed);
