@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::message::{Epoch, Message};
-use crate::router::RateGroup;
+use crate::router::{Entry, RateGroup};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
@@ -302,7 +302,8 @@ impl Shard {
             let Some(other) = self.router.find(channel).filter(|other| *other != id) else { continue };
             let Some(index) = session.place(other) else { continue };
             let entry = self.router.entries.get(other as usize);
-            let Some(entry) = entry.filter(|entry| entry.epoch.as_ref() == Some(epoch)) else { continue };
+            let counts = |entry: &&Entry| entry.epoch.as_ref().is_none_or(|known| known == epoch);
+            let Some(entry) = entry.filter(counts) else { continue };
             let Some(target) = entry.targets.get(index) else { continue };
             if target.has_queued(offset) {
                 return Elsewhere::Queued;

@@ -35,26 +35,21 @@ impl Shard {
     fn shed_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         for message in session.outbox.clear() {
-            if self.is_void(slot, &message) {
-                let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let taken_back = self.unsend(slot, &message);
+            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let wanted = self.router.find(&message.channel).is_some_and(|id| session.place(id).is_some());
+            if wanted && !taken_back {
+                // Its epoch is over: nobody could read it again.
                 session.outbox.push(message.channel.lane(), message);
-            } else {
-                self.unsend(slot, &message);
             }
         }
     }
 
-    /// Whether the message's epoch is over, so that it could not be read again.
-    fn is_void(&self, slot: u32, message: &Message) -> bool {
-        let Some(session) = self.sessions.get(slot as usize) else { return false };
-        let Some(id) = self.router.find(&message.channel) else { return false };
-        let entry = self.router.entries.get(id as usize).filter(|_| session.place(id).is_some());
-        entry.is_some_and(|entry| entry.epoch.as_ref() != Some(&message.epoch))
-    }
-
-    fn unsend(&mut self, slot: u32, message: &Arc<Message>) {
+    /// Answers whether a target is to queue the message again, after this one or one before.
+    fn unsend(&mut self, slot: u32, message: &Arc<Message>) -> bool {
+        let mut taken_back = false;
         for (channel, offset, epoch) in message.places() {
-            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let Some(session) = self.sessions.get_mut(slot as usize) else { break };
             let Some(id) = self.router.find(channel) else { continue };
             let Some(index) = session.place(id) else { continue };
             let entry = self.router.entry(id).filter(|entry| entry.epoch.as_ref() == Some(epoch));
@@ -62,8 +57,10 @@ impl Shard {
             // Who wants the newest of each source has it from the source's own entry.
             let collected = target.mode == Mode::Latest && message.channel != *channel;
             if collected || !target.owns(offset) {
+                taken_back |= offset > target.sent;
                 continue;
             }
+            taken_back = true;
             target.take_back(offset);
             if target.cursor == Cursor::Live {
                 target.cursor = Cursor::Behind;
@@ -71,5 +68,6 @@ impl Shard {
                 self.stats.catch_ups.add(1);
             }
         }
+        taken_back
     }
 }

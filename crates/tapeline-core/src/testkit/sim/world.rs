@@ -179,9 +179,13 @@ impl World {
             _ => self.rng.between(1, 150),
         };
         self.say(|| format!("{ms} ms pass"));
-        // Nothing lies in an inbox for as long as it takes to forget a channel.
+        // Nothing lies in an inbox, and no answer is late, for as long as it takes to forget a channel.
         for host in self.hosts.iter_mut().filter(|_| ms >= 200) {
             while host.route(self.clock.now()) {}
+        }
+        while ms >= 5_000 && (self.broker.let_through() || self.broker.answer(0)) {}
+        for host in 0..self.hosts.len() {
+            while ms >= 5_000 && self.take_note(host) {}
         }
         self.flush_if_prompt();
         self.look()?;
