@@ -28,12 +28,14 @@ pub struct Drafter<'a> {
     grant: &'a Grant,
     now: Now,
     bulk: bool,
+    /// A handle that no other thread counts, for drafts of one channel in a row.
+    own: Option<Channel>,
     ids: Range<u64>,
 }
 
 impl<'a> Drafter<'a> {
     pub(crate) fn new(hub: &'a Hub, principal: &'a Arc<str>, grant: &'a Grant, now: Now) -> Self {
-        Drafter { hub, principal, grant, now, bulk: false, ids: 0..0 }
+        Drafter { hub, principal, grant, now, bulk: false, own: None, ids: 0..0 }
     }
 
     /// Expects many publications: what they share with other threads is taken once for all of them.
@@ -64,11 +66,12 @@ impl<'a> Drafter<'a> {
         Ok(Draft { channel, kind, data, correlation_id, idempotency, id, timestamp_us })
     }
 
-    fn channel(&self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {
-        match known {
-            Some(known) => Ok(known.clone()),
-            None if self.bulk => Ok(self.hub.channel(name)?.with_own_handle()),
-            None => self.hub.channel(name),
+    fn channel(&mut self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {
+        match (known, &self.own) {
+            (None, _) => self.hub.channel(name),
+            (Some(known), _) if !self.bulk => Ok(known.clone()),
+            (Some(known), Some(own)) if own == known => Ok(own.clone()),
+            (Some(known), _) => Ok(self.own.insert(known.with_own_handle()).clone()),
         }
     }
 

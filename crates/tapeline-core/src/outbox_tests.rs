@@ -239,6 +239,20 @@ fn clearing_hands_out_unsent_messages_and_keeps_the_begun_frame_and_replies() {
 }
 
 #[test]
+fn clearing_leaves_replies_in_their_lanes() {
+    let mut outbox = outbox();
+    // More than the turns that the lowest waiting lane has to wait for its own.
+    for _ in 0..20 {
+        outbox.push_reply(0, reply("."));
+    }
+    outbox.push_reply(2, reply("[gap]"));
+    outbox.push(2, text("[a]"));
+    outbox.clear();
+    outbox.push(2, text("[b]"));
+    assert_eq!(rest(&mut outbox).replace('.', ""), "[gap][b]");
+}
+
+#[test]
 fn a_closed_socket_is_reported() {
     for count in 1..3 {
         let mut outbox = outbox();
