@@ -114,11 +114,11 @@ impl Permits {
         Permits { left, back }
     }
 
-    /// Uses one; `false` if none is left.
-    pub fn take(&mut self) -> bool {
-        let had = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        had
+    /// Uses this many; `false` if there are fewer.
+    pub fn take(&mut self, count: usize) -> bool {
+        let left = self.left.checked_sub(count);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
     }
 }
 
@@ -134,9 +134,8 @@ impl Drop for Permits {
 pub trait Deliver: Send + Sync {
     /// Room for `count` messages in every shard's inbox, or `None` if one is too full.
     fn permits(self: Arc<Self>, count: usize) -> Option<Permits>;
-    /// Hands messages of one channel to every shard, each having taken a permit. Calls for one channel come in its
-    /// order.
-    fn deliver(&self, messages: Messages);
+    /// Hands messages of one channel to every shard, for a permit each. Calls for one channel come in its order.
+    fn deliver(&self, permits: &mut Permits, messages: Messages);
     /// A publish repeated an earlier one and went nowhere.
     fn on_repeat(&self) {}
     /// Takes unused permits back.

@@ -94,7 +94,7 @@ impl Shard {
         for place in &session.places {
             let Some(entry) = self.router.entry(place.entry) else { continue };
             let Some(target) = entry.targets.get_mut(place.index as usize) else { continue };
-            if !std::mem::take(&mut target.owed) || target.mode != Mode::Latest {
+            if target.owed.take().is_none() || target.mode != Mode::Latest {
                 continue;
             }
             target.sent = target.sent.saturating_sub(1);
@@ -119,7 +119,9 @@ impl Shard {
 
     /// The broker has forgotten the channel, so there is nothing to read.
     fn go_live_on_nothing(&mut self, id: u32, index: usize) {
-        self.end_epoch(id);
+        if self.router.entry(id).is_some_and(|entry| entry.epoch.is_some()) {
+            self.end_epoch(id);
+        }
         let target = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index));
         if let Some(target) = target.filter(|target| target.cursor == Cursor::Reading) {
             target.cursor = Cursor::Live;
@@ -251,11 +253,11 @@ impl Shard {
         let collected = target.mode == Mode::Latest && message.channel != *channel;
         let mode = target.mode;
         let elsewhere = if target.overlap { self.elsewhere(id, slot, message) } else { Elsewhere::No };
-        if mode == Mode::Every && !(had || unwanted) && elsewhere == Elsewhere::Later {
+        if mode == Mode::Every && !(had || unwanted) && matches!(elsewhere, Elsewhere::Later(..)) {
             return Pushed::Waits;
         }
-        if elsewhere.serves(mode) && elsewhere != Elsewhere::Queued {
-            self.router.set_owed(id, index);
+        if elsewhere.serves(mode) {
+            self.router.set_owed(id, index, elsewhere.awaited());
         }
         if unwanted && mode == Mode::Every {
             self.router.step_over(id, index, offset);
@@ -282,7 +284,7 @@ impl Shard {
                 session.outbox.push(entry.lane, message.clone());
             }
             self.dirty.mark(slot, session, entry.lane);
-            target.owed = false;
+            target.owed = None;
         }
         target.sent = offset;
         Pushed::On

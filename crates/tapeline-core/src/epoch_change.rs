@@ -33,7 +33,7 @@ impl Shard {
     pub(crate) fn is_overtaken(&self, channel: &Channel, head: &Head, asked: u64) -> bool {
         let entry = self.router.find(channel).and_then(|id| self.router.entries.get(id as usize));
         entry.is_some_and(|entry| {
-            entry.learned > asked && entry.epoch.as_ref().is_some_and(|known| *known != head.epoch)
+            entry.learned > asked && entry.epoch.as_ref() != Some(&head.epoch)
         })
     }
 
@@ -45,18 +45,23 @@ impl Shard {
     /// The offsets of an entry are void from now on. Who hears each message is told from where.
     pub(crate) fn end_epoch(&mut self, id: u32) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        self.learned += 1;
+        entry.learned = self.learned;
         entry.ended = entry.epoch.take();
-        entry.last = 0;
         for group in &mut entry.groups {
-            group.pending = None;
+            if group.pending.take().is_some() {
+                self.stats.conflated_rate.add(u64::from(group.members));
+            }
         }
         let mut gaps = Vec::new();
         for target in &mut entry.targets {
             if target.mode == Mode::Every && !matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
+                self.stats.dropped_epoch.add(entry.last.saturating_sub(target.sent));
                 gaps.push((target.session, target.sent + 1));
             }
             target.restart();
         }
+        entry.last = 0;
         let (channel, lane) = (entry.channel.clone(), entry.lane);
         for (slot, from) in gaps {
             let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };

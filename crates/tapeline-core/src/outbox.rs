@@ -116,6 +116,15 @@ pub(crate) enum FlushEnd {
     Closed,
 }
 
+/// What an outbox held when it was cleared.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    /// Shared by all who hear it.
+    Message(Arc<Message>),
+    /// For this session alone.
+    Reply(Box<[u8]>),
+}
+
 /// See the module.
 pub(crate) struct Outbox {
     wire: &'static dyn Wire,
@@ -391,23 +400,19 @@ impl Outbox {
         flushed.messages += u64::from(matches!(item, Item::Message(_)));
     }
 
-    /// Empties the outbox but for a frame that has begun and what only this session is told; hands out the messages
-    /// that will not be sent from it.
-    pub(crate) fn clear(&mut self) -> Vec<Arc<Message>> {
+    /// Empties the outbox but for a frame that has begun; hands out what has not left, lane by lane, in its order.
+    pub(crate) fn clear(&mut self) -> Vec<(usize, Unsent)> {
         let items: Vec<_> = self.lanes.drain().collect();
         self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.weight());
         self.count = usize::from(self.begun.is_some());
-        let mut messages = Vec::new();
-        for (lane, item) in items {
-            match self.resolve(item) {
-                Item::Message(message) => messages.push(message),
-                // In its own lane: a gap must not come after what follows it.
-                Item::Reply(bytes) => self.push_reply(lane, bytes),
-                Item::Waiting(_) => {}
-            }
-        }
+        let unsent = |(lane, item)| match self.resolve(item) {
+            Item::Message(message) => Some((lane, Unsent::Message(message))),
+            Item::Reply(bytes) => Some((lane, Unsent::Reply(bytes))),
+            Item::Waiting(_) => None,
+        };
+        let unsent = items.into_iter().filter_map(unsent).collect();
         self.waiting = Slab::new();
-        messages
+        unsent
     }
 }
 

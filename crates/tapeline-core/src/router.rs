@@ -54,7 +54,11 @@ impl Entry {
             return;
         }
         if mode == Mode::Every && target.mode == Mode::Latest {
-            target.sent -= u64::from(std::mem::take(&mut target.owed) && target.sent > 0);
+            target.sent -= u64::from(target.owed.take().is_some() && target.sent > 0);
+            if self.channel.counts_for_itself() {
+                // Messages of its sources were passed by without a look at their offsets here.
+                target.sent = target.sent.max(self.last);
+            }
             target.start = target.sent;
             target.base = target.sent;
             if target.cursor != Cursor::Live {
@@ -197,20 +201,38 @@ impl Router {
         known.not_before_us = 0;
         known.covers.retain(|cover| !target.covers.contains(cover));
         known.covers.extend(target.covers);
-        let from_first =
-            target.cursor == Cursor::Live && matches!(known.cursor, Cursor::Joining | Cursor::Fresh);
-        entry.reshape(index, id, session);
-        if let Some(known) = entry.targets.get_mut(index).filter(|_| from_first) {
+        let first = match (known.cursor, target.cursor) {
             // This subscription heard of the channel before there was a message in it.
-            known.cursor = Cursor::Live;
+            (Cursor::Joining | Cursor::Fresh, Cursor::Live) => Some(Cursor::Live),
+            // No answer is to come for either.
+            (Cursor::Fresh, Cursor::Fresh) => Some(Cursor::Fresh),
+            _ => None,
+        };
+        entry.reshape(index, id, session);
+        if let Some((known, cursor)) = entry.targets.get_mut(index).zip(first) {
+            known.cursor = cursor;
         }
     }
 
-    /// A target leaves its newest to another one of its session.
-    pub(crate) fn set_owed(&mut self, id: u32, index: usize) {
+    /// A target leaves its newest to another one of its session, if it is still `owed`.
+    pub(crate) fn set_owed(&mut self, id: u32, index: usize, owed: Option<(u32, u64)>) {
         if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index))
         {
-            target.owed = true;
+            target.owed = owed;
+        }
+    }
+
+    /// What a session's target has brought, or is about to be unable to bring: owed to others is only what it has not
+    /// queued.
+    pub(crate) fn settle_owed(&mut self, id: u32, index: usize, session: &Session) {
+        for place in session.places.iter().filter(|place| place.entry != id) {
+            let other = self.entries.get(place.entry as usize);
+            let owed = other.and_then(|entry| entry.targets.get(place.index as usize)).and_then(|t| t.owed);
+            let Some((_, offset)) = owed.filter(|(by, _)| *by == id) else { continue };
+            let bringer = self.entries.get(id as usize).and_then(|entry| entry.targets.get(index));
+            if bringer.is_some_and(|target| target.has_queued(offset)) {
+                self.set_owed(place.entry, place.index as usize, None);
+            }
         }
     }
 

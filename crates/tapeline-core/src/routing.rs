@@ -34,16 +34,24 @@ pub(crate) enum Elsewhere {
     No,
     /// It has queued the message.
     Queued,
-    /// The message is its next.
-    Next,
+    /// The message is its next, at this offset of this entry.
+    Next(u32, u64),
     /// It will queue the message, after others that it has still to read.
-    Later,
+    Later(u32, u64),
 }
 
 impl Elsewhere {
     /// Whether a target in this mode may step over the message.
     pub(crate) fn serves(self, mode: Mode) -> bool {
         self == Elsewhere::Queued || (mode == Mode::Latest && self != Elsewhere::No)
+    }
+
+    /// Where it has still to be queued.
+    pub(crate) fn awaited(self) -> Option<(u32, u64)> {
+        match self {
+            Elsewhere::Next(entry, offset) | Elsewhere::Later(entry, offset) => Some((entry, offset)),
+            Elsewhere::No | Elsewhere::Queued => None,
+        }
     }
 }
 
@@ -90,7 +98,7 @@ impl Offer<'_> {
             session.outbox.push(self.lane, self.message.clone());
         }
         target.sent = self.offset;
-        target.owed = false;
+        target.owed = None;
         Offered::Queued
     }
 
@@ -281,11 +289,11 @@ impl Shard {
             let Some(target) = entry.targets.get_mut(index) else { continue };
             if elsewhere.serves(mode) {
                 target.sent = offset;
-                target.owed = elsewhere != Elsewhere::Queued;
+                target.owed = elsewhere.awaited();
                 if !session.behind.is_empty() {
                     self.dirty.mark(slot, session, lane);
                 }
-            } else if elsewhere == Elsewhere::Later {
+            } else if matches!(elsewhere, Elsewhere::Later(..)) {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);
                 self.stats.catch_ups.add(1);
@@ -311,8 +319,11 @@ impl Shard {
             if !target.awaits(offset) {
                 continue;
             }
-            let late = target.sent + 1 < offset;
-            found = if late || found == Elsewhere::Later { Elsewhere::Later } else { Elsewhere::Next };
+            if target.sent + 1 < offset {
+                found = Elsewhere::Later(other, offset);
+            } else if found == Elsewhere::No {
+                found = Elsewhere::Next(other, offset);
+            }
         }
         found
     }

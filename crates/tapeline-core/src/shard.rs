@@ -21,7 +21,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::kept::KeptRequest;
 use crate::message::Receipt;
-use crate::outbox::{FlushEnd, Scratch};
+use crate::outbox::{FlushEnd, Scratch, Unsent};
 use crate::reply::{Reply, Topic};
 use crate::router::Router;
 use crate::session::{Arrival, Session};
@@ -348,7 +348,11 @@ impl Shard {
             return;
         }
         if session.is_blocked() {
-            session.outbox.clear();
+            for (lane, unsent) in session.outbox.clear() {
+                if let Unsent::Reply(bytes) = unsent {
+                    session.outbox.push_reply(lane, bytes);
+                }
+            }
         }
         session.outbox.end_with(bytes.into());
         session.closing = true;

@@ -1,11 +1,12 @@
 //! When all outboxes of a shard together are over their bound: the largest go to catch-up, what is then still too
-//! much is closed with 1013. Nothing is lost unsaid: what was queued is read again from the broker.
+//! much is closed with 1013. Nothing is lost unsaid: what was queued is read again from the broker, or stays.
 
 use std::sync::Arc;
 
 use tapeline_schema::CloseCode;
 
 use crate::message::Message;
+use crate::outbox::Unsent;
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
 
@@ -31,16 +32,24 @@ impl Shard {
         }
     }
 
-    /// Takes back what is queued for a session; its targets catch up from before it.
+    /// Takes back what is queued for a session; its targets catch up from before it. What only this session is told
+    /// stays, and what nobody could read again, because its epoch is over.
     fn shed_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        for message in session.outbox.clear() {
-            let taken_back = self.unsend(slot, &message);
+        for (lane, unsent) in session.outbox.clear() {
+            let taken_back = match &unsent {
+                Unsent::Message(message) => self.unsend(slot, message),
+                Unsent::Reply(_) => false,
+            };
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-            let wanted = self.router.find(&message.channel).is_some_and(|id| session.place(id).is_some());
-            if wanted && !taken_back {
-                // Its epoch is over: nobody could read it again.
-                session.outbox.push(message.channel.lane(), message);
+            match unsent {
+                Unsent::Reply(bytes) => session.outbox.push_reply(lane, bytes),
+                Unsent::Message(message) => {
+                    let id = self.router.find(&message.channel);
+                    if !taken_back && id.is_some_and(|id| session.place(id).is_some()) {
+                        session.outbox.push(lane, message);
+                    }
+                }
             }
         }
     }
@@ -56,11 +65,13 @@ impl Shard {
             let Some(target) = entry.and_then(|entry| entry.targets.get_mut(index)) else { continue };
             // Who wants the newest of each source has it from the source's own entry.
             let collected = target.mode == Mode::Latest && message.channel != *channel;
-            if collected || !target.owns(offset) {
-                taken_back |= offset > target.sent;
+            if collected {
                 continue;
             }
-            taken_back = true;
+            taken_back |= target.owns(offset) || offset > target.sent;
+            if !target.owns(offset) {
+                continue;
+            }
             target.take_back(offset);
             if target.cursor == Cursor::Live {
                 target.cursor = Cursor::Behind;

@@ -40,6 +40,8 @@ pub struct ShardStats {
     pub conflated_rate: Count,
     /// Passed by retention before a session came to them.
     pub dropped_trimmed: Count,
+    /// Messages that a subscriber lacked when their epoch ended, as far as this shard knew of them.
+    pub dropped_epoch: Count,
     /// Did not fit into an outbox and are not kept.
     pub dropped_overflow: Count,
     /// Times a subscription went from live to catch-up.

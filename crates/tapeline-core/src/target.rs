@@ -52,8 +52,9 @@ pub(crate) struct Target {
     pub base: u64,
     /// Offsets queued before a gap, or before the client asked for older ones again: `(.0, .1]`, the last few.
     pub done: Vec<(u64, u64)>,
-    /// Its newest was left to another target of the session that has still to queue it (mode Latest).
-    pub owed: bool,
+    /// Its newest was left to another target of the session that has still to queue it (mode Latest): that one's entry
+    /// and offset.
+    pub owed: Option<(u32, u64)>,
     /// Older messages are not wanted, microseconds since 1970.
     pub not_before_us: u64,
     /// The subscriptions that ask for it.
@@ -73,7 +74,7 @@ impl Target {
             start: 0,
             base: 0,
             done: Vec::new(),
-            owed: false,
+            owed: None,
             not_before_us: 0,
             covers: SmallVec::from_slice(&[subscription]),
         }

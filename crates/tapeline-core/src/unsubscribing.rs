@@ -70,6 +70,9 @@ impl Shard {
         target.covers.retain(|cover| *cover != id);
         let brought_others = target.overlap && target.mode == Mode::Every;
         let covers = target.covers.clone();
+        if let Some(session) = self.sessions.get(slot as usize).filter(|_| brought_others) {
+            self.router.settle_owed(entry, index, session);
+        }
         if covers.is_empty() {
             self.router.remove(entry, slot, &mut self.sessions);
             self.router.close_if_empty(entry);

@@ -114,6 +114,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         dropped: BTreeMap::from([
             ("trimmed", sum(|s| &s.dropped_trimmed)),
             ("overflow", sum(|s| &s.dropped_overflow)),
+            ("epoch", sum(|s| &s.dropped_epoch)),
         ]),
         closed: BTreeMap::from([
             ("slow", sum(|s| &s.closed_slow)),

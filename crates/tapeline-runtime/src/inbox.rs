@@ -163,7 +163,12 @@ impl Deliver for Inboxes {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, messages: Messages) {
+    fn deliver(&self, permits: &mut Permits, messages: Messages) {
+        // A broker that delivers more than it asked room for is wrong, and loses it here rather than the bound.
+        if !permits.take(messages.len()) {
+            tracing::error!("{} messages without permits for them", messages.len());
+            return;
+        }
         let Some(lane) = messages.first().map(|message| message.channel.lane()) else { return };
         let Some((last, others)) = self.inboxes.split_last() else { return };
         for inbox in others {

@@ -71,13 +71,12 @@ impl MemoryBroker {
         for draft in run {
             let (receipt, message) = locked.take(draft, &roll_ups);
             match message {
-                Some(message) if permits.take() => messages.push(message),
-                Some(_) => {}
+                Some(message) => messages.push(message),
                 None => sink.on_repeat(),
             }
             tell(receipt);
         }
-        sink.deliver(messages);
+        sink.deliver(permits, messages);
     }
 
     fn sweep_now_and_then(&self, published: u64, now_us: u64) {

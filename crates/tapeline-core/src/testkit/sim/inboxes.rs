@@ -65,7 +65,10 @@ impl Deliver for Inboxes {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, messages: Messages) {
+    fn deliver(&self, permits: &mut Permits, messages: Messages) {
+        if !permits.take(messages.len()) {
+            lock(&self.model).violated(format!("{} messages delivered without permits", messages.len()));
+        }
         for message in messages {
             lock(&self.model).on_deliver(&message, serial_of(&message.data));
             for shard in &self.shards {

@@ -105,7 +105,8 @@ impl Deliver for Sink {
         Some(Permits::counted(count, self))
     }
 
-    fn deliver(&self, messages: Messages) {
+    fn deliver(&self, permits: &mut Permits, messages: Messages) {
+        assert!(permits.take(messages.len()), "delivered without permits");
         if self.hesitates.load(Ordering::Relaxed)
             && self.deliveries.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
         {
