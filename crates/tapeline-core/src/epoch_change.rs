@@ -32,9 +32,7 @@ impl Shard {
     /// again.
     pub(crate) fn is_overtaken(&self, channel: &Channel, head: &Head, asked: u64) -> bool {
         let entry = self.router.find(channel).and_then(|id| self.router.entries.get(id as usize));
-        entry.is_some_and(|entry| {
-            entry.learned > asked && entry.epoch.as_ref() != Some(&head.epoch)
-        })
+        entry.is_some_and(|entry| entry.learned > asked && entry.epoch.as_ref() != Some(&head.epoch))
     }
 
     /// Whether a message is of the epoch before: the broker's answer to a request may be ahead of the inbox.

@@ -27,6 +27,7 @@ pub mod session;
 pub mod settings;
 pub mod shard;
 mod shedding;
+mod starting;
 pub mod stats;
 pub mod store;
 mod subscribing;

@@ -25,6 +25,14 @@ impl Topic {
             Topic::Pattern(pattern) => pattern.as_str(),
         }
     }
+
+    /// Whether it asks for the channel: by its name, by a pattern, or as one of its roll-ups.
+    pub fn covers(&self, channel: &Channel) -> bool {
+        match self {
+            Topic::Channel(asked) => asked == channel || channel.roll_ups().contains(asked),
+            Topic::Pattern(pattern) => pattern.matches(channel.name()),
+        }
+    }
 }
 
 /// Why offsets are missing.

@@ -138,13 +138,7 @@ impl Router {
 
     /// Entries that a roll-up or pattern covers.
     pub(crate) fn covered(&self, topic: &Topic) -> Vec<u32> {
-        let covers = |entry: &Entry| match topic {
-            Topic::Pattern(pattern) => pattern.matches(entry.channel.name()),
-            Topic::Channel(channel) => {
-                entry.channel == *channel || entry.channel.roll_ups().contains(channel)
-            }
-        };
-        let ids = self.entries.iter().filter(|(_, entry)| covers(entry)).map(|(id, _)| id);
+        let ids = self.entries.iter().filter(|(_, entry)| topic.covers(&entry.channel)).map(|(id, _)| id);
         ids.filter_map(|id| u32::try_from(id).ok()).collect()
     }
 

@@ -10,6 +10,9 @@ use crate::message::Epoch;
 impl View {
     /// Nothing is on its way any more: what each subscription promised has come or was said to be missing.
     pub(super) fn check_complete(&mut self, model: &Model, now_us: u64) -> Checked {
+        if let Some((name, heard)) = self.heard.iter().find(|(_, heard)| !heard.forgotten.is_empty()) {
+            return Err(format!("{name} was forgotten since {:?}, and no gap was said", heard.forgotten));
+        }
         for space in model.spaces.values() {
             let Some(current) = space.current() else { continue };
             let name = space.channel.name();

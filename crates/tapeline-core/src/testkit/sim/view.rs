@@ -26,6 +26,8 @@ pub(super) struct Heard {
     voids: HashMap<Epoch, u64>,
     /// Gaps that answer a stale `since`.
     expected_voids: Vec<u64>,
+    /// Those of them that have to come.
+    pub forgotten: Vec<u64>,
     /// Subscriptions that covered it and were ended, and times that older messages were asked for while one stood:
     /// each may bring what had come before, or say again that it is missing.
     ended: u32,
@@ -162,6 +164,14 @@ impl View {
         let start = self.unreplayed(topic, name, start, merged);
         let Some(standing) = self.find(topic) else { return };
         begin(standing, name, start);
+    }
+
+    /// A gap has to say that the client's offsets in this name are void from here on.
+    pub(super) fn expect_void(&mut self, name: &str, from: u64) {
+        let heard = self.heard.entry(name.to_string()).or_default();
+        heard.expected_voids.push(from);
+        heard.forgotten.push(from);
+        heard.epoch = None;
     }
 
     fn heard_twice(&self, channel: &Channel) -> bool {
@@ -392,6 +402,7 @@ impl View {
         if reason == GapReason::Epoch {
             if let Some(at) = heard.expected_voids.iter().position(|void| *void == from) {
                 heard.expected_voids.swap_remove(at);
+                heard.forgotten.retain(|void| *void != from);
                 // What follows may count under any epoch.
                 heard.epoch = None;
                 return Ok(());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::asked::{Start, manner};
+use super::asked::{Manner, Start, manner};
 use super::host::{Host, Pipe, Sockets};
 use super::inboxes::{Inbox, Inboxes, lock};
 use super::late::LateBroker;
@@ -186,6 +186,9 @@ impl World {
         self.flush_if_prompt();
         self.look()?;
         self.clock.advance(Duration::from_millis(ms as u64));
+        if self.plan.forgets && ms >= 5_000 {
+            (self.sweep)();
+        }
         let now = self.clock.now();
         for host in &mut self.hosts {
             host.shard.tick(now);
@@ -289,6 +292,16 @@ impl World {
                 eprintln!("  client {client} begins {topic} in {}: {start:?}, {head:?}", channel.name());
             }
             view.begin(&topic, channel.name(), start, None);
+        }
+        for (name, since) in &options.since_each {
+            let Ok(channel) = self.hub.channel(name) else { continue };
+            let listed = sources.heads.iter().any(|(head, _)| *head == channel);
+            let view = &mut self.clients[client].view;
+            let Some(standing) = view.find(&topic) else { return };
+            let every = standing.manner(&channel).0 == Manner::Every;
+            if every && standing.covers(&channel) && !listed && !sources.partial && since.offset > 0 {
+                view.expect_void(name, since.offset + 1);
+            }
         }
         let mixed =
             self.hosts[host].shard.live(request.key).is_some_and(|session| !session.outbox.is_empty());

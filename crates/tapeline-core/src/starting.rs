@@ -1,0 +1,264 @@
+//! Where a subscription begins: the broker has said where the channel or its sources stand, so each target gets its
+//! place and the client its confirmation.
+
+use crate::broker::{Head, Sources};
+use crate::channel::{Channel, ChannelMap};
+use crate::clock::Now;
+use crate::command::{Since, SubscribeOptions};
+use crate::reply::{Confirmation, GapReason, Reply, Topic};
+use crate::session::Subscription;
+use crate::shard::Shard;
+use crate::subscribing::JoinRequest;
+use crate::target::{Cursor, Mode};
+use crate::wishes::{mode_of, wish};
+
+impl Shard {
+    /// The broker says where a channel stands.
+    pub(crate) fn on_joined(&mut self, request: JoinRequest, head: &Head, now: Now) {
+        let slot = request.key.slot;
+        let Some(topic) = self.joined_topic(&request) else { return };
+        let Topic::Channel(channel) = &topic else { return };
+        let Some(id) = self.router.find(channel) else { return };
+        if self.is_overtaken(channel, head, request.asked) {
+            self.ask_where_it_stands(&topic, request);
+            // The first time had joined already.
+            return self.hub.broker().leave(channel);
+        }
+        self.note_epoch(id, &head.epoch);
+        let started = self.start_target(id, &request, request.options.since.as_ref(), head, 0);
+        self.end_joining(&request, false);
+        let confirmation = Confirmation {
+            head: Some((head.top, head.epoch.clone())),
+            recovered: request.options.since.as_ref().map(|_| started.recovered),
+            covers: covers(&self.hub, channel),
+            ..self.confirmation(topic.clone(), &request, now)
+        };
+        self.reply_in_lane(slot, channel.lane(), &Reply::Confirmed(Box::new(confirmation)));
+        self.tell_start(slot, channel, &started);
+        self.pump(slot);
+    }
+
+    /// The broker lists the sources of a roll-up or pattern.
+    pub(crate) fn on_sources(&mut self, request: JoinRequest, sources: Sources, now: Now) {
+        let slot = request.key.slot;
+        let Some(topic) = self.joined_topic(&request) else { return };
+        if sources.heads.iter().any(|(channel, head)| self.is_overtaken(channel, head, request.asked)) {
+            return self.ask_where_it_stands(&topic, request);
+        }
+        let mut starts = Vec::new();
+        let mut names = Vec::new();
+        let options = &request.options;
+        for (channel, head) in &sources.heads {
+            let id = self.entry_for(channel, now);
+            self.note_epoch(id, &head.epoch);
+            let listed =
+                options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
+            let replay = Since::default();
+            let (since, not_before) = match (listed, options.since_time_us) {
+                (Some(since), _) => (Some(since), 0),
+                (None, Some(time)) => (Some(&replay), time),
+                (None, None) => (None, 0),
+            };
+            starts.push((channel.clone(), self.start_target(id, &request, since, head, not_before)));
+            names.push(Box::from(channel.name()));
+        }
+        starts.extend(self.forgotten(&topic, &request.options, &sources));
+        self.start_unlisted(&topic, slot, &sources);
+        self.end_joining(&request, sources.partial);
+        let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
+        let all = starts.iter().all(|(_, started)| started.recovered);
+        names.truncate(100);
+        let covers = match &topic {
+            Topic::Channel(channel) => covers(&self.hub, channel),
+            Topic::Pattern(_) => Some(names),
+        };
+        let confirmation = Confirmation {
+            recovered: resumes.then_some(all && !sources.partial),
+            partial: sources.partial,
+            covers,
+            ..self.confirmation(topic, &request, now)
+        };
+        self.reply_in_lane(slot, 0, &Reply::Confirmed(Box::new(confirmation)));
+        for (channel, started) in &starts {
+            self.tell_start(slot, channel, started);
+        }
+        self.pump(slot);
+    }
+
+    /// Sources that the client has a place in and the broker has forgotten: what came after that place is void.
+    fn forgotten(
+        &self,
+        topic: &Topic,
+        options: &SubscribeOptions,
+        sources: &Sources,
+    ) -> Vec<(Channel, Started)> {
+        let mut forgotten = Vec::new();
+        for (name, since) in options.since_each.iter().filter(|(_, since)| since.offset > 0) {
+            let listed = sources.heads.iter().any(|(channel, _)| channel.name() == &**name);
+            let Ok(channel) = self.hub.channel(name) else { continue };
+            if listed || sources.partial || !topic.covers(&channel) {
+                continue;
+            }
+            let mode = mode_of(&channel, options.delivery, options.max_rate);
+            let (mode, _) = mode.or_else(|_| mode_of(&channel, None, None)).unwrap_or((Mode::Every, 0));
+            let void_from = (mode == Mode::Every).then(|| since.offset.saturating_add(1));
+            forgotten.push((channel, Started { after: 0, recovered: false, void_from }));
+        }
+        forgotten
+    }
+
+    /// Targets of sources that appeared after the list was made start at their beginning.
+    fn start_unlisted(&mut self, topic: &Topic, slot: u32, sources: &Sources) {
+        let listed: ChannelMap<()> = sources.heads.iter().map(|(channel, _)| (channel.clone(), ())).collect();
+        for id in self.router.covered(topic) {
+            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let Some(index) = session.place(id) else { continue };
+            let Some(entry) = self.router.entry(id) else { continue };
+            let is_listed = listed.contains_key(&entry.channel);
+            let Some(target) = entry.targets.get_mut(index) else { continue };
+            match target.cursor {
+                Cursor::Joining if sources.partial && target.covers.len() > 1 => {
+                    target.start_after(target.sent)
+                }
+                Cursor::Joining if sources.partial => {
+                    target.cursor = Cursor::Fresh;
+                    continue;
+                }
+                Cursor::Joining => target.start_after(0),
+                Cursor::Fresh if !sources.partial => target.start_after(0),
+                // Another subscription has begun later in it.
+                _ if !is_listed && !sources.partial && target.mode == Mode::Every && target.start > 0 => {
+                    target.rewind(0);
+                }
+                _ => continue,
+            }
+            if !session.behind.contains(&id) {
+                session.behind.push(id);
+            }
+        }
+    }
+
+    fn joined_topic(&mut self, request: &JoinRequest) -> Option<Topic> {
+        let session = self.live(request.key)?;
+        Some(session.subscription(request.subscription)?.topic.clone())
+    }
+
+    /// Every target has its place: what comes from now on is live.
+    fn end_joining(&mut self, request: &JoinRequest, partial: bool) {
+        let session = self.live(request.key);
+        if let Some(subscription) = session.and_then(|session| session.subscription(request.subscription)) {
+            subscription.joining = false;
+            subscription.partial = partial;
+        }
+    }
+
+    fn confirmation(&self, topic: Topic, request: &JoinRequest, now: Now) -> Confirmation {
+        let hint = match &topic {
+            Topic::Channel(channel) if !channel.declared() => self.hub.catalog().suggest(channel.name()),
+            _ => None,
+        };
+        Confirmation {
+            topic,
+            head: None,
+            recovered: None,
+            partial: false,
+            max_rate: request.options.max_rate,
+            hint,
+            covers: None,
+            time_us: now.wall_us,
+            req: request.req.clone(),
+        }
+    }
+
+    /// Decides where a target begins, from what the client has and where the channel stands.
+    fn start_target(
+        &mut self,
+        id: u32,
+        request: &JoinRequest,
+        since: Option<&Since>,
+        head: &Head,
+        not_before: u64,
+    ) -> Started {
+        let mut started = Started::plan(since, head);
+        let Some(session) = self.sessions.get_mut(request.key.slot as usize) else { return started };
+        let Some(index) = session.place(id) else { return started };
+        let Some(entry) = self.router.entry(id) else { return started };
+        let Some(target) = entry.targets.get_mut(index) else { return started };
+        let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
+        let wants_newest =
+            |s: &Subscription| wish(&entry.channel, s).is_some_and(|(mode, _)| mode == Mode::Latest);
+        // Who asks for the newest gets it, also where another subscription makes the target one of every message.
+        let replay = (entry.channel.spec().replay_on_subscribe as u64)
+            .max(u64::from(covering.clone().any(wants_newest)));
+        let newest = covering.filter(|s| s.id == request.subscription).any(wants_newest);
+        if target.mode == Mode::Latest {
+            // What was missed is superseded by the newest, which follows.
+            started.recovered = started.void_from.take().is_none();
+        }
+        if matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
+            target.start_after(match (target.mode, since) {
+                (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
+                (Mode::Latest, _) => 0,
+                (Mode::Every, Some(_)) => started.after,
+                (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
+            });
+            // What is too old for this subscription may be news to another.
+            target.not_before_us = if target.covers.len() > 1 { 0 } else { not_before };
+        } else {
+            target.not_before_us = 0;
+            let top = target.sent.max(head.top);
+            let lacks_newest =
+                newest && target.sent == target.start && (since.is_none() || started.after < top);
+            let from_newest = if lacks_newest { top.saturating_sub(1) } else { top };
+            // Asked for older ones, or told out of turn: answers of one target may overtake each other.
+            let goes_back = match target.mode {
+                Mode::Every => started.after.min(from_newest) < target.start,
+                Mode::Latest => from_newest < target.sent,
+            };
+            if !goes_back {
+                return started;
+            }
+            target.rewind(if target.mode == Mode::Every {
+                started.after.min(from_newest)
+            } else {
+                from_newest
+            });
+        }
+        if !session.behind.contains(&id) {
+            session.behind.push(id);
+        }
+        started
+    }
+
+    fn tell_start(&mut self, slot: u32, channel: &Channel, started: &Started) {
+        if let Some(from) = started.void_from {
+            let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };
+            self.reply_in_lane(slot, channel.lane(), &gap);
+        }
+    }
+}
+
+/// Where a subscription begins.
+struct Started {
+    after: u64,
+    recovered: bool,
+    /// The client's offsets from here on counted under another epoch.
+    void_from: Option<u64>,
+}
+
+impl Started {
+    fn plan(since: Option<&Since>, head: &Head) -> Self {
+        let Some(since) = since else { return Started { after: head.top, recovered: true, void_from: None } };
+        let same_epoch = since.epoch.as_deref().is_none_or(|epoch| *epoch == *head.epoch);
+        if !same_epoch || since.offset > head.top {
+            return Started { after: 0, recovered: false, void_from: Some(since.offset.saturating_add(1)) };
+        }
+        let recovered = since.offset == head.top || head.oldest <= since.offset + 1;
+        Started { after: since.offset, recovered, void_from: None }
+    }
+}
+
+fn covers(hub: &crate::hub::Hub, channel: &Channel) -> Option<Vec<Box<str>>> {
+    let families = hub.catalog().rolled_up_by(channel.name());
+    channel.is_roll_up().then(|| families.iter().map(|spec| Box::from(spec.template.as_str())).collect())
+}
