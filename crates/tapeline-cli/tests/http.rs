@@ -158,6 +158,23 @@ fn a_batch_that_is_no_list_is_refused_and_a_bad_line_hurts_only_itself() {
 }
 
 #[test]
+fn a_batch_of_more_items_than_the_limit_is_refused_whole() {
+    let hub = Hub::with_config("[limits]\nbatch_items = 2\n");
+    let item = r#"{"channel":"news","data":1}"#;
+    let two = hub.post("/publish/batch", format!("[{item},{item}]")).json();
+    assert_eq!(two["results"][1]["offset"], 2, "{two}");
+    for array in [format!("[{item},{item},{item}]"), "[1,1,1]".to_string()] {
+        let refused = hub.post("/publish/batch", array);
+        assert_eq!(refused.refusal(), (413, "too_large".into()));
+        let message = refused.json()["error"]["message"].to_string();
+        assert!(message.contains("more than 2 publishes in one batch (limits.batch_items)"), "{message}");
+    }
+    let lines = hub.request("POST", "/publish/batch", NDJSON, format!("{item}\n{item}\n{item}\n"));
+    assert_eq!(lines.refusal(), (413, "too_large".into()));
+    assert_eq!(hub.get("/last/news").json()["offset"], 2);
+}
+
+#[test]
 fn a_large_batch_keeps_its_order() {
     let hub = Hub::start();
     let mut client = Client::connect(&hub);

@@ -47,7 +47,7 @@ pub enum Interest {
 /// Where a channel stands.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// What its offsets count under.
+    /// What its offsets count under; never longer than an [`Epoch`] has room for.
     pub epoch: Epoch,
     /// The newest offset, 0 before the first message.
     pub top: u64,

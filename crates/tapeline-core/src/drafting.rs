@@ -16,7 +16,7 @@ use crate::message::{Draft, IdempotencyKey};
 use crate::session::Grant;
 
 /// The longest `type`, correlation id or idempotency key, in bytes.
-pub const LABEL_LIMIT: usize = 256;
+const LABEL_LIMIT: usize = 256;
 
 /// How many ids are taken at once for many publications. What stays over is lost, which ids can bear.
 const IDS_IN_BULK: u64 = 64;

@@ -1,4 +1,4 @@
-//! What a channel's offsets count under. A new epoch voids the old offsets, and everyone who hears each message is told.
+//! How a shard learns that a channel counts anew: the old offsets are void, and whoever hears each message is told.
 //! Epochs have no order of their own, so a shard knows a late answer by when it asked and when it learned of the new
 //! one.
 
@@ -10,7 +10,7 @@ use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
 
 impl Shard {
-    /// Remembers what an entry's offsets count under; a new epoch voids the old ones and is said to everyone.
+    /// Remembers what an entry's offsets count under; a new epoch voids the old ones.
     pub(crate) fn note_epoch(&mut self, id: u32, epoch: &Epoch) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         match &entry.epoch {

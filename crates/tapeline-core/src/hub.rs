@@ -27,12 +27,6 @@ pub struct Refused {
     pub channel: Box<str>,
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        refused.refusal
-    }
-}
-
 /// What a hub is made of.
 pub struct HubParts {
     /// The families.

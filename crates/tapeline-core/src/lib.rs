@@ -42,7 +42,7 @@ pub use broker::{Broker, Deliver, Permits};
 pub use channel::Channel;
 pub use clock::{Clock, Now};
 pub use command::Command;
-pub use drafting::{Drafter, LABEL_LIMIT};
+pub use drafting::Drafter;
 pub use error::Refusal;
 pub use hub::Hub;
 pub use message::{Draft, Epoch, Message, Receipt, Wire};

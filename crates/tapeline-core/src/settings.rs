@@ -17,6 +17,8 @@ pub struct Settings {
     pub publish_bytes: usize,
     /// Bytes of one batch of publishes.
     pub batch_bytes: usize,
+    /// Publishes in one batch.
+    pub batch_items: usize,
     /// Bytes of any other client frame.
     pub frame_bytes: usize,
     /// Fragments of one client message.
@@ -52,6 +54,7 @@ impl Default for Settings {
             inbox_messages: 8_192,
             publish_bytes: 1 << 20,
             batch_bytes: 16 << 20,
+            batch_items: 100_000,
             frame_bytes: 64 << 10,
             frame_fragments: 1_024,
             connections_per_client: 10,

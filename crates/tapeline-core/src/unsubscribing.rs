@@ -39,7 +39,7 @@ impl Shard {
         }
     }
 
-    /// Ends one subscription; targets that another one covers stay as they are.
+    /// Ends one subscription; targets that others cover are served as those ask for it.
     pub(crate) fn end_subscription(&mut self, slot: u32, id: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let serial = session.serial;

@@ -1,13 +1,20 @@
 //! `POST /publish/batch`: many publishes in one request, published in slices and answered item by item.
 
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde_json::de::Read;
 use serde_json::value::RawValue;
 use tapeline_core::broker::{Drafts, SLICE};
 use tapeline_core::{Drafter, Hub, Receipt, Refusal};
+use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::envelope::{Answers, Envelope};
@@ -30,21 +37,23 @@ pub(crate) async fn publish_batch(
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
     let body = body(request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
-    let items = if lines { read_lines(&body) } else { read_array(&body)? };
+    let limit = app.hub.settings().batch_items;
+    let items = if lines { read_lines(&body, limit)? } else { read_array(&body, limit)? };
     let principal = principal(peer);
     let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).in_bulk();
     let mut answer = Answer::new(&app.hub, items.len());
     for slice in items.chunks(SLICE) {
         let (drafts, refused) = draft(&mut drafter, slice);
-        let outcomes = app.publish_slice(drafts).await;
+        let outcomes = if drafts.is_empty() { Vec::new() } else { app.publish_slice(drafts).await };
         answer.push_slice(slice, &outcomes, &refused);
     }
     Ok(json(answer.end()))
 }
 
-fn read_lines(body: &[u8]) -> Vec<Item<'_>> {
+fn read_lines(body: &[u8], limit: usize) -> Result<Vec<Item<'_>>, Failure> {
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    lines.map(|line| read_item(serde_json::from_slice(line))).collect()
+    let items: Vec<_> = lines.take(limit + 1).map(|line| read_item(serde_json::from_slice(line))).collect();
+    if items.len() > limit { Err(too_many(limit)) } else { Ok(items) }
 }
 
 fn read_item(parsed: serde_json::Result<Envelope<'_>>) -> Item<'_> {
@@ -52,17 +61,67 @@ fn read_item(parsed: serde_json::Result<Envelope<'_>>) -> Item<'_> {
 }
 
 /// The whole array at once; only if one item does not fit are they looked at one by one.
-fn read_array(body: &[u8]) -> Result<Vec<Item<'_>>, Failure> {
+fn read_array(body: &[u8], limit: usize) -> Result<Vec<Item<'_>>, Failure> {
     // Checked in one go; of a body that is not UTF-8, serde_json says where.
     let parsed = match simdutf8::basic::from_utf8(body) {
-        Ok(text) => serde_json::from_str::<Vec<Envelope<'_>>>(text),
-        Err(_) => serde_json::from_slice(body),
+        Ok(text) => Bounded::read(serde_json::Deserializer::from_str(text), limit),
+        Err(_) => Bounded::read(serde_json::Deserializer::from_slice(body), limit),
     };
     if let Ok(envelopes) = parsed {
+        let envelopes: Vec<Envelope<'_>> = envelopes.ok_or_else(|| too_many(limit))?;
         return Ok(envelopes.into_iter().map(Ok).collect());
     }
-    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| json_refusal(&error))?;
+    let items = Bounded::read(serde_json::Deserializer::from_slice(body), limit);
+    let items: Option<Vec<&RawValue>> = items.map_err(|error| json_refusal(&error))?;
+    let items = items.ok_or_else(|| too_many(limit))?;
     Ok(items.into_iter().map(|item| read_item(serde_json::from_str(item.get()))).collect())
+}
+
+fn too_many(limit: usize) -> Failure {
+    let message = format!("more than {limit} publishes in one batch (limits.batch_items)");
+    Failure::new(ErrorCode::TooLarge, message)
+}
+
+/// An array of at most so many items, so that the memory they take is bounded too.
+struct Bounded<'a, T> {
+    limit: usize,
+    is_over: &'a Cell<bool>,
+    item: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Bounded<'_, T> {
+    /// The items, or `None` if there are more.
+    fn read<R: Read<'de>>(
+        mut json: serde_json::Deserializer<R>,
+        limit: usize,
+    ) -> serde_json::Result<Option<Vec<T>>> {
+        let is_over = Cell::new(false);
+        let read = json.deserialize_seq(Bounded { limit, is_over: &is_over, item: PhantomData });
+        match read.and_then(|items| json.end().map(|()| items)) {
+            Err(_) if is_over.get() => Ok(None),
+            read => read.map(Some),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<'_, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of publishes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if items.len() >= self.limit {
+                self.is_over.set(true);
+                return Err(A::Error::custom("too many items"));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
 }
 
 /// The drafts of a slice, and the places in it of those that are refused.

@@ -1,7 +1,7 @@
 //! One session as its client sees it: nothing but the frames that arrived in bytes, held against the model.
 //!
-//! A message may come twice to a session only if a subscription that covered it was ended in between: what a standing
-//! subscription has queued is not queued again, whatever `since` the client gives.
+//! A message may come twice to a session only if in between a subscription that covered it was ended, or older messages
+//! were asked for, or the newest was by another subscription.
 
 use std::collections::{BTreeSet, HashMap};
 
