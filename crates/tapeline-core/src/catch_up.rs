@@ -278,7 +278,8 @@ impl Shard {
                 self.stats.conflated_pressure.add(skipped);
                 session.count_conflated(id, skipped);
             }
-            if target.mode == Mode::Latest && session.outbox.waits(target.waiting, id) {
+            let replaces = target.mode == Mode::Latest && !target.overlap;
+            if replaces && session.outbox.waits(target.waiting, id) {
                 session.outbox.push_latest(entry.lane, id, &mut target.waiting, message.clone());
             } else {
                 session.outbox.push(entry.lane, message.clone());

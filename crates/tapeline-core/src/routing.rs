@@ -92,7 +92,8 @@ impl Offer<'_> {
         }
         let conflates =
             session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);
-        if target.mode == Mode::Latest && conflates {
+        // What takes an older one's place would leave before what another target of the session has said since.
+        if target.mode == Mode::Latest && conflates && !target.overlap {
             self.overwrite(target, session);
         } else {
             session.outbox.push(self.lane, self.message.clone());
