@@ -110,6 +110,34 @@ impl Standing {
         }
     }
 
+    /// The broker has said where it begins in a name.
+    pub(super) fn begin(&mut self, name: &str, start: Start) {
+        let unlisted = self.spreads() && self.listed && !self.partial;
+        self.listed |= !self.spreads();
+        match self.starts.get_mut(name) {
+            // What a standing subscription began with earlier still counts.
+            // Another wish, such as no rate any more, may have it served in another way from now on.
+            Some(known) if known.manner != start.manner => {
+                self.frontiers.remove(&(name.to_string(), start.epoch.clone()));
+                *known = start;
+            }
+            Some(known) if known.epoch == start.epoch => {
+                if known.manner == Manner::Latest {
+                    known.after = known.after.max(start.after);
+                } else if start.after < known.after {
+                    known.after = start.after;
+                    self.frontiers.remove(&(name.to_string(), start.epoch));
+                }
+            }
+            Some(_) => {}
+            // It appeared after the list was made, so it is heard from its first message on.
+            None if unlisted => {}
+            None => {
+                self.starts.insert(name.to_string(), start);
+            }
+        }
+    }
+
     /// Whether it hears each source under the source's own count.
     pub(super) fn spreads(&self) -> bool {
         match &self.topic {

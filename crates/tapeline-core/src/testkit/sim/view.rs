@@ -110,8 +110,12 @@ impl View {
         }
         match self.find(asked.topic.name()) {
             Some(known) if known.delivery == asked.delivery => {
-                // With a rate or without, a family may be served in another way.
-                known.listed &= known.rate == asked.rate;
+                if known.rate != asked.rate {
+                    // With a rate or without, a family may be served in another way.
+                    known.listed = false;
+                    known.starts.clear();
+                    known.frontiers.clear();
+                }
                 known.rate = asked.rate;
                 for heard in self.heard.values_mut() {
                     heard.came_us = [0; 2];
@@ -163,7 +167,7 @@ impl View {
         let merged = self.heard_twice(&start.channel);
         let start = self.unreplayed(topic, name, start, merged);
         let Some(standing) = self.find(topic) else { return };
-        begin(standing, name, start);
+        standing.begin(name, start);
     }
 
     /// A gap has to say that the client's offsets in this name are void from here on.
@@ -248,7 +252,7 @@ impl View {
         self.reached.entry(name.clone()).or_insert(reached);
         let start = self.unreplayed(topic, &name, start, merged);
         if let Some(standing) = self.find(topic) {
-            begin(standing, &name, start);
+            standing.begin(&name, start);
         }
         Ok(())
     }
@@ -420,15 +424,12 @@ impl View {
             if !over && (space.counts.len() < 2 || (went_on && !otherwise)) {
                 return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
             }
-            match heard.epoch.take().filter(|_| !went_on) {
-                Some(epoch) => heard.void(epoch, from),
-                // Nothing has come yet, or what is new came by another way before: it may be any but the newest.
-                None => {
-                    let ended = space.counts.iter().rev().skip(usize::from(!over));
-                    for count in ended {
-                        heard.void(count.epoch.clone(), from);
-                    }
-                }
+            // It says not which epoch is over: the last frame's, and it may be any but the newest.
+            if let Some(epoch) = heard.epoch.take().filter(|_| !went_on) {
+                heard.void(epoch, from);
+            }
+            for count in space.counts.iter().rev().skip(usize::from(!over)) {
+                heard.void(count.epoch.clone(), from);
             }
             heard.gapped_next.clear();
             return Ok(());
@@ -476,31 +477,4 @@ fn covering(standing: &[Standing], model: &Model, space: &Space) -> usize {
     let related = space.channel.roll_ups().iter().chain(sources.map(|source| &source.channel));
     let names = std::iter::once(&space.channel).chain(related);
     names.map(|channel| standing.iter().filter(|standing| standing.covers(channel)).count()).sum()
-}
-
-fn begin(standing: &mut Standing, name: &str, start: Start) {
-    let unlisted = standing.spreads() && standing.listed && !standing.partial;
-    standing.listed |= !standing.spreads();
-    match standing.starts.get_mut(name) {
-        // What a standing subscription began with earlier still counts.
-        // Another wish, such as no rate any more, may have it served in another way from now on.
-        Some(known) if known.manner != start.manner => {
-            standing.frontiers.remove(&(name.to_string(), start.epoch.clone()));
-            *known = start;
-        }
-        Some(known) if known.epoch == start.epoch => {
-            if known.manner == Manner::Latest {
-                known.after = known.after.max(start.after);
-            } else if start.after < known.after {
-                known.after = start.after;
-                standing.frontiers.remove(&(name.to_string(), start.epoch));
-            }
-        }
-        Some(_) => {}
-        // It appeared after the list was made, so it is heard from its first message on.
-        None if unlisted => {}
-        None => {
-            standing.starts.insert(name.to_string(), start);
-        }
-    }
 }
