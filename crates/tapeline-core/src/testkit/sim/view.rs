@@ -26,6 +26,8 @@ pub(super) struct Heard {
     voids: HashMap<Epoch, u64>,
     /// Gaps that answer a stale `since`.
     expected_voids: Vec<u64>,
+    /// Those that came. A subscription that stood beside may be told the same.
+    answered: BTreeSet<u64>,
     /// Those of them that have to come.
     pub forgotten: Vec<u64>,
     /// Subscriptions that covered it and were ended, and times that older messages were asked for while one stood:
@@ -413,15 +415,17 @@ impl View {
             if let Some(at) = heard.expected_voids.iter().position(|void| *void == from) {
                 heard.expected_voids.swap_remove(at);
                 heard.forgotten.retain(|void| *void != from);
+                heard.answered.insert(from);
                 // What follows may count under any epoch.
                 heard.epoch = None;
                 return Ok(());
             }
+            let again = heard.answered.remove(&from);
             // The newest count has ended too if the broker has forgotten the channel since.
             let over = space.ended >= space.counts.len();
             let went_on = heard.epoch.is_some() && heard.epoch == current;
             let otherwise = covering(&self.standing, model, space) > 1;
-            if !over && (space.counts.len() < 2 || (went_on && !otherwise)) {
+            if !over && !again && (space.counts.len() < 2 || (went_on && !otherwise)) {
                 return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
             }
             // It says not which epoch is over: the last frame's, and it may be any but the newest.
