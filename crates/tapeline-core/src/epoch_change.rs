@@ -15,15 +15,12 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         match &entry.epoch {
             Some(known) if known == epoch => return,
-            known => {
-                self.learned += 1;
-                entry.learned = self.learned;
-                if known.is_some() {
-                    self.end_epoch(id);
-                }
-            }
+            Some(_) => self.end_epoch(id),
+            None => {}
         }
         if let Some(entry) = self.router.entries.get_mut(id as usize) {
+            self.learned += 1;
+            entry.learned = self.learned;
             entry.epoch = Some(epoch.clone());
         }
     }

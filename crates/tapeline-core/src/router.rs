@@ -48,7 +48,7 @@ impl Entry {
     pub(crate) fn reshape(&mut self, index: usize, id: u32, session: &mut Session) {
         let Some(target) = self.targets.get_mut(index) else { return };
         let covering = session.subscriptions.iter().filter(|known| target.covers.contains(&known.id));
-        let wishes = covering.filter_map(|known| wish(&self.channel, known));
+        let wishes = covering.map(|known| wish(&self.channel, known));
         let Some((mode, rate)) = wishes.reduce(both) else { return };
         if (target.mode, target.rate) == (mode, rate) {
             return;
@@ -216,8 +216,7 @@ impl Router {
         }
     }
 
-    /// What a session's target has brought, or is about to be unable to bring: owed to others is only what it has not
-    /// queued.
+    /// What this target has queued is no longer owed to others of its session.
     pub(crate) fn settle_owed(&mut self, id: u32, index: usize, session: &Session) {
         for place in session.places.iter().filter(|place| place.entry != id) {
             let other = self.entries.get(place.entry as usize);

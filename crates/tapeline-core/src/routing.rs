@@ -117,7 +117,8 @@ impl Shard {
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
         // Before the roll-ups are served, so that a session's targets know of one another, and of a new epoch.
         let entry = self.entry_if_heard(&message.channel, now);
-        if let Some(entry) = entry.filter(|entry| !self.is_ended(*entry, &message.epoch)) {
+        let counted_twice = entry.filter(|_| !message.roll_ups.is_empty());
+        if let Some(entry) = counted_twice.filter(|entry| !self.is_ended(*entry, &message.epoch)) {
             self.note_epoch(entry, &message.epoch);
         }
         for mark in &message.roll_ups {

@@ -4,13 +4,13 @@
 use crate::broker::{Head, Sources};
 use crate::channel::{Channel, ChannelMap};
 use crate::clock::Now;
-use crate::command::{Since, SubscribeOptions};
+use crate::command::Since;
 use crate::reply::{Confirmation, GapReason, Reply, Topic};
 use crate::session::Subscription;
 use crate::shard::Shard;
 use crate::subscribing::JoinRequest;
 use crate::target::{Cursor, Mode};
-use crate::wishes::{mode_of, wish};
+use crate::wishes::wish;
 
 impl Shard {
     /// The broker says where a channel stands.
@@ -62,8 +62,11 @@ impl Shard {
             starts.push((channel.clone(), self.start_target(id, &request, since, head, not_before)));
             names.push(Box::from(channel.name()));
         }
-        starts.extend(self.forgotten(&topic, &request.options, &sources));
-        self.start_unlisted(&topic, slot, &sources);
+        let listed: ChannelMap<()> = sources.heads.iter().map(|(channel, _)| (channel.clone(), ())).collect();
+        if !sources.partial {
+            starts.extend(self.forgotten(&topic, &request, &listed));
+        }
+        self.start_unlisted(&topic, slot, &listed, sources.partial);
         self.end_joining(&request, sources.partial);
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
         let all = starts.iter().all(|(_, started)| started.recovered);
@@ -87,20 +90,21 @@ impl Shard {
 
     /// Sources that the client has a place in and the broker has forgotten: what came after that place is void.
     fn forgotten(
-        &self,
+        &mut self,
         topic: &Topic,
-        options: &SubscribeOptions,
-        sources: &Sources,
+        request: &JoinRequest,
+        listed: &ChannelMap<()>,
     ) -> Vec<(Channel, Started)> {
         let mut forgotten = Vec::new();
-        for (name, since) in options.since_each.iter().filter(|(_, since)| since.offset > 0) {
-            let listed = sources.heads.iter().any(|(channel, _)| channel.name() == &**name);
-            let Ok(channel) = self.hub.channel(name) else { continue };
-            if listed || sources.partial || !topic.covers(&channel) {
+        let hub = self.hub.clone();
+        let Some(session) = self.live(request.key) else { return forgotten };
+        let Some(subscription) = session.subscription(request.subscription) else { return forgotten };
+        for (name, since) in request.options.since_each.iter().filter(|(_, since)| since.offset > 0) {
+            let Ok(channel) = hub.channel(name) else { continue };
+            if listed.contains_key(&channel) || !topic.covers(&channel) {
                 continue;
             }
-            let mode = mode_of(&channel, options.delivery, options.max_rate);
-            let (mode, _) = mode.or_else(|_| mode_of(&channel, None, None)).unwrap_or((Mode::Every, 0));
+            let (mode, _) = wish(&channel, subscription);
             let void_from = (mode == Mode::Every).then(|| since.offset.saturating_add(1));
             forgotten.push((channel, Started { after: 0, recovered: false, void_from }));
         }
@@ -108,8 +112,7 @@ impl Shard {
     }
 
     /// Targets of sources that appeared after the list was made start at their beginning.
-    fn start_unlisted(&mut self, topic: &Topic, slot: u32, sources: &Sources) {
-        let listed: ChannelMap<()> = sources.heads.iter().map(|(channel, _)| (channel.clone(), ())).collect();
+    fn start_unlisted(&mut self, topic: &Topic, slot: u32, listed: &ChannelMap<()>, partial: bool) {
         for id in self.router.covered(topic) {
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
             let Some(index) = session.place(id) else { continue };
@@ -117,17 +120,15 @@ impl Shard {
             let is_listed = listed.contains_key(&entry.channel);
             let Some(target) = entry.targets.get_mut(index) else { continue };
             match target.cursor {
-                Cursor::Joining if sources.partial && target.covers.len() > 1 => {
-                    target.start_after(target.sent)
-                }
-                Cursor::Joining if sources.partial => {
+                Cursor::Joining if partial && target.covers.len() > 1 => target.start_after(target.sent),
+                Cursor::Joining if partial => {
                     target.cursor = Cursor::Fresh;
                     continue;
                 }
                 Cursor::Joining => target.start_after(0),
-                Cursor::Fresh if !sources.partial => target.start_after(0),
+                Cursor::Fresh if !partial => target.start_after(0),
                 // Another subscription has begun later in it.
-                _ if !is_listed && !sources.partial && target.mode == Mode::Every && target.start > 0 => {
+                _ if !is_listed && !partial && target.mode == Mode::Every && target.start > 0 => {
                     target.rewind(0);
                 }
                 _ => continue,
@@ -185,8 +186,7 @@ impl Shard {
         let Some(entry) = self.router.entry(id) else { return started };
         let Some(target) = entry.targets.get_mut(index) else { return started };
         let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
-        let wants_newest =
-            |s: &Subscription| wish(&entry.channel, s).is_some_and(|(mode, _)| mode == Mode::Latest);
+        let wants_newest = |s: &Subscription| wish(&entry.channel, s).0 == Mode::Latest;
         // Who asks for the newest gets it, also where another subscription makes the target one of every message.
         let replay = (entry.channel.spec().replay_on_subscribe as u64)
             .max(u64::from(covering.clone().any(wants_newest)));
@@ -211,18 +211,14 @@ impl Shard {
                 newest && target.sent == target.start && (since.is_none() || started.after < top);
             let from_newest = if lacks_newest { top.saturating_sub(1) } else { top };
             // Asked for older ones, or told out of turn: answers of one target may overtake each other.
-            let goes_back = match target.mode {
-                Mode::Every => started.after.min(from_newest) < target.start,
-                Mode::Latest => from_newest < target.sent,
+            let (after, reached) = match target.mode {
+                Mode::Every => (started.after.min(from_newest), target.start),
+                Mode::Latest => (from_newest, target.sent),
             };
-            if !goes_back {
+            if after >= reached {
                 return started;
             }
-            target.rewind(if target.mode == Mode::Every {
-                started.after.min(from_newest)
-            } else {
-                from_newest
-            });
+            target.rewind(after);
         }
         if !session.behind.contains(&id) {
             session.behind.push(id);

@@ -13,7 +13,7 @@ use crate::reply::Topic;
 use crate::session::Subscription;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
-use crate::wishes::{mode_of, spreads};
+use crate::wishes::{mode_of, spreads, wish};
 
 /// What the broker's answer to a join must find again.
 pub struct JoinRequest {
@@ -198,10 +198,8 @@ impl Shard {
     fn add_expansion(&mut self, entry: u32, slot: u32, id: u32, cursor: Cursor) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let Some(subscription) = session.subscription(id) else { return };
-        let (delivery, max_rate) = (subscription.delivery, subscription.max_rate);
         let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
-        let mode = mode_of(&channel, delivery, max_rate).or_else(|_| mode_of(&channel, None, None));
-        let (mode, rate) = mode.unwrap_or((Mode::Every, 0));
+        let (mode, rate) = wish(&channel, subscription);
         self.add_target(entry, Target::new(slot, id, mode, rate, cursor));
     }
 

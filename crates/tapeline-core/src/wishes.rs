@@ -40,9 +40,9 @@ pub(crate) fn mode_of(
 }
 
 /// How a subscription is served from one source channel: what does not fit a source gets the source's own way.
-pub(crate) fn wish(channel: &Channel, subscription: &Subscription) -> Option<(Mode, u8)> {
+pub(crate) fn wish(channel: &Channel, subscription: &Subscription) -> (Mode, u8) {
     let asked = mode_of(channel, subscription.delivery, subscription.max_rate);
-    asked.or_else(|_| mode_of(channel, None, None)).ok()
+    asked.or_else(|_| mode_of(channel, None, None)).unwrap_or((Mode::Every, 0))
 }
 
 /// What serves two subscriptions of one session to the same source channel.

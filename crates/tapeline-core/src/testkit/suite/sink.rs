@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::subject::PATIENCE;
 use crate::broker::{Deliver, Messages, Permits};
@@ -110,7 +109,7 @@ impl Deliver for Sink {
         if self.hesitates.load(Ordering::Relaxed)
             && self.deliveries.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
         {
-            std::thread::sleep(Duration::from_micros(30));
+            std::thread::yield_now();
         }
         let mut record = self.lock();
         record.settle(messages.len());

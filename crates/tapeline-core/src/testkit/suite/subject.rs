@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 
 use super::sink::Sink;
-use crate::broker::{Broker, Drafts, Head, Interest, Page, SLICE, Sources};
+use crate::broker::{Broker, Deliver, Drafts, Head, Interest, Page, SLICE, Sources};
 use crate::channel::{Channel, Directory};
 use crate::clock::Clock;
 use crate::message::{Draft, IdempotencyKey, Receipt};
@@ -113,7 +113,7 @@ impl Subject {
             while let Err(busy) = self.broker.publish(drafts, receipts) {
                 assert!(since.elapsed() < PATIENCE, "the broker stays busy");
                 (drafts, receipts) = (busy.drafts, busy.receipts);
-                std::thread::sleep(Duration::from_millis(1));
+                answer(|woken| self.sink.when_room(Box::new(move || woken(()))));
             }
         });
         assert_eq!(receipts.len(), count, "one result a draft");
