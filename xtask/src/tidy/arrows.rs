@@ -22,6 +22,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tapeline-brokers", RUNTIME),
     ("tapeline-feeds", RUNTIME),
     ("tapeline-gateway", &["tapeline-codec", "tapeline-runtime", "tapeline-core", "tapeline-schema"]),
+    // A hub in the user's own process speaks the gateway's protocol over the runtime's shards: decision 8.
+    (
+        "tapeline",
+        &["tapeline-gateway", "tapeline-brokers", "tapeline-runtime", "tapeline-core", "tapeline-schema"],
+    ),
     (
         "tapeline-cli",
         &[

@@ -4,11 +4,14 @@
 mod parse;
 mod wire;
 
+use std::net::TcpStream;
+
 use tapeline_codec::websocket::encoder::{close_frame, pong_frame};
 use tapeline_codec::websocket::{Decoder, Event, Limits};
+use tapeline_core::session::{Arrival, Grant};
 use tapeline_core::shard::Handled;
-use tapeline_core::{Refusal, Settings};
-use tapeline_runtime::{Port, Protocol, Taken};
+use tapeline_core::{Hub, Refusal, Settings};
+use tapeline_runtime::{Handover, Port, Protocol, Shards, Taken};
 use tapeline_schema::ErrorCode;
 
 pub use wire::NATIVE;
@@ -35,6 +38,20 @@ impl Native {
             frame_bytes: u32::try_from(settings.frame_bytes).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// Gives a socket that needs no handshake to a shard: a client in the hub's own process.
+pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
+    let arrival = Arrival {
+        principal: "this process".into(),
+        seat: None,
+        grant: Grant::Anyone,
+        wire: &NATIVE,
+        notices: true,
+        heartbeat: true,
+    };
+    let protocol = Box::new(Native::new(hub.settings()));
+    shards.open(Handover { stream, read: Vec::new(), arrival, protocol });
 }
 
 impl Protocol for Native {

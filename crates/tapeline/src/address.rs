@@ -1,0 +1,122 @@
+//! Where a hub is: a URL taken apart once. `ws` and `http` mean the same hub, so that one address serves every
+//! program; `memory://` is a hub inside of this process.
+//! It opens nothing.
+
+use crate::error::Error;
+
+/// A URL that [`crate::connect`] takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A hub of this process, by name; usually the empty one.
+    Memory(String),
+    /// A hub elsewhere.
+    Hub {
+        /// `host:port`
+        authority: String,
+        /// For the handshake.
+        url: String,
+    },
+}
+
+impl Address {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = |reason: &str| Error::BadUrl { url: text.to_string(), reason: reason.to_string() };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(refuse("it has no scheme; known: memory://, ws://, http://"));
+        };
+        match scheme {
+            "memory" if rest.contains(['/', '?', '#']) => Err(refuse("memory:// takes a name and no path")),
+            "memory" => Ok(Address::Memory(rest.to_string())),
+            "ws" | "http" => hub(rest).map_err(|reason| refuse(&reason)),
+            "wss" | "https" => Err(refuse("TLS is not built in yet; use ws:// or http://")),
+            _ => Err(refuse("the scheme is not one of memory://, ws://, http://")),
+        }
+    }
+}
+
+/// From what follows `ws://`; a URL without a path gets `/ws`.
+fn hub(rest: &str) -> Result<Address, String> {
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if path.contains('#') {
+        return Err("a # has no meaning here".to_string());
+    }
+    let authority = with_port(authority)?;
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let path = if path.trim_end_matches('/').is_empty() { "/ws" } else { path };
+    let url = format!("ws://{authority}{path}{query}");
+    Ok(Address::Hub { authority, url })
+}
+
+/// The authority with port 80 where it names none.
+fn with_port(authority: &str) -> Result<String, String> {
+    if authority.contains('@') {
+        return Err("user names and passwords are not taken".to_string());
+    }
+    // The colons inside of [::1] are not the one before a port.
+    let host_end = authority.rfind(']').map_or(0, |at| at + 1);
+    let (head, tail) = authority.split_at(host_end);
+    let (name, port) = tail.split_once(':').unwrap_or((tail, "80"));
+    if head.len() + name.len() == 0 || authority.contains(char::is_whitespace) {
+        return Err("the host is missing, such as in ws://127.0.0.1:8000".to_string());
+    }
+    port.parse::<u16>().map_err(|_| format!("{port:?} is not a port"))?;
+    Ok(format!("{head}{name}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> String {
+        match Address::parse(text).unwrap() {
+            Address::Hub { url, .. } => url,
+            Address::Memory(name) => format!("memory {name}"),
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_path_gets_ws() {
+        for text in ["ws://h:1", "ws://h:1/", "http://h:1", "ws://h:1/ws"] {
+            assert_eq!(url(text), "ws://h:1/ws", "{text}");
+        }
+        assert_eq!(url("ws://h:1?notices=0"), "ws://h:1/ws?notices=0");
+    }
+
+    #[test]
+    fn a_client_id_and_a_path_before_the_hub_stay() {
+        assert_eq!(url("ws://h:1/ws/chart-BTC/USD"), "ws://h:1/ws/chart-BTC/USD");
+        assert_eq!(url("http://h:1/hub/ws?notices=0"), "ws://h:1/hub/ws?notices=0");
+    }
+
+    #[test]
+    fn the_port_is_80_where_none_is_given() {
+        assert_eq!(url("ws://h"), "ws://h:80/ws");
+        assert_eq!(url("ws://[::1]:9"), "ws://[::1]:9/ws");
+        assert_eq!(url("ws://[::1]"), "ws://[::1]:80/ws");
+    }
+
+    #[test]
+    fn memory_may_have_a_name() {
+        assert_eq!(url("memory://"), "memory ");
+        assert_eq!(url("memory://tests"), "memory tests");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        let cases = [
+            ("localhost:8000", "no scheme"),
+            ("wss://h:1/ws", "TLS is not built in yet"),
+            ("ftp://h", "not one of memory://"),
+            ("ws://", "the host is missing"),
+            ("ws://:80", "the host is missing"),
+            ("ws://h:port", "\"port\" is not a port"),
+            ("ws://h:99999", "is not a port"),
+            ("ws://me:secret@h", "user names"),
+            ("memory://a/b", "no path"),
+        ];
+        for (text, expected) in cases {
+            let told = Address::parse(text).unwrap_err().to_string();
+            assert!(told.contains(expected), "{text}: {told}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What can go wrong, in one type: each error names the thing and the limit, and says whether trying again helps.
+//! The hub's own refusals keep their code.
+
+use std::time::Duration;
+
+use tapeline_schema::{CloseCode, ErrorCode, Retry};
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No hub can be at this URL.
+    #[error("{url} is not a hub's URL: {reason}")]
+    BadUrl {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody there, or nobody who speaks.
+    #[error("no hub answers at {url}: {reason}")]
+    NoAnswer {
+        /// Where.
+        url: String,
+        /// What was seen instead.
+        reason: String,
+    },
+    /// The hub refused a request.
+    #[error("{message} ({code})")]
+    Refused {
+        /// The code's name on the wire.
+        code: String,
+        /// The hub's sentence.
+        message: String,
+    },
+    /// The hub ended the connection for good.
+    #[error("the hub closed the connection: {code}, {reason}")]
+    Closed {
+        /// The WebSocket's close code.
+        code: u16,
+        /// The hub's sentence.
+        reason: String,
+    },
+    /// Too many requests wait for an answer, most likely because the hub is out of reach.
+    #[error("{what} wait for the hub, the limit is {limit} (Settings::{setting})")]
+    Full {
+        /// How much waits of what.
+        what: String,
+        /// The bound.
+        limit: usize,
+        /// Its name in [`crate::Settings`].
+        setting: &'static str,
+    },
+    /// No answer in time. What was asked for may have been done.
+    #[error("{what} was not answered within {after:?} (Settings::request_timeout)")]
+    Timeout {
+        /// What was asked.
+        what: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The bus is closed.
+    #[error("the bus is closed")]
+    BusClosed,
+    /// The data cannot be written as JSON, or what came cannot be read as what was wanted.
+    #[error("{0}")]
+    Data(String),
+    /// The request contradicts itself.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Error {
+    /// The hub's code, where the hub refused.
+    pub fn code(&self) -> Option<ErrorCode> {
+        let Error::Refused { code, .. } = self else { return None };
+        ErrorCode::ALL.iter().copied().find(|known| known.name() == code)
+    }
+
+    /// Whether and how to try again. Codes that this version does not know are taken as final.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::Refused { .. } => self.code().map_or(Retry::Never, ErrorCode::retry),
+            Error::Closed { code, .. } => {
+                CloseCode::from_number(*code).map_or(Retry::Later, CloseCode::retry)
+            }
+            Error::NoAnswer { .. } | Error::Full { .. } | Error::Timeout { .. } => Retry::Later,
+            Error::BadUrl { .. } | Error::BusClosed | Error::Data(_) | Error::Invalid(_) => Retry::Never,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A hub inside of this process: the same hub, broker and shards as behind a port, and the same protocol. Each
+//! connection is a pair of sockets of which the shard gets one end; nothing listens once the pair is made.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tapeline_core::Settings;
+use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::registry::LocalRegistry;
+use tapeline_runtime::{Shards, SystemClock};
+use tapeline_schema::{Catalog, CloseCode};
+use tokio::net::TcpStream;
+
+use crate::error::Error;
+
+/// How often unused channels are forgotten.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(crate) struct PrivateHub {
+    hub: Arc<Hub>,
+    shards: Shards,
+}
+
+/// The hubs of this process, by name, as long as somebody is connected.
+static HUBS: Mutex<Option<HashMap<String, Weak<PrivateHub>>>> = Mutex::new(None);
+
+impl PrivateHub {
+    /// The hub of this name; started if there is none.
+    pub(crate) fn named(name: &str) -> Result<Arc<Self>, Error> {
+        let mut hubs = HUBS.lock().unwrap_or_else(PoisonError::into_inner);
+        let hubs = hubs.get_or_insert_default();
+        hubs.retain(|_, hub| hub.strong_count() > 0);
+        if let Some(hub) = hubs.get(name).and_then(Weak::upgrade) {
+            return Ok(hub);
+        }
+        let hub = Arc::new(
+            Self::start().map_err(|reason| Error::NoAnswer { url: format!("memory://{name}"), reason })?,
+        );
+        tracing::info!("memory://{name} is private to this process");
+        hubs.insert(name.to_string(), Arc::downgrade(&hub));
+        tokio::spawn(sweep(Arc::downgrade(&hub)));
+        Ok(hub)
+    }
+
+    fn start() -> Result<Self, String> {
+        let clock = Arc::new(SystemClock::default());
+        let seed = RandomState::new().hash_one(std::process::id());
+        let broker =
+            tapeline_brokers::open("memory://", clock.clone(), seed).map_err(|error| error.to_string())?;
+        let hub = Arc::new(Hub::new(HubParts {
+            catalog: Catalog::built_in(),
+            settings: Settings::default(),
+            clock,
+            broker,
+            registry: Arc::new(LocalRegistry::default()),
+            seed,
+            shards: 1,
+        }));
+        let shards = Shards::start(&hub).map_err(|error| error.to_string())?;
+        Ok(PrivateHub { hub, shards })
+    }
+
+    /// A connection, after the handshake.
+    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
+        let (ours, theirs) = pair()?;
+        tapeline_gateway::native::open(&self.hub, &self.shards, theirs);
+        ours.set_nonblocking(true)?;
+        TcpStream::from_std(ours)
+    }
+}
+
+impl Drop for PrivateHub {
+    fn drop(&mut self) {
+        self.shards.stop(CloseCode::GoingAway, "the hub is stopping");
+        self.hub.broker().close();
+    }
+}
+
+/// Two ends of one connection inside of this machine; the listener is gone before anything is said.
+fn pair() -> io::Result<(std::net::TcpStream, std::net::TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let ours = std::net::TcpStream::connect(listener.local_addr()?)?;
+    loop {
+        let (theirs, peer) = listener.accept()?;
+        // Somebody else may have found the port in this moment.
+        if peer == ours.local_addr()? {
+            ours.set_nodelay(true)?;
+            theirs.set_nodelay(true)?;
+            theirs.set_nonblocking(true)?;
+            return Ok((ours, theirs));
+        }
+    }
+}
+
+async fn sweep(hub: Weak<PrivateHub>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        match hub.upgrade() {
+            Some(hub) => hub.hub.sweep(),
+            None => return,
+        }
+    }
+}

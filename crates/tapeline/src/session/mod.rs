@@ -1,0 +1,259 @@
+//! One bus's side of the conversation with a hub, without I/O: it is handed frames and time, and hands out frames
+//! to send. Subscriptions and requests outlive connections; what a new connection must be told follows from them.
+//!
+//! `topic` is what is asked of the hub, `topics` asks and takes answers, `sub` is one subscriber, `heard` how far
+//! each channel got, `deliver` brings messages to subscribers, `catch_up` what they have missed, `requests` what
+//! waits for an answer.
+
+mod catch_up;
+mod deliver;
+mod heard;
+mod requests;
+mod sub;
+mod topic;
+mod topics;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tapeline_schema::Catalog;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::frame::Fields;
+use crate::message::PubSubMessage;
+use crate::settings::Settings;
+
+use heard::Heard;
+use requests::Requests;
+use sub::Sub;
+use topic::Topic;
+
+pub(crate) use requests::Answer;
+pub(crate) use sub::{NewSub, Since};
+pub(crate) use topic::Wish;
+
+/// What was refused for now is asked for again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a frame means for the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    GoesOn,
+    /// The hub asks to come back after a while.
+    ComeBack(Duration),
+}
+
+/// Counts that a program can look at.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) gaps: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) repeats: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
+}
+
+/// See the module.
+pub(crate) struct Session {
+    settings: Arc<Settings>,
+    counts: Arc<Counts>,
+    catalog: Catalog,
+    topics: BTreeMap<u64, Topic>,
+    by_name: HashMap<Arc<str>, u64>,
+    subs: BTreeMap<u64, Sub>,
+    heard: Heard,
+    requests: Requests,
+    outgoing: VecDeque<String>,
+    next_req: u64,
+    connected: bool,
+    ask_again: Option<Instant>,
+    /// What the hub said without being asked, most likely the reason of the close that follows.
+    complaint: Option<Error>,
+}
+
+impl Session {
+    pub(crate) fn new(settings: Arc<Settings>, counts: Arc<Counts>) -> Self {
+        let requests = Requests::new(settings.waiting_requests, settings.waiting_bytes);
+        Session {
+            settings,
+            counts,
+            catalog: Catalog::built_in(),
+            topics: BTreeMap::new(),
+            by_name: HashMap::new(),
+            subs: BTreeMap::new(),
+            heard: Heard::default(),
+            requests,
+            outgoing: VecDeque::new(),
+            next_req: 0,
+            connected: false,
+            ask_again: None,
+            complaint: None,
+        }
+    }
+
+    /// A connection begins: everything that stands is asked for again, what waits for an answer is sent again.
+    pub(crate) fn on_connected(&mut self) {
+        self.connected = true;
+        self.outgoing.clear();
+        self.outgoing.push_back(PING.to_string());
+        for id in self.topics.keys().copied().collect::<Vec<_>>() {
+            self.ask(id);
+        }
+        self.outgoing.extend(self.requests.texts());
+    }
+
+    /// The connection is over, or there was none.
+    pub(crate) fn on_lost(&mut self) {
+        self.connected = false;
+        self.outgoing.clear();
+        for topic in self.topics.values_mut() {
+            topic.on_lost();
+        }
+    }
+
+    /// Everything ends for this reason; what still waits is told.
+    pub(crate) fn end(&mut self, error: &Error) {
+        for sub in std::mem::take(&mut self.subs).into_values() {
+            sub.end(error);
+        }
+        self.topics.clear();
+        self.by_name.clear();
+        self.requests.end(error);
+    }
+
+    /// The next frame to send.
+    pub(crate) fn take_outgoing(&mut self) -> Option<String> {
+        self.outgoing.pop_front()
+    }
+
+    pub(crate) fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) fn ping(&mut self) {
+        self.outgoing.push_back(PING.to_string());
+    }
+
+    /// The hub's last words that answered nothing.
+    pub(crate) fn take_complaint(&mut self) -> Option<Error> {
+        self.complaint.take()
+    }
+
+    /// When [`Session::on_time`] wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.ask_again
+    }
+
+    /// Asks again for what was refused for now.
+    pub(crate) fn on_time(&mut self, now: Instant) {
+        if self.ask_again.is_none_or(|at| now < at) {
+            return;
+        }
+        self.ask_again = None;
+        let refused: Vec<u64> =
+            self.topics.iter().filter(|(_, topic)| topic.is_idle()).map(|(id, _)| *id).collect();
+        if self.connected {
+            refused.into_iter().for_each(|id| self.ask(id));
+        }
+        self.on_room();
+    }
+
+    fn ask_again_soon(&mut self, now: Instant) {
+        self.ask_again.get_or_insert(now + ASK_AGAIN);
+    }
+
+    /// Whether the hub answers what it was asked: a refusal to talk is no greeting.
+    pub(crate) fn is_greeting(text: &str) -> bool {
+        Fields::read(text).is_some_and(|fields| fields.text("type").is_some_and(|kind| kind != "error"))
+    }
+
+    /// Takes a frame in.
+    pub(crate) fn handle(&mut self, text: &Utf8Bytes, now: Instant) -> Flow {
+        let Some(fields) = Fields::read(text) else {
+            tracing::warn!(frame = %text.chars().take(200).collect::<String>(), "a frame is not a hub's");
+            return Flow::GoesOn;
+        };
+        match &*fields.text("type").unwrap_or_default() {
+            "subscription_confirmed" => self.on_confirmed(&fields),
+            "error" => self.on_error(&fields, now),
+            "gap" => self.on_gap(&fields),
+            "notice" => self.on_notice(&fields),
+            "published" | "history" | "last" => self.on_answer(text, &fields, now),
+            "reconnect" => {
+                let after = fields.number("after_ms").unwrap_or_default();
+                return Flow::ComeBack(Duration::from_millis(after));
+            }
+            kind if tapeline_schema::is_reserved_type(kind) => {}
+            _ => match PubSubMessage::from_fields(text, &fields) {
+                Some(message) => self.on_message(&message),
+                // A later hub may say more than this version knows.
+                None => tracing::debug!("a frame of an unknown type was passed over"),
+            },
+        }
+        Flow::GoesOn
+    }
+
+    fn on_error(&mut self, fields: &Fields<'_>, now: Instant) {
+        let error = refusal(fields);
+        let Some(req) = fields.number("req") else {
+            tracing::warn!(%error, "the hub complains");
+            self.complaint = Some(error);
+            return;
+        };
+        match self.requests.take(req) {
+            Some(answer) => self.answer(answer, Err(error), now),
+            None => self.on_refused(req, &error, now),
+        }
+    }
+
+    fn on_answer(&mut self, text: &Utf8Bytes, fields: &Fields<'_>, now: Instant) {
+        let answer = fields.number("req").and_then(|req| self.requests.take(req));
+        if let Some(answer) = answer {
+            self.answer(answer, Ok(text), now);
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, result: Result<&Utf8Bytes, Error>, now: Instant) {
+        match answer {
+            // Who asked may have stopped waiting.
+            Answer::Caller(caller) => drop(caller.send(result.cloned())),
+            Answer::CatchUp { sub, counter } => self.on_page(sub, &counter, result, now),
+        }
+    }
+
+    /// Sends a request, a JSON object without its mark. It is sent again after a reconnect until it is answered or
+    /// nobody waits any more.
+    pub(crate) fn request(&mut self, object: &str, answer: Answer) {
+        let req = self.take_req();
+        let text = format!("{},\"req\":{req}}}", object.strip_suffix('}').unwrap_or(object));
+        if self.requests.add(req, text.clone(), answer) && self.connected {
+            self.outgoing.push_back(text);
+        }
+    }
+
+    fn take_req(&mut self) -> u64 {
+        self.next_req += 1;
+        self.next_req
+    }
+}
+
+const PING: &str = r#"{"action":"ping"}"#;
+
+fn refusal(fields: &Fields<'_>) -> Error {
+    let text = |name| fields.text(name).unwrap_or_default().into_owned();
+    Error::Refused { code: text("code"), message: text("message") }
+}
+
+fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// Said once for everybody who does not read events.
+fn ended(error: &Error) -> Event {
+    Event::Ended(error.clone())
+}

@@ -1,0 +1,71 @@
+//! One WebSocket to a hub, elsewhere or in this process. It knows no frame.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::address::Address;
+use crate::error::Error;
+use crate::memory::PrivateHub;
+
+/// Room for the largest message a hub may be set to take.
+const FRAME_BYTES: usize = 64 << 20;
+
+pub(crate) type Socket = WebSocketStream<TcpStream>;
+
+/// Where sockets come from.
+pub(crate) enum Target {
+    Memory(std::sync::Arc<PrivateHub>),
+    Hub { authority: String, url: String },
+}
+
+impl Target {
+    pub(crate) fn open(address: Address) -> Result<Self, Error> {
+        Ok(match address {
+            Address::Memory(name) => Target::Memory(PrivateHub::named(&name)?),
+            Address::Hub { authority, url } => Target::Hub { authority, url },
+        })
+    }
+
+    /// For people.
+    pub(crate) fn url(&self) -> &str {
+        match self {
+            Target::Memory(_) => "memory://",
+            Target::Hub { url, .. } => url,
+        }
+    }
+
+    /// Connects and shakes hands.
+    pub(crate) async fn connect(&self, within: Duration) -> Result<Socket, Error> {
+        let config =
+            WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
+        match self {
+            Target::Memory(hub) => {
+                let stream = hub.connect().await.map_err(|error| self.no_answer(&error))?;
+                Ok(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await)
+            }
+            Target::Hub { authority, url } => {
+                let attempt = tokio::time::timeout(within, shake_hands(authority, url, config)).await;
+                match attempt {
+                    Ok(result) => result.map_err(|error| self.no_answer(&error)),
+                    Err(_) => Err(self.no_answer(&format!("no answer within {within:?}"))),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn no_answer(&self, reason: &impl std::fmt::Display) -> Error {
+        Error::NoAnswer { url: self.url().to_string(), reason: reason.to_string() }
+    }
+}
+
+async fn shake_hands(authority: &str, url: &str, config: WebSocketConfig) -> Result<Socket, WsError> {
+    let stream = TcpStream::connect(authority).await?;
+    // Small frames leave at once; where that cannot be had they leave a little later.
+    let _ = stream.set_nodelay(true);
+    let (socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+    Ok(socket)
+}
