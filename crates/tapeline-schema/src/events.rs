@@ -30,3 +30,6 @@ pub use system::{
 pub use trading::{Execution, OrderStatus, Trade, TradeType};
 pub use training::{LogUpdate, MetricsUpdate, ProgressUpdate, StatusUpdate, TrainingError};
 pub use values::{Extra, Id, Time};
+
+#[cfg(test)]
+mod tests;

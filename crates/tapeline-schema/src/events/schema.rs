@@ -102,7 +102,8 @@ impl EventSchema {
                     serde_json::from_slice(json).map_err(|error| Mismatch::NoJson(error.to_string()))?;
                 validator.validate(&value).map_err(|error| Mismatch::Schema {
                     path: error.instance_path().to_string(),
-                    why: error.to_string(),
+                    // Without the value, which may be as long as a publish.
+                    why: error.masked().to_string(),
                 })
             }
         }
