@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::command::Publication;
 use crate::error::Refusal;
 use crate::hub::Hub;
+use crate::inspect::check_data;
 use crate::message::{Draft, IdempotencyKey};
 use crate::session::Grant;
 
@@ -55,6 +56,7 @@ impl<'a> Drafter<'a> {
         let checked = self.channel(publication.channel, known).and_then(|channel| {
             self.grant.may_publish(&channel)?;
             self.check(&publication)?;
+            check_data(channel.spec(), channel.name(), publication.kind.as_deref(), &publication.data)?;
             Ok(channel)
         });
         let channel = checked.inspect_err(|_| self.hub.stats().refused.add(1))?;

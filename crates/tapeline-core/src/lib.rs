@@ -15,6 +15,7 @@ mod epoch_change;
 pub mod error;
 pub mod feed;
 pub mod hub;
+pub mod inspect;
 mod kept;
 pub mod lanes;
 pub mod message;

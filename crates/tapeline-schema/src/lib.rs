@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod codes;
+pub mod events;
 pub mod name;
 pub mod wire;
 
@@ -12,6 +13,7 @@ pub use catalog::{
     Catalog, CatalogError, ChannelSpec, Delivery, Keep, Priority, Publishers, Readers, Resolved,
 };
 pub use codes::{CloseCode, ErrorCode, Retry};
+pub use events::{BadSchema, EventSchema, Mismatch};
 pub use name::{NAME_LIMIT, NameError, PATTERN_LIMIT, Pattern, check_name};
 pub use wire::{
     RATE_STEPS, RESERVED_FIELDS, RESERVED_TYPES, is_reserved_field, is_reserved_type, round_rate,

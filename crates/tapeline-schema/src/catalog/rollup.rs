@@ -66,6 +66,10 @@ fn widened(spec: ChannelSpec, other: &ChannelSpec) -> ChannelSpec {
     if other.read != Readers::Public {
         spec.read = other.read;
     }
+    if spec.kind != other.kind || spec.schema != other.schema {
+        // What is published under the roll-up's own name may then be either.
+        spec.schema = None;
+    }
     if spec.publish != other.publish {
         spec.publish = Publishers::Grant;
     }

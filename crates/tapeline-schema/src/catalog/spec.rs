@@ -3,9 +3,11 @@
 //! Owns the defaults of a row and how they are changed.
 //! Refuses to know other rows; whether a row is sound and fits in is checked when it is added.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Delivery, Priority, Publishers, Readers};
+use crate::events::EventSchema;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -49,6 +51,8 @@ pub struct ChannelSpec {
     pub rolls_up_to: Vec<String>,
     /// The fields, or places in an array, that tell a `table`'s rows apart.
     pub row_key: Vec<String>,
+    /// What its payloads, or a `table`'s rows, look like; without one any JSON is taken.
+    pub schema: Option<Arc<EventSchema>>,
     /// Messages a second for a subscriber who asks for no rate, or as they come.
     pub max_rate: Option<u32>,
     /// After how long without a message a channel may be forgotten.
@@ -86,6 +90,7 @@ impl ChannelSpec {
             replay_on_subscribe: 0,
             rolls_up_to: Vec::new(),
             row_key: Vec::new(),
+            schema: None,
             max_rate: None,
             idle_ttl: FORTNIGHT,
             read: Readers::Public,
@@ -138,6 +143,13 @@ impl ChannelSpec {
     #[must_use]
     pub fn keyed_by(mut self, row_key: &[&str]) -> Self {
         self.row_key = row_key.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
+    /// Says what its payloads, or a `table`'s rows, look like.
+    #[must_use]
+    pub fn schema(mut self, schema: EventSchema) -> Self {
+        self.schema = Some(Arc::new(schema));
         self
     }
 

@@ -1,0 +1,35 @@
+//! The events: what the `data` of each family's messages holds, one struct a family.
+//!
+//! Owns the fields, their meaning and unit; JSON Schema, documents, SDK types and the check at publish follow from it.
+//! Fields that are not declared are always allowed. Refuses to know how a family is delivered and kept.
+
+mod agents;
+mod kinds;
+mod market;
+mod mismatch;
+mod portfolio;
+mod rule;
+mod schema;
+mod sentiment;
+mod skim;
+mod system;
+mod trading;
+mod training;
+mod values;
+
+pub use agents::{AgentResult, AgentStatus, PipelineUpdate, Signal};
+pub use market::{BookRow, BookSide, Candle, Level, MarketTrade, OrderBook, PriceUpdate};
+pub use mismatch::Mismatch;
+pub use portfolio::{Balance, Portfolio, PortfolioValue, Position};
+pub use schema::{BadSchema, EventSchema};
+pub use sentiment::{NewsItem, SentimentUpdate, SocialPost};
+pub use system::{
+    Alert, AlertState, DeadLetter, Freshness, FreshnessState, Metric, Notification, SourceHeartbeat,
+    SystemHealth,
+};
+pub use trading::{Execution, OrderStatus, Trade, TradeType};
+pub use training::{LogUpdate, MetricsUpdate, ProgressUpdate, StatusUpdate, TrainingError};
+pub use values::{Extra, Id, Time};
+
+#[cfg(test)]
+mod tests;
