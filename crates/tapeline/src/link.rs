@@ -134,8 +134,10 @@ impl Link {
             Some(Command::Subscribe(new)) => self.session.subscribe(*new),
             Some(Command::Unsubscribe(id, done)) => {
                 self.session.unsubscribe(id);
-                // Who asked may have stopped waiting.
-                done.into_iter().for_each(|done| drop(done.send(())));
+                if let Some(done) = done {
+                    // Who asked may have stopped waiting.
+                    let _ = done.send(());
+                }
             }
             Some(Command::Request(object, answer)) => self.session.request(&object, answer),
             Some(Command::Close(done)) => {
