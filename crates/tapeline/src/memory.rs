@@ -23,7 +23,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// See the module.
 pub(crate) struct PrivateHub {
     hub: Arc<Hub>,
-    shards: Shards,
+    shards: Arc<Shards>,
 }
 
 /// The hubs of this process, by name, as long as somebody is connected.
@@ -62,7 +62,7 @@ impl PrivateHub {
             shards: 1,
         }));
         let shards = Shards::start(&hub).map_err(|error| error.to_string())?;
-        Ok(PrivateHub { hub, shards })
+        Ok(PrivateHub { hub, shards: Arc::new(shards) })
     }
 
     /// A connection, after the handshake.
@@ -76,8 +76,15 @@ impl PrivateHub {
 
 impl Drop for PrivateHub {
     fn drop(&mut self) {
-        self.shards.stop(CloseCode::GoingAway, "the hub is stopping");
-        self.hub.broker().close();
+        let (hub, shards) = (self.hub.clone(), self.shards.clone());
+        // A shard waits a moment for its clients to hang up, and whoever drops a bus may be one of their threads.
+        let stop = move || {
+            shards.stop(CloseCode::GoingAway, "the hub is stopping");
+            hub.broker().close();
+        };
+        if let Err(error) = std::thread::Builder::new().name("hub-stop".to_string()).spawn(stop) {
+            tracing::warn!(%error, "the hub of this process could not be stopped");
+        }
     }
 }
 

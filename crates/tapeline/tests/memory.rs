@@ -140,9 +140,9 @@ async fn a_slow_subscriber_gets_every_trade_in_order_and_holds_up_nobody() {
     let mut slow = bus.subscribe_stream("trades:p1").await.unwrap();
     let mut slow_roll_up = bus.subscribe_stream("trades").await.unwrap();
     let mut slow_pattern = bus.subscribe_stream("trades:*").await.unwrap();
-    let mut quick = bus.subscribe_stream("news").await.unwrap();
+    let mut quick = bus.subscribe_stream("desk").await.unwrap();
     publish_trades(&bus, "trades:p1", 200).await;
-    publish_numbers(&bus, "news", 1..=1).await;
+    publish_numbers(&bus, "desk", 1..=1).await;
     assert_eq!(message(&mut quick).await.data(), 1, "nobody has read a trade yet");
     for stream in [&mut slow, &mut slow_roll_up, &mut slow_pattern] {
         for n in 1..=200 {
