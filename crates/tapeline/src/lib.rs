@@ -113,6 +113,17 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Tables
+//!
+//! ```
+//! # fn take(table: &mut tapeline::Table, message: &tapeline::PubSubMessage) -> Result<(), tapeline::Error> {
+//! // let mut table = Table::of("orderbook_rows:BTC/USD") once, then for each message:
+//! table.apply(message)?;
+//! let best_bid = table.book().bids.first().cloned();
+//! # let _ = best_bid;
+//! # Ok(()) }
+//! ```
+//!
 //! # What is promised
 //!
 //! - A bus that was connected stays so: it connects again by itself, after random waits, and subscriptions go on
@@ -139,6 +150,7 @@ mod settings;
 mod socket;
 mod subscribe;
 mod subscription;
+mod table;
 mod typed;
 
 pub use bus::{EventBus, Statistics, connect, connect_with};
@@ -151,5 +163,6 @@ pub use publish::{Publish, Published};
 pub use settings::Settings;
 pub use subscribe::{Done, Later, Subscribe, Task};
 pub use subscription::{Events, Subscription};
+pub use table::{Book, Table};
 pub use tapeline_schema::{Delivery, ErrorCode, Retry, events};
 pub use typed::{CatalogEvent, NamesItsChannel};

@@ -1,5 +1,7 @@
 //! A bus against a hub that plays a script: silence, losses, closes, and what is said again after them.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};

@@ -140,9 +140,8 @@ impl Topic {
         if self.is_pattern() {
             return false;
         }
-        let family = |template: &Box<str>| Box::from(template.split(':').next().unwrap_or_default());
-        let new: Vec<Box<str>> =
-            covers.iter().map(family).filter(|family| !self.families.contains(family)).collect();
+        let families = covers.iter().filter_map(|template| template.split(':').next()).map(Box::from);
+        let new: Vec<Box<str>> = families.filter(|family| !self.families.contains(family)).collect();
         let more = !new.is_empty();
         self.families.extend(new);
         more
