@@ -1,6 +1,12 @@
 //! A bus against a hub that plays a script: silence, losses, closes, and what is said again after them.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -257,3 +257,6 @@ fn count(counter: &AtomicU64, by: u64) {
 fn ended(error: &Error) -> Event {
     Event::Ended(error.clone())
 }
+
+#[cfg(test)]
+mod tests;
