@@ -90,6 +90,7 @@ impl Subject {
             channel: self.channel(channel),
             kind: None,
             data: Bytes::from(number.to_string()),
+            rows: None,
             correlation_id: None,
             idempotency: None,
             id: uuid::Builder::from_unix_timestamp_millis(timestamp_us / 1_000, &random).into_uuid(),
