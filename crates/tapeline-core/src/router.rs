@@ -241,9 +241,7 @@ impl Router {
     pub(crate) fn has_merged_waiting(&self, id: u32, session: &Session) -> bool {
         let target = self.entries.get(id as usize).zip(session.place(id));
         let target = target.and_then(|(entry, index)| entry.targets.get(index));
-        target.is_some_and(|target| {
-            target.mode == Mode::Table && session.outbox.waits(target.waiting, id)
-        })
+        target.is_some_and(|target| target.mode == Mode::Table && session.outbox.waits(target.waiting, id))
     }
 
     /// A target leaves its newest to another one of its session, if it is still `owed`.

@@ -8,9 +8,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tapeline_core::broker::{Head, NEWEST, Page};
 use tapeline_core::clock::micros;
-use tapeline_schema::Keep;
 use tapeline_core::message::{Draft, Epoch, IdempotencyKey, Message};
 use tapeline_core::{Channel, Receipt};
+use tapeline_schema::Keep;
 
 use super::rows::Held;
 

@@ -19,7 +19,9 @@ use crate::channel::push_json_string;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RowError {
     /// Neither a row nor rows.
-    #[error("a table takes a row (an object or array) or {{\"rows\":[…],\"meta\":{{…}},\"snapshot\":true|false}}")]
+    #[error(
+        "a table takes a row (an object or array) or {{\"rows\":[…],\"meta\":{{…}},\"snapshot\":true|false}}"
+    )]
     NoRows,
     /// One of the form's own fields is of another kind.
     #[error("`{0}` must be {1}")]
@@ -38,7 +40,9 @@ pub enum RowError {
         family: String,
     },
     /// A field of the key is itself an object or array.
-    #[error("row {row}: `{field}` tells rows apart (row_key), so it must be a number, a string, true, false or null")]
+    #[error(
+        "row {row}: `{field}` tells rows apart (row_key), so it must be a number, a string, true, false or null"
+    )]
     BadKey {
         /// Its place, from 1 on.
         row: usize,

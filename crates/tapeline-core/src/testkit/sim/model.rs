@@ -133,8 +133,7 @@ impl Model {
         }
         let name = message.channel.name();
         let count = self.spaces.get(name).and_then(|space| space.count(&message.epoch));
-        let mut table =
-            count.and_then(|count| count.messages.last()?.table.clone()).unwrap_or_default();
+        let mut table = count.and_then(|count| count.messages.last()?.table.clone()).unwrap_or_default();
         let Some(said) = Said::of(&message.data) else {
             self.violated(format!("{name}: no rows in {:?}", message.data));
             return None;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tapeline_schema::CloseCode;
 
-use crate::message::{Epoch, Message, Wire};
 use super::tables::Said;
+use crate::message::{Epoch, Message, Wire};
 use crate::reply::{GapReason, Reply};
 
 /// The one format of a simulated world.
@@ -122,7 +122,8 @@ impl Wire for SimWire {
 pub(super) fn serial_of(data: &[u8]) -> u64 {
     const META: &[u8] = b"\"meta\":{\"serial\":";
     let meta = data.windows(META.len()).position(|window| window == META);
-    let digits = data.iter().skip(meta.map_or(1, |at| at + META.len())).take_while(|byte| byte.is_ascii_digit());
+    let digits =
+        data.iter().skip(meta.map_or(1, |at| at + META.len())).take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
