@@ -1,3 +1,5 @@
+//! Rows, keys and tables by example, and that any grouping of changes leads to a table that existed.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
