@@ -100,6 +100,9 @@ impl Link {
                 break error;
             }
         };
+        if error != Error::BusClosed {
+            tracing::error!(%error, "the bus is closed");
+        }
         self.session.end(&error);
         self.state.send_replace(ConnectionState::Closed(error));
         if let Some(closing) = self.closing.take() {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use tapeline::{Delivery, Error, ErrorCode, Event, EventBus, Events, Gap, PubSubMessage, Settings};
+use tapeline::events::{BookRow, BookSide, Level};
+use tapeline::{Delivery, Error, ErrorCode, Event, EventBus, Events, Gap, PubSubMessage, Settings, Table};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Longer than anything here should take.
@@ -352,4 +353,35 @@ async fn a_stream_keeps_the_bus_alive() {
     let other = bus("alive").await;
     publish_numbers(&other, "desk", 1..=1).await;
     assert_eq!(message(&mut prices).await.data(), 1);
+}
+
+/// Reads a table until it has been changed by the message of this offset.
+async fn table_at(events: &mut Events, offset: u64) -> Table {
+    let mut table = Table::of(events.name()).expect("a family of tables");
+    while table.place().is_none_or(|place| place.offset < offset) {
+        table.apply(&message(events).await).expect("rows have their key");
+    }
+    table
+}
+
+#[tokio::test]
+async fn slow_and_late_readers_of_a_table_hold_the_same_book() {
+    let bus = with_queue("tables", 4).await;
+    let mut slow = bus.subscribe_stream("orderbook_rows:BTC/USD").await.unwrap();
+    let level = |side, price: i32, quantity: i32| BookRow(side, f64::from(price), f64::from(quantity));
+    let all = [level(BookSide::B, 1, 1), level(BookSide::A, 100, 1)];
+    bus.publish_orderbook_snapshot("BTC/USD", &all).await.unwrap();
+    for price in 2..=40 {
+        let changes = [level(BookSide::B, price, price), level(BookSide::B, price - 1, 0)];
+        bus.publish_orderbook_rows("BTC/USD", &changes).await.unwrap();
+    }
+    let mut late = bus.subscribe_stream("orderbook_rows:BTC/USD").await.unwrap();
+    let held = table_at(&mut slow, 40).await;
+    assert_eq!(held.book().bids, [Level(40.0, 40.0)]);
+    assert_eq!(held.book().asks, [Level(100.0, 1.0)]);
+    assert_eq!(table_at(&mut late, 40).await, held);
+    bus.publish_orderbook_rows("BTC/USD", &[level(BookSide::A, 99, 5)]).await.unwrap();
+    for events in [&mut slow, &mut late] {
+        assert_eq!(message(events).await.offset(), 41, "it is live again");
+    }
 }

@@ -87,7 +87,7 @@ impl Session {
             self.outgoing.push_back(topic.end_request());
         }
         let topics = &self.topics;
-        self.heard.retain(|name| topics.values().any(|topic| topic.covers(name)));
+        self.heard.retain(|name| !topic.covers(name) || topics.values().any(|other| other.covers(name)));
         self.heard.on_topics();
     }
 
