@@ -187,7 +187,7 @@ async fn limits_are_errors_that_name_the_limit() {
     assert!(error.to_string().contains("limits.subscriptions_per_client"), "{error}");
     drop(two);
     let _three = first.subscribe_stream("c").await.expect("there is room again");
-    let error = connect_with(&url, quick()).await.err().expect("the limit is 1");
+    let error = connect_with(&url, quick()).await.expect_err("the limit is 1");
     assert_eq!(error.code(), Some(ErrorCode::LimitConnections));
 }
 

@@ -69,8 +69,8 @@ mod tests {
     #[test]
     fn a_wait_is_the_random_fraction_of_the_bound_down_to_nothing() {
         let wait = |fraction| Backoff::new(100 * MS, 30_000 * MS).next(fraction);
-        assert_eq!([wait(0.0), wait(0.25), wait(1.0)], [0 * MS, 25 * MS, 100 * MS]);
-        assert_eq!([wait(-1.0), wait(7.0)], [0 * MS, 100 * MS]);
+        assert_eq!([wait(0.0), wait(0.25), wait(1.0)], [Duration::ZERO, 25 * MS, 100 * MS]);
+        assert_eq!([wait(-1.0), wait(7.0)], [Duration::ZERO, 100 * MS]);
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
     fn the_hubs_wish_is_kept_once_and_bounded() {
         let mut backoff = Backoff::new(100 * MS, 30_000 * MS);
         backoff.at_least(9_000 * MS);
-        assert_eq!([backoff.next(0.0), backoff.next(0.0)], [9_000 * MS, 0 * MS]);
+        assert_eq!([backoff.next(0.0), backoff.next(0.0)], [9_000 * MS, Duration::ZERO]);
         backoff.at_least(Duration::MAX);
         assert_eq!(backoff.next(0.0), 30_000 * MS);
     }
