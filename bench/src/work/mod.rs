@@ -9,3 +9,4 @@ mod loops;
 pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod storm;
+pub(crate) mod tables;
