@@ -219,6 +219,7 @@ impl ShardThread {
     fn open(&mut self, handover: Handover, now: Now) {
         let Handover { stream, read, arrival, protocol } = handover;
         let mut stream = TcpStream::from_std(stream);
+        let wire = arrival.wire;
         let slot = self.shard.open(arrival, now).slot;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, Token(slot as usize), interest) {
@@ -235,6 +236,7 @@ impl ShardThread {
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
+        self.deliver.ahead.open(wire);
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
@@ -394,6 +396,9 @@ impl ShardThread {
         if let Some(mut connection) = place.take() {
             let _ = self.poll.registry().deregister(&mut connection.stream);
             let _ = connection.stream.shutdown(Shutdown::Both);
+            if let Some(wire) = self.shard.wire(slot) {
+                self.deliver.ahead.close(wire);
+            }
             self.shard.remove(slot);
             self.inbox.load.fetch_sub(1, Ordering::Relaxed);
         }
