@@ -220,10 +220,12 @@ impl ShardThread {
         let Handover { stream, read, arrival, protocol } = handover;
         let mut stream = TcpStream::from_std(stream);
         let wire = arrival.wire;
+        self.deliver.ahead.open(wire);
         let slot = self.shard.open(arrival, now).slot;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, Token(slot as usize), interest) {
             tracing::warn!(%error, "a connection could not be watched");
+            self.deliver.ahead.close(wire);
             self.shard.remove(slot);
             self.inbox.load.fetch_sub(1, Ordering::Relaxed);
             return;
@@ -236,7 +238,6 @@ impl ShardThread {
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
-        self.deliver.ahead.open(wire);
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
