@@ -86,3 +86,39 @@ impl Wire for DeflateWire {
 fn may_compress(channel: &Channel) -> bool {
     channel.spec().compress == Compress::Auto
 }
+
+#[cfg(test)]
+mod tests {
+    use tapeline_core::channel::Directory;
+    use tapeline_core::message::Draft;
+    use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
+
+    use super::*;
+
+    fn message(channel: &str, len: usize) -> Message {
+        let mut catalog = Catalog::built_in();
+        let sealed = ChannelSpec::of("sealed", "sealed", Priority::High, Delivery::Latest);
+        catalog.add(sealed.compress(Compress::Never)).unwrap();
+        let draft = Draft {
+            channel: Directory::new(catalog).channel(channel).unwrap(),
+            kind: None,
+            data: format!("\"{}\"", "x".repeat(len)).into(),
+            correlation_id: None,
+            idempotency: None,
+            id: Default::default(),
+            timestamp_us: 0,
+        };
+        Message::new(draft, 1, "epoch".into(), Default::default())
+    }
+
+    #[test]
+    fn what_stays_plain_for_its_size_or_family_is_the_plain_wires_bytes_and_no_copy() {
+        for (channel, len, shares) in [("news", 10, true), ("news", 5_000, false), ("sealed", 5_000, true)] {
+            let message = message(channel, len);
+            let compressed = message.encoded(&NATIVE_DEFLATE);
+            let plain = message.encoded(&NATIVE);
+            assert_eq!(std::ptr::eq(compressed, plain), shares, "{channel} {len}");
+            assert_eq!(compressed[0], if shares { 0x81 } else { 0xc1 }, "{channel} {len}");
+        }
+    }
+}
