@@ -110,6 +110,26 @@ fn a_message_is_compressed_once_for_fifty_clients() {
 }
 
 #[test]
+fn a_tables_snapshot_is_compressed_once_for_all_who_subscribe() {
+    let hub = Hub::start();
+    let rows: Vec<Value> = (0..100).map(|n| json!(["b", 66_000 + n, n * 7_919 % 9_973 + 1])).collect();
+    hub.publish("orderbook_rows:A", &json!({"rows": rows, "snapshot": true}).to_string());
+    hub.publish("orderbook_rows:A", r#"{"rows":[["a",70000,1]]}"#);
+    let snapshots: Vec<(Deflating, Vec<u8>)> = (0..20)
+        .map(|_| {
+            let mut client = Deflating::connect(&hub);
+            client.subscribe("orderbook_rows:A");
+            let got = client.next();
+            assert_eq!(got.json()["data"]["rows"].as_array().map(Vec::len), Some(101), "{}", got.text);
+            assert!(got.compressed);
+            (client, got.payload)
+        })
+        .collect();
+    assert!(snapshots.iter().all(|(_, payload)| *payload == snapshots[0].1), "one frame for all");
+    assert_eq!(compressed(&hub, "messages"), 1);
+}
+
+#[test]
 fn nothing_is_compressed_where_nobody_can_take_it() {
     let hub = Hub::start();
     let mut plain = Client::connect(&hub);

@@ -103,6 +103,7 @@ mod tests {
             channel: Directory::new(catalog).channel(channel).unwrap(),
             kind: None,
             data: format!("\"{}\"", "x".repeat(len)).into(),
+            rows: None,
             correlation_id: None,
             idempotency: None,
             id: Default::default(),
