@@ -1,6 +1,7 @@
 //! The workloads, one per file.
 
 pub(crate) mod channels;
+pub(crate) mod deflate;
 pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod ingest;
