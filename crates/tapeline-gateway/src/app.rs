@@ -22,6 +22,8 @@ pub struct AppParts {
     pub origins: Origins,
     /// Whether `/echo`, for conformance suites, is open.
     pub conformance: bool,
+    /// Whether clients that offer permessage-deflate get it.
+    pub compression: bool,
 }
 
 /// The gateway's shared state.
@@ -32,14 +34,15 @@ pub struct App {
     pub(crate) started: Instant,
     stopping: AtomicBool,
     conformance: bool,
+    pub(crate) compression: bool,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, origins, conformance } = parts;
+        let AppParts { hub, shards, origins, conformance, compression } = parts;
         let stopping = AtomicBool::new(false);
-        Arc::new(App { hub, shards, origins, started: Instant::now(), stopping, conformance })
+        Arc::new(App { hub, shards, origins, started: Instant::now(), stopping, conformance, compression })
     }
 
     /// From now on `/ready` says no.

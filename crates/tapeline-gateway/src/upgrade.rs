@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use socket2::TcpKeepalive;
+use tapeline_codec::websocket::extensions::{Agreement, accept_deflate};
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
 use tapeline_core::registry::{Admission, Seat};
 use tapeline_core::session::{Arrival, Grant};
@@ -25,7 +26,7 @@ use crate::app::App;
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
-use crate::native::{NATIVE, Native};
+use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
 
 /// Bytes of a client id.
 const CLIENT_ID_LIMIT: usize = 256;
@@ -59,10 +60,11 @@ impl Headers for HeaderLines<'_> {
 /// A request that may be upgraded.
 struct Checked {
     accept_key: String,
+    deflate: Option<Agreement>,
     upgrade: OnUpgrade,
 }
 
-fn check(request: &mut Request) -> Result<Checked, Box<Response>> {
+fn check(request: &mut Request, compression: bool) -> Result<Checked, Box<Response>> {
     let http_version = match request.version() {
         Version::HTTP_10 => (1, 0),
         Version::HTTP_11 => (1, 1),
@@ -72,7 +74,10 @@ fn check(request: &mut Request) -> Result<Checked, Box<Response>> {
     let headers = HeaderLines(request.headers());
     let asked = handshake::Request { method: request.method().as_str(), http_version, headers: &headers };
     match handshake::check(&asked) {
-        Ok(accept) => Ok(Checked { accept_key: accept.accept_key, upgrade: hyper::upgrade::on(request) }),
+        Ok(accept) => {
+            let deflate = if compression { accept_deflate(&headers) } else { None };
+            Ok(Checked { accept_key: accept.accept_key, deflate, upgrade: hyper::upgrade::on(request) })
+        }
         Err(error) => Err(Box::new(refused(&error))),
     }
 }
@@ -92,13 +97,17 @@ fn refused(error: &HandshakeError) -> Response {
     response
 }
 
-fn switching(accept_key: String) -> Response {
+fn switching(accept_key: String, deflate: Option<Agreement>) -> Response {
     let headers = [
         (header::CONNECTION, "Upgrade".to_string()),
         (header::UPGRADE, "websocket".to_string()),
         (header::SEC_WEBSOCKET_ACCEPT, accept_key),
     ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    if let Some(Ok(answer)) = deflate.map(|agreement| HeaderValue::try_from(agreement.answer())) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+    }
+    response
 }
 
 /// `GET /ws` and `/ws/{client_id}`.
@@ -109,7 +118,7 @@ pub(crate) async fn native(
     Asking(wishes): Asking<Wishes>,
     mut request: Request,
 ) -> Response {
-    let checked = match check(&mut request) {
+    let checked = match check(&mut request, app.compression) {
         Ok(checked) => checked,
         Err(response) => return *response,
     };
@@ -128,11 +137,14 @@ pub(crate) async fn native(
         }
         None => None,
     };
-    let arrival = arrival(principal, seat, &wishes);
-    let protocol = Box::new(Native::new(app.hub.settings()));
-    let Checked { accept_key, upgrade } = checked;
+    let Checked { accept_key, deflate, upgrade } = checked;
+    let mut arrival = arrival(principal, seat, &wishes);
+    if deflate.is_some_and(Agreement::takes_shared_frames) {
+        arrival.wire = &NATIVE_DEFLATE;
+    }
+    let protocol = Box::new(Native::new(app.hub.settings(), deflate.is_some()));
     tokio::spawn(hand_over(app, upgrade, arrival, protocol));
-    switching(accept_key)
+    switching(accept_key, deflate)
 }
 
 /// `GET /echo`, for conformance suites only: the same codec and the same path through the shard as `/ws`.
@@ -141,15 +153,15 @@ pub(crate) async fn echo(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
-    let checked = match check(&mut request) {
+    let checked = match check(&mut request, app.compression) {
         Ok(checked) => checked,
         Err(response) => return *response,
     };
     let mut arrival = arrival(peer.ip().to_string().into(), None, &Wishes::default());
     arrival.heartbeat = false;
-    let Checked { accept_key, upgrade } = checked;
-    tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::default())));
-    switching(accept_key)
+    let Checked { accept_key, deflate, upgrade } = checked;
+    tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::new(deflate))));
+    switching(accept_key, deflate)
 }
 
 fn arrival(principal: Arc<str>, seat: Option<Box<Seat>>, wishes: &Wishes) -> Arrival {
@@ -195,7 +207,7 @@ fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 /// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
 async fn refuse_late(checked: Checked, wait: Duration, limit: usize) -> Response {
     tokio::time::sleep(wait).await;
-    let Checked { accept_key, upgrade } = checked;
+    let Checked { accept_key, upgrade, .. } = checked;
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
         let message =
@@ -211,5 +223,5 @@ async fn refuse_late(checked: Checked, wait: Duration, limit: usize) -> Response
             let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
         }
     });
-    switching(accept_key)
+    switching(accept_key, None)
 }

@@ -1,7 +1,7 @@
 //! A bus against a real hub inside of this process: what subscribers get, and what a slow or broken one costs others.
 //! Each test has a hub of its own.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 use std::sync::Arc;
 use std::time::Duration;
