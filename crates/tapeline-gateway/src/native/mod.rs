@@ -53,7 +53,8 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
         notices: true,
         heartbeat: true,
     };
-    let protocol = Box::new(Native::new(hub.settings()));
+    // Compression between two threads of one process would cost more than it saves.
+    let protocol = Box::new(Native::new(hub.settings(), false));
     shards.open(Handover { stream, read: Vec::new(), arrival, protocol });
 }
 
