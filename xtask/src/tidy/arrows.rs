@@ -17,15 +17,20 @@ const RUNTIME: &[&str] = &["tapeline-runtime", "tapeline-core", "tapeline-schema
 const ARROWS: &[(&str, &[&str])] = &[
     ("tapeline-schema", &[]),
     ("tapeline-codec", &[]),
+    ("tapeline-codegen", &["tapeline-schema"]),
     ("tapeline-core", &["tapeline-schema"]),
     ("tapeline-runtime", &["tapeline-core", "tapeline-schema"]),
     ("tapeline-brokers", RUNTIME),
     ("tapeline-feeds", RUNTIME),
-    ("tapeline-gateway", &["tapeline-codec", "tapeline-runtime", "tapeline-core", "tapeline-schema"]),
+    (
+        "tapeline-gateway",
+        &["tapeline-codec", "tapeline-codegen", "tapeline-runtime", "tapeline-core", "tapeline-schema"],
+    ),
     (
         "tapeline-cli",
         &[
             "tapeline-gateway",
+            "tapeline-codegen",
             "tapeline-feeds",
             "tapeline-brokers",
             "tapeline-runtime",
