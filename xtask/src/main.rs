@@ -12,6 +12,7 @@ mod conformance;
 mod root;
 mod server;
 mod sim;
+mod spec;
 mod test;
 mod tidy;
 mod venv;
