@@ -27,8 +27,14 @@ pub(crate) fn run(root: &Root) -> Result<()> {
     let python = venv::python(root)?;
     run_command(root.command(&python).args(["-m", "openapi_spec_validator", "spec/openapi.json"]))?;
     let cache = root.target.join("mypy");
-    let mypy = root.command(&python).env("MYPYPATH", "spec/types").args(["-m", "mypy", "--strict", "--cache-dir"])
-        .arg(cache).arg("tests/spec/types_use.py").status().context("mypy cannot be started")?;
+    let mypy = root
+        .command(&python)
+        .env("MYPYPATH", "spec/types")
+        .args(["-m", "mypy", "--strict", "--cache-dir"])
+        .arg(cache)
+        .arg("tests/spec/types_use.py")
+        .status()
+        .context("mypy cannot be started")?;
     if mypy.success() { Ok(()) } else { bail!("mypy ended with {mypy}") }
 }
 
@@ -40,13 +46,15 @@ fn node_packages(root: &Root) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(folder);
     }
-    let probe = root.command("node").args(["-e", "process.exit(+process.versions.node.split('.')[0] < 20)"]).status();
+    let probe =
+        root.command("node").args(["-e", "process.exit(+process.versions.node.split('.')[0] < 20)"]).status();
     if !probe.is_ok_and(|status| status.success()) {
         bail!("Node 20 or newer with npm is needed: install the packages nodejs and npm");
     }
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
-    let install = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error", "--prefix"];
+    let install =
+        ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error", "--prefix"];
     run_command(root.command("npm").args(install).arg(&folder).args(NODE_PACKAGES))?;
     // Written last: an interrupted installation leaves no stamp and is done again.
     fs::write(stamp, wanted)?;

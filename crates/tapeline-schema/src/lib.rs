@@ -10,7 +10,7 @@ pub mod name;
 pub mod wire;
 
 pub use catalog::{
-    Catalog, CatalogError, ChannelSpec, Delivery, Keep, Priority, Publishers, Readers, Resolved,
+    Catalog, CatalogError, ChannelSpec, Delivery, Keep, Priority, Publishers, Readers, RemovedWhen, Resolved,
 };
 pub use codes::{CloseCode, ErrorCode, Retry};
 pub use events::{BadSchema, EventSchema, Mismatch};

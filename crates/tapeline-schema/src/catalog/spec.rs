@@ -28,6 +28,15 @@ pub struct Keep {
     pub bytes: Option<usize>,
 }
 
+/// A row that has this value there is deleted: a price level whose quantity is 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemovedWhen {
+    /// The field's name, or its place in an array.
+    pub field: String,
+    /// A JSON number, string, `true`, `false` or `null`; numbers compare as numbers.
+    pub equals: String,
+}
+
 /// A family: all channels of one template, or a bare name as a family of one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelSpec {
@@ -53,6 +62,8 @@ pub struct ChannelSpec {
     pub row_key: Vec<String>,
     /// What its payloads, or a `table`'s rows, look like; without one any JSON is taken.
     pub schema: Option<Arc<EventSchema>>,
+    /// Which rows a `table` loses, beside those that say `"removed":true`.
+    pub removed_when: Option<RemovedWhen>,
     /// Messages a second for a subscriber who asks for no rate, or as they come.
     pub max_rate: Option<u32>,
     /// After how long without a message a channel may be forgotten.
@@ -91,6 +102,7 @@ impl ChannelSpec {
             rolls_up_to: Vec::new(),
             row_key: Vec::new(),
             schema: None,
+            removed_when: None,
             max_rate: None,
             idle_ttl: FORTNIGHT,
             read: Readers::Public,
@@ -150,6 +162,13 @@ impl ChannelSpec {
     #[must_use]
     pub fn schema(mut self, schema: EventSchema) -> Self {
         self.schema = Some(Arc::new(schema));
+        self
+    }
+
+    /// Says which value in which field deletes a `table`'s row; the value is written as JSON.
+    #[must_use]
+    pub fn removed_when(mut self, field: &str, equals: &str) -> Self {
+        self.removed_when = Some(RemovedWhen { field: field.to_owned(), equals: equals.to_owned() });
         self
     }
 

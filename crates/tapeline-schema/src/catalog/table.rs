@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use super::{ChannelSpec, Delivery, Priority, Readers};
 use crate::events::*;
 
-use Kept::{History, Last, Newest, NewestFromLast, Rows, RowsUpTo, Week};
+use Kept::{History, Last, Levels, Newest, NewestFromLast, Rows, RowsUpTo, Week};
 use Priority::{Critical, High, Low, Medium};
 use Readers::{AsChannel, Operator, Own, Owner, Public};
 
@@ -26,6 +26,8 @@ enum Kept {
     History(usize),
     /// `table`, its rows told apart by these fields.
     Rows(&'static [&'static str]),
+    /// `table` of price levels `[side, price, quantity]`; without quantity a level is gone.
+    Levels,
     /// `table` with so many rows.
     RowsUpTo(usize, &'static [&'static str]),
     /// `every`: so many messages.
@@ -44,7 +46,7 @@ type Row =
 const ROWS: &[Row] = &[
     ("market_data:{symbol}",              "price_update",           typed::<PriceUpdate>,        High,     Last,                       &["market_data", "price_updates"], Public),
     ("orderbook:{symbol}",                "orderbook_update",       open::<OrderBook>,           High,     Last,                       &["orderbook"],                    Public),
-    ("orderbook_rows:{symbol}",           "orderbook_rows",         typed::<BookRow>,            High,     Rows(&["0", "1"]),          &[],                               Public),
+    ("orderbook_rows:{symbol}",           "orderbook_rows",         typed::<BookRow>,            High,     Levels,                     &[],                               Public),
     ("market_trades:{symbol}",            "market_trade",           typed::<MarketTrade>,        Medium,   Newest(1_000),              &["market_trades"],                Public),
     ("ohlc:{symbol}:{interval}",          "ohlc",                   typed::<Candle>,             Medium,   RowsUpTo(500, &["begin"]),  &["ohlc"],                         Public),
     ("trades:{portfolio_id}",             "trade",                  typed::<Trade>,              Critical, Week(10_000),               &["trades"],                       Own),
@@ -92,6 +94,7 @@ fn spec(&(template, kind, event, priority, kept, rolls_up_to, read): &Row) -> Ch
         Last => of(Delivery::Latest),
         History(count) => of(Delivery::Latest).keep(count, None),
         Rows(row_key) => of(Delivery::Table).keyed_by(row_key),
+        Levels => of(Delivery::Table).keyed_by(&["0", "1"]).removed_when("2", "0"),
         RowsUpTo(count, row_key) => of(Delivery::Table).keyed_by(row_key).keep(count, None),
         Newest(count) => of(Delivery::Every).keep(count, None),
         NewestFromLast(count) => of(Delivery::Every).keep(count, None).replay_on_subscribe(1),

@@ -101,7 +101,11 @@ impl World {
     fn publish_everywhere(&mut self) {
         for channel in self.plan.channels.clone() {
             self.serial += 1;
-            let data = format!("[{},\"\"]", self.serial).into();
+            let is_table = self.hub.channel(&channel).is_ok_and(|channel| channel.is_table());
+            let data = match is_table {
+                true => self.rows(&channel),
+                false => format!("[{},\"\"]", self.serial).into(),
+            };
             let kind = Some(KIND.into());
             let publication = Publication { channel: channel.into(), kind, data, ..Publication::default() };
             if let Ok(draft) = self.hub.draft(publication, &"end".into(), &Grant::Anyone, self.clock.now()) {
