@@ -1,16 +1,18 @@
 //! The project's own checks and test runner, reached as `cargo xtask`.
 //!
-//! One file per subcommand: `tidy`, `test`, `conformance`, `sim`. Everything here drives other programs or reads files; nothing of
-//! the product is linked in, so this builds in seconds and still runs when a crate of the product does not compile.
+//! One file per subcommand: `tidy`, `codegen`, `test`, `conformance`, `sim`. Everything here drives other programs or reads
+//! files; nothing of the product is linked in, so this builds in seconds and still runs when a crate of the product does not compile.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+mod codegen;
 mod conformance;
 mod root;
 mod server;
 mod sim;
+mod spec;
 mod test;
 mod tidy;
 mod venv;
@@ -21,6 +23,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
     tidy                            check what clippy cannot: module docs, sizes, crate arrows, links, paths
+    codegen [--check]               write the generated files, or name the stale ones
     test [--only NAME]              run every suite, or one of them
     conformance [--all]             Autobahn's WebSocket cases; with --all also those that take minutes
     sim [--seed N] [--seconds S]    run the seeded simulator
@@ -48,6 +51,8 @@ fn run() -> Result<()> {
             Ok(())
         }
         ["tidy"] => tidy::run(&Root::open()?),
+        ["codegen"] => codegen::run(&Root::open()?),
+        ["codegen", "--check"] => codegen::check(&Root::open()?),
         ["test"] => test::run(&Root::open()?, None),
         ["test", "--only", name] => test::run(&Root::open()?, Some(name)),
         ["conformance"] => conformance::run(&Root::open()?),

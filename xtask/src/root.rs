@@ -2,7 +2,7 @@
 //! is run in it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -41,7 +41,14 @@ impl Root {
 
     /// Runs cargo with its output going straight to the terminal.
     pub(crate) fn cargo(&self, args: &[&str]) -> Result<()> {
-        run(cargo().args(args).current_dir(&self.dir))
+        run(&mut self.cargo_command(args))
+    }
+
+    /// Cargo, about to run in the repository's folder.
+    pub(crate) fn cargo_command(&self, args: &[&str]) -> Command {
+        let mut command = cargo();
+        command.args(args).current_dir(&self.dir);
+        command
     }
 
     /// Files of the repository, relative to it: tracked ones and new ones that are not ignored, so that a finding
@@ -72,6 +79,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("{} ended with {status}", line(command));
     }
     Ok(())
+}
+
+/// Whether a program succeeds, and what it prints to standard output; its errors go to the terminal.
+pub(crate) fn answer(mut command: Command) -> Result<(bool, String)> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", line(&command)))?;
+    Ok((output.status.success(), String::from_utf8(output.stdout)?))
 }
 
 /// What a program prints to standard output.

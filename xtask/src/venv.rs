@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 
 use crate::root::{Root, run};
 
-/// kosoku is pinned: another release may hold other cases, and the script counts them.
-const PACKAGES: &[&str] = &["kosoku==0.1.0", "websockets"];
+/// Pinned where another release may hold other cases or find other faults.
+const PACKAGES: &[&str] = &["kosoku==0.1.0", "websockets", "openapi-spec-validator==0.9.0", "mypy==2.4.1"];
 
 /// Answers the environment's interpreter, after making the environment when it is missing or out of date.
 pub(crate) fn python(root: &Root) -> Result<PathBuf> {
@@ -22,10 +22,10 @@ pub(crate) fn python(root: &Root) -> Result<PathBuf> {
     }
     let probe = root
         .command("python3")
-        .args(["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"])
+        .args(["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"])
         .output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        bail!("Python 3.10 or newer with venv is needed: install the packages python3 and python3-venv");
+        bail!("Python 3.11 or newer with venv is needed: install the packages python3 and python3-venv");
     }
     run(root.command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];

@@ -1,12 +1,14 @@
 //! The configuration file: limits and families. Unknown keys are errors; a value that is left out has its default.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use serde::Deserialize;
 use tapeline_core::Settings;
 use tapeline_schema::{Catalog, ChannelSpec, Compress, Delivery, Priority};
+
+use crate::family_schema;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +22,9 @@ pub(crate) struct Config {
     pub strict_channels: bool,
     /// `[[channel]]`
     pub channel: Vec<Family>,
+    /// Where the file lies: paths in it begin there.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// Bounds; see `Settings` in the core for what each means.
@@ -104,6 +109,7 @@ pub(crate) struct Family {
     #[serde(default)]
     compress: Compress,
     idle_ttl_s: Option<u64>,
+    schema: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,14 +134,22 @@ impl Config {
         let Some(path) = path else { return Ok(Config::default()) };
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))
+        let config: Config = toml::from_str(&text)
+            .with_context(|| format!("{} is not a valid configuration", path.display()))?;
+        Ok(Config { folder: path.parent().map(Path::to_owned).unwrap_or_default(), ..config })
     }
 
     /// The built-in families and the file's.
     pub(crate) fn catalog(&self) -> anyhow::Result<Catalog> {
         let mut catalog = Catalog::built_in();
         for family in &self.channel {
-            catalog.add(family.spec()).with_context(|| format!("[[channel]] {}", family.template))?;
+            let about = || format!("[[channel]] {}", family.template);
+            let mut spec = family.spec();
+            if let Some(given) = &family.schema {
+                let schema = family_schema::read(&spec.family, given, &self.folder);
+                spec = spec.schema(schema.with_context(about)?);
+            }
+            catalog.add(spec).with_context(about)?;
         }
         Ok(catalog)
     }

@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod commands;
 mod config;
 mod demo;
+mod family_schema;
 mod serve;
 
 use std::io::Write;
@@ -32,6 +33,8 @@ enum Command {
     Sub(commands::Sub),
     /// Show what a hub is doing.
     Stats(commands::Stats),
+    /// Print types of a hub's channels.
+    Types(commands::Types),
     /// Play recordings into a hub.
     Replay(commands::Replay),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Pub(publish) => publish.run(),
         Command::Sub(sub) => sub.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),
     };
     match outcome {

@@ -41,13 +41,13 @@ fn written(name: &str, text: &str) -> PathBuf {
 #[test]
 fn what_is_published_is_heard_as_it_was_said() {
     let hub = Hub::start();
-    let mut sub = Program::start(&["sub", "quantum_signals", "--json", "--count", "2", "--url", &hub.url]);
+    let mut sub = Program::start(&["sub", "my.signals", "--json", "--count", "2", "--url", &hub.url]);
     assert_eq!(json(&sub.line())["type"], "subscription_confirmed");
     let data = r#"{"type":"BUY","price":60000.10}"#;
     let flags = ["--type", "my_signal", "--correlation-id", "c-1", "--idempotency-key", "k-1"];
-    let all = [["pub", "quantum_signals", data].as_slice(), &flags, &["--url", &hub.url]].concat();
+    let all = [["pub", "my.signals", data].as_slice(), &flags, &["--url", &hub.url]].concat();
     let first = run(&all);
-    let expected = "published quantum_signals offset 1 epoch ";
+    let expected = "published my.signals offset 1 epoch ";
     assert!(first.out.starts_with(expected) && first.out.ends_with(", 1 subscriber\n"), "{}", first.out);
     let again = run(&[all.as_slice(), &["--json"]].concat());
     assert_eq!((&json(&again.out)["offset"], &json(&again.out)["duplicate"]), (&1.into(), &true.into()));
@@ -56,8 +56,8 @@ fn what_is_published_is_heard_as_it_was_said() {
     assert!(line.contains(data), "{line}");
     let frame = json(&line);
     assert_eq!((&frame["type"], &frame["correlation_id"]), (&"my_signal".into(), &"c-1".into()));
-    assert_eq!((&frame["offset"], &frame["channel"]), (&1.into(), &"quantum_signals".into()));
-    published(&hub, "quantum_signals", "-1.5");
+    assert_eq!((&frame["offset"], &frame["channel"]), (&1.into(), &"my.signals".into()));
+    published(&hub, "my.signals", "-1.5");
     assert_eq!(json(&sub.line())["data"], Value::from(-1.5));
     assert!(sub.end().0);
 }
@@ -98,7 +98,7 @@ fn a_pattern_hears_every_channel_that_matches_and_resumes_each() {
     assert_eq!(heard(&sub.line()), ("training.log:a".into(), "1".into()));
     relay.refuse();
     assert!(sub.err_line().contains("trying again in "));
-    published(&hub, "news", "{}");
+    published(&hub, "notes", "{}");
     log("a", "2");
     log("b", "1");
     relay.forward_to(&hub.address);
@@ -120,18 +120,18 @@ fn a_pattern_hears_every_channel_that_matches_and_resumes_each() {
 fn a_cut_connection_costs_no_message() {
     let hub = Hub::start();
     let relay = Relay::start(&hub.address);
-    let mut sub = Program::start(&["sub", "news", "--url", &relay.url, "--count", "3"]);
-    sub.err_line_with("subscribed news");
-    published(&hub, "news", "1");
-    assert!(sub.line().ends_with(" news 1 news 1"));
+    let mut sub = Program::start(&["sub", "notes", "--url", &relay.url, "--count", "3"]);
+    sub.err_line_with("subscribed notes");
+    published(&hub, "notes", "1");
+    assert!(sub.line().ends_with(" notes 1 message 1"));
     relay.refuse();
     sub.err_line_with("trying again in ");
-    published(&hub, "news", "2");
-    published(&hub, "news", "3");
+    published(&hub, "notes", "2");
+    published(&hub, "notes", "3");
     relay.forward_to(&hub.address);
-    assert!(sub.err_line_with("connected to ").ends_with("again; resuming news after offset 1"));
-    assert!(sub.line().ends_with(" news 2 news 2"));
-    assert!(sub.line().ends_with(" news 3 news 3"));
+    assert!(sub.err_line_with("connected to ").ends_with("again; resuming notes after offset 1"));
+    assert!(sub.line().ends_with(" notes 2 message 2"));
+    assert!(sub.line().ends_with(" notes 3 message 3"));
     let (ok, err) = sub.end();
     assert!(ok && !err.contains("gap"), "{err}");
 }
@@ -140,39 +140,43 @@ fn a_cut_connection_costs_no_message() {
 fn a_hub_that_was_killed_and_started_again_tells_the_gap() {
     let hub = Hub::start();
     let relay = Relay::start(&hub.address);
-    let mut sub = Program::start(&["sub", "news", "--url", &relay.url]);
-    sub.err_line_with("subscribed news");
-    published(&hub, "news", "1");
-    assert!(sub.line().ends_with(" news 1 news 1"));
+    let mut sub = Program::start(&["sub", "notes", "--url", &relay.url]);
+    sub.err_line_with("subscribed notes");
+    published(&hub, "notes", "1");
+    assert!(sub.line().ends_with(" notes 1 message 1"));
     relay.refuse();
     drop(hub);
     let hub = Hub::start();
-    published(&hub, "news", "2");
+    published(&hub, "notes", "2");
     relay.forward_to(&hub.address);
-    let gap = sub.err_line_with("gap news");
+    let gap = sub.err_line_with("gap notes");
     assert!(gap.contains("from offset 2 on is unknown, the channel counts anew (epoch)"), "{gap}");
-    assert!(sub.line().ends_with(" news 1 news 2"));
+    assert!(sub.line().ends_with(" notes 1 message 2"));
 }
 
 #[test]
 fn a_place_can_be_asked_for() {
     let hub = Hub::start();
     for n in ["1", "2", "3"] {
-        published(&hub, "news", n);
+        published(&hub, "notes", n);
     }
-    let some = run(&["sub", "news", "--since", "1", "--count", "2", "--url", &hub.url]);
-    assert!(some.out.contains(" news 2 news 2\n") && some.out.ends_with(" news 3 news 3\n"), "{}", some.out);
+    let some = run(&["sub", "notes", "--since", "1", "--count", "2", "--url", &hub.url]);
+    assert!(
+        some.out.contains(" notes 2 message 2\n") && some.out.ends_with(" notes 3 message 3\n"),
+        "{}",
+        some.out
+    );
     let all = run(&["sub", "n*", "--since", "0", "--count", "3", "--json", "--url", &hub.url]);
     let offsets: Vec<Value> = all
         .out
         .lines()
         .map(json)
-        .filter(|frame| frame["type"] == "news")
+        .filter(|frame| frame["type"] == "message")
         .map(|frame| frame["offset"].clone())
         .collect();
     assert_eq!(offsets, [1, 2, 3]);
-    let void = run(&["sub", "news", "--since", "1@other", "--count", "1", "--url", &hub.url]);
-    assert!(void.err.contains("gap news: "), "{}", void.err);
+    let void = run(&["sub", "notes", "--since", "1@other", "--count", "1", "--url", &hub.url]);
+    assert!(void.err.contains("gap notes: "), "{}", void.err);
 }
 
 #[test]
@@ -199,8 +203,8 @@ fn wishes_reach_the_hub_and_a_refusal_of_all_ends_it() {
 #[test]
 fn an_interrupt_ends_it_quietly() {
     let hub = Hub::start();
-    let mut sub = Program::start(&["sub", "news", "--url", &hub.url]);
-    sub.err_line_with("subscribed news");
+    let mut sub = Program::start(&["sub", "notes", "--url", &hub.url]);
+    sub.err_line_with("subscribed notes");
     sub.interrupt();
     assert_eq!(sub.end(), (true, String::new()));
 }
@@ -208,9 +212,9 @@ fn an_interrupt_ends_it_quietly() {
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let hub = Hub::start();
-    let mut sub = Program::start_unread(&["sub", "news", "--url", &hub.url]);
-    sub.err_line_with("subscribed news");
-    published(&hub, "news", "1");
+    let mut sub = Program::start_unread(&["sub", "notes", "--url", &hub.url]);
+    sub.err_line_with("subscribed notes");
+    published(&hub, "notes", "1");
     assert_eq!(sub.end(), (true, String::new()));
 }
 
@@ -218,12 +222,12 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 fn lines_are_published_in_order_up_to_the_first_that_is_not_json() {
     let hub = Hub::start();
     let outcome =
-        run_with_input(&["pub", "news", "-", "--json", "--url", &hub.url], "1\n\n{\"a\": 2}\nthree\n4\n");
+        run_with_input(&["pub", "notes", "-", "--json", "--url", &hub.url], "1\n\n{\"a\": 2}\nthree\n4\n");
     assert!(!outcome.ok);
     assert!(outcome.err.contains("line 4 is not JSON") && outcome.err.contains(": three"), "{}", outcome.err);
     let offsets: Vec<Value> = outcome.out.lines().map(|line| json(line)["offset"].clone()).collect();
     assert_eq!(offsets, [1, 2]);
-    let keyed = ["pub", "social", "-", "--idempotency-key", "k", "--url", &hub.url];
+    let keyed = ["pub", "remarks", "-", "--idempotency-key", "k", "--url", &hub.url];
     assert!(run_with_input(&keyed, "1\n2\n").out.lines().all(|line| line.starts_with("published ")));
     assert!(run_with_input(&keyed, "1\n2\n").out.lines().all(|line| line.starts_with("duplicate of ")));
 }
@@ -231,7 +235,7 @@ fn lines_are_published_in_order_up_to_the_first_that_is_not_json() {
 #[test]
 fn stats_are_a_table_or_the_answer_as_it_came() {
     let hub = Hub::start();
-    published(&hub, "news", "1");
+    published(&hub, "notes", "1");
     let mut sub = Program::start(&["sub", "market_data:A", "--url", &hub.url]);
     sub.err_line_with("subscribed");
     let table = run(&["stats", "--url", &hub.url]);
@@ -241,7 +245,7 @@ fn stats_are_a_table_or_the_answer_as_it_came() {
         line.split_whitespace().nth(1).unwrap().to_string()
     };
     assert_eq!((row("connections"), row("published"), row("dropped")), ("1".into(), "1".into(), "0".into()));
-    assert_eq!((row("market_data:A"), row("news")), ("1".into(), "0".into()));
+    assert_eq!((row("market_data:A"), row("notes")), ("1".into(), "0".into()));
     let raw = json(&run(&["stats", "--json", "--url", &hub.url]).out);
     assert_eq!((&raw["published"], &raw["subscriptions"]), (&1.into(), &1.into()));
 }
@@ -251,7 +255,7 @@ fn stats_go_on_while_watched() {
     let hub = Hub::start();
     let mut watch = Program::start(&["stats", "--watch", "--json", "--url", &hub.url]);
     assert_eq!(json(&watch.line())["published"], 0);
-    published(&hub, "news", "1");
+    published(&hub, "notes", "1");
     while json(&watch.line())["published"] != 1 {}
 }
 
@@ -315,8 +319,8 @@ fn a_hub_that_is_not_there_is_named_with_what_to_do() {
     let url = Hub::start().url.clone();
     let file = recording("lonely.txt", "A", 1);
     let commands: [&[&str]; 4] = [
-        &["pub", "news", "1", "--url", &url],
-        &["sub", "news", "--url", &url],
+        &["pub", "notes", "1", "--url", &url],
+        &["sub", "notes", "--url", &url],
         &["stats", "--url", &url],
         &["replay", file.to_str().unwrap(), "--into", &url],
     ];
@@ -332,14 +336,14 @@ fn a_hub_that_is_not_there_is_named_with_what_to_do() {
 #[test]
 fn a_slip_on_the_command_line_is_told_with_a_suggestion() {
     let cases: [(&[&str], &str); 8] = [
-        (&["sub", "news", "--cout", "1"], "a similar argument exists: '--count'"),
+        (&["sub", "notes", "--cout", "1"], "a similar argument exists: '--count'"),
         (&["stat"], "a similar subcommand exists: 'stats'"),
         (&["sub", "--url", "wss://h/ws"], "TLS is not built in yet"),
         (&["stats", "--url", "https://h"], "TLS is not built in yet"),
         (&["replay", "a.gz"], "--into <URL>"),
         (&["sub", "n*", "--since", "7"], "n* is a pattern"),
-        (&["sub", "news", "--delivery", "all"], "not one of latest, table, every"),
-        (&["pub", "news", "hello"], "DATA is not JSON: "),
+        (&["sub", "notes", "--delivery", "all"], "not one of latest, table, every"),
+        (&["pub", "notes", "hello"], "DATA is not JSON: "),
     ];
     for (command, expected) in cases {
         let outcome = run(command);
@@ -361,12 +365,12 @@ fn every_help_ends_with_an_example() {
 fn http_and_ws_addresses_are_the_same_hub() {
     let hub = Hub::start();
     let ws = format!("ws://{}/ws", hub.address);
-    assert!(run(&["pub", "news", "1", "--url", &ws]).ok);
+    assert!(run(&["pub", "notes", "1", "--url", &ws]).ok);
     assert!(run(&["stats", "--url", &ws]).ok);
     let http = format!("http://{}/", hub.address);
     assert!(
-        run(&["sub", "news", "--since", "0", "--count", "1", "--url", &http])
+        run(&["sub", "notes", "--since", "0", "--count", "1", "--url", &http])
             .out
-            .ends_with(" news 1 news 1\n")
+            .ends_with(" notes 1 message 1\n")
     );
 }

@@ -28,6 +28,10 @@ fn numbered(range: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = String
     range.map(|n| format!(r#"{{"n":{n}}}"#))
 }
 
+fn prints(range: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = String> {
+    range.map(|n| format!(r#"{{"symbol":"X","price":{n},"quantity":1,"side":"buy","time":{n}}}"#))
+}
+
 fn pattern(client: &mut Client, pattern: &str, more: Value) -> Frame {
     client.send(&with(json!({"action": "subscribe", "pattern": pattern}), more));
     client.next_of("subscription_confirmed")
@@ -141,11 +145,11 @@ fn a_latest_roll_up_sends_each_source_s_last_value_on_subscribe() {
 #[test]
 fn every_numbers_its_messages_without_holes_and_begins_at_the_present() {
     let hub = Hub::start();
-    hub.publish_all("market_trades:X", numbered(1..=3));
+    hub.publish_all("market_trades:X", prints(1..=3));
     let mut client = Client::connect(&hub);
     let confirmed = client.subscribe("market_trades:X");
     assert_eq!(confirmed.offset(), 3);
-    hub.publish_all("market_trades:X", numbered(4..=500));
+    hub.publish_all("market_trades:X", prints(4..=500));
     assert_eq!(client.offsets_until(500), (4..=500).collect::<Vec<_>>());
     client.expect_silence();
 }
@@ -199,7 +203,7 @@ fn what_retention_has_passed_is_said_as_a_gap() {
 #[test]
 fn a_stale_epoch_is_said_as_a_gap_and_everything_kept_follows() {
     let hub = Hub::start();
-    hub.publish_all("market_trades:X", numbered(1..=3));
+    hub.publish_all("market_trades:X", prints(1..=3));
     for since in [
         json!({"offset": 2, "epoch": "older"}),
         json!({"offset": 99, "epoch": "older"}),
@@ -284,11 +288,11 @@ fn every_on_a_latest_family_brings_each_message_in_order() {
 #[test]
 fn latest_on_an_every_family_gives_the_newest_and_only_grows() {
     let hub = Hub::start();
-    hub.publish_all("market_trades:X", numbered(1..=3));
+    hub.publish_all("market_trades:X", prints(1..=3));
     let mut client = Client::connect(&hub);
     client.subscribe_with("market_trades:X", json!({"delivery": "latest"}));
     client.message(3);
-    hub.publish_all("market_trades:X", numbered(4..=300));
+    hub.publish_all("market_trades:X", prints(4..=300));
     let offsets = client.offsets_until(300);
     assert!(offsets.is_sorted_by(|a, b| a < b), "{offsets:?}");
     client.expect_silence();
@@ -436,7 +440,8 @@ fn overlapping_subscriptions_bring_a_message_once_and_end_one_by_one() {
 #[test]
 fn training_status_keeps_its_last_message_for_whoever_comes_later() {
     let hub = Hub::start();
-    hub.publish_all("training.status:exp_1", numbered(1..=3));
+    let step = |n| format!(r#"{{"experiment_id":"exp_1","status":"running","progress":{n}}}"#);
+    hub.publish_all("training.status:exp_1", (1..=3).map(step));
     let mut client = Client::connect(&hub);
     client.subscribe("training.status:exp_1");
     assert_eq!(client.message(3).json["experiment_id"], "exp_1");

@@ -147,11 +147,11 @@ fn a_batch_is_answered_item_by_item_in_order() {
 fn a_batch_that_is_no_list_is_refused_and_a_bad_line_hurts_only_itself() {
     let hub = Hub::start();
     assert_eq!(hub.post("/publish/batch", "[").refusal(), (400, "bad_json".into()));
-    assert_eq!(hub.post("/publish/batch", r#"{"channel":"news","data":1}"#).status(), 400);
+    assert_eq!(hub.post("/publish/batch", r#"{"channel":"notes","data":1}"#).status(), 400);
     assert_eq!(hub.post("/publish/batch", "[]").json(), json!({"results": []}));
-    let mixed = hub.post("/publish/batch", r#"[7, {"channel":"news","data":1}]"#).json();
+    let mixed = hub.post("/publish/batch", r#"[7, {"channel":"notes","data":1}]"#).json();
     assert!(mixed["results"][0]["error"].is_object() && mixed["results"][1]["offset"] == 1, "{mixed}");
-    let lines = "{\"channel\":\"news\",\"data\":{}}\n{broken\n{\"channel\":\"news\",\"data\":{}}";
+    let lines = "{\"channel\":\"notes\",\"data\":{}}\n{broken\n{\"channel\":\"notes\",\"data\":{}}";
     let results = hub.request("POST", "/publish/batch", NDJSON, lines).json();
     assert_eq!(results["results"][1]["error"]["code"], "bad_json", "{results}");
     assert_eq!(results["results"][2]["offset"], 3, "{results}");
@@ -160,7 +160,7 @@ fn a_batch_that_is_no_list_is_refused_and_a_bad_line_hurts_only_itself() {
 #[test]
 fn a_batch_of_more_items_than_the_limit_is_refused_whole() {
     let hub = Hub::with_config("[limits]\nbatch_items = 2\n");
-    let item = r#"{"channel":"news","data":1}"#;
+    let item = r#"{"channel":"notes","data":1}"#;
     let two = hub.post("/publish/batch", format!("[{item},{item}]")).json();
     assert_eq!(two["results"][1]["offset"], 2, "{two}");
     for array in [format!("[{item},{item},{item}]"), "[1,1,1]".to_string()] {
@@ -171,7 +171,7 @@ fn a_batch_of_more_items_than_the_limit_is_refused_whole() {
     }
     let lines = hub.request("POST", "/publish/batch", NDJSON, format!("{item}\n{item}\n{item}\n"));
     assert_eq!(lines.refusal(), (413, "too_large".into()));
-    assert_eq!(hub.get("/last/news").json()["offset"], 2);
+    assert_eq!(hub.get("/last/notes").json()["offset"], 2);
 }
 
 #[test]

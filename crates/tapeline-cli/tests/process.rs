@@ -16,7 +16,8 @@ fn a_stop_closes_every_client_with_1001_and_ends_with_0() {
     let mut clients: Vec<Client> = ["/ws", "/ws/c"].map(|path| Client::connect_to(&hub, path)).into();
     clients[0].subscribe("trades:p");
     clients[1].expect_silence();
-    hub.publish("trades:p", "{}");
+    let fill = r#"{"portfolio_id":"p","symbol":"A","trade_type":"BUY","quantity":1,"price":1}"#;
+    hub.publish("trades:p", fill);
     let start = Instant::now();
     hub.terminate();
     clients[0].message(1);

@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::command::Publication;
 use crate::error::Refusal;
 use crate::hub::Hub;
-use crate::inspect::check_data;
+use crate::inspect::{check_data, check_rows};
 use crate::message::{Draft, IdempotencyKey};
 use crate::session::Grant;
 use crate::table::{Rows, take_apart};
@@ -63,7 +63,8 @@ impl<'a> Drafter<'a> {
         });
         let channel = checked.inspect_err(|_| self.hub.stats().refused.add(1))?;
         let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
-        let (data, rows) = rows(&channel, data).inspect_err(|_| self.hub.stats().refused.add(1))?;
+        let (data, rows) =
+            rows(&channel, kind.as_deref(), data).inspect_err(|_| self.hub.stats().refused.add(1))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
@@ -106,15 +107,16 @@ impl<'a> Drafter<'a> {
     }
 }
 
-/// Takes the rows of a table apart, once.
-fn rows(channel: &Channel, data: Bytes) -> Result<(Bytes, Option<Box<Rows>>), Refusal> {
-    if channel.spec().delivery != Delivery::Table {
+/// Takes the rows of a table apart and checks them, once.
+fn rows(channel: &Channel, kind: Option<&str>, data: Bytes) -> Result<(Bytes, Option<Box<Rows>>), Refusal> {
+    let spec = channel.spec();
+    if spec.delivery != Delivery::Table {
         return Ok((data, None));
     }
-    match take_apart(channel.spec(), &data) {
-        Ok((data, rows)) => Ok((data, Some(Box::new(rows)))),
-        Err(error) => Err(Refusal::new(ErrorCode::InvalidData, format!("{}: {error}", channel.name()))),
-    }
+    let (data, rows) = take_apart(spec, &data)
+        .map_err(|error| Refusal::new(ErrorCode::InvalidData, format!("{}: {error}", channel.name())))?;
+    check_rows(spec, channel.name(), kind, &data, &rows)?;
+    Ok((data, Some(Box::new(rows))))
 }
 
 fn label(name: &str, value: Option<&str>) -> Result<(), Refusal> {

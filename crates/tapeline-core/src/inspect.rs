@@ -1,11 +1,12 @@
 //! The one look into a payload, at publish and only where its family's row asks: does it have what its type promises?
 //!
 //! Owns when that is asked and the sentence of a refusal. Refuses to know what an event's fields are: that is the
-//! schema's; and how a table's rows are taken apart: whoever does that has each checked here.
+//! schema's; and how a table's rows are taken apart.
 
 use tapeline_schema::{ChannelSpec, Delivery, ErrorCode, Mismatch};
 
 use crate::error::Refusal;
+use crate::table::Rows;
 
 /// Checks a payload that is published on a channel under a type. A type that is not the family's own passes: nobody has
 /// said what is in it.
@@ -15,20 +16,41 @@ pub(crate) fn check_data(
     kind: Option<&str>,
     data: &[u8],
 ) -> Result<(), Refusal> {
-    if spec.delivery == Delivery::Table || kind.is_some_and(|kind| kind != spec.kind) {
+    if spec.delivery == Delivery::Table || !promises(spec, kind) {
         return Ok(());
     }
-    check_row(spec, data).map_err(|why| Refusal::new(ErrorCode::InvalidData, format!("{channel}: {why}")))
+    check_one(spec, data).map_err(|why| Refusal::new(ErrorCode::InvalidData, format!("{channel}: {why}")))
 }
 
-/// Checks one row of a table as it was published, or a payload of another family; the error is a sentence. A row that is
-/// to be removed needs no more than its key: do not ask for it.
-///
-/// # Errors
-/// What does not fit, without the channel's name.
-pub fn check_row(spec: &ChannelSpec, row: &[u8]) -> Result<(), String> {
+/// Checks the rows of a table's payload. A row that goes needs no more than its key.
+pub(crate) fn check_rows(
+    spec: &ChannelSpec,
+    channel: &str,
+    kind: Option<&str>,
+    data: &[u8],
+    rows: &Rows,
+) -> Result<(), Refusal> {
+    if spec.schema.is_none() || !promises(spec, kind) {
+        return Ok(());
+    }
+    for (row, number) in rows.iter().zip(1..).filter(|(row, _)| !row.removed) {
+        check_one(spec, rows.bytes(row, data)).map_err(|why| {
+            let place = if rows.len() > 1 { format!("row {number}: ") } else { String::new() };
+            Refusal::new(ErrorCode::InvalidData, format!("{channel}: {place}{why}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether what is published under this type says to be what the family declares.
+fn promises(spec: &ChannelSpec, kind: Option<&str>) -> bool {
+    kind.is_none_or(|kind| kind == spec.kind)
+}
+
+/// One event or row; the error is a sentence without the channel.
+fn check_one(spec: &ChannelSpec, json: &[u8]) -> Result<(), String> {
     let Some(schema) = &spec.schema else { return Ok(()) };
-    schema.check(row).map_err(|mismatch| {
+    schema.check(json).map_err(|mismatch| {
         let required = schema.required();
         if required.is_empty() || matches!(mismatch, Mismatch::Schema { .. } | Mismatch::NoJson(_)) {
             return mismatch.to_string();
@@ -43,6 +65,7 @@ mod tests {
     use tapeline_schema::{Catalog, EventSchema, Priority};
 
     use super::*;
+    use crate::table::take_apart;
 
     fn check(channel: &str, kind: Option<&str>, data: &str) -> Result<(), String> {
         let spec = Catalog::built_in().resolve(channel).spec;
@@ -95,15 +118,22 @@ mod tests {
         assert!(deep.ends_with(" at /venue/name"), "{deep}");
     }
 
+    fn check_table(channel: &str, kind: Option<&str>, data: &str) -> Result<(), String> {
+        let spec = Catalog::built_in().resolve(channel).spec;
+        let (data, rows) = take_apart(&spec, data.as_bytes()).unwrap();
+        check_rows(&spec, channel, kind, &data, &rows).map_err(|refusal| refusal.message)
+    }
+
     #[test]
-    fn rows_of_a_table_are_left_to_whoever_takes_them_apart() {
-        assert_eq!(check("metrics", None, r#"{"rows":[]}"#), Ok(()));
-        let spec = Catalog::built_in().resolve("metrics").spec;
-        let why = check_row(&spec, br#"{"name":"cpu"}"#);
-        assert_eq!(why, Err("field `value` is missing; metric needs name, value".to_owned()));
-        let book = Catalog::built_in().resolve("orderbook_rows:A").spec;
-        assert_eq!(check_row(&book, br#"["b",187.4,100]"#), Ok(()));
-        assert!(check_row(&book, br#"["bid",187.4,100]"#).is_err());
-        assert!(check_row(&book, br#"["b",187.4]"#).is_err());
+    fn each_row_of_a_table_is_checked_but_those_that_go() {
+        let missing = "field `value` is missing; metric needs name, value";
+        let one = r#"{"name":"cpu"}"#;
+        assert_eq!(check_table("metrics", None, one), Err(format!("metrics: {missing}")));
+        let many = r#"{"rows":[{"name":"a","value":1},{"name":"b"}]}"#;
+        assert_eq!(check_table("metrics", None, many), Err(format!("metrics: row 2: {missing}")));
+        assert_eq!(check_table("metrics", Some("note"), many), Ok(()));
+        assert_eq!(check_table("metrics", None, r#"{"name":"cpu","removed":true}"#), Ok(()));
+        assert_eq!(check_table("orderbook_rows:A", None, r#"["b",187.4,100]"#), Ok(()));
+        assert!(check_table("orderbook_rows:A", None, r#"["bid",187.4,100]"#).is_err());
     }
 }

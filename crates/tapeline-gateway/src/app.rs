@@ -1,16 +1,16 @@
-//! What all protocols share: the hub, its shards, who may come from where, and the table of routes.
+//! What all protocols share: the hub, its shards, who may come from where, and what answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use tapeline_core::Hub;
 use tapeline_runtime::Shards;
 
 use crate::origin::Origins;
-use crate::{batch, http, ops, origin, upgrade};
+use crate::{ops, origin, routes, upgrade};
 
 /// What a gateway is made of.
 pub struct AppParts {
@@ -54,23 +54,12 @@ impl App {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Every route of the HTTP port.
+    /// What answers on the HTTP port.
     pub(crate) fn routes(self: &Arc<Self>) -> Router {
-        let mut routes = Router::new()
-            .route("/", get(ops::page))
-            .route("/ws", any(upgrade::native))
-            .route("/ws/", any(upgrade::native))
-            .route("/ws/{*client_id}", any(upgrade::native))
-            .route("/publish", post(http::publish))
-            .route("/publish/batch", post(batch::publish_batch))
-            .route("/broadcast/{family}", post(http::broadcast))
-            .route("/last", get(http::last))
-            .route("/last/{*channel}", get(http::last))
-            .route("/history", get(http::history))
-            .route("/history/{*channel}", get(http::history))
-            .route("/health", get(ops::health))
-            .route("/ready", get(ops::ready))
-            .route("/stats", get(ops::stats));
+        let mut routes = Router::new();
+        for served in routes::table() {
+            routes = routes.route(served.path, served.route);
+        }
         if self.conformance {
             routes = routes.route("/echo", any(upgrade::echo));
         }

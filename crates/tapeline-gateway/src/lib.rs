@@ -13,6 +13,8 @@ pub mod native;
 mod ops;
 mod origin;
 mod publish;
+mod routes;
+mod spec;
 mod upgrade;
 
 pub use app::{App, AppParts};

@@ -17,11 +17,15 @@ const RUNTIME: &[&str] = &["tapeline-runtime", "tapeline-core", "tapeline-schema
 const ARROWS: &[(&str, &[&str])] = &[
     ("tapeline-schema", &[]),
     ("tapeline-codec", &[]),
+    ("tapeline-codegen", &["tapeline-schema"]),
     ("tapeline-core", &["tapeline-schema"]),
     ("tapeline-runtime", &["tapeline-core", "tapeline-schema"]),
     ("tapeline-brokers", RUNTIME),
     ("tapeline-feeds", RUNTIME),
-    ("tapeline-gateway", &["tapeline-codec", "tapeline-runtime", "tapeline-core", "tapeline-schema"]),
+    (
+        "tapeline-gateway",
+        &["tapeline-codec", "tapeline-codegen", "tapeline-runtime", "tapeline-core", "tapeline-schema"],
+    ),
     // A hub in the user's own process speaks the gateway's protocol over the runtime's shards: decision 8.
     (
         "tapeline",
@@ -31,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "tapeline-cli",
         &[
             "tapeline-gateway",
+            "tapeline-codegen",
             "tapeline-feeds",
             "tapeline-brokers",
             "tapeline-runtime",

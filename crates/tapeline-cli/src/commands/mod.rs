@@ -8,8 +8,10 @@ mod request;
 mod socket;
 mod stats;
 mod sub;
+mod types;
 
 pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
+pub(crate) use types::Types;

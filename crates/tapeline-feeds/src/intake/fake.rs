@@ -95,5 +95,7 @@ pub(crate) fn intake() -> (Intake, Arc<Notebook>) {
 }
 
 pub(crate) fn said(channel: &str, number: usize) -> Publication {
-    Publication { channel: channel.into(), data: number.to_string().into(), ..Publication::default() }
+    // Under a type of its own it may be on any family's channel.
+    let kind = Some("number".into());
+    Publication { channel: channel.into(), kind, data: number.to_string().into(), ..Publication::default() }
 }

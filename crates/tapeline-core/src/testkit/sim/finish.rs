@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::inboxes::lock;
+use super::plan::KIND;
 use super::world::{Checked, World};
 use crate::broker::Drafts;
 use crate::clock::Clock;
@@ -105,7 +106,8 @@ impl World {
                 true => self.rows(&channel),
                 false => format!("[{},\"\"]", self.serial).into(),
             };
-            let publication = Publication { channel: channel.into(), data, ..Publication::default() };
+            let kind = Some(KIND.into());
+            let publication = Publication { channel: channel.into(), kind, data, ..Publication::default() };
             if let Ok(draft) = self.hub.draft(publication, &"end".into(), &Grant::Anyone, self.clock.now()) {
                 let _ = self.hub.publish(Drafts::from_iter([draft]), None);
             }

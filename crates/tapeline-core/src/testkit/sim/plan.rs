@@ -45,6 +45,9 @@ pub(super) fn catalog() -> Catalog {
     catalog
 }
 
+/// The type of everything that is published: no family's own, so that its data may be a number and padding.
+pub(super) const KIND: &str = "said";
+
 /// Families that a world picks from: the name of a channel without its key, and its roll-up.
 const FAMILIES: &[(&str, &str)] = &[
     ("tiny:", "tinies"),

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::asked::{Standing, manner};
 use super::inboxes::lock;
-use super::plan::wish;
+use super::plan::{KIND, wish};
 use super::world::World;
 use crate::broker::Drafts;
 use crate::clock::Clock;
@@ -33,7 +33,13 @@ impl World {
         let channel = channel.into();
         let keyed = self.rng.percent(15);
         let idempotency_key = keyed.then(|| format!("key {}", self.rng.below(6)).into());
-        Some(Publication { channel, data, idempotency_key, ..Publication::default() })
+        Some(Publication {
+            channel,
+            kind: Some(KIND.into()),
+            data,
+            idempotency_key,
+            ..Publication::default()
+        })
     }
 
     /// Some rows of a table, as one of its publishers says them.

@@ -1,0 +1,304 @@
+//! One schema: what the catalogue declares is what a hub refuses, documents and says.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+#[expect(dead_code, reason = "each test file uses its own part of the support")]
+mod support;
+
+use std::process::Command;
+
+use serde_json::{Map, Value, json};
+use support::client::with;
+use support::{Client, Hub, run_to_end};
+use tapeline_codegen::frames;
+use tapeline_schema::{Catalog, ChannelSpec};
+
+/// A value that fits a field.
+fn sample(schema: &Value) -> Value {
+    if let Some(value) = schema.get("const") {
+        return value.clone();
+    }
+    if let Some(values) = schema.get("enum") {
+        return values[0].clone();
+    }
+    if let Some(some) = schema.get("oneOf").or_else(|| schema.get("anyOf")) {
+        return sample(&some[0]);
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") => json!("x"),
+        Some("number" | "integer") => json!(1),
+        Some("array") => schema["prefixItems"].as_array().into_iter().flatten().map(sample).collect(),
+        _ => json!({}),
+    }
+}
+
+/// The required fields of a family's event, filled.
+fn full(spec: &ChannelSpec) -> Map<String, Value> {
+    let schema = spec.schema.as_ref().expect("every built-in family has one");
+    let field = |name: &str| (name.to_owned(), sample(&schema.json()["properties"][name]));
+    schema.required().into_iter().map(field).collect()
+}
+
+/// Families that require something; of a table, of each row. Rows that are arrays have no fields to leave out.
+fn typed() -> Vec<ChannelSpec> {
+    let is_typed = |spec: &ChannelSpec| !spec.schema.as_ref().expect("every family has one").is_open();
+    let specs: Vec<_> = Catalog::built_in().specs().map(|spec| (**spec).clone()).collect();
+    specs.into_iter().filter(|spec| is_typed(spec) && spec.family != "orderbook_rows").collect()
+}
+
+fn channel(spec: &ChannelSpec) -> String {
+    spec.name_for(|_| Some("k".to_owned())).expect("k is a fine key")
+}
+
+fn publish(hub: &Hub, channel: &str, data: &Value, more: Value) -> (u16, String) {
+    let answer = hub.post("/publish", with(json!({"channel": channel, "data": data}), more).to_string());
+    let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+    (answer.status(), message)
+}
+
+#[test]
+fn every_required_field_of_every_typed_family_is_asked_for_by_name() {
+    let hub = Hub::start();
+    let mut asked = 0;
+    for spec in typed() {
+        let (channel, full) = (channel(&spec), full(&spec));
+        assert_eq!(publish(&hub, &channel, &json!(full), json!({})), (200, String::new()));
+        for field in full.keys() {
+            let mut data = full.clone();
+            data.remove(field);
+            let (status, message) = publish(&hub, &channel, &json!(data), json!({}));
+            assert_eq!(status, 400, "{channel} took {data:?}");
+            if spec.row_key.contains(field) {
+                assert!(message.contains(&format!("has no `{field}`, which tells the rows")), "{message}");
+                continue;
+            }
+            assert!(message.starts_with(&format!("{channel}: field `{field}` is missing; ")), "{message}");
+            let own = json!({"type": spec.kind});
+            assert_eq!(publish(&hub, &channel, &json!(data), own).0, 400, "its own type changes nothing");
+            let other = json!({"type": "something.else"});
+            assert_eq!(publish(&hub, &channel, &json!(data), other).0, 200, "another type passes");
+            asked += 1;
+        }
+    }
+    assert!(asked > 50, "{asked}");
+}
+
+#[test]
+fn a_field_of_another_kind_is_refused_by_name_over_every_door() {
+    let hub = Hub::start();
+    let data = json!({"symbol": "A", "price": "187", "change": 0, "volume": 1});
+    let expected =
+        "field `price` is a string, expected a number; price_update needs symbol, price, change, volume";
+    for name in ["market_data:A", "price_updates"] {
+        let (status, message) = publish(&hub, name, &data, json!({}));
+        assert_eq!((status, message), (400, format!("{name}: {expected}")));
+    }
+    let broadcast = hub.post("/broadcast/market_data?symbol=A", data.to_string());
+    assert_eq!(broadcast.refusal(), (400, "invalid_data".into()));
+    let mut client = Client::connect(&hub);
+    let refused = client.ask(&json!({"action": "publish", "channel": "market_data:A", "data": data})).json;
+    assert_eq!((&refused["type"], &refused["code"]), (&json!("error"), &json!("invalid_data")));
+    let line = json!([{"channel": "market_data:A", "data": data}]).to_string();
+    let results = hub.post("/publish/batch", line).json();
+    assert_eq!(results["results"][0]["error"]["code"], "invalid_data", "{results}");
+    assert_eq!(hub.get("/last/market_data:A").status(), 404, "nothing of it was published");
+}
+
+const FX: &str = r##"
+[[channel]]
+template = "fx:{pair}"
+type = "fx_quote"
+delivery = "latest"
+schema = { type = "object", required = ["bid"], properties = { bid = { "$ref" = "#/$defs/price" } }, "$defs" = { price = { type = "number" } } }
+
+[[channel]]
+template = "desk.notes"
+type = "note"
+"##;
+
+#[test]
+fn a_users_schema_is_checked_and_told() {
+    let hub = Hub::with_config(FX);
+    assert_eq!(publish(&hub, "fx:EURUSD", &json!({"bid": 1.08, "more": []}), json!({})).0, 200);
+    let (status, message) = publish(&hub, "fx:EURUSD", &json!({"bid": "1.08"}), json!({}));
+    assert_eq!(status, 400);
+    assert!(message.starts_with("fx:EURUSD: ") && message.ends_with(" at /bid"), "{message}");
+    assert_eq!(publish(&hub, "desk.notes", &json!(7), json!({})).0, 200, "no schema, any JSON");
+    let document = hub.get("/asyncapi.json").json();
+    assert_eq!(document["channels"]["fx"]["address"], "fx:{pair}");
+    assert_eq!(document["servers"]["hub"]["host"], hub.address());
+    let bid = &document["components"]["schemas"]["Fx"]["properties"]["bid"];
+    assert_eq!(
+        bid["$ref"], "#/components/schemas/Fx/$defs/price",
+        "it must be found from the document's top"
+    );
+    let families = &hub.get("/openapi.json").json()["paths"]["/broadcast/{family}"]["post"]["parameters"][0];
+    assert!(families["schema"]["enum"].as_array().expect("a list").contains(&json!("fx")), "{families}");
+}
+
+#[test]
+fn a_schema_may_lie_beside_the_configuration() {
+    let name = format!("tapeline-e2e-{}-fx.schema.json", std::process::id());
+    let path = std::env::temp_dir().join(&name);
+    std::fs::write(&path, r#"{"type":"object","required":["bid"]}"#).expect("it can be written");
+    let family =
+        |schema: &str| format!("[[channel]]\ntemplate = \"fx:{{pair}}\"\ntype = \"fx\"\nschema = {schema}\n");
+    let hub = Hub::with_config(&family(&format!("\"{name}\"")));
+    std::fs::remove_file(&path).expect("it is there");
+    let (status, message) = publish(&hub, "fx:A", &json!({}), json!({}));
+    assert_eq!((status, message.as_str()), (400, "fx:A: \"bid\" is a required property"));
+    let serve = |schema: &str| {
+        let config = std::env::temp_dir().join(format!("tapeline-e2e-{}-bad.toml", std::process::id()));
+        std::fs::write(&config, family(schema)).expect("it can be written");
+        let mut command = support::serve("127.0.0.1:0");
+        command.arg("--config").arg(&config);
+        let (status, _, err) = run_to_end(command);
+        std::fs::remove_file(&config).expect("it is there");
+        assert!(!status.success());
+        err
+    };
+    assert!(serve("\"gone.json\"").contains("gone.json"), "the missing file is named");
+    let remote = serve("{ properties = { bid = { \"$ref\" = \"https://example.com/price.json\" } } }");
+    assert!(remote.contains("fx:{pair}") && remote.contains("schema is not usable"), "{remote}");
+}
+
+fn types(lang: &str, url: &str) -> (bool, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(["types", "--lang", lang, "--url", url]).env_remove("TAPELINE_LOG");
+    let (status, out, err) = run_to_end(command);
+    (status.success(), out, err)
+}
+
+#[test]
+fn types_of_a_running_hub_are_printed_users_families_included() {
+    let hub = Hub::with_config(FX);
+    let url = format!("http://{}", hub.address());
+    let (ok, ts, err) = types("ts", &url);
+    assert!(ok, "{err}");
+    for line in [
+        "export interface Fx {\n  bid: number;\n}\n",
+        "export type FxMessage = Envelope<\"fx_quote\", Fx> & { pair?: string };\n",
+        "  \"fx:{pair}\": FxMessage[\"data\"];\n",
+        "export type DeskNotes = unknown;\n",
+        "export interface PriceUpdate {\n",
+    ] {
+        assert!(ts.contains(line), "{line} is not in {ts}");
+    }
+    let (ok, py, err) = types("py", &url);
+    assert!(ok, "{err}");
+    for line in [
+        "class Fx(TypedDict):\n\n    bid: Required[float]\n",
+        "        \"fx:{pair}\": Fx,\n",
+        "DeskNotes = Any\n",
+    ] {
+        assert!(py.contains(line), "{line} is not in {py}");
+    }
+    let (ok, _, err) = types("ts", "http://127.0.0.1:9");
+    assert!(!ok);
+    assert!(err.contains("no hub answers at http://127.0.0.1:9; start one with tapeline serve"), "{err}");
+}
+
+/// Fails unless a value fits the schema at this place of the document, and has no field beside those declared there.
+fn fits(document: &Value, place: &str, value: &Value, keys: &[&str]) {
+    let mut schema = document.clone();
+    schema["$ref"] = json!(format!("#{place}"));
+    let validator = jsonschema::validator_for(&schema).expect("the document's schemas are sound");
+    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{place}: {errors:?} in {value}");
+    let declared = document.pointer(&format!("{place}/properties")).and_then(Value::as_object);
+    let Some(declared) = declared else { return };
+    for name in value.as_object().expect("an object").keys() {
+        assert!(
+            declared.contains_key(name) || keys.contains(&name.as_str()),
+            "{place} does not declare {name}"
+        );
+    }
+}
+
+#[test]
+fn what_the_hub_says_over_websocket_is_what_the_asyncapi_document_declares() {
+    let hub = Hub::start();
+    let document = hub.get("/asyncapi.json").json();
+    let answers = frames::answers();
+    let mut client = Client::connect(&hub);
+    let mut met = Vec::new();
+    let mut check = |frame: &Value| {
+        let kind = frame["type"].as_str().expect("a frame has a type");
+        let known = answers.iter().find(|answer| answer.word == kind);
+        let name = known.map_or("TradeMessage", |answer| answer.name.as_str());
+        fits(&document, &format!("/components/messages/{name}/payload"), frame, &["portfolio_id"]);
+        met.push(kind.to_owned());
+    };
+    let trade = json!({"portfolio_id": "p", "symbol": "A", "trade_type": "BUY", "quantity": 1, "price": 2});
+    let asked = [
+        json!({"action": "publish", "channel": "trades:p", "data": trade, "correlation_id": "c", "req": 1}),
+        json!({"action": "subscribe", "channel": "trades:p", "since": {"offset": 9, "epoch": "older"}, "req": [2]}),
+        json!({"action": "subscribe", "channel": "trades", "req": 3}),
+        json!({"action": "subscribe", "pattern": "market_data:*", "max_rate": 7}),
+        json!({"action": "subscribe", "channel": "market-data:A", "req": 4}),
+        json!({"action": "history", "channel": "trades:p", "limit": 1, "req": 5}),
+        json!({"action": "last", "channel": "trades:p", "req": 6}),
+        json!({"action": "last", "channel": "trades:none"}),
+        json!({"action": "list"}),
+        json!({"action": "unsubscribe", "channel": "trades:p"}),
+        json!({"action": "unsubscribe", "all": true, "req": 7}),
+        json!({"action": "no such"}),
+    ];
+    for request in &asked {
+        client.send(request);
+        client.settle().iter().for_each(|frame| check(&frame.json));
+    }
+    check(&client.ask(&json!({"action": "ping", "req": "r"})).json);
+    met.sort();
+    met.dedup();
+    let expected = [
+        "error",
+        "gap",
+        "history",
+        "last",
+        "pong",
+        "published",
+        "subscription_confirmed",
+        "subscriptions",
+        "trade",
+        "unsubscription_confirmed",
+    ];
+    assert_eq!(met, expected);
+}
+
+#[test]
+fn what_the_hub_answers_over_http_is_what_the_openapi_document_declares() {
+    let hub = Hub::start();
+    let document = hub.get("/openapi.json").json();
+    let price = r#"{"symbol":"A","price":1,"change":0,"volume":1}"#;
+    let keyed = format!(r#"{{"channel":"market_data:A","data":{price},"idempotency_key":"k"}}"#);
+    let answered = [
+        ("/publish", "post", hub.post("/publish", &keyed)),
+        ("/publish", "post", hub.post("/publish", &keyed)),
+        ("/publish", "post", hub.post("/publish", "{}")),
+        ("/publish/batch", "post", hub.post("/publish/batch", format!("[{keyed},7]"))),
+        ("/broadcast/{family}", "post", hub.post("/broadcast/market_data?symbol=A", price)),
+        ("/broadcast/{family}", "post", hub.post("/broadcast/nothing", price)),
+        ("/last/{channel}", "get", hub.get("/last/market_data:A")),
+        ("/last", "get", hub.get("/last?channel=market_data:none")),
+        ("/history/{channel}", "get", hub.get("/history/market_data:A")),
+        ("/history", "get", hub.get("/history?channel=market_data")),
+        ("/health", "get", hub.get("/health")),
+        ("/ready", "get", hub.get("/ready")),
+        ("/stats", "get", hub.get("/stats")),
+    ];
+    let more =
+        ["symbol", "conflated_by", "closed", "refused", "catch_ups", "waiting_bytes", "delivered_bytes"];
+    for (path, method, answer) in answered {
+        let place = format!("/paths/{}/{method}/responses/{}", path.replace('/', "~1"), answer.status());
+        let mut place =
+            document.pointer(&place).map(|_| place.clone()).unwrap_or_else(|| panic!("{place} is not there"));
+        if let Some(target) = document.pointer(&format!("{place}/$ref")).and_then(Value::as_str) {
+            place = target.trim_start_matches('#').to_owned();
+        }
+        let schema = format!("{place}/content/application~1json/schema/$ref");
+        let target = document.pointer(&schema).and_then(Value::as_str).unwrap_or_else(|| panic!("{schema}"));
+        let keys: &[&str] = if path == "/health" { &["broker", "shards"] } else { &more };
+        fits(&document, target.trim_start_matches('#'), &answer.json(), keys);
+    }
+}

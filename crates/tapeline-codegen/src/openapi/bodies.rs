@@ -1,0 +1,194 @@
+//! The JSON objects of requests and answers. Only their shapes: the gateway reads and writes them by hand, and a test
+//! holds what it answers against these.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::frames::schema_of;
+
+/// One publish.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PublishRequest {
+    /// The channel.
+    channel: String,
+    /// The message's type, where it is not the family's own.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// One JSON value; leaves as it comes.
+    data: Value,
+    /// Carried end to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    /// A repeat within 5 minutes is not published again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
+}
+
+/// A publish is done, as durable as the hub is told to be.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PublishReceipt {
+    /// The channel.
+    channel: String,
+    /// Its place.
+    offset: u64,
+    /// What the offset counts under.
+    epoch: String,
+    /// The message's id; of a repeat, the first one's.
+    id: String,
+    /// Sessions that hear the channel.
+    subscribers: u64,
+    /// There where it repeats an earlier publish and went nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+}
+
+/// What became of each publish, in order.
+#[derive(Debug, Serialize, JsonSchema)]
+struct BatchAnswer {
+    /// A receipt or a refusal each.
+    results: Vec<BatchResult>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is wanted")]
+enum BatchResult {
+    Done(PublishReceipt),
+    Refused(Error),
+}
+
+/// A broadcast is done.
+#[derive(Debug, Serialize, JsonSchema)]
+struct BroadcastReceipt {
+    /// Sessions that hear the channel.
+    subscribers: u64,
+    /// The channel made of the family and the keys.
+    channel: String,
+    /// Its place.
+    offset: u64,
+}
+
+/// A message as it was delivered.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DeliveredMessage {
+    /// Its type.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Where it was published; the channel's keys stand beside it under their own names.
+    channel: String,
+    /// As it was published; of a table, rows.
+    data: Value,
+    /// Receipt by the hub, RFC 3339.
+    timestamp: String,
+    /// A UUID of version 7.
+    id: String,
+    /// As the publisher gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    /// Its place in its channel.
+    offset: u64,
+    /// What the offset counts under.
+    epoch: String,
+}
+
+/// Kept messages, oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HistoryAnswer {
+    /// The channel.
+    channel: String,
+    /// What offsets count under.
+    epoch: String,
+    /// After `since`, or the oldest kept.
+    messages: Vec<DeliveredMessage>,
+}
+
+/// How the hub and its parts are.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HealthAnswer {
+    /// `ok` or `degraded`.
+    status: String,
+    /// The hub's version.
+    version: String,
+    /// Each part's own status and a sentence.
+    #[serde(flatten)]
+    parts: BTreeMap<String, Value>,
+}
+
+/// The hub takes connections.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ReadyAnswer {
+    /// True.
+    ready: bool,
+}
+
+/// What the hub is doing, counted since it started.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StatsAnswer {
+    /// Open now.
+    connections: u64,
+    /// Clients connected now.
+    clients: u64,
+    /// Subscriptions now.
+    subscriptions: u64,
+    /// By name, at most 1,000.
+    channels: BTreeMap<String, ChannelStats>,
+    /// Messages taken.
+    published: u64,
+    /// Messages given to connections.
+    delivered: u64,
+    /// Messages replaced by newer ones while they waited.
+    conflated: u64,
+    /// Messages that a subscriber did not get, by cause.
+    dropped: BTreeMap<String, u64>,
+    /// Since the start.
+    uptime_s: u64,
+    /// The hub's version.
+    version: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChannelStats {
+    /// Sessions that hear it.
+    subscribers: u64,
+    /// When its newest message came, RFC 3339.
+    last_at: Option<String>,
+}
+
+/// A refusal.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Error {
+    /// Why.
+    error: Why,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Why {
+    /// Decide by this.
+    #[schemars(schema_with = "crate::frames::error_codes")]
+    code: String,
+    /// Names the thing and the limit, for people.
+    message: String,
+}
+
+fn named<T: JsonSchema>() -> (String, Value) {
+    (T::schema_name().into_owned(), schema_of::<T>())
+}
+
+/// All of them, by name.
+pub(super) fn all() -> Vec<(String, Value)> {
+    vec![
+        named::<PublishRequest>(),
+        named::<PublishReceipt>(),
+        named::<BatchAnswer>(),
+        named::<BroadcastReceipt>(),
+        named::<DeliveredMessage>(),
+        named::<HistoryAnswer>(),
+        named::<HealthAnswer>(),
+        named::<ReadyAnswer>(),
+        named::<StatsAnswer>(),
+        named::<Error>(),
+    ]
+}

@@ -1,0 +1,297 @@
+//! The routes of the HTTP port, to be read as a table.
+//!
+//! Owns each route's words. Refuses to know what a route does.
+
+use serde_json::{Value, json};
+use tapeline_schema::ErrorCode;
+
+use ErrorCode::{
+    BadChannel, BadJson, ForeignOrigin, Internal, InvalidData, InvalidRequest, LimitConnections, NoHistory,
+    NoValue, NotFound, Overloaded, ReservedType, TooLarge, UnsupportedMediaType,
+};
+
+use crate::model::place_of;
+
+/// Where the families' keys are parameters.
+pub(super) const BROADCAST: &str = "/broadcast/{family}";
+
+/// What may be asked of a path.
+pub(super) struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub id: &'static str,
+    pub summary: &'static str,
+    pub parameters: &'static [Parameter],
+    /// Content types with the schema of each.
+    pub bodies: &'static [(&'static str, Body)],
+    pub answers: &'static [Answer],
+    pub refusals: &'static [ErrorCode],
+}
+
+/// What a request carries.
+#[derive(Clone, Copy)]
+pub(super) enum Body {
+    One(&'static str),
+    Many(&'static str),
+    Lines,
+}
+
+/// A good answer: status, what it means, content type, schema.
+pub(super) struct Answer {
+    pub status: u16,
+    pub about: &'static str,
+    pub kind: Option<&'static str>,
+    pub schema: Option<&'static str>,
+}
+
+/// A part of the path or the query.
+pub(super) struct Parameter {
+    name: &'static str,
+    place: &'static str,
+    kind: &'static str,
+    about: &'static str,
+    required: bool,
+}
+
+impl Parameter {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "in": self.place,
+            "required": self.required,
+            "description": self.about,
+            "schema": { "type": self.kind },
+        })
+    }
+}
+
+impl Route {
+    pub(super) fn body(&self) -> Option<Value> {
+        let content: serde_json::Map<_, _> = self
+            .bodies
+            .iter()
+            .map(|(kind, body)| {
+                let schema = match body {
+                    Body::One(name) => json!({ "$ref": place_of(name) }),
+                    Body::Many(name) => json!({ "type": "array", "items": { "$ref": place_of(name) } }),
+                    Body::Lines => json!({ "type": "string", "description": "One publish a line." }),
+                };
+                ((*kind).to_owned(), json!({ "schema": schema }))
+            })
+            .collect();
+        (!content.is_empty()).then(|| json!({ "required": true, "content": content }))
+    }
+}
+
+const JSON: &str = "application/json";
+
+const fn in_path(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, place: "path", kind: "string", about, required: true }
+}
+
+const fn in_query(name: &'static str, kind: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, place: "query", kind, about, required: false }
+}
+
+const fn ok(about: &'static str, schema: &'static str) -> Answer {
+    Answer { status: 200, about, kind: Some(JSON), schema: Some(schema) }
+}
+
+const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
+    Answer { status, about, kind, schema: None }
+}
+
+const CHANNEL: Parameter = in_path("channel", "The channel; slashes are fine, also as %2F.");
+const CHANNEL_ASKED: Parameter =
+    Parameter { name: "channel", place: "query", kind: "string", about: "The channel.", required: true };
+const CLIENT: Parameter = in_path("client_id", "Any name, slashes included; limits are counted by it.");
+const HEARTBEAT: Parameter = in_query("heartbeat", "string", "`0` turns heartbeats off.");
+const NOTICES: Parameter = in_query("notices", "string", "`0` turns notices off.");
+const SINCE: Parameter = in_query("since", "integer", "After this offset.");
+const EPOCH: Parameter =
+    in_query("epoch", "string", "What the offset counts under; of another epoch all is news.");
+const LIMIT: Parameter = in_query("limit", "integer", "At most so many, 1 to 1,000; 100 if left out.");
+
+const SWITCHED: &[Answer] =
+    &[plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None)];
+const UPGRADE: &[ErrorCode] = &[InvalidRequest, ForeignOrigin, LimitConnections, Overloaded];
+const PUBLISHING: &[ErrorCode] = &[
+    BadJson,
+    BadChannel,
+    InvalidData,
+    InvalidRequest,
+    ReservedType,
+    TooLarge,
+    UnsupportedMediaType,
+    ForeignOrigin,
+    Internal,
+    Overloaded,
+];
+const READING: &[ErrorCode] = &[BadChannel, InvalidRequest, NoValue, NoHistory, ForeignOrigin, Internal];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/",
+        id: "page",
+        summary: "A page that shows what the hub is doing.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[plain(200, "The page.", Some("text/html"))],
+        refusals: &[ForeignOrigin],
+    },
+    Route {
+        method: "get",
+        path: "/ws",
+        id: "connect",
+        summary: "Opens a WebSocket.",
+        parameters: &[HEARTBEAT, NOTICES],
+        bodies: &[],
+        answers: SWITCHED,
+        refusals: UPGRADE,
+    },
+    Route {
+        method: "get",
+        path: "/ws/{client_id}",
+        id: "connect_as",
+        summary: "Opens a WebSocket under a client id.",
+        parameters: &[CLIENT, HEARTBEAT, NOTICES],
+        bodies: &[],
+        answers: SWITCHED,
+        refusals: UPGRADE,
+    },
+    Route {
+        method: "post",
+        path: "/publish",
+        id: "publish",
+        summary: "Publishes one message.",
+        parameters: &[],
+        bodies: &[(JSON, Body::One("PublishRequest"))],
+        answers: &[ok("It is published.", "PublishReceipt")],
+        refusals: PUBLISHING,
+    },
+    Route {
+        method: "post",
+        path: "/publish/batch",
+        id: "publish_batch",
+        summary: "Publishes many messages in order.",
+        parameters: &[],
+        bodies: &[(JSON, Body::Many("PublishRequest")), ("application/x-ndjson", Body::Lines)],
+        answers: &[ok("Each is published or refused by itself.", "BatchAnswer")],
+        refusals: PUBLISHING,
+    },
+    Route {
+        method: "post",
+        path: BROADCAST,
+        id: "broadcast",
+        summary: "Publishes the body as data; the query holds the family's keys.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[ok("It is published.", "BroadcastReceipt")],
+        refusals: &[
+            BadJson,
+            BadChannel,
+            InvalidData,
+            InvalidRequest,
+            NotFound,
+            TooLarge,
+            UnsupportedMediaType,
+            ForeignOrigin,
+            Internal,
+            Overloaded,
+        ],
+    },
+    Route {
+        method: "get",
+        path: "/last",
+        id: "last",
+        summary: "The newest message of a channel.",
+        parameters: &[CHANNEL_ASKED],
+        bodies: &[],
+        answers: &[ok("The message.", "DeliveredMessage")],
+        refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/last/{channel}",
+        id: "last_of",
+        summary: "The newest message of a channel.",
+        parameters: &[CHANNEL],
+        bodies: &[],
+        answers: &[ok("The message.", "DeliveredMessage")],
+        refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/history",
+        id: "history",
+        summary: "Kept messages of a channel.",
+        parameters: &[CHANNEL_ASKED, SINCE, EPOCH, LIMIT],
+        bodies: &[],
+        answers: &[ok("The messages.", "HistoryAnswer")],
+        refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/history/{channel}",
+        id: "history_of",
+        summary: "Kept messages of a channel.",
+        parameters: &[CHANNEL, SINCE, EPOCH, LIMIT],
+        bodies: &[],
+        answers: &[ok("The messages.", "HistoryAnswer")],
+        refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/health",
+        id: "health",
+        summary: "How the hub and its parts are.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[
+            ok("All is well.", "HealthAnswer"),
+            Answer { status: 503, about: "A part is not.", kind: Some(JSON), schema: Some("HealthAnswer") },
+        ],
+        refusals: &[ForeignOrigin],
+    },
+    Route {
+        method: "get",
+        path: "/ready",
+        id: "ready",
+        summary: "Whether the hub takes connections.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[ok("It does.", "ReadyAnswer")],
+        refusals: &[ForeignOrigin, Overloaded],
+    },
+    Route {
+        method: "get",
+        path: "/stats",
+        id: "stats",
+        summary: "What the hub is doing.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[ok("The counters.", "StatsAnswer")],
+        refusals: &[ForeignOrigin],
+    },
+    Route {
+        method: "get",
+        path: "/asyncapi.json",
+        id: "asyncapi",
+        summary: "The AsyncAPI document of this hub's families.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[plain(200, "The document.", Some(JSON))],
+        refusals: &[ForeignOrigin],
+    },
+    Route {
+        method: "get",
+        path: "/openapi.json",
+        id: "openapi",
+        summary: "This document.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[plain(200, "The document.", Some(JSON))],
+        refusals: &[ForeignOrigin],
+    },
+];
