@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod conformance;
+mod documents;
+mod node;
 mod root;
 mod server;
 mod sim;
