@@ -14,6 +14,8 @@ use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 pub(crate) struct Config {
     /// `[limits]`
     pub limits: Limits,
+    /// `[drain]`
+    pub drain: Drain,
     /// `[http]`
     pub http: Http,
     /// Names that no family declares are refused.
@@ -65,6 +67,21 @@ impl Default for Limits {
             slow_close_s: settings.slow_close.as_secs(),
             heartbeat_s: settings.heartbeat.as_secs(),
         }
+    }
+}
+
+/// How long a stop may take.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Drain {
+    pub window_s: u64,
+    pub flush_s: u64,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Drain { window_s: settings.drain_window.as_secs(), flush_s: settings.drain_flush.as_secs() }
     }
 }
 
@@ -151,6 +168,8 @@ impl Config {
             unsubscribed_grace: Duration::from_secs(limits.unsubscribed_grace_s),
             slow_close: Duration::from_secs(limits.slow_close_s),
             heartbeat: Duration::from_secs(limits.heartbeat_s),
+            drain_window: Duration::from_secs(self.drain.window_s),
+            drain_flush: Duration::from_secs(self.drain.flush_s),
             strict_channels: self.strict_channels,
             ..Settings::default()
         }

@@ -15,13 +15,17 @@ use tapeline_gateway::{App, AppParts, Listener, Origins};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::CloseCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::demo;
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// The exit code after a second signal, when something may have been lost.
+const STOPPED_AT_ONCE: i32 = 1;
 
 /// Run a hub.
 #[derive(clap::Args)]
@@ -79,7 +83,7 @@ impl Serve {
 
     async fn serve(self, hub: Arc<Hub>, config: Config) -> anyhow::Result<()> {
         // Before anything is said to the outside: who reads it may send a signal at once.
-        let signals = Signals::install()?;
+        let mut signals = Signals::install()?;
         let mut listeners = Vec::new();
         for address in &self.listen {
             listeners.push(Listener::bind(*address)?);
@@ -88,12 +92,12 @@ impl Serve {
         let origins = Origins(config.http.allowed_origins);
         let conformance = self.conformance;
         let app = App::new(AppParts { hub: hub.clone(), shards: shards.clone(), origins, conformance });
-        let (stop, stopped) = watch::channel(false);
         let first = listeners.first().map(Listener::address);
+        let mut doors = JoinSet::new();
         for listener in listeners {
             // Whoever reads standard output may have gone; that is no reason to stop serving.
             let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
-            tokio::spawn(listener.serve(app.clone(), stopped.clone()));
+            doors.spawn(listener.serve(app.clone()));
         }
         let market = self.demo.then(|| demo::start(self.demo_seed, &hub)).transpose()?;
         if self.demo
@@ -101,13 +105,13 @@ impl Serve {
         {
             demo::welcome(address);
         }
-        tokio::spawn(sweep(hub.clone(), stopped.clone()));
-        signals.wait().await;
-        app.stop();
-        // The listeners may already be gone, with nobody left to tell.
-        let _ = stop.send(true);
+        let sweeping = tokio::spawn(sweep(hub.clone()));
+        signals.next().await;
+        tokio::spawn(signals.end_at_the_next());
+        drain(&hub, &app, &shards, doors).await;
+        sweeping.abort();
         let stop_all = move || {
-            // The feed first: what it publishes while the shards close would reach nobody.
+            // Until now the market moved for those who were still there.
             market.into_iter().for_each(Running::stop);
             shards.stop(CloseCode::GoingAway, "the hub is stopping");
         };
@@ -117,12 +121,28 @@ impl Serve {
     }
 }
 
-async fn sweep(hub: Arc<Hub>, mut stopped: watch::Receiver<bool>) {
+/// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.
+async fn drain(hub: &Hub, app: &App, shards: &Shards, mut doors: JoinSet<()>) {
+    let settings = hub.settings();
+    let by = tokio::time::Instant::now() + settings.drain_window + settings.drain_flush;
+    app.stop();
+    let (held, mut gone) = mpsc::channel::<()>(1);
+    shards.drain(settings.drain_window, &held);
+    drop(held);
+    if tokio::time::timeout_at(by, gone.recv()).await.is_err() {
+        tracing::warn!("not every session took what it was owed (drain.flush_s)");
+    }
+    app.close();
+    let answered = async { while doors.join_next().await.is_some() {} };
+    if tokio::time::timeout_at(by, answered).await.is_err() {
+        tracing::warn!("not every request came to its end (drain.flush_s)");
+    }
+}
+
+async fn sweep(hub: Arc<Hub>) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP) => hub.sweep(),
-            _ = stopped.changed() => return,
-        }
+        tokio::time::sleep(SWEEP).await;
+        hub.sweep();
     }
 }
 
@@ -140,11 +160,18 @@ impl Signals {
         Ok(Signals { terminate, interrupt })
     }
 
-    async fn wait(mut self) {
+    async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    /// Who asks twice does not want to wait.
+    async fn end_at_the_next(mut self) {
+        self.next().await;
+        let _ = writeln!(std::io::stderr(), "stopped at once");
+        std::process::exit(STOPPED_AT_ONCE);
     }
 }
 

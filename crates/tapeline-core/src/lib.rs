@@ -10,6 +10,7 @@ pub mod channel;
 pub mod clock;
 pub mod command;
 mod drafting;
+mod draining;
 mod epoch;
 mod epoch_change;
 pub mod error;

@@ -136,6 +136,13 @@ impl Session {
         self.blocked_us != 0
     }
 
+    /// Whether everything it is owed has left.
+    pub(crate) fn is_settled(&self) -> bool {
+        let joining = self.subscriptions.iter().any(|subscription| subscription.joining);
+        let owed = self.reading || joining || self.in_flight > 0 || !self.behind.is_empty();
+        self.outbox.is_empty() && !owed
+    }
+
     pub(crate) fn place(&self, entry: u32) -> Option<usize> {
         self.places.iter().find(|place| place.entry == entry).map(|place| place.index as usize)
     }

@@ -37,6 +37,10 @@ pub struct Settings {
     pub slow_close: Duration,
     /// A heartbeat is sent after this much silence.
     pub heartbeat: Duration,
+    /// When the hub stops, its connections are closed over at most this long.
+    pub drain_window: Duration,
+    /// A connection whose turn to be closed has come may take what it is owed for this long.
+    pub drain_flush: Duration,
     /// Messages in one page of catch-up.
     pub page_messages: usize,
     /// Sources whose last value is sent for a roll-up or pattern.
@@ -64,6 +68,8 @@ impl Default for Settings {
             unsubscribed_grace: Duration::from_secs(60),
             slow_close: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
+            drain_window: Duration::from_secs(5),
+            drain_flush: Duration::from_secs(2),
             page_messages: 64,
             snapshot_sources: 1_000,
             strict_channels: false,

@@ -17,6 +17,7 @@ use crate::catch_up::PageRequest;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::{Command, Publication, Req};
+use crate::draining::Leaving;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::kept::KeptRequest;
@@ -134,6 +135,8 @@ pub struct Shard {
     swept_us: u64,
     /// How often a channel's epoch was news.
     pub(crate) learned: u64,
+    /// The hub stops.
+    pub(crate) leaving: Option<Box<Leaving>>,
 }
 
 impl Shard {
@@ -156,6 +159,7 @@ impl Shard {
             serial_step,
             swept_us: 0,
             learned: 0,
+            leaving: None,
         }
     }
 
@@ -165,7 +169,9 @@ impl Shard {
         self.next_serial += self.serial_step;
         let slot = self.sessions.insert(Session::new(arrival, serial, now.mono_us));
         self.stats.sessions.add(1);
-        SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial }
+        let key = SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
+        self.leave_soon(key, now);
+        key
     }
 
     /// The client is gone: its socket is closed or about to be.
@@ -454,7 +460,8 @@ impl Shard {
     /// When [`Shard::tick`] has something to do next, as a monotonic reading.
     pub fn next_tick_us(&self) -> u64 {
         let sweep = self.swept_us + SWEEP_US;
-        self.rates.peek().map_or(sweep, |Reverse(due)| due.due_us.min(sweep))
+        let leaving = self.leaving.as_ref().map_or(u64::MAX, |leaving| leaving.next_us());
+        self.rates.peek().map_or(sweep, |Reverse(due)| due.due_us.min(sweep)).min(leaving)
     }
 
     /// Does what is due.

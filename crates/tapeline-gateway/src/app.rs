@@ -1,14 +1,15 @@
 //! What all protocols share: the hub, its shards, who may come from where, and the table of routes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
 use axum::routing::{any, get, post};
 use tapeline_core::Hub;
 use tapeline_runtime::Shards;
+use tokio::sync::watch;
 
+use crate::door::{self, Door};
 use crate::origin::Origins;
 use crate::{batch, http, ops, origin, upgrade};
 
@@ -30,7 +31,7 @@ pub struct App {
     pub(crate) shards: Arc<Shards>,
     pub(crate) origins: Origins,
     pub(crate) started: Instant,
-    stopping: AtomicBool,
+    door: watch::Sender<Door>,
     conformance: bool,
 }
 
@@ -38,17 +39,22 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
         let AppParts { hub, shards, origins, conformance } = parts;
-        let stopping = AtomicBool::new(false);
-        Arc::new(App { hub, shards, origins, started: Instant::now(), stopping, conformance })
+        let door = watch::Sender::new(Door::Open);
+        Arc::new(App { hub, shards, origins, started: Instant::now(), door, conformance })
     }
 
-    /// From now on `/ready` says no.
+    /// From now on nobody new is let in and `/ready` says no; what is under way is finished.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.door.send_replace(Door::Closing);
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+    /// From now on nothing listens; [`Listener::serve`](crate::Listener::serve) returns when what is under way is done.
+    pub fn close(&self) {
+        self.door.send_replace(Door::Closed);
+    }
+
+    pub(crate) fn door(&self) -> &watch::Sender<Door> {
+        &self.door
     }
 
     /// Every route of the HTTP port.
@@ -74,6 +80,7 @@ impl App {
         routes
             .fallback(ops::not_found)
             .method_not_allowed_fallback(ops::method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), door::guard))
             .layer(axum::middleware::from_fn_with_state(self.clone(), origin::guard))
             .with_state(self.clone())
     }

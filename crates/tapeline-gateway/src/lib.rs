@@ -3,6 +3,7 @@
 
 mod app;
 mod batch;
+mod door;
 mod echo;
 mod envelope;
 mod error;

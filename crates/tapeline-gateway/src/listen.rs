@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
@@ -14,9 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::app::App;
+use crate::door::Door;
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 8_192;
@@ -74,17 +78,20 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `stop` says so.
-    pub async fn serve(self, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    /// Serves until the door is closed and every request that had begun is answered.
+    pub async fn serve(self, app: Arc<App>) {
         let routes = app.routes();
+        let mut door = app.door().subscribe();
+        let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.inner.accept() => accepted,
-                _ = stop.changed() => return,
+                _ = door.wait_for(|door| *door == Door::Closed) => break,
+                Some(_) = open.join_next() => continue,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    tokio::spawn(serve_connection(stream, peer, routes.clone()));
+                    open.spawn(serve_connection(stream, peer, routes.clone(), app.door().subscribe()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -93,26 +100,50 @@ impl Listener {
                 }
             }
         }
+        drop(self.inner);
+        while open.join_next().await.is_some() {}
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routes: axum::Router,
+    mut door: watch::Receiver<Door>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+    let asked = AtomicBool::new(false);
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, %peer, "a connection ended");
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    loop {
+        let outcome = tokio::select! {
+            outcome = served.as_mut() => outcome,
+            Ok(()) = door.changed() => {
+                // Where nothing was asked yet, there is nothing to finish: browsers open connections to have them.
+                if !asked.load(Ordering::Relaxed) {
+                    return;
+                }
+                served.as_mut().graceful_shutdown();
+                continue;
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, %peer, "a connection ended");
+        }
+        return;
     }
 }

@@ -14,6 +14,7 @@ use tapeline_core::stats::{Count, ShardStats};
 use tapeline_schema::{ErrorCode, Pattern};
 
 use crate::app::App;
+use crate::door::{Door, STOPPING};
 use crate::error::Failure;
 
 /// Channels that `/stats` names.
@@ -60,8 +61,8 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /ready`.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.is_stopping() {
-        return Failure::new(ErrorCode::Overloaded, "the hub is stopping").into_response();
+    if *app.door().borrow() != Door::Open {
+        return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
     }
     Json(serde_json::json!({ "ready": true })).into_response()
 }

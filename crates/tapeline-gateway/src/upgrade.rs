@@ -22,6 +22,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::app::App;
+use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
@@ -123,7 +124,7 @@ pub(crate) async fn native(
             let limit = app.hub.settings().connections_per_client;
             match app.hub.registry().admit(&client_id, &principal, limit) {
                 Admission::Granted(seat) => Some(Box::new(seat)),
-                Admission::Refused(wait) => return refuse_late(checked, wait, limit).await,
+                Admission::Refused(wait) => return refuse_late(&app, checked, wait, limit).await,
             }
         }
         None => None,
@@ -193,8 +194,14 @@ fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 }
 
 /// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
-async fn refuse_late(checked: Checked, wait: Duration, limit: usize) -> Response {
-    tokio::time::sleep(wait).await;
+async fn refuse_late(app: &App, checked: Checked, wait: Duration, limit: usize) -> Response {
+    let mut door = app.door().subscribe();
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        _ = door.wait_for(|door| *door != Door::Open) => {
+            return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
+        }
+    }
     let Checked { accept_key, upgrade } = checked;
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };

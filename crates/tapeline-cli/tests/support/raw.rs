@@ -123,6 +123,7 @@ impl Raw {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) => panic!("not all came within {PATIENCE:?}: {error}; unread: {:?}", self.unread()),
         }
     }

@@ -145,6 +145,11 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             object.time("time", *time_us);
             object.end(req);
         }
+        Reply::Reconnect { after_ms } => {
+            let mut object = Object::typed(out, "reconnect");
+            object.number("after_ms", *after_ms);
+            object.end(&None);
+        }
         Reply::Subscriptions { topics, req } => {
             let mut object = Object::typed(out, "subscriptions");
             for (key, patterns) in [("channels", false), ("patterns", true)] {
