@@ -18,12 +18,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Machine};
 use crate::demo;
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// Files that a hub needs beside its connections.
+const OWN_FILES: usize = 64;
 /// The exit code after a second signal, when something may have been lost.
 const STOPPED_AT_ONCE: i32 = 1;
 
@@ -58,7 +60,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        raise_file_limit();
+        let machine = Machine { memory_bytes: memory_bytes(), sockets: raise_file_limit() };
         let config = Config::read(self.config.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = self.shards.unwrap_or(cores.saturating_sub(1)).max(1);
@@ -66,7 +68,7 @@ impl Serve {
         let seed = RandomState::new().hash_one(std::process::id());
         let hub = Arc::new(Hub::new(HubParts {
             catalog: config.catalog()?,
-            settings: config.settings(shards, memory_bytes()),
+            settings: config.settings(shards, machine),
             clock: clock.clone(),
             broker: tapeline_brokers::open(&self.broker, clock, seed)?,
             registry: Arc::new(LocalRegistry::default()),
@@ -175,14 +177,17 @@ impl Signals {
     }
 }
 
-/// Each connection is a file; the soft limit is often far below the hard one.
-fn raise_file_limit() {
+/// Each connection is a file; the soft limit is often far below the hard one. Answers how many may be connected.
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = &raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+    let files = if raised.is_ok() { limit.maximum } else { limit.current };
+    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    files.saturating_sub(OWN_FILES).max(1)
 }
 
 /// The machine's memory; 4 GiB where it cannot be read.

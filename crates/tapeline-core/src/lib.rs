@@ -20,6 +20,7 @@ mod kept;
 pub mod lanes;
 pub mod message;
 pub mod outbox;
+mod rates;
 pub mod registry;
 pub mod reply;
 mod router;

@@ -26,6 +26,7 @@ use crate::outbox::{FlushEnd, Scratch, Unsent};
 use crate::reply::{Reply, Topic};
 use crate::router::Router;
 use crate::session::{Arrival, Session};
+use crate::shedding::Scale;
 use crate::stats::ShardStats;
 use crate::subscribing::JoinRequest;
 
@@ -135,6 +136,7 @@ pub struct Shard {
     swept_us: u64,
     /// How often a channel's epoch was news.
     pub(crate) learned: u64,
+    pub(crate) scale: Scale,
     /// The hub stops.
     pub(crate) leaving: Option<Box<Leaving>>,
 }
@@ -159,6 +161,7 @@ impl Shard {
             serial_step,
             swept_us: 0,
             learned: 0,
+            scale: Scale::default(),
             leaving: None,
         }
     }
@@ -214,6 +217,10 @@ impl Shard {
 
     /// Hop 2: does what a client asks for.
     pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
+        if let Err(refusal) = self.admit(slot, &command, now) {
+            self.reply_error(slot, refusal, None, command.req());
+            return Handled::Done;
+        }
         match command {
             Command::Publish { publication, req } => {
                 return self.handle_publish(slot, *publication, req, now);
@@ -337,6 +344,7 @@ impl Shard {
             return;
         }
         session.outbox.push_reply(lane, bytes.into());
+        self.scale.add(bytes.len());
         self.dirty.mark(slot, session, lane);
     }
 
@@ -388,9 +396,19 @@ impl Shard {
         self.sessions.is_empty()
     }
 
+    /// Bytes came from the client.
+    pub fn on_heard(&mut self, slot: u32, now: Now) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.heard_us = now.mono_us;
+            session.pinged_us = 0;
+        }
+    }
+
     /// The socket takes bytes again.
     pub fn on_writable(&mut self, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.is_blocked()) {
+            // Who takes bytes from a full socket lives, though a ping may stand far back in it.
+            session.took_bytes = true;
             session.blocked_us = 0;
             let lane = usize::from(!session.outbox.has_urgent());
             self.dirty.mark(slot, session, lane);
@@ -467,6 +485,7 @@ impl Shard {
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
         self.send_due_rates(now);
+        self.weigh_if_due();
         if now.mono_us >= self.swept_us + SWEEP_US {
             self.swept_us = now.mono_us;
             self.sweep(now);

@@ -9,6 +9,7 @@ use tapeline_core::Hub;
 use tapeline_runtime::Shards;
 use tokio::sync::watch;
 
+use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::Origins;
 use crate::{batch, http, ops, origin, upgrade};
@@ -31,6 +32,10 @@ pub struct App {
     pub(crate) shards: Arc<Shards>,
     pub(crate) origins: Origins,
     pub(crate) started: Instant,
+    /// Connections on the HTTP port that are no sessions.
+    pub(crate) open: Open,
+    /// Those that are being told that they are too many.
+    pub(crate) refusing: Open,
     door: watch::Sender<Door>,
     conformance: bool,
 }
@@ -40,7 +45,8 @@ impl App {
     pub fn new(parts: AppParts) -> Arc<Self> {
         let AppParts { hub, shards, origins, conformance } = parts;
         let door = watch::Sender::new(Door::Open);
-        Arc::new(App { hub, shards, origins, started: Instant::now(), door, conformance })
+        let (open, refusing) = Default::default();
+        Arc::new(App { hub, shards, origins, started: Instant::now(), open, refusing, door, conformance })
     }
 
     /// From now on nobody new is let in and `/ready` says no; what is under way is finished.

@@ -3,6 +3,7 @@
 
 mod app;
 mod batch;
+mod connection;
 mod door;
 mod echo;
 mod envelope;

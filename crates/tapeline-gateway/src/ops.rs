@@ -119,6 +119,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         ]),
         closed: BTreeMap::from([
             ("slow", sum(|s| &s.closed_slow)),
+            ("idle", sum(|s| &s.closed_idle)),
             ("overloaded", sum(|s| &s.closed_overloaded)),
         ]),
         refused: hub.refused.read(),

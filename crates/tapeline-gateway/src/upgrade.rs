@@ -22,6 +22,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::app::App;
+use crate::connection::Accepted;
 use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
@@ -179,8 +180,8 @@ async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol
 }
 
 fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let stream = parts.io.into_inner();
+    let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
+    let stream = parts.io.into_inner().into_stream()?;
     let socket = socket2::SockRef::from(&stream);
     let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
     let set = socket

@@ -77,6 +77,11 @@ impl Shards {
         }
     }
 
+    /// Sessions there are, or are about to be.
+    pub fn sessions(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.load.load(Ordering::Relaxed)).sum()
+    }
+
     /// Where publishers that found no room wait.
     pub fn deliver(&self) -> &Arc<impl Deliver + use<>> {
         &self.deliver
@@ -85,8 +90,8 @@ impl Shards {
     /// Lets every session leave: told when to connect again and closed then, over at most `window`, sooner where there
     /// are few. Each shard drops its clone of `held` when its last session has gone. Does not wait.
     pub fn drain<H: Clone + Send + 'static>(&self, window: Duration, held: &H) {
-        let sessions: usize = self.inboxes.iter().map(|inbox| inbox.load.load(Ordering::Relaxed)).sum();
-        let window = window.min(LEAVE_EVERY.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX)));
+        let window =
+            window.min(LEAVE_EVERY.saturating_mul(u32::try_from(self.sessions()).unwrap_or(u32::MAX)));
         for inbox in &self.inboxes {
             inbox.control(Control::Drain(window, Box::new(held.clone())));
         }

@@ -246,6 +246,7 @@ impl ShardThread {
                     self.readable.push_back(slot);
                 }
                 let lingering = connection.lingering;
+                self.shard.on_heard(slot, now);
                 if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
                     self.hand_in(slot, input, now);
                 }

@@ -58,7 +58,8 @@ pub(crate) fn handshake(hub: &Hub, path: &str, more: &str) -> String {
 }
 
 /// A client's frame, masked as it must be.
-pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let payload = payload.as_ref();
     let mask = [7, 77, 177, 250];
     let mut frame = header(opcode, 0x80, payload.len());
     frame.extend_from_slice(&mask);
@@ -95,9 +96,14 @@ impl Raw {
         let stream = TcpStream::connect(hub.address()).expect("the hub accepts connections");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-        let mut raw = Raw { stream, read: Vec::new(), deadline: Instant::now() + PATIENCE };
+        let mut raw = Raw::of(stream);
         raw.send(bytes);
         raw
+    }
+
+    /// A connection that stands.
+    pub(crate) fn of(stream: TcpStream) -> Raw {
+        Raw { stream, read: Vec::new(), deadline: Instant::now() + PATIENCE }
     }
 
     /// An upgraded connection.
