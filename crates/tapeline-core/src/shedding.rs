@@ -13,6 +13,7 @@ use tapeline_schema::CloseCode;
 use crate::lanes::LANES;
 use crate::message::Message;
 use crate::outbox::Unsent;
+use crate::session::Session;
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
 
@@ -57,13 +58,7 @@ impl Shard {
     }
 
     fn shed(&mut self, waiting: &mut usize, bound: usize) {
-        let size = |(slot, session): (usize, &crate::session::Session)| {
-            // Where the socket takes bytes, what waits is about to leave by itself.
-            let size = (session.is_blocked(), session.outbox.bytes());
-            (!session.closing).then(|| (Reverse(size), u32::try_from(slot).unwrap_or(u32::MAX)))
-        };
-        let mut largest: Vec<_> = self.sessions.iter().filter_map(size).collect();
-        largest.sort_unstable();
+        let largest = self.largest();
         let enough = bound - bound / MADE_FREE;
         for lane in (0..LANES).rev() {
             for (_, slot) in &largest {
@@ -73,14 +68,26 @@ impl Shard {
                 self.unload(*slot, waiting, |shard, slot| shard.shed_lane(slot, lane));
             }
         }
-        for (_, slot) in largest {
+        for (_, slot) in self.largest() {
             if *waiting <= bound {
                 return;
             }
             self.stats.closed_overloaded.add(1);
-            let reason = "all outboxes together are over their bound (limits.outboxes_bytes)";
-            self.unload(slot, waiting, |shard, slot| shard.close(slot, CloseCode::Overloaded, reason));
+            self.unload(slot, waiting, Shard::close_unserved);
         }
+    }
+
+    /// Sessions with something queued, the largest first. Where the socket takes bytes, what waits is about to leave by
+    /// itself, so those come last.
+    fn largest(&self) -> Vec<(Reverse<(bool, usize)>, u32)> {
+        let size = |(slot, session): (usize, &Session)| {
+            let bytes = session.outbox.bytes();
+            let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+            (bytes > 0 && !session.closing).then_some((Reverse((session.is_blocked(), bytes)), slot))
+        };
+        let mut largest: Vec<_> = self.sessions.iter().filter_map(size).collect();
+        largest.sort_unstable();
+        largest
     }
 
     /// Does something to a session and takes what that freed off what waits.
@@ -90,6 +97,15 @@ impl Shard {
         let before = bytes(self);
         act(self, slot);
         *waiting = waiting.saturating_sub(before.saturating_sub(bytes(self)));
+    }
+
+    /// Closes a session without what is still queued for it.
+    fn close_unserved(&mut self, slot: u32) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.outbox.clear();
+        }
+        let reason = "all outboxes together are over their bound (limits.outboxes_bytes)";
+        self.close(slot, CloseCode::Overloaded, reason);
     }
 
     /// Takes back what is queued for a session in one lane; its targets catch up from before it. What only this session
