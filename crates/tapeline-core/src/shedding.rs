@@ -47,7 +47,9 @@ impl Shard {
     /// Weighs all outboxes, and sheds what is too much.
     pub(crate) fn weigh(&mut self) {
         let bound = self.hub.settings().outboxes_bytes;
-        let mut waiting = self.sessions.iter().map(|(_, session)| session.outbox.bytes()).sum();
+        // Who is being closed is gone in a moment, and what it is still told is told.
+        let staying = self.sessions.iter().filter(|(_, session)| !session.closing);
+        let mut waiting = staying.map(|(_, session)| session.outbox.bytes()).sum();
         if waiting > bound {
             self.shed(&mut waiting, bound);
         }
@@ -65,15 +67,19 @@ impl Shard {
                 if *waiting <= enough {
                     return;
                 }
-                self.unload(*slot, waiting, |shard, slot| shard.shed_lane(slot, lane));
+                let before = self.waiting_for(*slot);
+                self.shed_lane(*slot, lane);
+                *waiting = waiting.saturating_sub(before.saturating_sub(self.waiting_for(*slot)));
             }
         }
         for (_, slot) in self.largest() {
             if *waiting <= bound {
                 return;
             }
+            *waiting = waiting.saturating_sub(self.waiting_for(slot));
             self.stats.closed_overloaded.add(1);
-            self.unload(slot, waiting, Shard::close_unserved);
+            let reason = "all outboxes together are over their bound (limits.outboxes_bytes)";
+            self.close(slot, CloseCode::Overloaded, reason);
         }
     }
 
@@ -90,22 +96,8 @@ impl Shard {
         largest
     }
 
-    /// Does something to a session and takes what that freed off what waits.
-    fn unload(&mut self, slot: u32, waiting: &mut usize, act: impl FnOnce(&mut Self, u32)) {
-        let bytes =
-            |shard: &Self| shard.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes());
-        let before = bytes(self);
-        act(self, slot);
-        *waiting = waiting.saturating_sub(before.saturating_sub(bytes(self)));
-    }
-
-    /// Closes a session without what is still queued for it.
-    fn close_unserved(&mut self, slot: u32) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            session.outbox.clear();
-        }
-        let reason = "all outboxes together are over their bound (limits.outboxes_bytes)";
-        self.close(slot, CloseCode::Overloaded, reason);
+    fn waiting_for(&self, slot: u32) -> usize {
+        self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes())
     }
 
     /// Takes back what is queued for a session in one lane; its targets catch up from before it. What only this session

@@ -153,10 +153,12 @@ async fn refuse(mut stream: TcpStream, limit: usize) {
     let mut asked = [0; 4 << 10];
     let told = async {
         // A socket that is closed with unread bytes in it would be reset, and the answer with it.
-        stream.read(&mut asked).await?;
-        stream.write_all(&refusal).await?;
+        if stream.read(&mut asked).await? > 0 {
+            stream.write_all(&refusal).await?;
+        }
         stream.shutdown().await?;
-        stream.read(&mut asked).await
+        while stream.read(&mut asked).await? > 0 {}
+        io::Result::Ok(())
     };
     // Told or not, it is one too many.
     let _ = tokio::time::timeout(REFUSAL_TIME, told).await;
