@@ -19,9 +19,11 @@ use tapeline_core::Refusal;
 use tapeline_schema::ErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::app::App;
+use crate::door::Door;
 use crate::error::push_error;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
@@ -30,6 +32,8 @@ const HEADER_BUFFER: usize = 2;
 const LEAST_BUFFER: usize = 8 << 10;
 /// How long one that is too many is listened to before it is told so.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// How long a request that may be on its way is waited for when nothing listens any more.
+const LAST_CALL: Duration = Duration::from_millis(100);
 /// So many are told at once; others are closed without a word.
 const REFUSALS: usize = 256;
 
@@ -81,7 +85,7 @@ impl Drop for Accepted {
             && let Some(stream) = &self.stream
         {
             let seconds = self.timeout.as_secs();
-            let message = format!("no request came within {seconds} s (limits.handshake_timeout_s)");
+            let message = format!("the head took longer than {seconds} s (limits.handshake_timeout_s)");
             // Nothing was written to this socket before, so it takes this much; if not, the client is told nothing.
             let _ = stream.try_write(&answer(&Refusal::new(ErrorCode::Timeout, message)));
         }
@@ -164,6 +168,14 @@ async fn refuse(mut stream: TcpStream, limit: usize) {
     let _ = tokio::time::timeout(REFUSAL_TIME, told).await;
 }
 
+/// A moment after nothing listens any more. Browsers open connections to have them; one on which nothing was asked by
+/// then has nothing to finish.
+async fn last_call(door: &watch::Sender<Door>) {
+    // Whoever could open the door again is gone with the hub.
+    let _ = door.subscribe().wait_for(|door| *door == Door::Closed).await;
+    tokio::time::sleep(LAST_CALL).await;
+}
+
 async fn serve(app: &App, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -195,12 +207,17 @@ async fn serve(app: &App, stream: TcpStream, peer: SocketAddr, routes: axum::Rou
         let outcome = tokio::select! {
             outcome = served.as_mut() => outcome,
             Ok(()) = door.changed() => {
-                // Where nothing was asked yet, there is nothing to finish: browsers open connections to have them.
-                if !asked.load(Ordering::Relaxed) {
-                    return;
+                if asked.load(Ordering::Relaxed) {
+                    served.as_mut().graceful_shutdown();
                 }
-                served.as_mut().graceful_shutdown();
                 continue;
+            }
+            () = last_call(app.door()), if !asked.load(Ordering::Relaxed) => {
+                if asked.load(Ordering::Relaxed) {
+                    served.as_mut().graceful_shutdown();
+                    continue;
+                }
+                return;
             }
         };
         if let Err(error) = outcome {
