@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use error::CatalogError;
-pub use spec::{ChannelSpec, Keep};
+pub use spec::{ChannelSpec, Keep, RemovedWhen};
 pub use words::{Delivery, Priority, Publishers, Readers};
 
 use rollup::RollUp;

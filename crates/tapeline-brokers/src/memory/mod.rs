@@ -4,6 +4,7 @@
 //! channel's lock (and those of the roll-ups that count for themselves, taken in stripe order), which never waits:
 //! room in the inboxes is taken first. It does not know who subscribes, only how many asked a channel to be kept.
 
+mod rows;
 mod state;
 mod stripes;
 

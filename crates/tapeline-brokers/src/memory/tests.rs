@@ -42,6 +42,8 @@ promises! {
     a_forgotten_channel_has_a_new_epoch: a_forgotten_channel_counts_under_a_new_epoch,
     a_joined_channel_is_never_forgotten: a_joined_channel_is_not_forgotten,
     a_channel_within_its_retention_age_is_never_forgotten: a_channel_within_its_age_is_not_forgotten,
+    a_table_is_told_whole_or_by_what_changed: a_table_is_read_whole_or_by_what_changed,
+    rows_beyond_a_tables_bound_leave_and_it_is_said: rows_beyond_the_bound_leave_aloud,
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod late;
 mod model;
 mod plan;
 mod requests;
+mod tables;
 mod view;
 mod wire;
 mod world;
