@@ -21,7 +21,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use report::Report;
 use session::Common;
-use work::{channels, fanout, idle, ingest, latency, replay, slow, storm};
+use work::{channels, deflate, fanout, idle, ingest, latency, replay, slow, storm, tables};
 
 #[derive(Debug, Parser)]
 #[command(name = "tapeline-bench", about = "Measures Tapeline against a floor and against Node")]
@@ -42,6 +42,8 @@ enum Command {
     Latency(latency::LatencyArgs),
     /// Many channels, few clients each, closed loop.
     Channels(channels::ChannelsArgs),
+    /// Compressed frames beside plain ones, closed loop.
+    Deflate(deflate::DeflateArgs),
     /// Memory per idle subscribed client.
     Idle(idle::IdleArgs),
     /// Publishing over HTTP, in batches, over WebSocket.
@@ -50,6 +52,8 @@ enum Command {
     Slow(slow::SlowArgs),
     /// All clients cut off and back at once.
     Storm(storm::StormArgs),
+    /// Rows merged at a rate, beside as many bytes of a latest family.
+    Tables(tables::TablesArgs),
     /// Recorded markets, checked to the byte.
     Replay(replay::ReplayArgs),
     /// All workloads as they stand, the replay at full speed.
@@ -83,10 +87,12 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Fanout(args) => reports.push(fanout::run(args, common)?),
         Command::Latency(args) => reports.push(latency::run(args, common)?),
         Command::Channels(args) => reports.push(channels::run(args, common)?),
+        Command::Deflate(args) => reports.push(deflate::run(args, common)?),
         Command::Idle(args) => reports.push(idle::run(args, common)?),
         Command::Ingest(args) => reports.push(ingest::run(args, common)?),
         Command::Slow(args) => reports.push(slow::run(args, common)?),
         Command::Storm(args) => reports.push(storm::run(args, common)?),
+        Command::Tables(args) => reports.push(tables::run(args, common)?),
         Command::Replay(args) => {
             let (report, found) = replay::run(args, common)?;
             reports.push(report);
@@ -122,10 +128,12 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("fanout", fanout::run(&defaults()?, common));
     keep("latency", latency::run(&defaults()?, common));
     keep("channels", channels::run(&defaults()?, common));
+    keep("deflate", deflate::run(&defaults()?, common));
     keep("idle", idle::run(&defaults()?, common));
     keep("ingest", ingest::run(&defaults()?, common));
     keep("slow", slow::run(&defaults()?, common));
     keep("storm", storm::run(&defaults()?, common));
+    keep("tables", tables::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;
     match replay::run(&replay_args.at_full_speed(), common) {
         Ok((report, found)) => {

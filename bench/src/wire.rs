@@ -1,5 +1,6 @@
 //! WebSocket framing, the little that a load client and the floor need: headers in both directions,
-//! masked frames out. No extensions, no reassembly of fragments: neither side sends any.
+//! masked frames out. No reassembly of fragments: neither side sends any. A compressed
+//! payload is handed on as it stands.
 
 use anyhow::{Result, bail};
 
@@ -99,11 +100,12 @@ pub(crate) fn text(payload: &str) -> Vec<u8> {
     out
 }
 
-/// The request that opens a WebSocket.
-pub(crate) fn upgrade_request(host: &str) -> Vec<u8> {
+/// The request that opens a WebSocket, with or without an offer of permessage-deflate.
+pub(crate) fn upgrade_request(host: &str, deflate: bool) -> Vec<u8> {
+    let offer = if deflate { "Sec-WebSocket-Extensions: permessage-deflate\r\n" } else { "" };
     format!(
         "GET /ws?heartbeat=0&notices=0 HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
     .into_bytes()
 }

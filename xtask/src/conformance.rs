@@ -15,8 +15,13 @@ pub(crate) fn build(root: &Root) -> Result<()> {
     root.cargo(&["build", "--release", "-p", "tapeline-cli"])
 }
 
-/// Builds, starts the server, runs the cases, stops the server.
+/// The cases that take seconds.
 pub(crate) fn run(root: &Root) -> Result<()> {
+    run_with(root, &[])
+}
+
+/// Builds, starts the server, runs the cases, stops the server. The flags are the script's.
+pub(crate) fn run_with(root: &Root, flags: &[&str]) -> Result<()> {
     let python = venv::python(root)?;
     // Costs nothing when fresh, and a failed build can never let an older binary pass.
     build(root)?;
@@ -25,7 +30,7 @@ pub(crate) fn run(root: &Root) -> Result<()> {
     serve.args(["serve", "--conformance", "--listen", "127.0.0.1:0"]);
     let mut server = Server::start(serve)?;
     let url = format!("ws://127.0.0.1:{}/echo", server.port);
-    let verdict = run_command(root.command(python).args([SCRIPT, "--url", &url]));
+    let verdict = run_command(root.command(python).args([SCRIPT, "--url", &url]).args(flags));
     if let Some(status) = server.ended()? {
         bail!("the server ended during the run with {status}; it said:\n{}", server.said());
     }

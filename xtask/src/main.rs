@@ -1,6 +1,6 @@
 //! The project's own checks and test runner, reached as `cargo xtask`.
 //!
-//! One file per subcommand: `tidy`, `test`, `sim`. Everything here drives other programs or reads files; nothing of
+//! One file per subcommand: `tidy`, `test`, `conformance`, `sim`. Everything here drives other programs or reads files; nothing of
 //! the product is linked in, so this builds in seconds and still runs when a crate of the product does not compile.
 
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ cargo xtask COMMAND
 
     tidy                            check what clippy cannot: module docs, sizes, crate arrows, links, paths
     test [--only NAME]              run every suite, or one of them
+    conformance [--all]             Autobahn's WebSocket cases; with --all also those that take minutes
     sim [--seed N] [--seconds S]    run the seeded simulator
     help                            print this
 
@@ -51,6 +52,8 @@ fn run() -> Result<()> {
         ["tidy"] => tidy::run(&Root::open()?),
         ["test"] => test::run(&Root::open()?, None),
         ["test", "--only", name] => test::run(&Root::open()?, Some(name)),
+        ["conformance"] => conformance::run(&Root::open()?),
+        ["conformance", "--all"] => conformance::run_with(&Root::open()?, &["--all"]),
         ["sim", flags @ ..] => sim::run(&Root::open()?, flags),
         other => bail!("unknown command `{}`; `cargo xtask help` lists them", other.join(" ")),
     }

@@ -70,7 +70,7 @@ impl Conn {
         Ok(())
     }
 
-    pub(super) fn on_writable(&mut self, addr: SocketAddr) -> io::Result<()> {
+    pub(super) fn on_writable(&mut self, addr: SocketAddr, deflate: bool) -> io::Result<()> {
         if self.phase == Phase::Connecting {
             if let Some(error) = self.stream.take_error()? {
                 return Err(error);
@@ -79,7 +79,7 @@ impl Conn {
                 return Ok(());
             }
             self.phase = Phase::Upgrading;
-            return self.write(&wire::upgrade_request(&addr.to_string()));
+            return self.write(&wire::upgrade_request(&addr.to_string(), deflate));
         }
         while !self.out.is_empty() {
             match self.stream.write(&self.out) {

@@ -46,12 +46,14 @@ pub(crate) struct Plan {
     /// How many confirmations make it ready.
     pub(crate) confirms: usize,
     pub(crate) reading: Reading,
+    /// Whether it offers permessage-deflate.
+    pub(crate) deflate: bool,
 }
 
 impl Plan {
     /// A client that subscribes to nothing: a publisher.
     pub(crate) fn publisher() -> Self {
-        Self { subscribe: Rc::from([]), confirms: 0, reading: Reading::Free }
+        Self { subscribe: Rc::from([]), confirms: 0, reading: Reading::Free, deflate: false }
     }
 
     /// A client that subscribes to `channels`.
@@ -61,7 +63,7 @@ impl Plan {
             many => serde_json::json!({ "action": "subscribe", "channels": many }),
         };
         let frame = wire::text(&request.to_string());
-        Self { subscribe: Rc::from(frame), confirms: channels.len(), reading: Reading::Free }
+        Self { subscribe: Rc::from(frame), confirms: channels.len(), reading: Reading::Free, deflate: false }
     }
 
     /// The same client with another way to read.
@@ -218,8 +220,9 @@ impl Fleet {
     }
 
     fn on_writable(&mut self, client: usize) {
-        let Some(conn) = self.slots.get_mut(client).and_then(|slot| slot.conn.as_mut()) else { return };
-        if conn.on_writable(self.addr).is_err() {
+        let Some(slot) = self.slots.get_mut(client) else { return };
+        let Some(conn) = slot.conn.as_mut() else { return };
+        if conn.on_writable(self.addr, slot.plan.deflate).is_err() {
             self.on_gone(client);
         }
     }

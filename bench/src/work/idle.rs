@@ -25,6 +25,9 @@ pub(crate) struct IdleArgs {
     /// Seconds of silence before memory is read.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// The clients negotiate permessage-deflate.
+    #[arg(long)]
+    deflate: bool,
 }
 
 /// Measures.
@@ -54,7 +57,10 @@ fn measure(server: &Server, args: &IdleArgs) -> Result<Sample> {
     let mut count = Count::default();
     let mut fleet = Fleet::new(server.addr)?;
     // The first clients pay for what is there once: code pages, tables, thread stacks.
-    let plan = |index: usize| Plan::subscriber(&[template::channel(index % args.channels)]);
+    let plan = |index: usize| Plan {
+        deflate: args.deflate,
+        ..Plan::subscriber(&[template::channel(index % args.channels)])
+    };
     let first = 20.min(args.clients);
     fleet.open((0..first).map(plan).collect(), 256, &mut count)?;
     std::thread::sleep(Duration::from_millis(500));

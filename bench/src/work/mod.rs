@@ -1,6 +1,7 @@
 //! The workloads, one per file.
 
 pub(crate) mod channels;
+pub(crate) mod deflate;
 pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod ingest;
@@ -9,3 +10,4 @@ mod loops;
 pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod storm;
+pub(crate) mod tables;

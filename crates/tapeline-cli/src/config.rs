@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use tapeline_core::Settings;
 use tapeline_core::settings::Rate;
-use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
+use tapeline_schema::{Catalog, ChannelSpec, Compress, Delivery, Priority};
 
 /// What a machine has to give; where the file does not say otherwise, bounds follow from it.
 #[derive(Clone, Copy, Debug)]
@@ -113,11 +113,19 @@ impl Default for Drain {
 }
 
 /// What browsers may do.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Http {
     /// Whole origins beside the hub's own and loopback ones.
     pub allowed_origins: Vec<String>,
+    /// Whether WebSocket clients that offer permessage-deflate get it.
+    pub compression: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { allowed_origins: Vec::new(), compression: true }
+    }
 }
 
 /// A family of the user's.
@@ -137,6 +145,8 @@ pub(crate) struct Family {
     #[serde(default)]
     row_key: Vec<String>,
     max_rate: Option<u32>,
+    #[serde(default)]
+    compress: Compress,
     idle_ttl_s: Option<u64>,
 }
 
@@ -225,7 +235,7 @@ impl Family {
         }
         let roll_ups: Vec<&str> = self.rolls_up_to.iter().map(String::as_str).collect();
         let row_key: Vec<&str> = self.row_key.iter().map(String::as_str).collect();
-        spec = spec.rolls_up_to(&roll_ups).keyed_by(&row_key);
+        spec = spec.rolls_up_to(&roll_ups).keyed_by(&row_key).compress(self.compress);
         if let Some(rate) = self.max_rate {
             spec = spec.max_rate(rate);
         }

@@ -91,9 +91,13 @@ impl Serve {
             listeners.push(Listener::bind(*address)?);
         }
         let shards = Arc::new(Shards::start(&hub)?);
-        let origins = Origins(config.http.allowed_origins);
-        let conformance = self.conformance;
-        let app = App::new(AppParts { hub: hub.clone(), shards: shards.clone(), origins, conformance });
+        let app = App::new(AppParts {
+            hub: hub.clone(),
+            shards: shards.clone(),
+            origins: Origins(config.http.allowed_origins),
+            conformance: self.conformance,
+            compression: config.http.compression,
+        });
         let first = listeners.first().map(Listener::address);
         let mut doors = JoinSet::new();
         for listener in listeners {

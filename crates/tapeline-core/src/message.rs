@@ -23,6 +23,10 @@ pub trait Wire: Send + Sync {
     fn slot(&self) -> usize;
     /// The message as it goes to every receiver of this format.
     fn message(&self, message: &Message) -> Box<[u8]>;
+    /// The wire whose bytes of this message serve here too, so that they are not made and kept twice.
+    fn same_as(&self, _message: &Message) -> Option<&'static dyn Wire> {
+        None
+    }
     /// An answer or notice for one receiver.
     fn reply(&self, reply: &Reply) -> Bytes;
     /// The last bytes before the connection is closed.
@@ -30,6 +34,10 @@ pub trait Wire: Send + Sync {
     /// What the receiver has to answer if it lives; nothing where the format has no such thing.
     fn ping(&self) -> Bytes {
         Bytes::new()
+    }
+    /// Whether a large message takes long enough that it is encoded before it is delivered, off the shards.
+    fn is_slow(&self) -> bool {
+        false
     }
 }
 
@@ -197,9 +205,13 @@ impl Message {
 
     /// Its bytes on this wire, made at the first call.
     pub fn encoded(&self, wire: &'static dyn Wire) -> &[u8] {
-        match self.encoded.get(wire.slot()) {
-            Some(cell) => cell.get_or_init(|| wire.message(self)),
-            None => &[],
+        let Some(cell) = self.encoded.get(wire.slot()) else { return &[] };
+        if let Some(bytes) = cell.get() {
+            return bytes;
+        }
+        match wire.same_as(self) {
+            Some(other) => self.encoded(other),
+            None => cell.get_or_init(|| wire.message(self)),
         }
     }
 

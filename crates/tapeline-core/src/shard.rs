@@ -21,7 +21,7 @@ use crate::draining::Leaving;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::kept::KeptRequest;
-use crate::message::Receipt;
+use crate::message::{Receipt, Wire};
 use crate::outbox::{FlushEnd, Scratch, Unsent};
 use crate::reply::{Reply, Topic};
 use crate::router::Router;
@@ -194,6 +194,11 @@ impl Shard {
         }
         self.sessions.try_remove(slot as usize);
         self.stats.sessions.sub(1);
+    }
+
+    /// The byte format of a session.
+    pub fn wire(&self, slot: u32) -> Option<&'static dyn Wire> {
+        self.sessions.get(slot as usize).map(|session| session.outbox.wire())
     }
 
     pub(crate) fn live(&mut self, key: SessionKey) -> Option<&mut Session> {

@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Count(AtomicU64);
 
 impl Count {
+    /// Zero.
+    pub const fn new() -> Self {
+        Count(AtomicU64::new(0))
+    }
+
     /// Adds.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);

@@ -24,6 +24,8 @@ pub struct AppParts {
     pub origins: Origins,
     /// Whether `/echo`, for conformance suites, is open.
     pub conformance: bool,
+    /// Whether clients that offer permessage-deflate get it.
+    pub compression: bool,
 }
 
 /// The gateway's shared state.
@@ -38,15 +40,17 @@ pub struct App {
     pub(crate) refusing: Open,
     door: watch::Sender<Door>,
     conformance: bool,
+    pub(crate) compression: bool,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, origins, conformance } = parts;
+        let AppParts { hub, shards, origins, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing) = Default::default();
-        Arc::new(App { hub, shards, origins, started: Instant::now(), open, refusing, door, conformance })
+        let started = Instant::now();
+        Arc::new(App { hub, shards, origins, started, open, refusing, door, conformance, compression })
     }
 
     /// From now on nobody new is let in and `/ready` says no; what is under way is finished.

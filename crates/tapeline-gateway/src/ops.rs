@@ -16,6 +16,7 @@ use tapeline_schema::{ErrorCode, Pattern};
 use crate::app::App;
 use crate::door::{Door, STOPPING};
 use crate::error::Failure;
+use crate::native::NATIVE_DEFLATE;
 
 /// Channels that `/stats` names.
 const STATS_CHANNELS: usize = 1_000;
@@ -82,6 +83,8 @@ struct Stats {
     closed: BTreeMap<&'static str, u64>,
     refused: u64,
     catch_ups: u64,
+    /// What was compressed, each once; `messages` whatever the number of their receivers.
+    compressed: BTreeMap<&'static str, u64>,
     waiting_bytes: u64,
     uptime_s: u64,
     version: &'static str,
@@ -124,6 +127,10 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         ]),
         refused: hub.refused.read(),
         catch_ups: sum(|s| &s.catch_ups),
+        compressed: BTreeMap::from([
+            ("messages", NATIVE_DEFLATE.messages()),
+            ("replies", NATIVE_DEFLATE.replies()),
+        ]),
         waiting_bytes: sum(|s| &s.waiting_bytes),
         uptime_s: app.started.elapsed().as_secs(),
         version: env!("CARGO_PKG_VERSION"),

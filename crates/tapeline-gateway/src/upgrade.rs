@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use socket2::TcpKeepalive;
+use tapeline_codec::websocket::extensions::{Agreement, accept_deflate};
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
 use tapeline_core::registry::{Admission, Seat};
 use tapeline_core::session::{Arrival, Grant};
@@ -27,7 +28,7 @@ use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
-use crate::native::{NATIVE, Native};
+use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
 
 /// Bytes of a client id.
 const CLIENT_ID_LIMIT: usize = 256;
@@ -61,10 +62,11 @@ impl Headers for HeaderLines<'_> {
 /// A request that may be upgraded.
 struct Checked {
     accept_key: String,
+    deflate: Option<Agreement>,
     upgrade: OnUpgrade,
 }
 
-fn check(request: &mut Request) -> Result<Checked, Box<Response>> {
+fn check(request: &mut Request, compression: bool) -> Result<Checked, Box<Response>> {
     let http_version = match request.version() {
         Version::HTTP_10 => (1, 0),
         Version::HTTP_11 => (1, 1),
@@ -74,7 +76,10 @@ fn check(request: &mut Request) -> Result<Checked, Box<Response>> {
     let headers = HeaderLines(request.headers());
     let asked = handshake::Request { method: request.method().as_str(), http_version, headers: &headers };
     match handshake::check(&asked) {
-        Ok(accept) => Ok(Checked { accept_key: accept.accept_key, upgrade: hyper::upgrade::on(request) }),
+        Ok(accept) => {
+            let deflate = if compression { accept_deflate(&headers) } else { None };
+            Ok(Checked { accept_key: accept.accept_key, deflate, upgrade: hyper::upgrade::on(request) })
+        }
         Err(error) => Err(Box::new(refused(&error))),
     }
 }
@@ -94,13 +99,17 @@ fn refused(error: &HandshakeError) -> Response {
     response
 }
 
-fn switching(accept_key: String) -> Response {
+fn switching(accept_key: String, deflate: Option<Agreement>) -> Response {
     let headers = [
         (header::CONNECTION, "Upgrade".to_string()),
         (header::UPGRADE, "websocket".to_string()),
         (header::SEC_WEBSOCKET_ACCEPT, accept_key),
     ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    if let Some(Ok(answer)) = deflate.map(|agreement| HeaderValue::try_from(agreement.answer())) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+    }
+    response
 }
 
 /// `GET /ws` and `/ws/{client_id}`.
@@ -111,7 +120,7 @@ pub(crate) async fn native(
     Asking(wishes): Asking<Wishes>,
     mut request: Request,
 ) -> Response {
-    let checked = match check(&mut request) {
+    let checked = match check(&mut request, app.compression) {
         Ok(checked) => checked,
         Err(response) => return *response,
     };
@@ -130,11 +139,14 @@ pub(crate) async fn native(
         }
         None => None,
     };
-    let arrival = arrival(principal, seat, &wishes);
-    let protocol = Box::new(Native::new(app.hub.settings()));
-    let Checked { accept_key, upgrade } = checked;
+    let Checked { accept_key, deflate, upgrade } = checked;
+    let mut arrival = arrival(principal, seat, &wishes);
+    if deflate.is_some_and(Agreement::takes_shared_frames) {
+        arrival.wire = &NATIVE_DEFLATE;
+    }
+    let protocol = Box::new(Native::new(app.hub.settings(), deflate.is_some()));
     tokio::spawn(hand_over(app, upgrade, arrival, protocol));
-    switching(accept_key)
+    switching(accept_key, deflate)
 }
 
 /// `GET /echo`, for conformance suites only: the same codec and the same path through the shard as `/ws`.
@@ -143,15 +155,15 @@ pub(crate) async fn echo(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
-    let checked = match check(&mut request) {
+    let checked = match check(&mut request, app.compression) {
         Ok(checked) => checked,
         Err(response) => return *response,
     };
     let mut arrival = arrival(peer.ip().to_string().into(), None, &Wishes::default());
     arrival.heartbeat = false;
-    let Checked { accept_key, upgrade } = checked;
-    tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::default())));
-    switching(accept_key)
+    let Checked { accept_key, deflate, upgrade } = checked;
+    tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::new(deflate))));
+    switching(accept_key, deflate)
 }
 
 fn arrival(principal: Arc<str>, seat: Option<Box<Seat>>, wishes: &Wishes) -> Arrival {
@@ -203,7 +215,7 @@ async fn refuse_late(app: &App, checked: Checked, wait: Duration, limit: usize) 
             return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
         }
     }
-    let Checked { accept_key, upgrade } = checked;
+    let Checked { accept_key, upgrade, .. } = checked;
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
         let message =
@@ -219,5 +231,5 @@ async fn refuse_late(app: &App, checked: Checked, wait: Duration, limit: usize) 
             let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
         }
     });
-    switching(accept_key)
+    switching(accept_key, None)
 }

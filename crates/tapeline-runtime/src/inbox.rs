@@ -14,6 +14,7 @@ use tapeline_core::stats::HubStats;
 use tapeline_core::{Deliver, Permits};
 use tapeline_schema::CloseCode;
 
+use crate::ahead::Ahead;
 use crate::connection::Handover;
 
 /// What is asked of a shard's thread.
@@ -119,11 +120,19 @@ pub struct Inboxes {
     stats: Arc<HubStats>,
     waiting: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     has_waiting: AtomicBool,
+    pub(crate) ahead: Ahead,
 }
 
 impl Inboxes {
     pub(crate) fn new(inboxes: Vec<Arc<Inbox>>, bound: usize, stats: Arc<HubStats>) -> Self {
-        Inboxes { inboxes, bound, stats, waiting: Mutex::default(), has_waiting: AtomicBool::new(false) }
+        Inboxes {
+            inboxes,
+            bound,
+            stats,
+            waiting: Mutex::default(),
+            has_waiting: AtomicBool::new(false),
+            ahead: Ahead::default(),
+        }
     }
 
     /// The shard has routed so many messages.
@@ -173,6 +182,7 @@ impl Deliver for Inboxes {
             return;
         }
         let Some(lane) = messages.first().map(|message| message.channel.lane()) else { return };
+        self.ahead.encode(messages.iter().map(|message| &**message));
         let Some((last, others)) = self.inboxes.split_last() else { return };
         for inbox in others {
             lock(&inbox.messages).extend(lane, messages.iter().cloned());

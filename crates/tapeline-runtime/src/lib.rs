@@ -1,6 +1,7 @@
 //! Where the hub runs: shard threads with their inboxes, wake-ups and sockets, and the clock they read.
 //! The one place that spawns threads for the hub. It does not know protocols: a connection brings its own.
 
+mod ahead;
 mod clock;
 mod connection;
 mod inbox;

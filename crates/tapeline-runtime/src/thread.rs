@@ -198,10 +198,13 @@ impl ShardThread {
     fn open(&mut self, handover: Handover, now: Now) {
         let Handover { stream, read, arrival, protocol } = handover;
         let mut stream = TcpStream::from_std(stream);
+        let wire = arrival.wire;
+        self.deliver.ahead.open(wire);
         let slot = self.shard.open(arrival, now).slot;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, Token(slot as usize), interest) {
             tracing::warn!(%error, "a connection could not be watched");
+            self.deliver.ahead.close(wire);
             self.shard.remove(slot);
             self.inbox.load.fetch_sub(1, Ordering::Relaxed);
             return;
@@ -374,6 +377,9 @@ impl ShardThread {
         if let Some(mut connection) = place.take() {
             let _ = self.poll.registry().deregister(&mut connection.stream);
             let _ = connection.stream.shutdown(Shutdown::Both);
+            if let Some(wire) = self.shard.wire(slot) {
+                self.deliver.ahead.close(wire);
+            }
             self.shard.remove(slot);
             self.inbox.load.fetch_sub(1, Ordering::Relaxed);
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use error::CatalogError;
 pub use spec::{ChannelSpec, Keep, RemovedWhen};
-pub use words::{Delivery, Priority, Publishers, Readers};
+pub use words::{Compress, Delivery, Priority, Publishers, Readers};
 
 use rollup::RollUp;
 

@@ -1,8 +1,10 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
-//! `http` asks it over plain HTTP, `client` speaks the native protocol, `raw` sends bytes as they are.
+//! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
+//! as they are.
 //! It knows no family and no test.
 
 pub(crate) mod client;
+pub(crate) mod deflate;
 pub(crate) mod http;
 pub(crate) mod raw;
 

@@ -37,6 +37,8 @@ impl Head {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RawFrame {
     pub(crate) opcode: u8,
+    /// RSV1.
+    pub(crate) compressed: bool,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -59,9 +61,13 @@ pub(crate) fn handshake(hub: &Hub, path: &str, more: &str) -> String {
 
 /// A client's frame, masked as it must be.
 pub(crate) fn masked(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
-    let payload = payload.as_ref();
+    masked_frame(0x80 | opcode, payload.as_ref())
+}
+
+/// The same with this first byte: FIN, reserved bits, opcode.
+pub(crate) fn masked_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [7, 77, 177, 250];
-    let mut frame = header(opcode, 0x80, payload.len());
+    let mut frame = header(first, 0x80, payload.len());
     frame.extend_from_slice(&mask);
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
@@ -69,13 +75,13 @@ pub(crate) fn masked(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// A client's frame without a mask, which no client may send.
 pub(crate) fn unmasked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = header(opcode, 0, payload.len());
+    let mut frame = header(0x80 | opcode, 0, payload.len());
     frame.extend_from_slice(payload);
     frame
 }
 
-fn header(opcode: u8, mask_bit: u8, len: usize) -> Vec<u8> {
-    let mut frame = vec![0x80 | opcode];
+fn header(first: u8, mask_bit: u8, len: usize) -> Vec<u8> {
+    let mut frame = vec![first];
     match len {
         0..=125 => frame.push(mask_bit | u8::try_from(len).expect("it is short")),
         126..=0xffff => {
@@ -185,7 +191,7 @@ impl Raw {
                 .expect("it fits"),
             len => usize::from(len),
         };
-        RawFrame { opcode: start[0] & 0x0f, payload: self.take(len) }
+        RawFrame { opcode: start[0] & 0x0f, compressed: start[0] & 0x40 != 0, payload: self.take(len) }
     }
 
     /// Whether the server has ended the connection and sent nothing more.

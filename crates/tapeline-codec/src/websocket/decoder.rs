@@ -8,7 +8,7 @@
 use std::{mem, ops::Range};
 
 use super::{
-    Events, Opcode, ProtocolError,
+    Events, Opcode, ProtocolError, deflate,
     frame::{Header, MAX_HEADER},
     mask, utf8,
 };
@@ -16,7 +16,7 @@ use super::{
 /// What one message may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The bytes of a message, all fragments together. More ends in 1009, before the payload is kept.
+    /// The bytes of a message, all fragments together and inflated. More ends in 1009, before they are kept.
     pub message_bytes: usize,
     /// The frames of a message, empty ones too. More ends in 1008. A message in one frame is always allowed.
     pub fragments: u32,
@@ -35,6 +35,10 @@ pub struct Decoder {
     message: Option<Kind>,
     /// How many bytes at the message's end are the start of a character: 0 to 3.
     utf8_tail: u8,
+    /// Whether permessage-deflate was negotiated.
+    deflate: bool,
+    /// Whether the current message is compressed. It is inflated when it is whole: no window is kept for it.
+    compressed: bool,
 }
 
 /// Kept at 16 bytes: a header is either being collected or was read.
@@ -89,7 +93,22 @@ enum Ends {
 impl Decoder {
     /// A connection that has said nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { state: NEXT_HEADER, limits, held: Vec::new(), fragments: 0, message: None, utf8_tail: 0 }
+        Self {
+            state: NEXT_HEADER,
+            limits,
+            held: Vec::new(),
+            fragments: 0,
+            message: None,
+            utf8_tail: 0,
+            deflate: false,
+            compressed: false,
+        }
+    }
+
+    /// The same, where permessage-deflate was negotiated or not. The client keeps no window between messages.
+    #[must_use]
+    pub fn with_deflate(self, negotiated: bool) -> Self {
+        Self { deflate: negotiated, ..self }
     }
 
     /// Starts on the bytes that follow those consumed before. Nothing happens until [`Events::next`] is called.
@@ -152,10 +171,10 @@ impl Decoder {
         let input = input.unwrap_or_default();
         let held = usize::from(held);
         let (parsed, copied) = if held == 0 {
-            (Header::parse(input)?, 0)
+            (Header::parse(input, self.deflate)?, 0)
         } else {
             let copied = copy_into(&mut bytes, held, input);
-            (Header::parse(bytes.get(..held + copied).unwrap_or_default())?, copied)
+            (Header::parse(bytes.get(..held + copied).unwrap_or_default(), self.deflate)?, copied)
         };
         if let Some((header, len)) = parsed {
             *at += len.saturating_sub(held);
@@ -171,7 +190,7 @@ impl Decoder {
 
     /// Checks what a header means after the frames before it.
     fn open_frame(&mut self, header: Header) -> Result<State, ProtocolError> {
-        let Header { opcode, fin, payload_len, key } = header;
+        let Header { opcode, fin, compressed, payload_len, key } = header;
         if !opcode.is_control() {
             self.message = match (opcode, self.message) {
                 (Opcode::Continuation, None) => return Err(ProtocolError::ContinuationWithoutStart),
@@ -180,9 +199,10 @@ impl Decoder {
                 (Opcode::Text, None) => Some(Kind::Text),
                 (_, None) => Some(Kind::Binary),
             };
+            self.compressed |= compressed;
             self.check_limits(payload_len)?;
         }
-        // At most `message_bytes` or 125, so the fallback is never taken.
+        // Within the limit of a message or 125, so the fallback is never taken.
         let left = usize::try_from(payload_len).unwrap_or(usize::MAX);
         Ok(State::Payload { left, key, opcode, fin, control_held: 0 })
     }
@@ -190,7 +210,9 @@ impl Decoder {
     fn check_limits(&mut self, payload_len: u64) -> Result<(), ProtocolError> {
         let Limits { message_bytes, fragments } = self.limits;
         let bytes = payload_len.saturating_add(self.held.len() as u64);
-        if bytes > message_bytes as u64 {
+        // Deflated data may be a little longer than what it stands for, which is judged when it is inflated.
+        let slack = if self.compressed { message_bytes / 8 + 64 } else { 0 };
+        if bytes > message_bytes.saturating_add(slack) as u64 {
             return Err(ProtocolError::MessageTooBig { bytes, limit: message_bytes });
         }
         self.fragments = self.fragments.saturating_add(1);
@@ -259,6 +281,9 @@ impl Decoder {
         ends: Ends,
     ) -> Result<Progress, ProtocolError> {
         let opcode = self.message.map_or(Opcode::Binary, Kind::opcode);
+        if self.compressed {
+            return self.take_compressed(opcode, piece, ends);
+        }
         if ends == Ends::Message && self.held.is_empty() {
             self.end_message();
             return Ok(Progress::Done(Whole::InInput(opcode, range)));
@@ -281,8 +306,31 @@ impl Decoder {
         })
     }
 
+    fn take_compressed(
+        &mut self,
+        opcode: Opcode,
+        piece: &[u8],
+        ends: Ends,
+    ) -> Result<Progress, ProtocolError> {
+        let limit = self.limits.message_bytes;
+        let bytes = match (ends, self.held.is_empty()) {
+            (Ends::Message, true) => deflate::inflate(piece, limit)?,
+            (Ends::Message, false) => {
+                self.held.extend_from_slice(piece);
+                deflate::inflate(&mem::take(&mut self.held), limit)?
+            }
+            (ends, _) => {
+                self.held.extend_from_slice(piece);
+                return Ok(if ends == Ends::Frame { Progress::GoOn } else { Progress::Starved });
+            }
+        };
+        self.end_message();
+        Ok(Progress::Done(Whole::Taken(opcode, bytes)))
+    }
+
     fn end_message(&mut self) {
         self.message = None;
+        self.compressed = false;
         self.fragments = 0;
     }
 }

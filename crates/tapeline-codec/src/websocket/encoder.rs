@@ -3,7 +3,10 @@
 //! Owns the bytes before a payload and the three control frames.
 //! Refuses to know queues, and does not check that text is UTF-8: what is sent was made here.
 
-use super::{Opcode, close, frame::MAX_CONTROL};
+use super::{
+    Opcode, close, deflate,
+    frame::{MAX_CONTROL, RSV1},
+};
 
 /// A server frame's header, 2 to 10 bytes, without an allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,27 @@ pub fn binary_frame(payload: &[u8]) -> Vec<u8> {
     frame(Opcode::Binary, payload)
 }
 
+/// A compressed message, for clients that negotiated it; `None` if that makes the frame no shorter.
+///
+/// It refers to nothing before it, so it may be sent to any number of clients, between any other frames.
+pub fn deflated_frame(opcode: Opcode, payload: &[u8]) -> Option<Vec<u8>> {
+    let mut frame = frame(opcode, &deflate::deflate(payload)?);
+    if let Some(first) = frame.first_mut() {
+        *first |= RSV1 << 4;
+    }
+    Some(frame)
+}
+
+/// The payload of a frame that was made here; empty for anything else.
+pub fn payload_of(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(127) => 10,
+        Some(126) => 4,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
 /// A ping with the first 125 bytes of `payload`.
 pub fn ping_frame(payload: &[u8]) -> Vec<u8> {
     control_frame(Opcode::Ping, payload)
@@ -123,6 +147,26 @@ mod tests {
             let whole = text_frame(&vec![b'x'; len]);
             assert_eq!((whole.len(), whole.capacity()), (header + len, header + len));
         }
+    }
+
+    #[test]
+    fn a_deflated_frame_has_rsv1_and_is_shorter() {
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            let frame = deflated_frame(opcode, &[b'x'; 70_000]).unwrap();
+            assert_eq!(frame[0], 0xc0 | opcode as u8);
+            assert!(frame.len() < 1_000);
+            assert_eq!(deflate::inflate(payload_of(&frame), 70_000).unwrap(), [b'x'; 70_000]);
+        }
+        assert_eq!(deflated_frame(Opcode::Text, b"short"), None);
+    }
+
+    #[test]
+    fn a_frame_gives_its_payload_back() {
+        for len in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; len];
+            assert_eq!(payload_of(&text_frame(&payload)), payload, "{len}");
+        }
+        assert_eq!(payload_of(b""), b"");
     }
 
     #[test]

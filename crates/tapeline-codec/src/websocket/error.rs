@@ -10,8 +10,9 @@ pub enum ProtocolError {
     /// RFC 6455, 5.1: every frame of a client is masked.
     #[error("client frame is not masked")]
     Unmasked,
-    /// RFC 6455, 5.2: no extension that defines a reserved bit was negotiated.
-    #[error("reserved bits {0:#05b} are set, none was negotiated")]
+    /// RFC 6455, 5.2: no extension was negotiated that defines this reserved bit here. RFC 7692, 6: RSV1 stands on
+    /// the first frame of a message only.
+    #[error("reserved bits {0:#05b} are set, nothing negotiated allows them here")]
     ReservedBits(u8),
     /// RFC 6455, 5.2: opcodes 3–7 and 11–15 are reserved.
     #[error("opcode {0} is unknown")]
@@ -54,6 +55,15 @@ pub enum ProtocolError {
         /// [`Limits::message_bytes`](super::Limits::message_bytes).
         limit: usize,
     },
+    /// Told while inflating: no more than the limit is ever held.
+    #[error("message inflates to more than the limit of {limit} bytes")]
+    InflatesTooBig {
+        /// [`Limits::message_bytes`](super::Limits::message_bytes).
+        limit: usize,
+    },
+    /// RFC 7692, 7.2.2: a message with RSV1 is whole DEFLATE data that refers to nothing before the message.
+    #[error("compressed message is not valid deflate data")]
+    NotDeflate,
     /// A flood of tiny or empty fragments: the message may be small, so it is answered with 1008, not 1009.
     #[error("message has {fragments} fragments, the limit is {limit}")]
     TooManyFragments {
@@ -68,8 +78,8 @@ impl ProtocolError {
     /// The code to put in the close frame that ends this connection.
     pub fn close_code(&self) -> u16 {
         match self {
-            Self::TextNotUtf8 | Self::CloseReasonNotUtf8 => close::INVALID_PAYLOAD,
-            Self::MessageTooBig { .. } => close::TOO_BIG,
+            Self::TextNotUtf8 | Self::CloseReasonNotUtf8 | Self::NotDeflate => close::INVALID_PAYLOAD,
+            Self::MessageTooBig { .. } | Self::InflatesTooBig { .. } => close::TOO_BIG,
             Self::TooManyFragments { .. } => close::POLICY,
             _ => close::PROTOCOL,
         }
@@ -86,7 +96,7 @@ mod tests {
         assert_eq!(error.to_string(), "message is 70000 bytes, the limit is 65536");
         assert_eq!(
             ProtocolError::ReservedBits(0b100).to_string(),
-            "reserved bits 0b100 are set, none was negotiated"
+            "reserved bits 0b100 are set, nothing negotiated allows them here"
         );
     }
 
@@ -98,5 +108,7 @@ mod tests {
         assert_eq!(ProtocolError::CloseReasonNotUtf8.close_code(), 1007);
         assert_eq!(ProtocolError::TooManyFragments { fragments: 2, limit: 1 }.close_code(), 1008);
         assert_eq!(ProtocolError::MessageTooBig { bytes: 2, limit: 1 }.close_code(), 1009);
+        assert_eq!(ProtocolError::InflatesTooBig { limit: 1 }.close_code(), 1009);
+        assert_eq!(ProtocolError::NotDeflate.close_code(), 1007);
     }
 }

@@ -11,6 +11,9 @@ pub(super) const MAX_HEADER: usize = 14;
 /// The most bytes a control frame carries.
 pub(super) const MAX_CONTROL: usize = 125;
 
+/// The reserved bit of a compressed message, among the three.
+pub(super) const RSV1: u8 = 0b100;
+
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -53,18 +56,21 @@ impl Opcode {
 pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) fin: bool,
+    /// RSV1: the message that begins here is compressed.
+    pub(super) compressed: bool,
     pub(super) payload_len: u64,
     pub(super) key: [u8; 4],
 }
 
 impl Header {
     /// Reads a header from the start of `bytes`: the header and its length, or `None` if more bytes are needed.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+    /// With `deflate` negotiated, the first frame of a message may have RSV1.
+    pub(super) fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         let fin = first & 0x80 != 0;
-        // The seam for permessage-deflate: once negotiated, RSV1 (0b100) passes here on the first frame of a message.
         let reserved = (first >> 4) & 0b111;
-        if reserved != 0 {
+        let compressed = deflate && reserved == RSV1 && matches!(first & 0x0f, 0x1 | 0x2);
+        if reserved != 0 && !compressed {
             return Err(ProtocolError::ReservedBits(reserved));
         }
         let opcode = Opcode::from_bits(first & 0x0f)?;
@@ -82,7 +88,7 @@ impl Header {
         }
         let Some((payload_len, rest)) = payload_len(short, rest)? else { return Ok(None) };
         let Some((&key, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-        Ok(Some((Self { opcode, fin, payload_len, key }, bytes.len() - rest.len())))
+        Ok(Some((Self { opcode, fin, compressed, payload_len, key }, bytes.len() - rest.len())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The opening handshake: may this HTTP request become a WebSocket, and what answers it (RFC 6455, 4.2).
 //!
 //! Owns the rules over header values and the key's answer. Pure: headers are looked up through [`Headers`].
-//! Refuses to know HTTP libraries, routes, origins and tokens; extensions are not negotiated yet.
+//! Refuses to know HTTP libraries, routes, origins and tokens; extensions are negotiated in `extensions`.
 
 use base64::{
     Engine, alphabet,

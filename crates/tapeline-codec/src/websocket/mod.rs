@@ -13,13 +13,17 @@
 //! | `utf8` | text that may stop in the middle of a character |
 //! | `error` | how a client broke the protocol, and the close code that answers it |
 //! | `encoder` | frames to a client |
+//! | `deflate` | a message's bytes to and from DEFLATE |
+//! | `extensions` | which offer of permessage-deflate is accepted |
 //! | `close` | close codes and the body of a close frame |
 
 pub mod close;
 mod decoder;
+mod deflate;
 pub mod encoder;
 mod error;
 mod events;
+pub mod extensions;
 mod frame;
 pub mod handshake;
 mod mask;
@@ -30,5 +34,6 @@ pub use decoder::{Decoder, Limits};
 pub use encoder::HeaderBuf;
 pub use error::ProtocolError;
 pub use events::{Event, Events};
+pub use extensions::Agreement;
 pub use frame::Opcode;
 pub use handshake::{Accept, HandshakeError};

@@ -32,9 +32,10 @@ pub(crate) enum Said {
 type Heard = (Vec<Said>, Option<ProtocolError>);
 
 /// What one feed after the other says, in pieces whose sizes `cuts` gives in turn, stopping after every third event
-/// as a caller under backpressure does.
-pub(crate) fn hear_in_pieces(stream: &[u8], cuts: &[u8]) -> Heard {
-    let mut decoder = Decoder::new(Limits { message_bytes: MESSAGE_BYTES, fragments: u32::MAX });
+/// as a caller under backpressure does. `deflate`: whether permessage-deflate was negotiated.
+pub(crate) fn hear_in_pieces(stream: &[u8], cuts: &[u8], deflate: bool) -> Heard {
+    let limits = Limits { message_bytes: MESSAGE_BYTES, fragments: u32::MAX };
+    let mut decoder = Decoder::new(limits).with_deflate(deflate);
     let mut heard: Heard = (Vec::new(), None);
     let mut rest = stream;
     let mut cuts = cuts.iter().cycle();
@@ -71,18 +72,20 @@ fn hear(decoder: &mut Decoder, piece: &mut [u8], (said, error): &mut Heard) -> u
     events.consumed()
 }
 
-/// A stream says the same whole, byte by byte, and in the given pieces.
+/// A stream says the same whole, byte by byte, and in the given pieces, with permessage-deflate and without.
 pub(crate) fn cuts_change_nothing(stream: &[u8], cuts: &[u8]) {
-    let whole = hear_in_pieces(stream, &[255]);
-    assert_eq!(hear_in_pieces(stream, cuts), whole);
-    if stream.len() < 4096 {
-        assert_eq!(hear_in_pieces(stream, &[1]), whole);
+    for deflate in [false, true] {
+        let whole = hear_in_pieces(stream, &[255], deflate);
+        assert_eq!(hear_in_pieces(stream, cuts, deflate), whole);
+        if stream.len() < 4096 {
+            assert_eq!(hear_in_pieces(stream, &[1], deflate), whole);
+        }
     }
 }
 
 /// Both implementations hear the same messages up to the first offence, and both hear one or neither does.
 pub(crate) fn tungstenite_agrees(stream: &[u8]) {
-    let (ours, error) = hear_in_pieces(stream, &[255]);
+    let (ours, error) = hear_in_pieces(stream, &[255], false);
     let Some(error) = error else {
         let (theirs, broken) = tungstenite_hears(stream.to_vec());
         // 7.4.2 leaves 1000-2999 to IANA, which has since registered 1014; tungstenite refuses it.

@@ -3,6 +3,7 @@
 //! Owns the number of cases. The checks themselves are in `checks.rs`, where the fuzz targets find them too.
 
 mod checks;
+mod compressed;
 mod script;
 
 use proptest::prelude::*;
@@ -40,7 +41,7 @@ proptest! {
         for (text, fragments, key) in &texts {
             script::push_message(&mut stream, text.as_bytes(), *fragments, *key);
         }
-        let heard = checks::hear_in_pieces(&stream, &cuts);
+        let heard = checks::hear_in_pieces(&stream, &cuts, false);
         let expected: Vec<_> = texts.iter().map(|(text, ..)| checks::Said::Text(text.clone())).collect();
         prop_assert_eq!(heard, (expected, None));
     }

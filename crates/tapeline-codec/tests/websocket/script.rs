@@ -59,6 +59,11 @@ pub(crate) fn push_message(out: &mut Vec<u8>, text: &[u8], fragments: usize, key
     }
 }
 
+/// A frame with these first bits and this payload, without a flaw of its own.
+pub(crate) fn push_raw_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], key: [u8; 4]) {
+    push_frame(out, first, payload, u8::MAX, key);
+}
+
 fn first_byte(kind: u8, seed: &mut impl Iterator<Item = u8>) -> u8 {
     match kind % 32 {
         0..=7 => 0x81,

@@ -1,6 +1,7 @@
 //! The native protocol: JSON in WebSocket text frames, one dialect for every client. `parse` turns frames into
 //! commands, `wire` turns messages and replies into frames; this file is what a connection runs.
 
+mod deflate;
 mod parse;
 mod wire;
 
@@ -11,6 +12,7 @@ use tapeline_core::{Refusal, Settings};
 use tapeline_runtime::{Port, Protocol, Taken};
 use tapeline_schema::ErrorCode;
 
+pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
 
 pub(crate) use parse::{Text, json_refusal, raw};
@@ -27,11 +29,12 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    /// `deflate`: whether the client may compress what it sends.
+    pub(crate) fn new(settings: &Settings, deflate: bool) -> Self {
         let message_bytes = settings.publish_bytes + ENVELOPE_BYTES;
         let limits = Limits { message_bytes, fragments: settings.frame_fragments };
         Native {
-            decoder: Decoder::new(limits),
+            decoder: Decoder::new(limits).with_deflate(deflate),
             frame_bytes: u32::try_from(settings.frame_bytes).unwrap_or(u32::MAX),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Delivery, Priority, Publishers, Readers};
+use super::{Compress, Delivery, Priority, Publishers, Readers};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -62,6 +62,8 @@ pub struct ChannelSpec {
     pub removed_when: Option<RemovedWhen>,
     /// Messages a second for a subscriber who asks for no rate, or as they come.
     pub max_rate: Option<u32>,
+    /// Whether messages are compressed for clients that can take it.
+    pub compress: Compress,
     /// After how long without a message a channel may be forgotten.
     pub idle_ttl: Duration,
     /// Who may read.
@@ -99,6 +101,7 @@ impl ChannelSpec {
             row_key: Vec::new(),
             removed_when: None,
             max_rate: None,
+            compress: Compress::Auto,
             idle_ttl: FORTNIGHT,
             read: Readers::Public,
             publish: Publishers::FeedOrGrant,
@@ -164,6 +167,13 @@ impl ChannelSpec {
     #[must_use]
     pub fn max_rate(mut self, per_second: u32) -> Self {
         self.max_rate = Some(per_second);
+        self
+    }
+
+    /// Sets whether messages are compressed for clients that can take it.
+    #[must_use]
+    pub fn compress(mut self, compress: Compress) -> Self {
+        self.compress = compress;
         self
     }
 

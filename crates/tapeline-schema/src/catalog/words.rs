@@ -1,4 +1,4 @@
-//! The words of a catalogue row: how urgent, how delivered, who reads, who publishes.
+//! The words of a catalogue row: how urgent, how delivered, whether compressed, who reads, who publishes.
 //!
 //! Owns their spelling in configuration and on the wire.
 //! Refuses to know what a hub does about them.
@@ -65,6 +65,17 @@ impl Delivery {
             Self::Every => "every",
         }
     }
+}
+
+/// Whether a family's messages are compressed for clients that negotiated it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compress {
+    /// Where that is worth it.
+    #[default]
+    Auto,
+    /// Not at all: for data that is compressed already, or secrets beside text that others choose.
+    Never,
 }
 
 /// Who may read a family's channels while authentication is on.
