@@ -9,6 +9,8 @@ use anyhow::{Result, bail};
 
 mod codegen;
 mod conformance;
+mod documents;
+mod node;
 mod root;
 mod server;
 mod sim;

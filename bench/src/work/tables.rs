@@ -127,7 +127,7 @@ fn half(server: &Server, args: &TablesArgs, family: &str, data: impl Fn(u64) -> 
     let mut fleet = Fleet::new(server.addr)?;
     let name = |number: usize| format!("{family}:{number:04}");
     let mut publisher = Publisher { client: args.clients, family, args, data, n: 0, out: Vec::new() };
-    fleet.open((0..args.clients).map(|client| plan(args, client, &name)).collect(), 256, &mut count)?;
+    fleet.open((0..args.clients).map(|client| plan(args, client, name)).collect(), 256, &mut count)?;
     fleet.open(vec![Plan::publisher()], 1, &mut count)?;
     publisher.run(&mut fleet, &mut count, Duration::from_secs(2))?;
     count = Count::default();

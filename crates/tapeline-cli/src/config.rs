@@ -6,9 +6,18 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Deserialize;
 use tapeline_core::Settings;
+use tapeline_core::settings::Rate;
 use tapeline_schema::{Catalog, ChannelSpec, Compress, Delivery, Priority};
 
 use crate::family_schema;
+
+/// What a machine has to give; where the file does not say otherwise, bounds follow from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub memory_bytes: usize,
+    /// Files that a process may have open, without those that it needs for itself.
+    pub sockets: usize,
+}
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -16,6 +25,8 @@ use crate::family_schema;
 pub(crate) struct Config {
     /// `[limits]`
     pub limits: Limits,
+    /// `[drain]`
+    pub drain: Drain,
     /// `[http]`
     pub http: Http,
     /// Names that no family declares are refused.
@@ -44,6 +55,15 @@ pub(crate) struct Limits {
     pub subscriptions_per_client: usize,
     pub subscriptions_per_connection: usize,
     pub channels_per_request: usize,
+    pub requests_per_second: u32,
+    pub requests_burst: u32,
+    pub publishes_per_second: u32,
+    pub publishes_burst: Option<u32>,
+    pub connections: Option<usize>,
+    pub header_bytes: usize,
+    pub handshake_timeout_s: u64,
+    pub body_timeout_s: u64,
+    pub idle_timeout_s: u64,
     pub unsubscribed_grace_s: u64,
     pub slow_close_s: u64,
     pub heartbeat_s: u64,
@@ -66,10 +86,34 @@ impl Default for Limits {
             subscriptions_per_client: settings.subscriptions_per_client,
             subscriptions_per_connection: settings.subscriptions_per_connection,
             channels_per_request: settings.channels_per_request,
+            requests_per_second: settings.requests.per_second,
+            requests_burst: settings.requests.burst,
+            publishes_per_second: settings.publishes.per_second,
+            publishes_burst: None,
+            connections: None,
+            header_bytes: settings.header_bytes,
+            handshake_timeout_s: settings.handshake_timeout.as_secs(),
+            body_timeout_s: settings.body_timeout.as_secs(),
+            idle_timeout_s: settings.idle_timeout.as_secs(),
             unsubscribed_grace_s: settings.unsubscribed_grace.as_secs(),
             slow_close_s: settings.slow_close.as_secs(),
             heartbeat_s: settings.heartbeat.as_secs(),
         }
+    }
+}
+
+/// How long a stop may take.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Drain {
+    pub window_s: u64,
+    pub flush_s: u64,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Drain { window_s: settings.drain_window.as_secs(), flush_s: settings.drain_flush.as_secs() }
     }
 }
 
@@ -154,10 +198,10 @@ impl Config {
         Ok(catalog)
     }
 
-    /// The bounds for a hub of this many shards on a machine with this much memory.
-    pub(crate) fn settings(&self, shards: usize, memory_bytes: usize) -> Settings {
+    /// The bounds for a hub of this many shards on this machine.
+    pub(crate) fn settings(&self, shards: usize, machine: Machine) -> Settings {
         let limits = &self.limits;
-        let outboxes_bytes = limits.outboxes_bytes.unwrap_or(memory_bytes / 4);
+        let outboxes_bytes = limits.outboxes_bytes.unwrap_or(machine.memory_bytes / 4);
         Settings {
             outbox_bytes: limits.outbox_bytes,
             outbox_messages: limits.outbox_messages,
@@ -172,9 +216,21 @@ impl Config {
             subscriptions_per_client: limits.subscriptions_per_client,
             subscriptions_per_connection: limits.subscriptions_per_connection,
             channels_per_request: limits.channels_per_request,
+            requests: Rate { per_second: limits.requests_per_second, burst: limits.requests_burst },
+            publishes: Rate {
+                per_second: limits.publishes_per_second,
+                burst: limits.publishes_burst.unwrap_or(limits.publishes_per_second),
+            },
+            connections: limits.connections.unwrap_or(machine.sockets),
+            header_bytes: limits.header_bytes,
+            handshake_timeout: Duration::from_secs(limits.handshake_timeout_s),
+            body_timeout: Duration::from_secs(limits.body_timeout_s),
+            idle_timeout: Duration::from_secs(limits.idle_timeout_s),
             unsubscribed_grace: Duration::from_secs(limits.unsubscribed_grace_s),
             slow_close: Duration::from_secs(limits.slow_close_s),
             heartbeat: Duration::from_secs(limits.heartbeat_s),
+            drain_window: Duration::from_secs(self.drain.window_s),
+            drain_flush: Duration::from_secs(self.drain.flush_s),
             strict_channels: self.strict_channels,
             ..Settings::default()
         }

@@ -15,13 +15,19 @@ use tapeline_gateway::{App, AppParts, Listener, Origins};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::CloseCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Machine};
 use crate::demo;
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// Files that a hub needs beside its connections.
+const OWN_FILES: usize = 64;
+/// The exit code after a second signal, when something may have been lost.
+const STOPPED_AT_ONCE: i32 = 1;
 
 /// Run a hub.
 #[derive(clap::Args)]
@@ -54,7 +60,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        raise_file_limit();
+        let machine = Machine { memory_bytes: memory_bytes(), sockets: raise_file_limit() };
         let config = Config::read(self.config.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = self.shards.unwrap_or(cores.saturating_sub(1)).max(1);
@@ -62,7 +68,7 @@ impl Serve {
         let seed = RandomState::new().hash_one(std::process::id());
         let hub = Arc::new(Hub::new(HubParts {
             catalog: config.catalog()?,
-            settings: config.settings(shards, memory_bytes()),
+            settings: config.settings(shards, machine),
             clock: clock.clone(),
             broker: tapeline_brokers::open(&self.broker, clock, seed)?,
             registry: Arc::new(LocalRegistry::default()),
@@ -79,7 +85,7 @@ impl Serve {
 
     async fn serve(self, hub: Arc<Hub>, config: Config) -> anyhow::Result<()> {
         // Before anything is said to the outside: who reads it may send a signal at once.
-        let signals = Signals::install()?;
+        let mut signals = Signals::install()?;
         let mut listeners = Vec::new();
         for address in &self.listen {
             listeners.push(Listener::bind(*address)?);
@@ -92,12 +98,12 @@ impl Serve {
             conformance: self.conformance,
             compression: config.http.compression,
         });
-        let (stop, stopped) = watch::channel(false);
         let first = listeners.first().map(Listener::address);
+        let mut doors = JoinSet::new();
         for listener in listeners {
             // Whoever reads standard output may have gone; that is no reason to stop serving.
             let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
-            tokio::spawn(listener.serve(app.clone(), stopped.clone()));
+            doors.spawn(listener.serve(app.clone()));
         }
         let market = self.demo.then(|| demo::start(self.demo_seed, &hub)).transpose()?;
         if self.demo
@@ -105,13 +111,13 @@ impl Serve {
         {
             demo::welcome(address);
         }
-        tokio::spawn(sweep(hub.clone(), stopped.clone()));
-        signals.wait().await;
-        app.stop();
-        // The listeners may already be gone, with nobody left to tell.
-        let _ = stop.send(true);
+        let sweeping = tokio::spawn(sweep(hub.clone()));
+        signals.next().await;
+        tokio::spawn(signals.end_at_the_next());
+        drain(&hub, &app, &shards, doors).await;
+        sweeping.abort();
         let stop_all = move || {
-            // The feed first: what it publishes while the shards close would reach nobody.
+            // Until now the market moved for those who were still there.
             market.into_iter().for_each(Running::stop);
             shards.stop(CloseCode::GoingAway, "the hub is stopping");
         };
@@ -121,12 +127,28 @@ impl Serve {
     }
 }
 
-async fn sweep(hub: Arc<Hub>, mut stopped: watch::Receiver<bool>) {
+/// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.
+async fn drain(hub: &Hub, app: &App, shards: &Shards, mut doors: JoinSet<()>) {
+    let settings = hub.settings();
+    let by = tokio::time::Instant::now() + settings.drain_window + settings.drain_flush;
+    app.stop();
+    let (held, mut gone) = mpsc::channel::<()>(1);
+    shards.drain(settings.drain_window, &held);
+    drop(held);
+    if tokio::time::timeout_at(by, gone.recv()).await.is_err() {
+        tracing::warn!("not every session took what it was owed (drain.flush_s)");
+    }
+    app.close();
+    let answered = async { while doors.join_next().await.is_some() {} };
+    if tokio::time::timeout_at(by, answered).await.is_err() {
+        tracing::warn!("not every request came to its end (drain.flush_s)");
+    }
+}
+
+async fn sweep(hub: Arc<Hub>) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP) => hub.sweep(),
-            _ = stopped.changed() => return,
-        }
+        tokio::time::sleep(SWEEP).await;
+        hub.sweep();
     }
 }
 
@@ -144,22 +166,32 @@ impl Signals {
         Ok(Signals { terminate, interrupt })
     }
 
-    async fn wait(mut self) {
+    async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
     }
+
+    /// Who asks twice does not want to wait.
+    async fn end_at_the_next(mut self) {
+        self.next().await;
+        let _ = writeln!(std::io::stderr(), "stopped at once");
+        std::process::exit(STOPPED_AT_ONCE);
+    }
 }
 
-/// Each connection is a file; the soft limit is often far below the hard one.
-fn raise_file_limit() {
+/// Each connection is a file; the soft limit is often far below the hard one. Answers how many may be connected.
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = &raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+    let files = if raised.is_ok() { limit.maximum } else { limit.current };
+    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    files.saturating_sub(OWN_FILES).max(1)
 }
 
 /// The machine's memory; 4 GiB where it cannot be read.

@@ -99,7 +99,8 @@ fn a_message_is_compressed_once_for_fifty_clients() {
         client.subscribe("market_trades:A");
     }
     for n in 1..=20 {
-        hub.publish("market_trades:A", &format!(r#"{{"n":{n},"book":{}}}"#, book(4 << 10)));
+        let trade = r#""symbol":"A","price":1,"quantity":1,"side":"buy","time":1"#;
+        hub.publish("market_trades:A", &format!(r#"{{{trade},"n":{n},"book":{}}}"#, book(4 << 10)));
         let first = clients[0].next();
         assert!(first.compressed && first.json()["offset"] == n, "{}", first.text);
         for client in &mut clients[1..] {

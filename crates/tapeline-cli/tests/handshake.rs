@@ -228,7 +228,7 @@ fn frames_that_break_the_protocol_are_closed_with_1002() {
         ("a continuation of nothing", vec![0x80, 0x80, 0, 0, 0, 0]),
         ("a ping in parts", vec![0x09, 0x80, 0, 0, 0, 0]),
         ("a close of one byte", vec![0x88, 0x81, 0, 0, 0, 0, 3]),
-        ("a close with a forbidden code", masked(CLOSE, &1005_u16.to_be_bytes())),
+        ("a close with a forbidden code", masked(CLOSE, 1005_u16.to_be_bytes())),
     ];
     for (what, bytes) in broken {
         let mut raw = Raw::open(&hub, "/ws");
@@ -310,9 +310,9 @@ fn nothing_follows_a_close_frame() {
     let mut raw = Raw::open(&hub, "/ws");
     let mut bytes = Vec::new();
     for n in 0..100_u8 {
-        bytes.extend(masked(PING, &[n]));
+        bytes.extend(masked(PING, [n]));
     }
-    bytes.extend(masked(CLOSE, &1000_u16.to_be_bytes()));
+    bytes.extend(masked(CLOSE, 1000_u16.to_be_bytes()));
     raw.send(bytes);
     for n in 0..100_u8 {
         let frame = raw.frame();

@@ -313,6 +313,7 @@ impl Shard {
             } else {
                 session.outbox.push(entry.lane, message.clone());
             }
+            self.scale.add(weight);
             self.dirty.mark(slot, session, entry.lane);
             target.owed = None;
             target.whole = false;

@@ -56,6 +56,22 @@ pub struct SubscribeOptions {
     pub since_time_us: Option<u64>,
 }
 
+impl Command {
+    /// The client's mark.
+    pub fn req(&self) -> &Req {
+        match self {
+            Command::Subscribe { req, .. }
+            | Command::Unsubscribe { req, .. }
+            | Command::UnsubscribeAll { req }
+            | Command::Publish { req, .. }
+            | Command::History { req, .. }
+            | Command::Last { req, .. }
+            | Command::List { req }
+            | Command::Ping { req } => req,
+        }
+    }
+}
+
 /// One request.
 #[derive(Clone, Debug)]
 pub enum Command {

@@ -97,12 +97,9 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Takes everything, in no promised order between lanes.
-    pub fn drain(&mut self) -> impl Iterator<Item = (usize, T)> {
-        self.queues
-            .iter_mut()
-            .enumerate()
-            .flat_map(|(lane, queue)| queue.drain(..).map(move |item| (lane, item)))
+    /// Takes everything of one lane, in its order.
+    pub fn drain_lane(&mut self, lane: usize) -> impl Iterator<Item = T> {
+        self.queues.get_mut(lane).into_iter().flat_map(|queue| queue.drain(..))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::lanes::Lanes;
+use crate::lanes::{LANES, Lanes};
 use crate::message::{Message, Wire};
 use crate::shard::Written;
 
@@ -400,19 +400,27 @@ impl Outbox {
         flushed.messages += u64::from(matches!(item, Item::Message(_)));
     }
 
+    /// Empties one lane, but not of a frame that has begun; hands out what has not left, in its order.
+    pub(crate) fn clear_lane(&mut self, lane: usize) -> Vec<Unsent> {
+        let items: Vec<Item> = self.lanes.drain_lane(lane).collect();
+        let mut unsent = Vec::with_capacity(items.len());
+        for item in items {
+            let item = self.resolve(item);
+            self.bytes = self.bytes.saturating_sub(item.weight());
+            self.count = self.count.saturating_sub(1);
+            match item {
+                Item::Message(message) => unsent.push(Unsent::Message(message)),
+                Item::Reply(bytes) => unsent.push(Unsent::Reply(bytes)),
+                Item::Waiting(_) => {}
+            }
+        }
+        unsent
+    }
+
     /// Empties the outbox but for a frame that has begun; hands out what has not left, lane by lane, in its order.
     pub(crate) fn clear(&mut self) -> Vec<(usize, Unsent)> {
-        let items: Vec<_> = self.lanes.drain().collect();
-        self.bytes = self.begun.as_ref().map_or(0, |(item, _)| item.weight());
-        self.count = usize::from(self.begun.is_some());
-        let unsent = |(lane, item)| match self.resolve(item) {
-            Item::Message(message) => Some((lane, Unsent::Message(message))),
-            Item::Reply(bytes) => Some((lane, Unsent::Reply(bytes))),
-            Item::Waiting(_) => None,
-        };
-        let unsent = items.into_iter().filter_map(unsent).collect();
-        self.waiting = Slab::new();
-        unsent
+        let each = |lane| self.clear_lane(lane).into_iter().map(move |unsent| (lane, unsent));
+        (0..LANES).flat_map(each).collect()
     }
 }
 

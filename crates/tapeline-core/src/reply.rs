@@ -162,6 +162,11 @@ pub enum Reply {
         /// Echoed.
         req: Req,
     },
+    /// The hub stops: connect again, here or elsewhere, in so many milliseconds.
+    Reconnect {
+        /// The connection is closed by the hub then.
+        after_ms: u64,
+    },
     /// Something was refused.
     Error {
         /// Why.

@@ -143,6 +143,7 @@ impl Shard {
         if let Some(entry) = entry {
             self.offer_to_entry(entry, message, (message.offset, &message.epoch), pressured, now);
         }
+        self.weigh_if_due();
     }
 
     fn entry_if_heard(&mut self, channel: &Channel, now: Now) -> Option<u32> {
@@ -171,6 +172,7 @@ impl Shard {
             self.pass_over_overlaps(id, message, offset);
         }
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        self.scale.add(message.weight().saturating_mul(entry.targets.len()));
         let settings = self.hub.settings();
         let stats = &*self.stats;
         let collected = message.channel != entry.channel;
@@ -216,6 +218,7 @@ impl Shard {
         }
         let settings = self.hub.settings();
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        self.scale.add(message.weight().saturating_mul(entry.targets.len()));
         let (stats, pressured) = (&*self.stats, false);
         let collected = message.channel != entry.channel;
         let offer =

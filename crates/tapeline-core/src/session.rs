@@ -9,6 +9,7 @@ use crate::channel::Channel;
 use crate::error::Refusal;
 use crate::message::Wire;
 use crate::outbox::Outbox;
+use crate::rates::Bucket;
 use crate::registry::Seat;
 use crate::reply::Topic;
 use crate::settings::Settings;
@@ -93,6 +94,14 @@ pub(crate) struct Session {
     pub in_flight: u32,
     pub opened_us: u64,
     pub sent_us: u64,
+    /// The last sign of life.
+    pub heard_us: u64,
+    /// Its socket was full and took bytes again, since it was last looked at.
+    pub took_bytes: bool,
+    /// When it was sent a ping since; 0 if it was not.
+    pub pinged_us: u64,
+    pub requests: Bucket,
+    pub publishes: Bucket,
     /// When the socket stopped taking bytes; 0 while it takes them.
     pub blocked_us: u64,
     pub reading: bool,
@@ -121,6 +130,11 @@ impl Session {
             in_flight: 0,
             opened_us: now_us,
             sent_us: now_us,
+            heard_us: now_us,
+            took_bytes: false,
+            pinged_us: 0,
+            requests: Bucket::default(),
+            publishes: Bucket::default(),
             blocked_us: 0,
             reading: false,
             dirty: false,
@@ -134,6 +148,13 @@ impl Session {
 
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked_us != 0
+    }
+
+    /// Whether everything it is owed has left.
+    pub(crate) fn is_settled(&self) -> bool {
+        let joining = self.subscriptions.iter().any(|subscription| subscription.joining);
+        let owed = self.reading || joining || self.in_flight > 0 || !self.behind.is_empty();
+        self.outbox.is_empty() && !owed
     }
 
     pub(crate) fn place(&self, entry: u32) -> Option<usize> {
@@ -170,7 +191,10 @@ impl Session {
             );
         };
         if !seat.regain() {
-            return Err(Refusal::new(ErrorCode::LimitConnections, "Connection limit exceeded"));
+            return Err(Refusal::new(
+                ErrorCode::LimitConnections,
+                "Connection limit exceeded (limits.connections_per_client)",
+            ));
         }
         let limit = settings.subscriptions_per_client;
         over_limit(seat.pair().add_subscription(limit), limit, "limits.subscriptions_per_client")

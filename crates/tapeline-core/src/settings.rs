@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// So many a second, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// 0 for no limit.
+    pub per_second: u32,
+    /// What may come at once after a pause.
+    pub burst: u32,
+}
+
 /// Bounds, with the contract's defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -31,12 +40,30 @@ pub struct Settings {
     pub subscriptions_per_connection: usize,
     /// Channels in one subscribe.
     pub channels_per_request: usize,
+    /// What one connection may ask for beside publishing: subscribing counts once a channel.
+    pub requests: Rate,
+    /// What one connection may publish. Room in the inboxes limits it anyway, by making it wait.
+    pub publishes: Rate,
+    /// Sockets of all kinds together.
+    pub connections: usize,
+    /// Bytes of an HTTP request's head.
+    pub header_bytes: usize,
+    /// An HTTP request's head, the opening handshake included, must be complete after this.
+    pub handshake_timeout: Duration,
+    /// An HTTP request's body must be complete after this.
+    pub body_timeout: Duration,
+    /// A connection that says nothing for this long is closed; half-way it is sent a ping, whose answer counts.
+    pub idle_timeout: Duration,
     /// A connection that never subscribed stops counting after this.
     pub unsubscribed_grace: Duration,
     /// A connection that accepts no byte for this long while bytes wait is closed.
     pub slow_close: Duration,
     /// A heartbeat is sent after this much silence.
     pub heartbeat: Duration,
+    /// When the hub stops, its connections are closed over at most this long.
+    pub drain_window: Duration,
+    /// A connection whose turn to be closed has come may take what it is owed for this long.
+    pub drain_flush: Duration,
     /// Messages in one page of catch-up.
     pub page_messages: usize,
     /// Sources whose last value is sent for a roll-up or pattern.
@@ -61,9 +88,18 @@ impl Default for Settings {
             subscriptions_per_client: 50,
             subscriptions_per_connection: 5_000,
             channels_per_request: 500,
+            requests: Rate { per_second: 1_000, burst: 10_000 },
+            publishes: Rate { per_second: 0, burst: 0 },
+            connections: 1_000_000,
+            header_bytes: 16 << 10,
+            handshake_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(90),
             unsubscribed_grace: Duration::from_secs(60),
             slow_close: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
+            drain_window: Duration::from_secs(5),
+            drain_flush: Duration::from_secs(2),
             page_messages: 64,
             snapshot_sources: 1_000,
             strict_channels: false,

@@ -17,6 +17,7 @@ use crate::catch_up::PageRequest;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::{Command, Publication, Req};
+use crate::draining::Leaving;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::kept::KeptRequest;
@@ -25,6 +26,7 @@ use crate::outbox::{FlushEnd, Scratch, Unsent};
 use crate::reply::{Reply, Topic};
 use crate::router::Router;
 use crate::session::{Arrival, Session};
+use crate::shedding::Scale;
 use crate::stats::ShardStats;
 use crate::subscribing::JoinRequest;
 
@@ -134,6 +136,9 @@ pub struct Shard {
     swept_us: u64,
     /// How often a channel's epoch was news.
     pub(crate) learned: u64,
+    pub(crate) scale: Scale,
+    /// The hub stops.
+    pub(crate) leaving: Option<Box<Leaving>>,
 }
 
 impl Shard {
@@ -156,6 +161,8 @@ impl Shard {
             serial_step,
             swept_us: 0,
             learned: 0,
+            scale: Scale::default(),
+            leaving: None,
         }
     }
 
@@ -165,7 +172,9 @@ impl Shard {
         self.next_serial += self.serial_step;
         let slot = self.sessions.insert(Session::new(arrival, serial, now.mono_us));
         self.stats.sessions.add(1);
-        SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial }
+        let key = SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
+        self.leave_soon(key, now);
+        key
     }
 
     /// The client is gone: its socket is closed or about to be.
@@ -213,6 +222,10 @@ impl Shard {
 
     /// Hop 2: does what a client asks for.
     pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
+        if let Err(refusal) = self.admit(slot, &command, now) {
+            self.reply_error(slot, refusal, None, command.req());
+            return Handled::Done;
+        }
         match command {
             Command::Publish { publication, req } => {
                 return self.handle_publish(slot, *publication, req, now);
@@ -336,6 +349,7 @@ impl Shard {
             return;
         }
         session.outbox.push_reply(lane, bytes.into());
+        self.scale.add(bytes.len());
         self.dirty.mark(slot, session, lane);
     }
 
@@ -387,9 +401,19 @@ impl Shard {
         self.sessions.is_empty()
     }
 
+    /// Bytes came from the client.
+    pub fn on_heard(&mut self, slot: u32, now: Now) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.heard_us = now.mono_us;
+            session.pinged_us = 0;
+        }
+    }
+
     /// The socket takes bytes again.
     pub fn on_writable(&mut self, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.is_blocked()) {
+            // Who takes bytes from a full socket lives, though a ping may stand far back in it.
+            session.took_bytes = true;
             session.blocked_us = 0;
             let lane = usize::from(!session.outbox.has_urgent());
             self.dirty.mark(slot, session, lane);
@@ -459,12 +483,14 @@ impl Shard {
     /// When [`Shard::tick`] has something to do next, as a monotonic reading.
     pub fn next_tick_us(&self) -> u64 {
         let sweep = self.swept_us + SWEEP_US;
-        self.rates.peek().map_or(sweep, |Reverse(due)| due.due_us.min(sweep))
+        let leaving = self.leaving.as_ref().map_or(u64::MAX, |leaving| leaving.next_us());
+        self.rates.peek().map_or(sweep, |Reverse(due)| due.due_us.min(sweep)).min(leaving)
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
         self.send_due_rates(now);
+        self.weigh_if_due();
         if now.mono_us >= self.swept_us + SWEEP_US {
             self.swept_us = now.mono_us;
             self.sweep(now);

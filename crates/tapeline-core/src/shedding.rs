@@ -1,42 +1,110 @@
-//! When all outboxes of a shard together are over their bound: the largest go to catch-up, what is then still too
-//! much is closed with 1013. Nothing is lost unsaid: what was queued is read again from the broker, or stays.
+//! When all outboxes of a shard together are over their bound: the largest go to catch-up, the least urgent lane of all
+//! of them first and the most urgent one last; what is then still too much is closed with 1013. Nothing is lost unsaid:
+//! what was queued is read again from the broker, or stays.
+//!
+//! Outboxes are not weighed at every delivery. What messages may at most have added is summed up, one addition for all
+//! who hear one; only when that would fill what was left at the last weighing are they weighed again.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use tapeline_schema::CloseCode;
 
+use crate::lanes::LANES;
 use crate::message::Message;
 use crate::outbox::Unsent;
+use crate::session::Session;
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
 
+/// Outboxes that are nearly full are weighed each time so much of their bound may have been added.
+const LEAST_ALLOWANCE: usize = 16;
+/// Shedding makes so much of the bound free, so that it is not begun anew by the next message.
+const MADE_FREE: usize = 8;
+
+/// When outboxes have to be weighed.
+#[derive(Default)]
+pub(crate) struct Scale {
+    added: usize,
+    allowance: usize,
+}
+
+impl Scale {
+    /// So many bytes may have been queued.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.added = self.added.saturating_add(bytes);
+    }
+}
+
 impl Shard {
-    /// `waiting` bytes wait in all outboxes.
-    pub(crate) fn shed(&mut self, mut waiting: usize) {
-        let bound = self.hub.settings().outboxes_bytes;
-        let sizes = self.sessions.iter().map(|(slot, session)| (session.outbox.bytes(), slot));
-        let mut largest: Vec<(usize, usize)> = sizes.collect();
-        largest.sort_unstable_by(|a, b| b.cmp(a));
-        for (bytes, slot) in largest {
-            if waiting <= bound {
-                return;
-            }
-            let Ok(slot) = u32::try_from(slot) else { continue };
-            self.shed_session(slot);
-            let left = self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes());
-            if left == bytes {
-                self.stats.closed_overloaded.add(1);
-                self.close(slot, CloseCode::Overloaded, "all outboxes together are over their bound");
-            }
-            waiting = waiting.saturating_sub(bytes.saturating_sub(left));
+    /// Weighs all outboxes if they may have come over their bound since the last time.
+    pub(crate) fn weigh_if_due(&mut self) {
+        if self.scale.added > self.scale.allowance {
+            self.weigh();
         }
     }
 
-    /// Takes back what is queued for a session; its targets catch up from before it. What only this session is told
-    /// stays, and what nobody could read again, because its epoch is over.
-    fn shed_session(&mut self, slot: u32) {
+    /// Weighs all outboxes, and sheds what is too much.
+    pub(crate) fn weigh(&mut self) {
+        let bound = self.hub.settings().outboxes_bytes;
+        // Who is being closed is gone in a moment, and what it is still told is told.
+        let staying = self.sessions.iter().filter(|(_, session)| !session.closing);
+        let mut waiting = staying.map(|(_, session)| session.outbox.bytes()).sum();
+        if waiting > bound {
+            self.shed(&mut waiting, bound);
+        }
+        self.scale.added = 0;
+        self.scale.allowance = bound.saturating_sub(waiting).max(bound / LEAST_ALLOWANCE);
+        let before = self.stats.waiting_bytes.read();
+        self.stats.waiting_bytes.add((waiting as u64).wrapping_sub(before));
+    }
+
+    fn shed(&mut self, waiting: &mut usize, bound: usize) {
+        let largest = self.largest();
+        let enough = bound - bound / MADE_FREE;
+        for lane in (0..LANES).rev() {
+            for (_, slot) in &largest {
+                if *waiting <= enough {
+                    return;
+                }
+                let before = self.waiting_for(*slot);
+                self.shed_lane(*slot, lane);
+                *waiting = waiting.saturating_sub(before.saturating_sub(self.waiting_for(*slot)));
+            }
+        }
+        for (_, slot) in self.largest() {
+            if *waiting <= bound {
+                return;
+            }
+            *waiting = waiting.saturating_sub(self.waiting_for(slot));
+            self.stats.closed_overloaded.add(1);
+            let reason = "all outboxes together are over their bound (limits.outboxes_bytes)";
+            self.close(slot, CloseCode::Overloaded, reason);
+        }
+    }
+
+    /// Sessions with something queued, the largest first. Where the socket takes bytes, what waits is about to leave by
+    /// itself, so those come last.
+    fn largest(&self) -> Vec<(Reverse<(bool, usize)>, u32)> {
+        let size = |(slot, session): (usize, &Session)| {
+            let bytes = session.outbox.bytes();
+            let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+            (bytes > 0 && !session.closing).then_some((Reverse((session.is_blocked(), bytes)), slot))
+        };
+        let mut largest: Vec<_> = self.sessions.iter().filter_map(size).collect();
+        largest.sort_unstable();
+        largest
+    }
+
+    fn waiting_for(&self, slot: u32) -> usize {
+        self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes())
+    }
+
+    /// Takes back what is queued for a session in one lane; its targets catch up from before it. What only this session
+    /// is told stays, and what nobody could read again, because its epoch is over.
+    fn shed_lane(&mut self, slot: u32, lane: usize) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        for (lane, unsent) in session.outbox.clear() {
+        for unsent in session.outbox.clear_lane(lane) {
             let taken_back = match &unsent {
                 Unsent::Message(message) => self.unsend(slot, message),
                 Unsent::Reply(_) => false,

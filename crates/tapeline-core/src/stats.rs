@@ -53,6 +53,8 @@ pub struct ShardStats {
     pub catch_ups: Count,
     /// Sessions closed because they took no byte for too long.
     pub closed_slow: Count,
+    /// Sessions closed because they gave no sign of life for too long.
+    pub closed_idle: Count,
     /// Sessions closed because all outboxes together were over their bound.
     pub closed_overloaded: Count,
     /// Bytes waiting in outboxes, as of the last second.

@@ -15,16 +15,10 @@ impl Shard {
     pub(crate) fn sweep(&mut self, now: Now) {
         let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
         self.router.sweep(now.mono_us.saturating_sub(60 * SWEEP_US));
-        let mut waiting = 0;
         for slot in slots {
             self.sweep_session(slot, now);
-            waiting += self.sessions.get(slot as usize).map_or(0, |session| session.outbox.bytes());
         }
-        let before = self.stats.waiting_bytes.read();
-        self.stats.waiting_bytes.add((waiting as u64).wrapping_sub(before));
-        if waiting > self.hub.settings().outboxes_bytes {
-            self.shed(waiting);
-        }
+        self.weigh();
     }
 
     fn sweep_session(&mut self, slot: u32, now: Now) {
@@ -43,10 +37,16 @@ impl Shard {
         if blocked >= settings.slow_close {
             self.stats.closed_slow.add(1);
             // The socket takes nothing, so the code can only be tried.
-            self.close(slot, CloseCode::Slow, "no byte accepted while bytes wait");
+            self.close(slot, CloseCode::Slow, "no byte accepted while bytes wait (limits.slow_close_s)");
             self.finished.push(slot);
             return;
         }
+        if self.is_lifeless(slot, now) {
+            self.stats.closed_idle.add(1);
+            let reason = "no sign of life, not even to a ping (limits.idle_timeout_s)";
+            return self.close(slot, CloseCode::Slow, reason);
+        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let silent = now.since(session.sent_us) >= settings.heartbeat;
         if session.heartbeat && silent && session.outbox.is_empty() {
             session.sent_us = now.mono_us;
@@ -58,6 +58,28 @@ impl Shard {
         if let (false, true, Some(seat)) = (session.subscribed_once, grace_over, &mut session.seat) {
             seat.release();
         }
+    }
+
+    /// Whether nothing has come from the client for too long; half-way it is sent a ping, whose answer counts.
+    fn is_lifeless(&mut self, slot: u32, now: Now) -> bool {
+        let limit = self.hub.settings().idle_timeout;
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        if session.is_blocked() || std::mem::take(&mut session.took_bytes) {
+            session.heard_us = now.mono_us;
+            session.pinged_us = 0;
+        }
+        if limit.is_zero() || now.since(session.heard_us) < limit / 2 {
+            return false;
+        }
+        if session.pinged_us > 0 {
+            return now.since(session.pinged_us) >= limit / 2;
+        }
+        session.pinged_us = now.mono_us;
+        let ping = session.outbox.wire().ping();
+        if !ping.is_empty() {
+            self.send_bytes(slot, 0, &ping);
+        }
+        false
     }
 
     /// At most once a second a channel, and only when the socket takes bytes.

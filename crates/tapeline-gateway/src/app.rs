@@ -1,14 +1,16 @@
 //! What all protocols share: the hub, its shards, who may come from where, and what answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
 use axum::routing::any;
 use tapeline_core::Hub;
 use tapeline_runtime::Shards;
+use tokio::sync::watch;
 
+use crate::connection::Open;
+use crate::door::{self, Door};
 use crate::origin::Origins;
 use crate::{ops, origin, routes, upgrade};
 
@@ -32,7 +34,11 @@ pub struct App {
     pub(crate) shards: Arc<Shards>,
     pub(crate) origins: Origins,
     pub(crate) started: Instant,
-    stopping: AtomicBool,
+    /// Connections on the HTTP port that are no sessions.
+    pub(crate) open: Open,
+    /// Those that are being told that they are too many.
+    pub(crate) refusing: Open,
+    door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
 }
@@ -41,17 +47,24 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
         let AppParts { hub, shards, origins, conformance, compression } = parts;
-        let stopping = AtomicBool::new(false);
-        Arc::new(App { hub, shards, origins, started: Instant::now(), stopping, conformance, compression })
+        let door = watch::Sender::new(Door::Open);
+        let (open, refusing) = Default::default();
+        let started = Instant::now();
+        Arc::new(App { hub, shards, origins, started, open, refusing, door, conformance, compression })
     }
 
-    /// From now on `/ready` says no.
+    /// From now on nobody new is let in and `/ready` says no; what is under way is finished.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.door.send_replace(Door::Closing);
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+    /// From now on nothing listens; [`Listener::serve`](crate::Listener::serve) returns when what is under way is done.
+    pub fn close(&self) {
+        self.door.send_replace(Door::Closed);
+    }
+
+    pub(crate) fn door(&self) -> &watch::Sender<Door> {
+        &self.door
     }
 
     /// What answers on the HTTP port.
@@ -66,6 +79,7 @@ impl App {
         routes
             .fallback(ops::not_found)
             .method_not_allowed_fallback(ops::method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), door::guard))
             .layer(axum::middleware::from_fn_with_state(self.clone(), origin::guard))
             .with_state(self.clone())
     }

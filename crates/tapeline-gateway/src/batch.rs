@@ -36,7 +36,7 @@ pub(crate) async fn publish_batch(
     request: Request,
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
-    let body = body(request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
+    let body = body(&app, request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
     let limit = app.hub.settings().batch_items;
     let items = if lines { read_lines(&body, limit)? } else { read_array(&body, limit)? };
     let principal = principal(peer);

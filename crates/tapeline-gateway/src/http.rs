@@ -54,8 +54,14 @@ pub(crate) fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
     }
 }
 
-pub(crate) async fn body(body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
-    match Limited::new(body, limit).collect().await {
+/// The whole body, within its bound in bytes, which `setting` names, and in time.
+pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
+    let timeout = app.hub.settings().body_timeout;
+    let Ok(collected) = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await else {
+        let message = format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs());
+        return Err(Failure::new(ErrorCode::Timeout, message));
+    };
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             let message = format!("body is over {limit} bytes, the limit ({setting})");
@@ -73,7 +79,7 @@ pub(crate) async fn publish(
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
-    let body = body(request.into_body(), limit, "limits.publish_bytes").await?;
+    let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(|error| json_refusal(&error))?;
     let draft = app.draft(envelope.publication()?, &principal(peer), app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
@@ -102,7 +108,7 @@ pub(crate) async fn broadcast(
     let value = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
     let name = spec.name_for(value).map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let limit = app.hub.settings().publish_bytes;
-    let data = body(request.into_body(), limit, "limits.publish_bytes").await?;
+    let data = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
     let parsed: &RawValue = serde_json::from_slice(&data).map_err(|error| json_refusal(&error))?;
     if !parsed.get().starts_with('{') {
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));

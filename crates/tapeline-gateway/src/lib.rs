@@ -3,6 +3,8 @@
 
 mod app;
 mod batch;
+mod connection;
+mod door;
 mod echo;
 mod envelope;
 mod error;

@@ -1,30 +1,20 @@
 //! The HTTP port: accepts connections, hands requests to the routes, and lets upgraded sockets go.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tower_service::Service;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::connection;
+use crate::door::Door;
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 8_192;
-/// A request's headers must be complete after this.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a request's headers, and of hyper's buffer.
-const HEADER_BYTES: usize = 16 << 10;
-
 /// Why an address could not be listened on.
 #[derive(Debug)]
 pub struct ListenError {
@@ -74,17 +64,20 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `stop` says so.
-    pub async fn serve(self, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    /// Serves until the door is closed and every request that had begun is answered.
+    pub async fn serve(self, app: Arc<App>) {
         let routes = app.routes();
+        let mut door = app.door().subscribe();
+        let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.inner.accept() => accepted,
-                _ = stop.changed() => return,
+                _ = door.wait_for(|door| *door == Door::Closed) => break,
+                Some(_) = open.join_next() => continue,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    tokio::spawn(serve_connection(stream, peer, routes.clone()));
+                    open.spawn(connection::run(app.clone(), stream, peer, routes.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -93,26 +86,7 @@ impl Listener {
                 }
             }
         }
-    }
-}
-
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
-    }
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let mut routes = routes.clone();
-        async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, %peer, "a connection ended");
+        drop(self.inner);
+        while open.join_next().await.is_some() {}
     }
 }

@@ -14,6 +14,7 @@ use tapeline_core::stats::{Count, ShardStats};
 use tapeline_schema::{ErrorCode, Pattern};
 
 use crate::app::App;
+use crate::door::{Door, STOPPING};
 use crate::error::Failure;
 use crate::native::NATIVE_DEFLATE;
 
@@ -61,8 +62,8 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /ready`.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.is_stopping() {
-        return Failure::new(ErrorCode::Overloaded, "the hub is stopping").into_response();
+    if *app.door().borrow() != Door::Open {
+        return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
     }
     Json(serde_json::json!({ "ready": true })).into_response()
 }
@@ -121,6 +122,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         ]),
         closed: BTreeMap::from([
             ("slow", sum(|s| &s.closed_slow)),
+            ("idle", sum(|s| &s.closed_idle)),
             ("overloaded", sum(|s| &s.closed_overloaded)),
         ]),
         refused: hub.refused.read(),

@@ -23,6 +23,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::app::App;
+use crate::connection::Accepted;
+use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
@@ -132,7 +134,7 @@ pub(crate) async fn native(
             let limit = app.hub.settings().connections_per_client;
             match app.hub.registry().admit(&client_id, &principal, limit) {
                 Admission::Granted(seat) => Some(Box::new(seat)),
-                Admission::Refused(wait) => return refuse_late(checked, wait, limit).await,
+                Admission::Refused(wait) => return refuse_late(&app, checked, wait, limit).await,
             }
         }
         None => None,
@@ -190,8 +192,8 @@ async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol
 }
 
 fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let stream = parts.io.into_inner();
+    let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
+    let stream = parts.io.into_inner().into_stream()?;
     let socket = socket2::SockRef::from(&stream);
     let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
     let set = socket
@@ -205,8 +207,14 @@ fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 }
 
 /// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
-async fn refuse_late(checked: Checked, wait: Duration, limit: usize) -> Response {
-    tokio::time::sleep(wait).await;
+async fn refuse_late(app: &App, checked: Checked, wait: Duration, limit: usize) -> Response {
+    let mut door = app.door().subscribe();
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        _ = door.wait_for(|door| *door != Door::Open) => {
+            return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
+        }
+    }
     let Checked { accept_key, upgrade, .. } = checked;
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mio::Waker;
 use tapeline_core::broker::{Messages, SLICE};
@@ -20,6 +21,8 @@ use crate::connection::Handover;
 pub(crate) enum Control {
     /// A connection to serve.
     Open(Box<Handover>),
+    /// Let every session leave within the time; what is held is dropped when the last one has gone.
+    Drain(Duration, Box<dyn Send>),
     /// Close every session; the thread ends when they are gone.
     Stop(CloseCode, &'static str),
 }

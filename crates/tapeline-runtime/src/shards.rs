@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use mio::{Poll, Token, Waker};
 use tapeline_core::{Deliver, Hub, Shard};
@@ -12,6 +13,9 @@ use tapeline_schema::CloseCode;
 use crate::connection::Handover;
 use crate::inbox::{Control, Inbox, Inboxes};
 use crate::thread::{ShardThread, WAKER};
+
+/// Where only few sessions have to leave, they do so at this pace: nobody waits long for a hub with one browser.
+const LEAVE_EVERY: Duration = Duration::from_millis(20);
 
 /// Why the shards could not be started.
 #[derive(Debug)]
@@ -73,9 +77,24 @@ impl Shards {
         }
     }
 
+    /// Sessions there are, or are about to be.
+    pub fn sessions(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.load.load(Ordering::Relaxed)).sum()
+    }
+
     /// Where publishers that found no room wait.
     pub fn deliver(&self) -> &Arc<impl Deliver + use<>> {
         &self.deliver
+    }
+
+    /// Lets every session leave: told when to connect again and closed then, over at most `window`, sooner where there
+    /// are few. Each shard drops its clone of `held` when its last session has gone. Does not wait.
+    pub fn drain<H: Clone + Send + 'static>(&self, window: Duration, held: &H) {
+        let window =
+            window.min(LEAVE_EVERY.saturating_mul(u32::try_from(self.sessions()).unwrap_or(u32::MAX)));
+        for inbox in &self.inboxes {
+            inbox.control(Control::Drain(window, Box::new(held.clone())));
+        }
     }
 
     /// Closes every session and waits for the threads' end.

@@ -1,6 +1,8 @@
 //! One shard's thread: waits for sockets and the inbox, then reads, routes and flushes in bounded slices, so that
 //! urgent messages never wait for a long piece of work. Nothing here blocks but the wait itself.
 
+mod ending;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -15,11 +17,12 @@ use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Handled, Note};
 use tapeline_core::{Hub, Now, Pipes, Shard, Written};
-use tapeline_schema::CloseCode;
 
 use crate::connection::{Handover, Protocol, Taken};
 use crate::inbox::{Control, Inbox, Inboxes};
 use crate::port::Port;
+
+use ending::Ending;
 
 /// The token of the inbox's waker.
 pub(crate) const WAKER: usize = usize::MAX;
@@ -30,8 +33,6 @@ const READ_BYTES: usize = 64 << 10;
 const ROUTE_SLICE: usize = 256;
 /// Sockets written to before the inbox is looked at again.
 const FLUSH_SLICE: usize = 256;
-/// A thread that is told to stop gives its sockets this long.
-const STOP_GRACE_US: u64 = 2_000_000;
 /// How soon a publish that found another shard's inbox full is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -97,17 +98,7 @@ pub(crate) struct ShardThread {
     notes: Vec<Note>,
     drained: Vec<u32>,
     buffer: Vec<u8>,
-    stop: Option<Stop>,
-}
-
-/// The thread is to end.
-#[derive(Clone, Copy)]
-struct Stop {
-    code: CloseCode,
-    reason: &'static str,
-    by_us: u64,
-    /// Sessions have been told.
-    told: bool,
+    ending: Ending,
 }
 
 impl ShardThread {
@@ -131,7 +122,7 @@ impl ShardThread {
             notes: Vec::new(),
             drained: Vec::new(),
             buffer: vec![0; READ_BYTES],
-            stop: None,
+            ending: Ending::default(),
         }
     }
 
@@ -148,14 +139,13 @@ impl ShardThread {
             self.retry_busy(now);
             self.take_notes(now);
             self.route_some(now);
-            self.say_goodbye();
+            self.say_goodbye(now);
             self.shard.tick(now);
             more = self.shard.flush(&mut self.sockets, FLUSH_SLICE, now);
             self.resume_drained(now);
-            more |= self.close_finished() | !self.messages.is_empty() | !self.readable.is_empty();
-            if let Some(stop) = self.stop
-                && ((stop.told && self.shard.is_empty()) || now.mono_us > stop.by_us)
-            {
+            more |= self.let_leave(now) | self.close_finished();
+            more |= !self.messages.is_empty() | !self.readable.is_empty();
+            if self.is_over(now) {
                 return;
             }
         }
@@ -199,20 +189,9 @@ impl ShardThread {
         for control in self.inbox.take_controls() {
             match control {
                 Control::Open(handover) => self.open(*handover, now),
-                Control::Stop(code, reason) => {
-                    self.stop = Some(Stop { code, reason, by_us: now.mono_us + STOP_GRACE_US, told: false });
-                }
+                Control::Drain(window, held) => self.ending.drain(window, held, now),
+                Control::Stop(code, reason) => self.ending.stop(code, reason, now),
             }
-        }
-    }
-
-    /// Once everything acknowledged has been routed, sessions are told that the hub stops.
-    fn say_goodbye(&mut self) {
-        if let Some(stop) = &mut self.stop
-            && self.messages.is_empty()
-        {
-            stop.told = true;
-            self.shard.close_all(stop.code, stop.reason);
         }
     }
 
@@ -270,6 +249,7 @@ impl ShardThread {
                     self.readable.push_back(slot);
                 }
                 let lingering = connection.lingering;
+                self.shard.on_heard(slot, now);
                 if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
                     self.hand_in(slot, input, now);
                 }

@@ -78,6 +78,7 @@ error_codes! {
     NoHistory            "no_history"             404 Never "the channel keeps no history"
     NotFound             "not_found"              404 Never "there is nothing at this path"
     MethodNotAllowed     "method_not_allowed"     405 Never "the path exists, not for this method"
+    Timeout              "timeout"                408 Later "the request did not come to its end in time"
     TooLarge             "too_large"              413 Never "the message or frame is larger than its limit"
     UnsupportedMediaType "unsupported_media_type" 415 Never "the body has a content type that is not taken here"
     RateLimited          "rate_limited"           429 Later "more requests in a time than the limit"

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -47,6 +48,8 @@ async fn attempt(hub: &HubUrl) -> Result<Socket, Unconnected> {
     match client_async_with_config(hub.ws(), stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Io(_) | Error::ConnectionClosed) => Err(Unconnected::NoAnswer),
+        // Cut off while they shook hands.
+        Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => Err(Unconnected::NoAnswer),
         Err(Error::Http(response)) if response.status().is_server_error() => Err(Unconnected::NoAnswer),
         Err(Error::Http(response)) => {
             let status = response.status();

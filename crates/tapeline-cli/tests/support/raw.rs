@@ -60,8 +60,8 @@ pub(crate) fn handshake(hub: &Hub, path: &str, more: &str) -> String {
 }
 
 /// A client's frame, masked as it must be.
-pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    masked_frame(0x80 | opcode, payload)
+pub(crate) fn masked(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    masked_frame(0x80 | opcode, payload.as_ref())
 }
 
 /// The same with this first byte: FIN, reserved bits, opcode.
@@ -102,9 +102,14 @@ impl Raw {
         let stream = TcpStream::connect(hub.address()).expect("the hub accepts connections");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-        let mut raw = Raw { stream, read: Vec::new(), deadline: Instant::now() + PATIENCE };
+        let mut raw = Raw::of(stream);
         raw.send(bytes);
         raw
+    }
+
+    /// A connection that stands.
+    pub(crate) fn of(stream: TcpStream) -> Raw {
+        Raw { stream, read: Vec::new(), deadline: Instant::now() + PATIENCE }
     }
 
     /// An upgraded connection.
@@ -130,6 +135,7 @@ impl Raw {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) => panic!("not all came within {PATIENCE:?}: {error}; unread: {:?}", self.unread()),
         }
     }

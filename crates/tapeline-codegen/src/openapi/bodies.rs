@@ -139,10 +139,24 @@ struct StatsAnswer {
     published: u64,
     /// Messages given to connections.
     delivered: u64,
+    /// Bytes of frames given to connections.
+    delivered_bytes: u64,
     /// Messages replaced by newer ones while they waited.
     conflated: u64,
+    /// The same by cause.
+    conflated_by: BTreeMap<String, u64>,
     /// Messages that a subscriber did not get, by cause.
     dropped: BTreeMap<String, u64>,
+    /// Connections that the hub closed, by cause.
+    closed: BTreeMap<String, u64>,
+    /// Publishes that were refused.
+    refused: u64,
+    /// Times that a subscription fell behind and was caught up from what is kept.
+    catch_ups: u64,
+    /// What was compressed, each once whatever the number of its receivers.
+    compressed: BTreeMap<String, u64>,
+    /// Waiting in the outboxes now.
+    waiting_bytes: u64,
     /// Since the start.
     uptime_s: u64,
     /// The hub's version.

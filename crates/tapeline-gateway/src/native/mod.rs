@@ -8,7 +8,7 @@ mod wire;
 use std::net::TcpStream;
 
 use tapeline_codec::websocket::encoder::{close_frame, pong_frame};
-use tapeline_codec::websocket::{Decoder, Event, Limits};
+use tapeline_codec::websocket::{Decoder, Event, Limits, ProtocolError};
 use tapeline_core::session::{Arrival, Grant};
 use tapeline_core::shard::Handled;
 use tapeline_core::{Hub, Refusal, Settings};
@@ -86,7 +86,7 @@ impl Protocol for Native {
                 }
                 Ok(None) => return Taken::All,
                 Err(error) => {
-                    port.close_with(&close_frame(Some(error.close_code()), &error.to_string()));
+                    port.close_with(&close_frame(Some(error.close_code()), &reason(&error)));
                     return Taken::All;
                 }
             };
@@ -94,6 +94,15 @@ impl Protocol for Native {
                 return Taken::Busy(events.consumed(), busy);
             }
         }
+    }
+}
+
+/// What broke the protocol, or which setting was in the way.
+fn reason(error: &ProtocolError) -> String {
+    match error {
+        ProtocolError::MessageTooBig { .. } => format!("{error} (limits.publish_bytes)"),
+        ProtocolError::TooManyFragments { .. } => format!("{error} (limits.frame_fragments)"),
+        _ => error.to_string(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use tapeline_codec::websocket::Opcode;
-use tapeline_codec::websocket::encoder::{close_frame, frame_header, header_len, text_frame};
+use tapeline_codec::websocket::encoder::{close_frame, frame_header, header_len, ping_frame, text_frame};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
 use tapeline_core::command::Req;
@@ -42,6 +42,10 @@ impl Wire for NativeWire {
 
     fn close(&self, code: CloseCode, reason: &str) -> Bytes {
         close_frame(Some(code.number()), reason).into()
+    }
+
+    fn ping(&self) -> Bytes {
+        ping_frame(b"").into()
     }
 }
 
@@ -144,6 +148,11 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             let mut object = Object::typed(out, if *pong { "pong" } else { "heartbeat" });
             object.time("time", *time_us);
             object.end(req);
+        }
+        Reply::Reconnect { after_ms } => {
+            let mut object = Object::typed(out, "reconnect");
+            object.number("after_ms", *after_ms);
+            object.end(&None);
         }
         Reply::Subscriptions { topics, req } => {
             let mut object = Object::typed(out, "subscriptions");

@@ -2,7 +2,7 @@
 //! all clients of a restarted hub do not come back at once.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -11,7 +11,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Wait {
     attempts: u32,
-    least: Duration,
+    /// The hub asks not to be bothered before.
+    not_before: Option<Instant>,
     random: RandomState,
 }
 
@@ -23,19 +24,20 @@ impl Wait {
         self.attempts += 1;
         // A fraction of 2^32 is fine enough for seconds.
         let fraction = f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX);
-        std::mem::take(&mut self.least) + bound.mul_f64(fraction)
+        let asked = self.not_before.take().map(|at| at.saturating_duration_since(Instant::now()));
+        asked.unwrap_or_default() + bound.mul_f64(fraction)
     }
 
     /// The hub has spoken: the next loss starts small again.
     pub(super) fn reset(&mut self) {
         if self.attempts > 0 {
-            *self = Wait { least: self.least, ..Wait::default() };
+            *self = Wait { not_before: self.not_before, ..Wait::default() };
         }
     }
 
-    /// The hub asks not to be bothered before.
+    /// The hub asks not to be bothered for so long from now.
     pub(super) fn at_least(&mut self, least: Duration) {
-        self.least = least.min(LONGEST);
+        self.not_before = Some(Instant::now() + least.min(LONGEST));
     }
 }
 
@@ -63,7 +65,7 @@ mod tests {
     fn the_hubs_wish_is_kept_once() {
         let mut wait = Wait::default();
         wait.at_least(Duration::from_secs(9));
-        assert!(wait.next() >= Duration::from_secs(9));
+        assert!(wait.next() >= Duration::from_secs(8));
         wait.reset();
         assert!(wait.next() <= FIRST);
     }
