@@ -134,6 +134,8 @@ pub struct Shard {
     swept_us: u64,
     /// How often a channel's epoch was news.
     pub(crate) learned: u64,
+    /// The change of the catalogue that the router knows of.
+    pub(crate) followed: u64,
 }
 
 impl Shard {
@@ -141,6 +143,7 @@ impl Shard {
     pub fn new(hub: Arc<Hub>, number: usize, mailbox: Arc<dyn Mailbox>) -> Self {
         let stats = hub.shard_stats().get(number).cloned().unwrap_or_default();
         let serial_step = hub.shard_stats().len() as u64;
+        let followed = hub.changes();
         Shard {
             hub,
             mailbox,
@@ -156,6 +159,7 @@ impl Shard {
             serial_step,
             swept_us: 0,
             learned: 0,
+            followed,
         }
     }
 
@@ -208,6 +212,10 @@ impl Shard {
 
     /// Hop 2: does what a client asks for.
     pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
+        self.follow_catalog();
+        if self.is_closing(slot) {
+            return Handled::Done;
+        }
         match command {
             Command::Publish { publication, req } => {
                 return self.handle_publish(slot, *publication, req, now);
@@ -274,6 +282,7 @@ impl Shard {
 
     /// Takes an answer from the mailbox.
     pub fn on_note(&mut self, note: Note, now: Now) {
+        self.follow_catalog();
         match note {
             Note::Joined(joined) => self.on_joined(joined.0, &joined.1, now),
             Note::Sources(sources) => {
@@ -459,6 +468,7 @@ impl Shard {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
+        self.follow_catalog();
         self.send_due_rates(now);
         if now.mono_us >= self.swept_us + SWEEP_US {
             self.swept_us = now.mono_us;

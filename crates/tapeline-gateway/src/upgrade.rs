@@ -129,7 +129,7 @@ pub(crate) async fn native(
         None => None,
     };
     let arrival = arrival(principal, seat, &wishes);
-    let protocol = Box::new(Native::new(app.hub.settings()));
+    let protocol = Box::new(Native::new(&app.hub.settings()));
     let Checked { accept_key, upgrade } = checked;
     tokio::spawn(hand_over(app, upgrade, arrival, protocol));
     switching(accept_key)

@@ -18,7 +18,7 @@ use tapeline_core::message::Draft;
 use tapeline_core::{Broker, Channel, Clock, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
-use stripes::Stripes;
+use stripes::{Locked, Stripes};
 
 /// Channels kept at most; then those longest idle without subscribers are forgotten.
 pub const CHANNELS_LIMIT: usize = 1_000_000;
@@ -64,11 +64,17 @@ impl MemoryBroker {
         sink: &Arc<dyn Deliver>,
         mut tell: impl FnMut(Receipt),
     ) {
-        let roll_ups: SmallVec<[Channel; 1]> =
-            channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
-        let mut locked = self.stripes.lock(channel, &roll_ups);
+        let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
+        while channel.is_replaced() {
+            // It was while the locks were waited for.
+            drop(locked);
+            (channel, roll_ups, locked) = self.lock_run(&channel);
+        }
         let mut messages = Messages::with_capacity(run.len());
-        for draft in run {
+        for mut draft in run {
+            if draft.channel.is_replaced() {
+                draft.channel = channel.clone();
+            }
             let (receipt, message) = locked.take(draft, &roll_ups);
             match message {
                 Some(message) => messages.push(message),
@@ -77,6 +83,16 @@ impl MemoryBroker {
             tell(receipt);
         }
         sink.deliver(permits, messages);
+    }
+
+    /// Holds what a message of this channel, or of its successor, counts in.
+    fn lock_run(&self, channel: &Channel) -> (Channel, SmallVec<[Channel; 1]>, Locked<'_>) {
+        let channel = channel.current().clone();
+        let roll_ups = channel.roll_ups().iter().map(Channel::current);
+        let roll_ups: SmallVec<[Channel; 1]> =
+            roll_ups.filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
+        let locked = self.stripes.lock(&channel, &roll_ups);
+        (channel, roll_ups, locked)
     }
 
     fn sweep_now_and_then(&self, published: u64, now_us: u64) {
