@@ -147,6 +147,18 @@ impl Directory {
         Ok(changed)
     }
 
+    /// How many channels of each family are known, by the family's name.
+    pub fn count_by_family(&self) -> HashMap<String, usize, FixedState> {
+        let mut counts: HashMap<String, usize, FixedState> = HashMap::default();
+        for stripe in &self.stripes {
+            let stripe = stripe.read().unwrap_or_else(PoisonError::into_inner);
+            for channel in stripe.values().filter(|channel| channel.declared() && !channel.is_roll_up()) {
+                *counts.entry_ref(channel.spec().family.as_str()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
     /// Forgets channels that nobody else holds; call now and then.
     pub fn sweep(&self) {
         for stripe in &self.stripes {

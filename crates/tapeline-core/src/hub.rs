@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use tapeline_schema::{Catalog, ErrorCode};
 
 use crate::audience::Audience;
@@ -146,6 +148,11 @@ impl Hub {
     /// Channels in use would end; then nothing has changed.
     pub fn replace_catalog(&self, catalog: Catalog) -> Result<Replaced, Refusal> {
         self.directory.replace(catalog)
+    }
+
+    /// How many channels of each family are in use, or were a moment ago.
+    pub fn count_by_family(&self) -> HashMap<String, usize, FixedState> {
+        self.directory.count_by_family()
     }
 
     /// How often the catalogue has begun or ended to change.

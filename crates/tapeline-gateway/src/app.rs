@@ -9,7 +9,8 @@ use axum::routing::{any, get, post};
 use tapeline_core::Hub;
 use tapeline_runtime::Shards;
 
-use crate::origin::Origins;
+use crate::admin::{self, Admin};
+use crate::origin::LiveAccess;
 use crate::{batch, http, ops, origin, upgrade};
 
 /// What a gateway is made of.
@@ -18,8 +19,10 @@ pub struct AppParts {
     pub hub: Arc<Hub>,
     /// Its shards.
     pub shards: Arc<Shards>,
-    /// Which web pages may connect.
-    pub origins: Origins,
+    /// Who is let in by where a request comes from.
+    pub access: Arc<LiveAccess>,
+    /// Who changes the hub when it is asked to.
+    pub admin: Arc<dyn Admin>,
     /// Whether `/echo`, for conformance suites, is open.
     pub conformance: bool,
 }
@@ -28,7 +31,8 @@ pub struct AppParts {
 pub struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) shards: Arc<Shards>,
-    pub(crate) origins: Origins,
+    pub(crate) access: Arc<LiveAccess>,
+    pub(crate) admin: Arc<dyn Admin>,
     pub(crate) started: Instant,
     stopping: AtomicBool,
     conformance: bool,
@@ -37,9 +41,9 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, origins, conformance } = parts;
+        let AppParts { hub, shards, access, admin, conformance } = parts;
         let stopping = AtomicBool::new(false);
-        Arc::new(App { hub, shards, origins, started: Instant::now(), stopping, conformance })
+        Arc::new(App { hub, shards, access, admin, started: Instant::now(), stopping, conformance })
     }
 
     /// From now on `/ready` says no.
@@ -67,7 +71,8 @@ impl App {
             .route("/history/{*channel}", get(http::history))
             .route("/health", get(ops::health))
             .route("/ready", get(ops::ready))
-            .route("/stats", get(ops::stats));
+            .route("/stats", get(ops::stats))
+            .merge(admin::routes(self));
         if self.conformance {
             routes = routes.route("/echo", any(upgrade::echo));
         }

@@ -1,0 +1,159 @@
+//! A family as people write it: the keys of `[[channel]]` in the configuration file, of the body of
+//! `POST /admin/channels` and of what `GET /channels` lists. A key is added here once, and in both directions below.
+//!
+//! Refuses to know whether a row is sound; that is checked when it is added to the catalogue.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ChannelSpec, Delivery, Priority, Publishers, Readers};
+
+/// What is kept, as people write it; what is left out has the default of the delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FamilyKeep {
+    /// Messages, for a `table` rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+    /// For how long, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u64>,
+    /// Bytes of payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// `fx:{pair}`, or a bare name.
+    pub template: String,
+    /// The `type` of its messages.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How urgent.
+    #[serde(default = "medium")]
+    pub priority: Priority,
+    /// What a subscriber gets who asks for nothing else.
+    #[serde(default = "every")]
+    pub delivery: Delivery,
+    /// The fields that tell a `table`'s rows apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_key: Vec<String>,
+    /// The names that collect its channels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rolls_up_to: Vec<String>,
+    /// Messages a second for a subscriber who asks for no rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<u32>,
+    /// After how many seconds without a message a channel may be forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ttl_s: Option<u64>,
+    /// Who may read while authentication is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Readers>,
+    /// Who may publish while authentication is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publishers>,
+    /// What is kept of each channel. The last, as it is a table where it is written as TOML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<FamilyKeep>,
+}
+
+fn medium() -> Priority {
+    Priority::Medium
+}
+
+fn every() -> Delivery {
+    Delivery::Every
+}
+
+impl Family {
+    /// Its name: the template up to the first colon.
+    pub fn name(&self) -> &str {
+        self.template.split(':').next().unwrap_or_default()
+    }
+
+    /// The row that it stands for.
+    pub fn spec(&self) -> ChannelSpec {
+        let mut spec = ChannelSpec::of(&self.template, &self.kind, self.priority, self.delivery);
+        let keep = self.keep.unwrap_or_default();
+        if keep.count.is_some() || keep.age_s.is_some() {
+            let count = keep.count.unwrap_or(spec.keep.count);
+            spec = spec.keep(count, keep.age_s.map(Duration::from_secs));
+        }
+        if let Some(bytes) = keep.bytes {
+            spec = spec.keep_bytes(bytes);
+        }
+        spec.row_key.clone_from(&self.row_key);
+        spec.rolls_up_to.clone_from(&self.rolls_up_to);
+        spec.max_rate = self.max_rate;
+        if let Some(seconds) = self.idle_ttl_s {
+            spec.idle_ttl = Duration::from_secs(seconds);
+        }
+        if let Some(read) = self.read {
+            spec = spec.read(read);
+        }
+        if let Some(publish) = self.publish {
+            spec.publish = publish;
+        }
+        spec
+    }
+}
+
+impl From<&ChannelSpec> for Family {
+    /// Every key written out.
+    fn from(spec: &ChannelSpec) -> Self {
+        let seconds = |duration: Duration| duration.as_secs();
+        Family {
+            template: spec.template.clone(),
+            kind: spec.kind.clone(),
+            priority: spec.priority,
+            delivery: spec.delivery,
+            row_key: spec.row_key.clone(),
+            rolls_up_to: spec.rolls_up_to.clone(),
+            max_rate: spec.max_rate,
+            idle_ttl_s: Some(seconds(spec.idle_ttl)),
+            read: Some(spec.read),
+            publish: Some(spec.publish),
+            keep: Some(FamilyKeep {
+                count: Some(spec.keep.count),
+                age_s: spec.keep.age.map(seconds),
+                bytes: spec.keep.bytes,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Catalog;
+    use super::*;
+
+    #[test]
+    fn every_built_in_row_can_be_written_out_and_read_back() {
+        for spec in Catalog::built_in().specs() {
+            let text = serde_json::to_string(&Family::from(&**spec)).unwrap();
+            let mut read = serde_json::from_str::<Family>(&text).unwrap().spec();
+            // The one thing that people cannot write.
+            read.replay_on_subscribe = spec.replay_on_subscribe;
+            assert_eq!(read, **spec, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_default_of_the_delivery() {
+        let family: Family = serde_json::from_str(r#"{"template":"fx:{pair}","type":"rate"}"#).unwrap();
+        assert_eq!(family.name(), "fx");
+        assert_eq!(family.spec(), ChannelSpec::of("fx:{pair}", "rate", Priority::Medium, Delivery::Every));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_those_there_are() {
+        let text = r#"{"template":"fx","type":"rate","prority":"high"}"#;
+        let told = serde_json::from_str::<Family>(text).unwrap_err().to_string();
+        assert!(told.contains("unknown field `prority`, expected one of `template`"), "{told}");
+    }
+}
