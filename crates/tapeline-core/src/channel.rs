@@ -32,18 +32,20 @@ struct Inner {
     is_roll_up: bool,
     declared: bool,
     head: Box<[u8]>,
-    /// The channel that took its place when the catalogue changed.
-    next: OnceLock<Channel>,
+    next: OnceLock<Successor>,
+}
+
+/// The channel that took another's place when the catalogue changed.
+struct Successor {
+    channel: Channel,
+    /// It starts anew.
+    anew: bool,
 }
 
 impl Channel {
     /// The channel of this name as the catalogue has it now, for the holder of one that was looked up earlier.
     pub fn current(&self) -> &Channel {
-        let mut current = self;
-        while let Some(next) = current.inner().next.get() {
-            current = next;
-        }
-        current
+        self.successors().last().map_or(self, |next| &next.channel)
     }
 
     /// Whether the catalogue has another row for it now.
@@ -51,19 +53,14 @@ impl Channel {
         self.inner().next.get().is_some()
     }
 
-    /// Whether its row is now another in what messages, queues and subscriptions were made by. Then the channel
-    /// starts anew: its offsets are void, and what is kept of it is forgotten.
+    /// Whether its row has become another in what messages, queues and subscriptions were made by, if only for a while.
+    /// Then the channel started anew: its offsets are void, and what was kept of it is forgotten.
     pub fn has_ended(&self) -> bool {
-        self.is_replaced() && !self.goes_on_as(self.current())
+        self.successors().any(|next| next.anew)
     }
 
-    fn goes_on_as(&self, other: &Channel) -> bool {
-        let other = other.inner();
-        self.is_like(&Resolved {
-            spec: other.spec.clone(),
-            roll_up: other.is_roll_up,
-            declared: other.declared,
-        })
+    fn successors(&self) -> impl Iterator<Item = &Successor> {
+        std::iter::successors(self.inner().next.get(), |next| next.channel.inner().next.get())
     }
 
     /// Whether a channel with this row would go on where this one is.
@@ -88,9 +85,9 @@ impl Channel {
     }
 
     /// Hands its holders on to the channel that takes its place.
-    pub(crate) fn replace_by(&self, next: Channel) {
+    pub(crate) fn replace_by(&self, channel: Channel, anew: bool) {
         // Only the directory does this, once a channel, while it holds its lock.
-        let _ = self.inner().next.set(next);
+        let _ = self.inner().next.set(Successor { channel, anew });
     }
 
     /// The same channel with a handle of its own.

@@ -115,12 +115,12 @@ impl Directory {
             .iter()
             .map(|stripe| stripe.write().unwrap_or_else(PoisonError::into_inner))
             .collect();
-        for (old, _) in changed {
+        for (old, row) in changed {
             let Some(new) = made.get(old.name()) else { continue };
             if let Some(stripe) = stripes.get_mut(stripe_of(old.name())) {
                 stripe.insert(old.name().into(), new.clone());
             }
-            old.replace_by(new.clone());
+            old.replace_by(new.clone(), !old.is_like(&row));
         }
         drop(stripes);
         *live = Arc::new(catalog);

@@ -94,4 +94,5 @@ fn a_family_removed_and_added_again_leads_from_the_oldest_to_the_newest() {
     assert!(first.has_ended() && !first.current().declared());
     directory.replace(with(fx().max_rate(5))).unwrap();
     assert_eq!(first.current().spec().max_rate, Some(5));
+    assert!(first.has_ended(), "what came in between was another channel");
 }

@@ -102,7 +102,10 @@ impl Stripes {
         };
         found.partial = channels.len() > limit;
         for channel in channels.into_iter().take(limit) {
-            if let Some(state) = self.lock(&channel, &[]).existing(&channel) {
+            let mut locked = self.lock(&channel, &[]);
+            if let Some(state) =
+                locked.existing(&channel).filter(|state| of_interest(interest, state.channel()))
+            {
                 let page = state.read(u64::MAX, 0, now_us);
                 found.heads.push((state.channel().clone(), page.head));
             }
@@ -230,6 +233,14 @@ fn evict(map: &mut Map, stripes: &Stripes) {
         map.remove(&channel);
         stripes.drop_source(&channel);
         stripes.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether it still is, now that it has followed the catalogue.
+fn of_interest(interest: &Interest, channel: &Channel) -> bool {
+    match interest {
+        Interest::Pattern(_) => true,
+        Interest::RollUp(roll_up) => channel == roll_up || channel.roll_ups().contains(roll_up),
     }
 }
 
