@@ -4,7 +4,11 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[path = "commands/program.rs"]
-#[expect(dead_code, reason = "each test file uses its own part of the support")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, and uses its own part of the support"
+)]
 mod program;
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
