@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tapeline_schema::{Catalog, ErrorCode, Resolved, check_name};
 
 use crate::channel::Channel;
@@ -16,6 +16,8 @@ use crate::error::Refusal;
 const STRIPES: usize = 16;
 
 type Stripe = HashMap<Box<str>, Channel, FixedState>;
+
+type Names = HashSet<Box<str>, FixedState>;
 
 /// A count that every shard reads for every message, on a cache line that nobody writes beside it.
 #[repr(align(64))]
@@ -91,7 +93,7 @@ impl Directory {
     /// A family of both catalogues would end channels that are in use; then nothing has changed.
     pub fn replace(&self, catalog: Catalog) -> Result<Replaced, Refusal> {
         let mut live = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = self.changed_by(&catalog)?;
+        let mut changed = self.changed_by(&catalog, &rows_changed(&live, &catalog))?;
         // Roll-ups and their like first: the others hold on to them.
         changed.sort_by_key(|(_, row)| roll_ups_of(row).next().is_some());
         let mut made: HashMap<Box<str>, Channel, FixedState> = HashMap::default();
@@ -128,12 +130,18 @@ impl Directory {
         Ok(replaced)
     }
 
-    /// The channels that have another row in this catalogue, with it.
-    fn changed_by(&self, catalog: &Catalog) -> Result<Vec<(Channel, Resolved)>, Refusal> {
+    /// The channels that have another row in this catalogue, with it. Of a million channels few do, and nobody can
+    /// make a channel meanwhile, so the others are not even resolved.
+    fn changed_by(&self, catalog: &Catalog, rows: &Names) -> Result<Vec<(Channel, Resolved)>, Refusal> {
+        // The name of a roll-up has no colon.
+        let concerned = |name: &str| {
+            let family = name.split_once(':').map_or(name, |(family, _)| family);
+            rows.contains(family)
+        };
         let mut changed = Vec::new();
         for stripe in &self.stripes {
             let stripe = stripe.read().unwrap_or_else(PoisonError::into_inner);
-            for channel in stripe.values() {
+            for channel in stripe.iter().filter(|(name, _)| concerned(name)).map(|(_, channel)| channel) {
                 let row = catalog.resolve(channel.name());
                 if channel.has_row(&row) {
                     continue;
@@ -171,6 +179,15 @@ impl Directory {
     fn stripe(&self, name: &str) -> &RwLock<Stripe> {
         &self.stripes[stripe_of(name)]
     }
+}
+
+/// The families and roll-ups that only one of the catalogues has, or that have another row in the other.
+fn rows_changed(one: &Catalog, other: &Catalog) -> Names {
+    let families = one.specs().chain(other.specs()).map(|spec| spec.family.as_str());
+    let families = families.filter(|name| one.family(name) != other.family(name));
+    let roll_ups = one.roll_ups().chain(other.roll_ups());
+    let roll_ups = roll_ups.filter(|name| one.resolve(name) != other.resolve(name));
+    families.chain(roll_ups).map(Box::from).collect()
 }
 
 fn stripe_of(name: &str) -> usize {

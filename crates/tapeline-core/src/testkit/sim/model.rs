@@ -95,6 +95,8 @@ impl Model {
     }
 
     pub(super) fn space(&mut self, channel: &Channel) -> &mut Space {
+        // A late request may be of a channel that has been replaced since.
+        let channel = channel.current();
         let made = || Space {
             channel: channel.clone(),
             counts: Vec::new(),
