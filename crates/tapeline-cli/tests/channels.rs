@@ -70,7 +70,18 @@ fn what_is_printed_for_an_added_family_can_be_pasted_into_the_file() {
         "--row-key",
         "symbol,side",
     ];
-    let more = ["--keep-count", "9", "--keep-age", "2h", "--max-rate", "5", "--priority", "low"];
+    let more = [
+        "--keep-count",
+        "9",
+        "--idle-ttl",
+        "2h",
+        "--removed-when",
+        "qty=0",
+        "--max-rate",
+        "5",
+        "--priority",
+        "low",
+    ];
     let out = good(&hub, &[&words[..], &more[..]].concat());
     assert!(out.contains("it lives until the hub ends; add it to the configuration file"), "{out}");
     let toml = out.split_once("[[channel]]").expect("lines to paste").1;
@@ -79,7 +90,7 @@ fn what_is_printed_for_an_added_family_can_be_pasted_into_the_file() {
     let mut of_file = listed(&other, "risk").expect("it is in the file");
     of_file["origin"] = json!("live");
     assert_eq!(of_file, live);
-    assert_eq!((&live["row_key"], &live["keep"]["age_s"]), (&json!(["symbol", "side"]), &json!(7_200)));
+    assert_eq!((&live["row_key"], &live["idle_ttl_s"]), (&json!(["symbol", "side"]), &json!(7_200)));
 }
 
 #[test]

@@ -7,10 +7,14 @@ use crate::broker::{NEWEST, Page};
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::message::Message;
-use crate::reply::{GapReason, Reply};
+use crate::outbox::NOT_WAITING;
+use crate::reply::{GapReason, Reply, Topic};
 use crate::routing::Elsewhere;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode};
+
+/// Rows of each table that a roll-up begins with.
+const BRIEF_ROWS: usize = 2;
 
 /// Which target a page was read for.
 pub struct PageRequest {
@@ -32,7 +36,9 @@ impl Shard {
             return;
         }
         let lane = |id: &u32| self.router.entries.get(*id as usize).map_or(usize::MAX, |entry| entry.lane);
-        let Some(at) = (0..session.behind.len()).min_by_key(|at| session.behind.get(*at).map(lane)) else {
+        let may_read = |id: &u32| !self.router.has_merged_waiting(*id, session);
+        let ready = (0..session.behind.len()).filter(|at| session.behind.get(*at).is_some_and(may_read));
+        let Some(at) = ready.min_by_key(|at| session.behind.get(*at).map(lane)) else {
             return;
         };
         // Not `swap_remove`: equally urgent channels take turns.
@@ -43,7 +49,9 @@ impl Shard {
         target.cursor = Cursor::Reading;
         session.reading = true;
         let (after, limit) = match target.mode {
+            _ if target.whole => (NEWEST, 1),
             Mode::Latest => (NEWEST, 1),
+            Mode::Table => (target.sent, 1),
             Mode::Every => (target.sent, settings.page_messages),
         };
         let key = SessionKey { slot, serial: session.serial };
@@ -150,13 +158,17 @@ impl Shard {
             return Pushed::On;
         }
         let (mode, before) = (target.mode, target.sent);
+        if channel.is_table() && self.is_outdated(id, index, &page, &channel) {
+            self.read_again(id, index, slot);
+            return Pushed::On;
+        }
         if mode == Mode::Every {
             self.step_over_missing(id, index, slot, &page, &channel);
         }
         let outdated = self.is_outdated(id, index, &page, &channel);
         let mut pushed = Pushed::On;
         // A page asked for while each was wanted may hold more than the newest.
-        let unwanted = if mode == Mode::Latest { page.messages.len().saturating_sub(1) } else { 0 };
+        let unwanted = if mode != Mode::Every { page.messages.len().saturating_sub(1) } else { 0 };
         for message in page.messages.iter().skip(unwanted).filter(|_| !outdated) {
             if pushed == Pushed::On {
                 pushed = self.push_from_page(id, index, slot, message, &channel);
@@ -195,7 +207,12 @@ impl Shard {
         let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else {
             return true;
         };
-        let first = page.messages.first().and_then(|message| message.offset_in(channel));
+        let Some(message) = page.messages.first() else { return false };
+        if channel.is_table() {
+            let wants_whole = target.whole || target.mode == Mode::Latest;
+            return message.since > target.sent || (wants_whole && !message.is_whole());
+        }
+        let first = message.offset_in(channel);
         target.mode == Mode::Every && first.is_some_and(|first| first > target.sent + 1)
     }
 
@@ -211,6 +228,8 @@ impl Shard {
         let unwanted = target.not_before_us > 0
             && page.messages.first().is_some_and(|message| message.timestamp_us < target.not_before_us);
         target.pass(next - 1);
+        // If what the page says does not fit, the next one, read after the gap, would not say it all.
+        target.whole |= channel.is_table();
         // What it had before it went back is not missing.
         let to = next - 1;
         let missing = target.missing(from, to);
@@ -245,9 +264,15 @@ impl Shard {
         let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else {
             return Pushed::On;
         };
-        if offset <= target.sent {
+        let whole = message.is_whole();
+        if offset <= target.sent && !(target.whole && whole) {
             return Pushed::On;
         }
+        let brief = self.brief(id, index, slot, message);
+        let message = brief.as_ref().unwrap_or(message);
+        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else {
+            return Pushed::On;
+        };
         let had = target.had(offset);
         let unwanted = message.timestamp_us < target.not_before_us;
         let collected = target.mode == Mode::Latest && message.channel != *channel;
@@ -273,22 +298,40 @@ impl Shard {
             if !session.outbox.fits(weight, settings.outbox_bytes, settings.outbox_messages) {
                 return Pushed::Full;
             }
-            if target.mode == Mode::Latest && offset > target.sent + 1 && target.sent > 0 {
+            if target.mode != Mode::Every && offset > target.sent + 1 && target.sent > 0 {
                 let skipped = offset - target.sent - 1;
                 self.stats.conflated_pressure.add(skipped);
                 session.count_conflated(id, skipped);
             }
-            let replaces = target.mode == Mode::Latest && !target.overlap;
-            if replaces && session.outbox.waits(target.waiting, id) {
+            let replaces = target.mode != Mode::Every && !target.overlap;
+            if target.whole {
+                // It was asked for, so it must not take the place of one that leaves before the confirmation.
+                target.waiting = NOT_WAITING;
+            }
+            if replaces && (channel.is_table() || session.outbox.waits(target.waiting, id)) {
                 session.outbox.push_latest(entry.lane, id, &mut target.waiting, message.clone());
             } else {
                 session.outbox.push(entry.lane, message.clone());
             }
             self.dirty.mark(slot, session, entry.lane);
             target.owed = None;
+            target.whole = false;
         }
-        target.sent = offset;
+        target.sent = target.sent.max(offset);
         Pushed::On
+    }
+
+    /// The last rows of a table that a session begins to hear through roll-ups alone.
+    fn brief(&mut self, id: u32, index: usize, slot: u32, message: &Arc<Message>) -> Option<Arc<Message>> {
+        let session = self.sessions.get(slot as usize)?;
+        let target = self.router.entries.get(id as usize)?.targets.get(index)?;
+        if target.mode != Mode::Table || target.sent > 0 || !message.is_whole() {
+            return None;
+        }
+        let mut covering = session.subscriptions.iter().filter(|known| target.covers.contains(&known.id));
+        let rolled_up = |topic: &Topic| matches!(topic, Topic::Channel(name) if *name != message.channel);
+        let brief = covering.all(|subscription| rolled_up(&subscription.topic));
+        brief.then(|| message.last_rows(BRIEF_ROWS).map(Arc::new)).flatten()
     }
 }
 

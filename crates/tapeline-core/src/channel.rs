@@ -137,7 +137,17 @@ impl Channel {
 
     /// Whether more than the newest message is kept, so that missed ones can be read again.
     pub fn keeps_history(&self) -> bool {
-        self.inner().spec.keep.count > 1 || self.inner().spec.delivery == Delivery::Every
+        match self.inner().spec.delivery {
+            Delivery::Every => true,
+            Delivery::Latest => self.inner().spec.keep.count > 1,
+            // What is counted there is rows.
+            Delivery::Table => false,
+        }
+    }
+
+    /// Whether its messages are rows of a table.
+    pub fn is_table(&self) -> bool {
+        self.inner().spec.delivery == Delivery::Table
     }
 
     /// The part of a frame that is the same for all its messages: `"channel":"…","symbol":"…","data":`.

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tapeline_schema::{ErrorCode, is_reserved_type};
+use bytes::Bytes;
+use tapeline_schema::{Delivery, ErrorCode, is_reserved_type};
 use uuid::Uuid;
 
 use crate::channel::Channel;
@@ -14,6 +15,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::message::{Draft, IdempotencyKey};
 use crate::session::Grant;
+use crate::table::{Rows, take_apart};
 
 /// The longest `type`, correlation id or idempotency key, in bytes.
 const LABEL_LIMIT: usize = 256;
@@ -59,11 +61,12 @@ impl<'a> Drafter<'a> {
         });
         let channel = checked.inspect_err(|_| self.hub.stats().refused.add(1))?;
         let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
+        let (data, rows) = rows(&channel, data).inspect_err(|_| self.hub.stats().refused.add(1))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
         let (id, timestamp_us) = (self.id(), self.now.wall_us);
-        Ok(Draft { channel, kind, data, correlation_id, idempotency, id, timestamp_us })
+        Ok(Draft { channel, kind, data, rows, correlation_id, idempotency, id, timestamp_us })
     }
 
     fn channel(&mut self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {
@@ -98,6 +101,32 @@ impl<'a> Drafter<'a> {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Draft {
+    /// Goes to the channel that has taken its channel's place. What was taken apart by the row of a channel that has ended
+    /// is taken apart anew.
+    ///
+    /// # Errors
+    /// The new row does not take the data.
+    pub fn follow(&mut self, channel: &Channel) -> Result<(), Refusal> {
+        if self.channel.has_ended() {
+            (self.data, self.rows) = rows(channel, std::mem::take(&mut self.data))?;
+        }
+        self.channel = channel.clone();
+        Ok(())
+    }
+}
+
+/// Takes the rows of a table apart, once.
+fn rows(channel: &Channel, data: Bytes) -> Result<(Bytes, Option<Box<Rows>>), Refusal> {
+    if channel.spec().delivery != Delivery::Table {
+        return Ok((data, None));
+    }
+    match take_apart(channel.spec(), &data) {
+        Ok((data, rows)) => Ok((data, Some(Box::new(rows)))),
+        Err(error) => Err(Refusal::new(ErrorCode::InvalidData, format!("{}: {error}", channel.name()))),
     }
 }
 

@@ -44,7 +44,7 @@ impl Shard {
         entry.learned = self.learned;
         entry.ended = entry.epoch.take();
         for group in &mut entry.groups {
-            if group.pending.take().is_some() {
+            if !std::mem::take(&mut group.pending).is_empty() {
                 self.stats.conflated_rate.add(u64::from(group.members));
             }
         }

@@ -34,6 +34,7 @@ pub mod stats;
 pub mod store;
 mod subscribing;
 mod sweeping;
+pub mod table;
 mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;

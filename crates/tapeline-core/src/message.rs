@@ -11,6 +11,7 @@ use crate::channel::{Channel, push_json_string};
 use crate::clock::push_rfc3339;
 pub use crate::epoch::Epoch;
 use crate::reply::Reply;
+use crate::table::{Extent, Merging, Rows};
 use tapeline_schema::CloseCode;
 
 /// The number of byte formats a message can be kept encoded in.
@@ -44,8 +45,10 @@ pub struct Draft {
     pub channel: Channel,
     /// Its type, where it is not the family's own.
     pub kind: Option<Box<str>>,
-    /// One JSON value, exactly as it came.
+    /// One JSON value, exactly as it came; in a table's channel the form that subscribers get.
     pub data: Bytes,
+    /// Where a table's rows lie in the data.
+    pub rows: Option<Box<Rows>>,
     /// Carried end to end.
     pub correlation_id: Option<Box<str>>,
     /// Set where the publisher wants repeats refused.
@@ -77,8 +80,13 @@ pub struct Message {
     pub channel: Channel,
     /// Its type, where it is not the family's own.
     pub kind: Option<Box<str>>,
-    /// One JSON value, exactly as it came.
+    /// One JSON value, exactly as it came; in a table's channel the form that subscribers get.
     pub data: Bytes,
+    /// Where a table's rows lie in the data.
+    pub rows: Option<Box<Rows>>,
+    /// What it says holds for whoever stands at this offset or after it: the one before its own, or an earlier one
+    /// where it says what several messages said, or 0 where it says all.
+    pub since: u64,
     /// Carried end to end.
     pub correlation_id: Option<Box<str>>,
     /// A UUID, version 7.
@@ -98,7 +106,11 @@ pub struct Message {
 impl Message {
     /// The draft, counted.
     pub fn new(draft: Draft, offset: u64, epoch: Epoch, roll_ups: SmallVec<[RollUpMark; 1]>) -> Self {
-        let Draft { channel, kind, data, correlation_id, id, timestamp_us, .. } = draft;
+        let Draft { channel, kind, data, rows, correlation_id, id, timestamp_us, .. } = draft;
+        let since = match rows.as_ref().map(|rows| rows.extent) {
+            None | Some(Extent::Changes) => offset - 1,
+            Some(Extent::Part | Extent::Whole) => 0,
+        };
         let labels = kind.as_deref().unwrap_or(&channel.spec().kind).len()
             + correlation_id.as_deref().map_or(0, str::len);
         let weight =
@@ -107,6 +119,8 @@ impl Message {
             channel,
             kind,
             data,
+            rows,
+            since,
             correlation_id,
             id,
             timestamp_us,
@@ -116,6 +130,49 @@ impl Message {
             weight: u32::try_from(weight).unwrap_or(u32::MAX),
             encoded: Default::default(),
         }
+    }
+
+    /// This message of a table with other rows: what whoever stands at `since` lacks up to its offset.
+    pub fn with_rows(&self, (data, rows): (Bytes, Rows), since: u64) -> Self {
+        let draft = Draft {
+            channel: self.channel.clone(),
+            kind: self.kind.clone(),
+            data,
+            rows: Some(Box::new(rows)),
+            correlation_id: self.correlation_id.clone(),
+            idempotency: None,
+            id: self.id,
+            timestamp_us: self.timestamp_us,
+        };
+        let message = Message::new(draft, self.offset, self.epoch.clone(), self.roll_ups.clone());
+        Message { since: message.since.min(since), ..message }
+    }
+
+    /// What messages of a table that follow one another say together; `None` if there are none.
+    pub fn merged(messages: &[Arc<Message>]) -> Option<Arc<Message>> {
+        let newest = messages.last()?;
+        if messages.len() == 1 {
+            return Some(newest.clone());
+        }
+        let mut merging = Merging::default();
+        for message in messages {
+            merging.apply(message.rows.as_deref()?, &message.data);
+        }
+        let since = messages.iter().map(|message| message.since).min()?;
+        Some(Arc::new(newest.with_rows(merging.write(), since)))
+    }
+
+    /// Only the rows of a table's message that changed last, as a part of the table.
+    pub fn last_rows(&self, count: usize) -> Option<Self> {
+        let rows = self.rows.as_deref()?;
+        let skipped = rows.iter().skip(rows.len().saturating_sub(count));
+        let kept = skipped.map(|row| (row.key.clone(), row.removed, rows.bytes(row, &self.data)));
+        Some(self.with_rows(Rows::write(kept, rows.meta(&self.data), Extent::Part), 0))
+    }
+
+    /// Whether it says all there is: any message but one of a table's changes does.
+    pub fn is_whole(&self) -> bool {
+        self.rows.as_ref().is_none_or(|rows| rows.extent == Extent::Whole)
     }
 
     /// The type that subscribers see.

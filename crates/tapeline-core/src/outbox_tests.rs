@@ -49,6 +49,7 @@ fn message(data: impl Into<Bytes>) -> Arc<Message> {
         channel,
         kind: None,
         data: data.into(),
+        rows: None,
         correlation_id: None,
         idempotency: None,
         id: Default::default(),

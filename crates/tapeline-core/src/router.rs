@@ -21,7 +21,33 @@ pub(crate) struct RateGroup {
     pub members: u32,
     /// Before this the next message waits.
     pub due_us: u64,
-    pub pending: Option<Arc<Message>>,
+    /// What waits for its turn: the newest message, or changes of a table in their order.
+    pub pending: Vec<Arc<Message>>,
+}
+
+/// Changes of a table that wait unmerged at most.
+const UNMERGED: usize = 64;
+
+impl RateGroup {
+    /// Has a message wait for the group's turn; answers whether others waited already.
+    pub(crate) fn hold(&mut self, message: &Arc<Message>) -> bool {
+        let waited = !self.pending.is_empty();
+        // After a hole, what came before it says nothing of what was lost.
+        let follows = self.pending.last().is_some_and(|newest| message.since <= newest.offset);
+        if message.is_whole() || !follows {
+            self.pending.clear();
+        }
+        self.pending.push(message.clone());
+        if self.pending.len() >= UNMERGED {
+            self.pending = self.take().into_iter().collect();
+        }
+        waited
+    }
+
+    /// What all that waited says together.
+    pub(crate) fn take(&mut self) -> Option<Arc<Message>> {
+        Message::merged(&std::mem::take(&mut self.pending))
+    }
 }
 
 /// See the module.
@@ -53,7 +79,9 @@ impl Entry {
         if (target.mode, target.rate) == (mode, rate) {
             return;
         }
-        if mode == Mode::Every && target.mode == Mode::Latest {
+        if mode == Mode::Every && target.mode != Mode::Every {
+            // Where it stood in the table, the new subscription may not.
+            target.whole |= self.channel.is_table() && target.cursor != Cursor::Live;
             target.sent -= u64::from(target.owed.take().is_some() && target.sent > 0);
             if self.channel.counts_for_itself() {
                 // Messages of its sources were passed by without a look at their offsets here.
@@ -209,6 +237,14 @@ impl Router {
         }
     }
 
+    /// Whether the session has a table's rows still waiting: more would have to be merged into them, so the next ones are
+    /// read when these have left.
+    pub(crate) fn has_merged_waiting(&self, id: u32, session: &Session) -> bool {
+        let target = self.entries.get(id as usize).zip(session.place(id));
+        let target = target.and_then(|(entry, index)| entry.targets.get(index));
+        target.is_some_and(|target| target.mode == Mode::Table && session.outbox.waits(target.waiting, id))
+    }
+
     /// A target leaves its newest to another one of its session, if it is still `owed`.
     pub(crate) fn set_owed(&mut self, id: u32, index: usize, owed: Option<(u32, u64)>) {
         if let Some(target) = self.entries.get_mut(id as usize).and_then(|entry| entry.targets.get_mut(index))
@@ -314,7 +350,7 @@ fn group_change(groups: &mut Vec<RateGroup>, rate: u8, change: i32) {
     }
     match groups.iter_mut().find(|group| group.rate == rate) {
         Some(group) => group.members = group.members.saturating_add_signed(change),
-        None => groups.push(RateGroup { rate, members: 1, due_us: 0, pending: None }),
+        None => groups.push(RateGroup { rate, members: 1, due_us: 0, pending: Vec::new() }),
     }
     groups.retain(|group| group.members > 0);
 }

@@ -75,6 +75,7 @@ impl Offer<'_> {
             Cursor::Fresh => {
                 target.start_after(self.offset - 1);
                 target.cursor = Cursor::Live;
+                target.whole = self.message.rows.is_some();
             }
             Cursor::Joining | Cursor::Behind | Cursor::Reading => return Offered::Passed,
         }
@@ -83,15 +84,16 @@ impl Offer<'_> {
         }
         let weight = self.message.weight();
         let fits = session.outbox.fits(weight, self.settings.outbox_bytes, self.settings.outbox_messages);
-        let in_order = target.mode == Mode::Latest || target.sent + 1 == self.offset;
-        if !fits || !in_order {
+        let conflates =
+            session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);
+        // The broker merges what changed in a table while it could not be sent.
+        let merges = target.mode == Mode::Table && conflates;
+        if !fits || !self.follows(target) || merges {
             target.cursor = Cursor::Behind;
             session.behind.push(self.entry);
             self.stats.catch_ups.add(1);
             return Offered::FellBehind;
         }
-        let conflates =
-            session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);
         // What takes an older one's place would leave before what another target of the session has said since.
         if target.mode == Mode::Latest && conflates && !target.overlap {
             self.overwrite(target, session);
@@ -100,7 +102,19 @@ impl Offer<'_> {
         }
         target.sent = self.offset;
         target.owed = None;
+        target.whole &= !self.message.is_whole();
         Offered::Queued
+    }
+
+    /// Whether the message may follow what the target was sent.
+    fn follows(&self, target: &Target) -> bool {
+        let whole = self.message.is_whole();
+        let in_order = match target.mode {
+            Mode::Latest => whole,
+            Mode::Table => self.message.since <= target.sent,
+            Mode::Every => target.sent + 1 == self.offset,
+        };
+        in_order && (whole || !target.whole)
     }
 
     fn overwrite(&self, target: &mut Target, session: &mut Session) {
@@ -192,10 +206,10 @@ impl Shard {
         let mut ready = Vec::new();
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         for group in &mut entry.groups {
-            if now.mono_us >= group.due_us && group.pending.is_none() {
+            if now.mono_us >= group.due_us && group.pending.is_empty() {
                 group.due_us = now.mono_us + interval_us(group.rate);
                 ready.push(group.rate);
-            } else if group.pending.replace(message.clone()).is_some() {
+            } else if group.hold(message) {
                 self.stats.conflated_rate.add(u64::from(group.members));
             } else {
                 self.rates.push(Reverse(RateDue { due_us: group.due_us, entry: id, rate: group.rate }));
@@ -247,7 +261,7 @@ impl Shard {
             // A group that has gone may have left its due time to another of the same entry and rate.
             let is_due = |group: &&mut RateGroup| group.rate == due.rate && group.due_us == due.due_us;
             let Some(group) = entry.groups.iter_mut().find(is_due) else { continue };
-            let pending = group.pending.take();
+            let pending = group.take();
             group.due_us = now.mono_us + interval_us(group.rate);
             match pending {
                 Some(message) => self.offer_to_group(due.entry, due.rate, &message),
@@ -262,7 +276,7 @@ impl Shard {
         let Some(group) = groups.and_then(|groups| groups.iter_mut().find(|group| group.rate == rate)) else {
             return;
         };
-        if group.pending.is_none() {
+        if group.pending.is_empty() {
             group.due_us = group.due_us.max(now.mono_us + interval_us(rate));
             self.rates.push(Reverse(RateDue { due_us: group.due_us, entry: id, rate }));
         }

@@ -72,7 +72,14 @@ impl Shard {
             if !target.owns(offset) {
                 continue;
             }
-            target.take_back(offset);
+            if message.rows.is_some() {
+                // What it says cannot be said from just before its own offset.
+                target.whole |= target.mode == Mode::Every && message.since + 1 < offset;
+            }
+            match target.mode {
+                Mode::Table => target.sent = target.sent.min(message.since),
+                Mode::Latest | Mode::Every => target.take_back(offset),
+            }
             if target.cursor == Cursor::Live {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);

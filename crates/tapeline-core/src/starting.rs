@@ -9,7 +9,7 @@ use crate::reply::{Confirmation, GapReason, Reply, Topic};
 use crate::session::Subscription;
 use crate::shard::Shard;
 use crate::subscribing::JoinRequest;
-use crate::target::{Cursor, Mode};
+use crate::target::{Cursor, Mode, Target};
 use crate::wishes::wish;
 
 impl Shard {
@@ -185,6 +185,12 @@ impl Shard {
         let Some(index) = session.place(id) else { return started };
         let Some(entry) = self.router.entry(id) else { return started };
         let Some(target) = entry.targets.get_mut(index) else { return started };
+        if entry.channel.is_table() {
+            if begin_in_table(target, since, &mut started, head) && !session.behind.contains(&id) {
+                session.behind.push(id);
+            }
+            return started;
+        }
         let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
         let wants_newest = |s: &Subscription| wish(&entry.channel, s).0 == Mode::Latest;
         // Who asks for the newest gets it, also where another subscription makes the target one of every message.
@@ -197,8 +203,10 @@ impl Shard {
         }
         if matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
             target.start_after(match (target.mode, since) {
-                (Mode::Latest, Some(_)) if started.recovered && not_before == 0 => started.after,
-                (Mode::Latest, _) => 0,
+                (Mode::Latest | Mode::Table, Some(_)) if started.recovered && not_before == 0 => {
+                    started.after
+                }
+                (Mode::Latest | Mode::Table, _) => 0,
                 (Mode::Every, Some(_)) => started.after,
                 (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
             });
@@ -213,7 +221,7 @@ impl Shard {
             // Asked for older ones, or told out of turn: answers of one target may overtake each other.
             let (after, reached) = match target.mode {
                 Mode::Every => (started.after.min(from_newest), target.start),
-                Mode::Latest => (from_newest, target.sent),
+                Mode::Latest | Mode::Table => (from_newest, target.sent),
             };
             if after >= reached {
                 return started;
@@ -252,6 +260,35 @@ impl Started {
         let recovered = since.offset == head.top || head.oldest <= since.offset + 1;
         Started { after: since.offset, recovered, void_from: None }
     }
+}
+
+/// Where a target begins in a table: with the whole of it, or with what changed after what the client has. Answers
+/// whether there is something to read.
+fn begin_in_table(target: &mut Target, since: Option<&Since>, started: &mut Started, head: &Head) -> bool {
+    if target.mode != Mode::Every {
+        // What was missed is in what follows.
+        started.recovered = started.void_from.take().is_none();
+    }
+    let begins = matches!(target.cursor, Cursor::Joining | Cursor::Fresh);
+    match since {
+        None => {
+            target.whole = true;
+            target.cursor = Cursor::Behind;
+            match target.mode {
+                Mode::Every if begins => target.start_after(head.top),
+                // Answers of one target may overtake each other.
+                Mode::Every if head.top < target.start => target.rewind(head.top),
+                Mode::Latest | Mode::Table if begins => target.start_after(0),
+                _ => {}
+            }
+        }
+        Some(_) if begins => target.start_after(started.after),
+        Some(_) if started.after >= target.sent => return false,
+        Some(_) if target.mode == Mode::Every => target.rewind(started.after),
+        // What is merged was not queued message by message: there is nothing to remember.
+        Some(_) => target.start_after(started.after),
+    }
+    true
 }
 
 fn covers(hub: &crate::hub::Hub, channel: &Channel) -> Option<Vec<Box<str>>> {

@@ -8,8 +8,10 @@ use crate::outbox::NOT_WAITING;
 /// How a target is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The newest is enough.
+    /// The newest is enough; of a table the whole of it.
     Latest,
+    /// What changed in a table, merged where more changes than the session takes.
+    Table,
     /// Each in order.
     Every,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Target {
     /// Its newest was left to another target of the session that has still to queue it (mode Latest): that one's entry
     /// and offset.
     pub owed: Option<(u32, u64)>,
+    /// It is to be sent the whole table next, whatever it has had.
+    pub whole: bool,
     /// Older messages are not wanted, microseconds since 1970.
     pub not_before_us: u64,
     /// The subscriptions that ask for it.
@@ -75,6 +79,7 @@ impl Target {
             base: 0,
             done: Vec::new(),
             owed: None,
+            whole: false,
             not_before_us: 0,
             covers: SmallVec::from_slice(&[subscription]),
         }
@@ -149,7 +154,7 @@ impl Target {
 
     /// Whether it has to queue this offset again when that is taken back.
     pub(crate) fn owns(&self, offset: u64) -> bool {
-        self.mode == Mode::Latest || self.has_queued(offset) || (self.base < offset && offset <= self.sent)
+        self.mode != Mode::Every || self.has_queued(offset) || (self.base < offset && offset <= self.sent)
     }
 
     /// What it queued from `offset` on has been taken back.

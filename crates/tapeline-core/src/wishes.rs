@@ -27,14 +27,16 @@ pub(crate) fn mode_of(
                 spec.delivery.name()
             ));
         }
-        Delivery::Table | Delivery::Every => Mode::Every,
+        Delivery::Table => Mode::Table,
+        Delivery::Every => Mode::Every,
     };
-    match (mode, max_rate.or(spec.max_rate.filter(|_| mode == Mode::Latest))) {
+    match (mode, max_rate.or(spec.max_rate.filter(|_| mode != Mode::Every))) {
         (_, None) => Ok((mode, 0)),
-        (Mode::Latest, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
+        (Mode::Latest | Mode::Table, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
         (Mode::Every, Some(_)) => refuse(format!(
-            "max_rate would skip messages of {}; ask for \"delivery\":\"latest\" with it",
-            channel.name()
+            "max_rate would skip messages of {}; ask for \"delivery\":\"{}\" with it",
+            channel.name(),
+            if channel.is_table() { "table" } else { "latest" }
         )),
     }
 }
@@ -47,12 +49,17 @@ pub(crate) fn wish(channel: &Channel, subscription: &Subscription) -> (Mode, u8)
 
 /// What serves two subscriptions of one session to the same source channel.
 pub(crate) fn both(one: (Mode, u8), other: (Mode, u8)) -> (Mode, u8) {
-    let mode = if one.0 == Mode::Every || other.0 == Mode::Every { Mode::Every } else { Mode::Latest };
+    let mode = match (one.0, other.0) {
+        (Mode::Every, _) | (_, Mode::Every) => Mode::Every,
+        (Mode::Table, Mode::Table) => Mode::Table,
+        // Of a table: who wants changes can do with all of it.
+        _ => Mode::Latest,
+    };
     let rate = if one.1 == 0 || other.1 == 0 { 0 } else { one.1.max(other.1) };
     (mode, rate)
 }
 
 /// Whether a subscription to the name becomes a target in each source's entry.
 pub(crate) fn spreads(channel: &Channel, mode: Mode) -> bool {
-    channel.is_roll_up() && (mode == Mode::Latest || !channel.counts_for_itself())
+    channel.is_roll_up() && (mode != Mode::Every || !channel.counts_for_itself())
 }

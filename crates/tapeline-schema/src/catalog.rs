@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use error::CatalogError;
-pub use family::{Family, FamilyKeep};
-pub use spec::{ChannelSpec, Keep};
+pub use family::{Family, FamilyKeep, FamilyRemovedWhen};
+pub use spec::{ChannelSpec, Keep, RemovedWhen};
 pub use words::{Delivery, Priority, Publishers, Readers};
 
 use rollup::RollUp;

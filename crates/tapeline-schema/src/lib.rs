@@ -9,8 +9,8 @@ pub mod name;
 pub mod wire;
 
 pub use catalog::{
-    Catalog, CatalogError, ChannelSpec, Delivery, Family, FamilyKeep, Keep, Priority, Publishers, Readers,
-    Resolved,
+    Catalog, CatalogError, ChannelSpec, Delivery, Family, FamilyKeep, FamilyRemovedWhen, Keep, Priority,
+    Publishers, Readers, RemovedWhen, Resolved,
 };
 pub use codes::{CloseCode, ErrorCode, Retry};
 pub use name::{NAME_LIMIT, NameError, PATTERN_LIMIT, Pattern, check_name};

@@ -4,6 +4,7 @@
 //! channel's lock (and those of the roll-ups that count for themselves, taken in stripe order), which never waits:
 //! room in the inboxes is taken first. It does not know who subscribes, only how many asked a channel to be kept.
 
+mod rows;
 mod state;
 mod stripes;
 
@@ -62,7 +63,7 @@ impl MemoryBroker {
         run: impl ExactSizeIterator<Item = Draft>,
         permits: &mut Permits,
         sink: &Arc<dyn Deliver>,
-        mut tell: impl FnMut(Receipt),
+        mut tell: impl FnMut(Result<Receipt, Refusal>),
     ) {
         let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
         while channel.is_replaced() {
@@ -72,15 +73,18 @@ impl MemoryBroker {
         }
         let mut messages = Messages::with_capacity(run.len());
         for mut draft in run {
-            if draft.channel.is_replaced() {
-                draft.channel = channel.clone();
+            if draft.channel.is_replaced()
+                && let Err(refusal) = draft.follow(&channel)
+            {
+                tell(Err(refusal));
+                continue;
             }
             let (receipt, message) = locked.take(draft, &roll_ups);
             match message {
                 Some(message) => messages.push(message),
                 None => sink.on_repeat(),
             }
-            tell(receipt);
+            tell(Ok(receipt));
         }
         sink.deliver(permits, messages);
     }
@@ -128,7 +132,7 @@ impl Broker for MemoryBroker {
             let run = drafts.as_slice().iter().take_while(|draft| draft.channel == channel).count();
             self.publish_run(&channel, drafts.by_ref().take(run), &mut permits, sink, |receipt| {
                 if let Some(results) = &mut results {
-                    results.push(Ok(receipt));
+                    results.push(receipt);
                 }
             });
         }

@@ -8,8 +8,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tapeline_core::broker::{Head, NEWEST, Page};
 use tapeline_core::clock::micros;
-use tapeline_core::message::{Epoch, IdempotencyKey, Message};
+use tapeline_core::message::{Draft, Epoch, IdempotencyKey, Message};
 use tapeline_core::{Channel, Receipt};
+use tapeline_schema::Keep;
+
+use super::rows::Held;
 
 /// A repeated key is recognised for so long.
 const KEY_LIFE: Duration = Duration::from_secs(300);
@@ -31,6 +34,8 @@ pub(super) struct State {
     top: u64,
     kept: VecDeque<Arc<Message>>,
     kept_bytes: usize,
+    /// The rows, where the family's delivery is `table`; then only the newest message is kept beside them.
+    held: Option<Box<Held>>,
     keys: Option<Box<Keys>>,
     joined: usize,
     touched_us: u64,
@@ -38,12 +43,14 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(channel: Channel, epoch: Epoch) -> Self {
+        let held = channel.is_table().then(Box::default);
         State {
             channel,
             epoch,
             top: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            held,
             keys: None,
             joined: 0,
             // Just made: nobody may think it idle before it is used.
@@ -72,6 +79,15 @@ impl State {
         (self.top, self.epoch.clone())
     }
 
+    /// Counts a draft, whose rows a table takes.
+    pub(super) fn count_draft(&mut self, draft: &mut Draft) -> (u64, Epoch) {
+        let (offset, epoch) = self.count();
+        if let Some(held) = &mut self.held {
+            held.take(draft, offset);
+        }
+        (offset, epoch)
+    }
+
     pub(super) fn keep(&mut self, message: &Arc<Message>, now_us: u64) {
         self.touched_us = now_us;
         self.kept_bytes += message.data.len();
@@ -80,7 +96,10 @@ impl State {
     }
 
     fn trim(&mut self, now_us: u64) {
-        let keep = &self.channel.spec().keep;
+        let keep = match self.held {
+            None => self.channel.spec().keep,
+            Some(_) => Keep { count: 1, age: None, bytes: None },
+        };
         let count = keep.count.max(1);
         let too_old = keep.age.map_or(0, |age| now_us.saturating_sub(micros(age)));
         while let Some(oldest) = self.kept.front() {
@@ -139,6 +158,11 @@ impl State {
     pub(super) fn read(&mut self, after: u64, limit: usize, now_us: u64) -> Page {
         self.trim(now_us);
         let head = self.head();
+        if let Some(held) = &mut self.held {
+            let newest = self.kept.back().filter(|_| limit > 0);
+            let messages = newest.and_then(|newest| held.read(after, newest)).into_iter().collect();
+            return Page { head, messages };
+        }
         let first = match after {
             NEWEST => self.kept.len().saturating_sub(1),
             after => usize::try_from((after + 1).saturating_sub(head.oldest)).unwrap_or(usize::MAX),

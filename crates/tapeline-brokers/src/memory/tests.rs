@@ -44,6 +44,8 @@ promises! {
     a_channel_whose_row_keeps_less_goes_on: a_channel_that_goes_on_keeps_as_its_row_says_now,
     a_joined_channel_is_never_forgotten: a_joined_channel_is_not_forgotten,
     a_channel_within_its_retention_age_is_never_forgotten: a_channel_within_its_age_is_not_forgotten,
+    a_table_is_told_whole_or_by_what_changed: a_table_is_read_whole_or_by_what_changed,
+    rows_beyond_a_tables_bound_leave_and_it_is_said: rows_beyond_the_bound_leave_aloud,
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Context;
 use serde_json::Value;
 use tapeline_gateway::admin::{Changed, FamilyOrigin, Listed, Listing};
-use tapeline_schema::{Delivery, Family, FamilyKeep, Priority};
+use tapeline_schema::{Delivery, Family, FamilyKeep, FamilyRemovedWhen, Priority};
 
 use super::hub_url::HubUrl;
 use super::output::{Output, grouped, shown};
@@ -63,6 +63,9 @@ struct Add {
     /// Fields that tell a table's rows apart.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     row_key: Vec<String>,
+    /// Rows of a table with this value, written as JSON, are deleted.
+    #[arg(long, value_name = "FIELD=JSON", value_parser = removed_when)]
+    removed_when: Option<FamilyRemovedWhen>,
     /// Names that collect its channels.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     rolls_up_to: Vec<String>,
@@ -104,6 +107,11 @@ struct Remove {
 /// A word of the catalogue.
 fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(text.to_string())).map_err(|error| error.to_string())
+}
+
+fn removed_when(text: &str) -> Result<FamilyRemovedWhen, String> {
+    let (field, equals) = text.split_once('=').ok_or("expected a field and a value, such as qty=0")?;
+    Ok(FamilyRemovedWhen { field: field.to_string(), equals: equals.to_string() })
 }
 
 /// Seconds, written with a unit or without.
@@ -155,6 +163,7 @@ impl Add {
             idle_ttl_s: self.idle_ttl.map(|Age(seconds)| seconds),
             read: None,
             publish: None,
+            removed_when: self.removed_when.clone(),
             keep: (keep != FamilyKeep::default()).then_some(keep),
         }
     }

@@ -75,8 +75,8 @@ const TAIL: &str = "
 
 A `[[channel]]` adds a family to the built-in ones. Its keys: `template` (`fx:{pair}`, or a bare name) and `type` are
 required; `priority` (critical, high, medium, low; default medium), `delivery` (latest, table, every; default every),
-`keep = { count, age_s, bytes }`, `row_key` (which fields tell the rows of a table apart), `rolls_up_to`, `max_rate`,
-`idle_ttl_s`, `read`, `publish`.
+`keep = { count, age_s, bytes }`, `row_key` (which fields tell the rows of a table apart), `removed_when = { field, equals }`
+(which rows a table loses), `rolls_up_to`, `max_rate`, `idle_ttl_s`, `read`, `publish`.
 
 `tapeline channel add 'fx:{pair}' --type fx_rate --delivery latest` adds one to a running hub until it is started
 again, and prints the lines to paste into the file. `tapeline channel list` shows all, `tapeline channel remove fx`

@@ -22,21 +22,20 @@ fn while_the_hub_is_busy_only_the_newest_of_a_latest_channel_waits() {
     let (mut intake, notebook) = intake();
     notebook.be_busy(true);
     for n in 0..3 {
-        let due =
-            [said("market_data:A", n), said("trades:p", n), said("market_data:B", n), said("metrics", n)];
+        let due = [said("market_data:A", n), said("trades:p", n), said("market_data:B", n), said("news", n)];
         assert!(!intake.publish(due));
     }
     notebook.be_busy(false);
     assert!(intake.flush());
     let expected = [
         "trades:p 0",
-        "metrics 0",
+        "news 0",
         "trades:p 1",
-        "metrics 1",
+        "news 1",
         "market_data:A 2",
         "trades:p 2",
         "market_data:B 2",
-        "metrics 2",
+        "news 2",
     ];
     assert_eq!(notebook.taken(), expected);
     assert_eq!(counts(&intake), [8, 4, 0, 0]);

@@ -26,12 +26,33 @@ pub(super) fn check_row(mut spec: ChannelSpec) -> Result<ChannelSpec, CatalogErr
         }
         Delivery::Latest | Delivery::Table | Delivery::Every => {}
     }
+    check_table_settings(&spec)?;
     if let Some(rate) = spec.max_rate {
         let step = round_rate(f64::from(rate));
         spec.max_rate = Some(step.ok_or_else(|| CatalogError::BadRate { family: family(), rate })?);
     }
     check_roll_up_names(&spec)?;
     Ok(spec)
+}
+
+fn check_table_settings(spec: &ChannelSpec) -> Result<(), CatalogError> {
+    let refuse =
+        |setting, reason| Err(CatalogError::NotOfTables { family: spec.family.clone(), setting, reason });
+    if spec.delivery != Delivery::Table {
+        return match &spec.removed_when {
+            Some(_) => refuse("removed_when", "needs delivery table"),
+            None => Ok(()),
+        };
+    }
+    if spec.keep.age.is_some() {
+        return refuse("keep.age", "cannot go with delivery table: rows stay until they are removed");
+    }
+    match &spec.removed_when {
+        Some(when) if when.equals.trim_start().starts_with(['{', '[']) || when.equals.is_empty() => {
+            refuse("removed_when", "compares with a number, a string, true, false or null")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_template(spec: &ChannelSpec) -> Result<(), CatalogError> {

@@ -101,6 +101,16 @@ pub enum CatalogError {
         /// The family.
         family: String,
     },
+    /// A setting of tables where there are no rows, or one that tables do not have.
+    #[error("family {family}: {setting} {reason}")]
+    NotOfTables {
+        /// The family.
+        family: String,
+        /// The setting.
+        setting: &'static str,
+        /// The rule.
+        reason: &'static str,
+    },
     /// A last value cannot be given where nothing is kept.
     #[error("family {family}: delivery {delivery} must keep at least 1")]
     KeepsNothing {

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ChannelSpec, Delivery, Priority, Publishers, Readers};
+use super::{ChannelSpec, Delivery, Priority, Publishers, Readers, RemovedWhen};
 
 /// What is kept, as people write it; what is left out has the default of the delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,34 @@ pub struct FamilyKeep {
     /// Bytes of payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<usize>,
+}
+
+/// Which rows a `table` loses, as people write it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FamilyRemovedWhen {
+    /// The field's name, or its place in an array.
+    pub field: String,
+    /// What it equals then: a number, true, false, or any JSON value as text (`"\"gone\""`).
+    #[serde(deserialize_with = "json_text")]
+    pub equals: String,
+}
+
+fn json_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Flag(bool),
+        Whole(i64),
+        Fraction(f64),
+        Json(String),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::Flag(value) => value.to_string(),
+        Written::Whole(value) => value.to_string(),
+        Written::Fraction(value) => value.to_string(),
+        Written::Json(text) => text,
+    })
 }
 
 /// See the module.
@@ -57,7 +85,10 @@ pub struct Family {
     /// Who may publish while authentication is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publishers>,
-    /// What is kept of each channel. The last, as it is a table where it is written as TOML.
+    /// Which rows a `table` loses, beside those that say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_when: Option<FamilyRemovedWhen>,
+    /// What is kept of each channel. Among the last, as it is a table where it is written as TOML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<FamilyKeep>,
 }
@@ -90,6 +121,10 @@ impl Family {
         spec.row_key.clone_from(&self.row_key);
         spec.rolls_up_to.clone_from(&self.rolls_up_to);
         spec.max_rate = self.max_rate;
+        spec.removed_when = self.removed_when.as_ref().map(|when| {
+            let FamilyRemovedWhen { field, equals } = when.clone();
+            RemovedWhen { field, equals }
+        });
         if let Some(seconds) = self.idle_ttl_s {
             spec.idle_ttl = Duration::from_secs(seconds);
         }
@@ -118,6 +153,10 @@ impl From<&ChannelSpec> for Family {
             idle_ttl_s: Some(seconds(spec.idle_ttl)),
             read: Some(spec.read),
             publish: Some(spec.publish),
+            removed_when: spec.removed_when.as_ref().map(|when| {
+                let RemovedWhen { field, equals } = when.clone();
+                FamilyRemovedWhen { field, equals }
+            }),
             keep: Some(FamilyKeep {
                 count: Some(spec.keep.count),
                 age_s: spec.keep.age.map(seconds),
@@ -141,6 +180,14 @@ mod tests {
             read.replay_on_subscribe = spec.replay_on_subscribe;
             assert_eq!(read, **spec, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_removes_a_row_is_written_as_one() {
+        let text = r#"{"template":"b:{k}","type":"b","removed_when":{"field":"2","equals":0}}"#;
+        let family: Family = serde_json::from_str(text).unwrap();
+        let expected = RemovedWhen { field: "2".to_owned(), equals: "0".to_owned() };
+        assert_eq!(family.spec().removed_when, Some(expected));
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub struct Keep {
     pub bytes: Option<usize>,
 }
 
+/// A row that has this value there is deleted: a price level whose quantity is 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemovedWhen {
+    /// The field's name, or its place in an array.
+    pub field: String,
+    /// A JSON number, string, `true`, `false` or `null`; numbers compare as numbers.
+    pub equals: String,
+}
+
 /// A family: all channels of one template, or a bare name as a family of one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelSpec {
@@ -49,6 +58,8 @@ pub struct ChannelSpec {
     pub rolls_up_to: Vec<String>,
     /// The fields, or places in an array, that tell a `table`'s rows apart.
     pub row_key: Vec<String>,
+    /// Which rows a `table` loses, beside those that say `"removed":true`.
+    pub removed_when: Option<RemovedWhen>,
     /// Messages a second for a subscriber who asks for no rate, or as they come.
     pub max_rate: Option<u32>,
     /// After how long without a message a channel may be forgotten.
@@ -101,6 +112,7 @@ impl ChannelSpec {
             replay_on_subscribe: 0,
             rolls_up_to: Vec::new(),
             row_key: Vec::new(),
+            removed_when: None,
             max_rate: None,
             idle_ttl: FORTNIGHT,
             read: Readers::Public,
@@ -153,6 +165,13 @@ impl ChannelSpec {
     #[must_use]
     pub fn keyed_by(mut self, row_key: &[&str]) -> Self {
         self.row_key = row_key.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
+    /// Says which value in which field deletes a `table`'s row; the value is written as JSON.
+    #[must_use]
+    pub fn removed_when(mut self, field: &str, equals: &str) -> Self {
+        self.removed_when = Some(RemovedWhen { field: field.to_owned(), equals: equals.to_owned() });
         self
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{ChannelSpec, Delivery, Priority, Readers};
 
-use Kept::{History, Last, Newest, NewestFromLast, Rows, RowsUpTo, Week};
+use Kept::{History, Last, Levels, Newest, NewestFromLast, Rows, RowsUpTo, Week};
 use Priority::{Critical, High, Low, Medium};
 use Readers::{AsChannel, Operator, Own, Owner, Public};
 
@@ -22,6 +22,8 @@ enum Kept {
     History(usize),
     /// `table`, its rows told apart by these fields.
     Rows(&'static [&'static str]),
+    /// `table` of price levels `[side, price, quantity]`; without quantity a level is gone.
+    Levels,
     /// `table` with so many rows.
     RowsUpTo(usize, &'static [&'static str]),
     /// `every`: so many messages.
@@ -39,7 +41,7 @@ type Row = (&'static str, &'static str, Priority, Kept, &'static [&'static str],
 const ROWS: &[Row] = &[
     ("market_data:{symbol}",              "price_update",           High,     Last,                       &["market_data", "price_updates"], Public),
     ("orderbook:{symbol}",                "orderbook_update",       High,     Last,                       &["orderbook"],                    Public),
-    ("orderbook_rows:{symbol}",           "orderbook_rows",         High,     Rows(&["0", "1"]),          &[],                               Public),
+    ("orderbook_rows:{symbol}",           "orderbook_rows",         High,     Levels,                     &[],                               Public),
     ("market_trades:{symbol}",            "market_trade",           Medium,   Newest(1_000),              &["market_trades"],                Public),
     ("ohlc:{symbol}:{interval}",          "ohlc",                   Medium,   RowsUpTo(500, &["begin"]),  &["ohlc"],                         Public),
     ("trades:{portfolio_id}",             "trade",                  Critical, Week(10_000),               &["trades"],                       Own),
@@ -78,6 +80,7 @@ pub(super) fn built_in_rows() -> impl Iterator<Item = ChannelSpec> {
             Last => of(Delivery::Latest),
             History(count) => of(Delivery::Latest).keep(count, None),
             Rows(row_key) => of(Delivery::Table).keyed_by(row_key),
+            Levels => of(Delivery::Table).keyed_by(&["0", "1"]).removed_when("2", "0"),
             RowsUpTo(count, row_key) => of(Delivery::Table).keyed_by(row_key).keep(count, None),
             Newest(count) => of(Delivery::Every).keep(count, None),
             NewestFromLast(count) => of(Delivery::Every).keep(count, None).replay_on_subscribe(1),

@@ -25,8 +25,10 @@ pub(super) fn manner(channel: &Channel, asked: Option<Delivery>, rate: Option<u3
         Delivery::Latest if spec.priority == Priority::Critical => None,
         Delivery::Latest => Some((Manner::Latest, rate.or(spec.max_rate).unwrap_or(0))),
         Delivery::Table if spec.delivery != Delivery::Table => None,
-        Delivery::Table | Delivery::Every if rate.is_some() => None,
-        Delivery::Table | Delivery::Every => Some((Manner::Every, 0)),
+        // What is merged says the same as the newest of each row.
+        Delivery::Table => Some((Manner::Latest, rate.or(spec.max_rate).unwrap_or(0))),
+        Delivery::Every if rate.is_some() => None,
+        Delivery::Every => Some((Manner::Every, 0)),
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use super::asked::{Manner, Standing};
 use super::model::{Model, Space};
+use super::tables::ClientTable;
 use super::view::{Checked, Heard, View};
 use crate::message::Epoch;
+use crate::reply::Topic;
 
 impl View {
     /// Nothing is on its way any more: what each subscription promised has come or was said to be missing.
@@ -26,11 +28,26 @@ impl View {
                     Manner::Latest => {
                         let claimed = heard.claimed.get(&current.epoch).copied().unwrap_or(0);
                         check_newest(standing, claimed, &self.seen, space, now_us)?;
+                        check_whole(standing, self.tables.get(name), space)?;
                     }
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Who asked for a table itself, and said not what it has, has been sent all of it.
+fn check_whole(standing: &Standing, table: Option<&ClientTable>, space: &Space) -> Checked {
+    let name = space.channel.name();
+    let Some(count) = space.current().filter(|_| space.ended < space.counts.len()) else { return Ok(()) };
+    let start = standing.starts.get(name).filter(|start| start.epoch == count.epoch);
+    let named = matches!(&standing.topic, Topic::Channel(channel) if *channel == space.channel);
+    let promised = named && start.is_some_and(|start| !start.resumed) && count.top() > 0;
+    let held = table.is_some_and(|table| table.counts_under(&count.epoch) && table.whole);
+    match promised && space.channel.is_table() && !held {
+        true => Err(format!("{name}: only {table:?} came of the table, which was asked for")),
+        false => Ok(()),
     }
 }
 

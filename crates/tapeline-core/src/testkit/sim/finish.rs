@@ -100,7 +100,11 @@ impl World {
     fn publish_everywhere(&mut self) {
         for channel in self.plan.channels.clone() {
             self.serial += 1;
-            let data = format!("[{},\"\"]", self.serial).into();
+            let is_table = self.hub.channel(&channel).is_ok_and(|channel| channel.is_table());
+            let data = match is_table {
+                true => self.rows(&channel),
+                false => format!("[{},\"\"]", self.serial).into(),
+            };
             let publication = Publication { channel: channel.into(), data, ..Publication::default() };
             if let Ok(draft) = self.hub.draft(publication, &"end".into(), &Grant::Anyone, self.clock.now()) {
                 let _ = self.hub.publish(Drafts::from_iter([draft]), None);

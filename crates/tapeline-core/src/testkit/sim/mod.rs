@@ -13,6 +13,7 @@ mod model;
 mod plan;
 mod redeclare;
 mod requests;
+mod tables;
 mod view;
 mod wire;
 mod world;

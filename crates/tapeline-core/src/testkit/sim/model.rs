@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tapeline_schema::Keep;
+
+use super::tables::{Said, TableRows};
 use super::wire::serial_of;
 use crate::broker::{Busy, Head, Interest, NEWEST, Page, Sources};
 use crate::channel::Channel;
@@ -21,6 +24,8 @@ pub(super) struct Logged {
     pub bytes: usize,
     /// Published to this very name, rather than to a source of it.
     pub own: bool,
+    /// Its channel's table, from this message on.
+    pub table: Option<TableRows>,
 }
 
 /// A count from 1 on under one epoch; the message of offset `n` is `messages[n - 1]`.
@@ -66,7 +71,11 @@ impl Space {
     /// The oldest offset kept of the current count: the longest tail that every bound allows.
     pub(super) fn oldest(&self, now_us: u64) -> u64 {
         let Some(count) = self.current() else { return 1 };
-        let keep = &self.channel.spec().keep;
+        let keep = match self.channel.is_table() {
+            false => self.channel.spec().keep,
+            // What is kept there is rows.
+            true => Keep { count: 1, age: None, bytes: None },
+        };
         let too_old = keep.age.map_or(0, |age| now_us.saturating_sub(micros(age)));
         let (mut kept, mut bytes) = (0, 0);
         for message in count.messages.iter().rev() {
@@ -123,7 +132,9 @@ impl Model {
     pub(super) fn on_deliver(&mut self, message: &Arc<Message>, serial: u64) {
         self.published += 1;
         let now_us = message.timestamp_us;
-        let logged = |own| Logged { serial, at_us: now_us, bytes: message.data.len(), own };
+        let table = self.table_after(message);
+        let logged =
+            |own| Logged { serial, at_us: now_us, bytes: message.data.len(), own, table: table.clone() };
         self.log(&message.channel, &message.epoch, message.offset, logged(true));
         let counting: Vec<&Channel> =
             message.channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).collect();
@@ -134,6 +145,27 @@ impl Model {
         for mark in &message.roll_ups {
             self.log(&mark.channel, &mark.epoch, mark.offset, logged(false));
         }
+    }
+
+    fn table_after(&mut self, message: &Arc<Message>) -> Option<TableRows> {
+        let spec = message.channel.spec();
+        if !message.channel.is_table() {
+            return None;
+        }
+        let name = message.channel.name();
+        let count = self.spaces.get(name).and_then(|space| space.count(&message.epoch));
+        let mut table = count.and_then(|count| count.messages.last()?.table.clone()).unwrap_or_default();
+        let Some(said) = Said::of(&message.data) else {
+            self.violated(format!("{name}: no rows in {:?}", message.data));
+            return None;
+        };
+        said.apply(&mut table);
+        let bytes: usize = table.values().map(String::len).sum();
+        let too_large = spec.keep.bytes.is_some_and(|bound| bytes > bound && table.len() > 1);
+        if table.len() > spec.keep.count || too_large {
+            self.violated(format!("{name}: a table of {} rows, {bytes} bytes", table.len()));
+        }
+        Some(table)
     }
 
     fn log(&mut self, channel: &Channel, epoch: &Epoch, offset: u64, logged: Logged) {

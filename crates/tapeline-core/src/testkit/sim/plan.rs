@@ -24,6 +24,20 @@ pub(super) fn catalog(removed: Option<&str>, less: usize) -> Catalog {
         ChannelSpec::of("quick:{k}", "message", Priority::Low, Delivery::Latest)
             .idle_ttl(Duration::from_secs(8))
             .rolls_up_to(&["quicks"]),
+        // So few rows that many have to leave.
+        ChannelSpec::of("board:{k}", "message", Priority::Medium, Delivery::Table)
+            .keyed_by(&["row"])
+            .keep(3, None)
+            .idle_ttl(Duration::from_secs(8))
+            .rolls_up_to(&["boards"]),
+        ChannelSpec::of("ladder:{k}", "message", Priority::High, Delivery::Table)
+            .keyed_by(&["0"])
+            .removed_when("1", "0")
+            .keep(5, None),
+        ChannelSpec::of("slate:{k}", "message", Priority::Low, Delivery::Table)
+            .keyed_by(&["row"])
+            .keep_bytes(400)
+            .max_rate(20),
         ChannelSpec::of("paced:{k}", "message", Priority::High, Delivery::Latest).keep(4, None).max_rate(10),
     ];
     let mut catalog = Catalog::built_in();
@@ -49,6 +63,10 @@ const FAMILIES: &[(&str, &str)] = &[
     ("trades:", "trades"),
     ("training.progress:", "training.progress"),
     ("positions:", ""),
+    ("board:", "boards"),
+    ("board:", "boards"),
+    ("ladder:", ""),
+    ("slate:", ""),
     ("stray-", ""),
 ];
 
@@ -112,6 +130,7 @@ pub(super) fn wish(rng: &mut Rng) -> (Option<Delivery>, Option<u32>) {
     let delivery = match rng.below(10) {
         0 | 1 => Some(Delivery::Every),
         2 => Some(Delivery::Latest),
+        3 => Some(Delivery::Table),
         _ => None,
     };
     (delivery, if rng.percent(12) { rng.pick(&RATE_STEPS).copied() } else { None })

@@ -1,5 +1,6 @@
 //! What the clients of a simulated world ask for, and what is published in it.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::asked::{Standing, manner};
@@ -14,19 +15,45 @@ use crate::session::Grant;
 use crate::shard::Handled;
 use tapeline_schema::{Delivery, Pattern};
 
+fn plain(serial: u64, padding: usize) -> Bytes {
+    format!("[{serial},\"{}\"]", "x".repeat(padding)).into()
+}
+
 impl World {
     fn publication(&mut self) -> Option<Publication> {
-        let channel = self.rng.pick(&self.plan.channels)?.as_str().into();
+        let channel = &*self.rng.pick(&self.plan.channels)?.clone();
         self.serial += 1;
         let padding = match self.rng.below(20) {
             0 => self.rng.between(200, 1_000),
             1..=5 => self.rng.between(20, 120),
             _ => self.rng.below(10),
         };
-        let data = format!("[{},\"{}\"]", self.serial, "x".repeat(padding)).into();
+        let is_table = self.hub.channel(channel).is_ok_and(|channel| channel.is_table());
+        let data = if is_table { self.rows(channel) } else { plain(self.serial, padding) };
+        let channel = channel.into();
         let keyed = self.rng.percent(15);
         let idempotency_key = keyed.then(|| format!("key {}", self.rng.below(6)).into());
         Some(Publication { channel, data, idempotency_key, ..Publication::default() })
+    }
+
+    /// Some rows of a table, as one of its publishers says them.
+    pub(super) fn rows(&mut self, channel: &str) -> Bytes {
+        let serial = self.serial;
+        let mut rows = Vec::new();
+        for _ in 0..self.rng.between(0, 3) {
+            let key = self.rng.below(6);
+            let gone = self.rng.percent(25);
+            let field = if channel.starts_with("positions:") { "symbol" } else { "row" };
+            rows.push(match (channel.starts_with("ladder:"), gone) {
+                (true, true) => format!("[{key}.50,0.0]"),
+                (true, false) => format!("[{key}.5,{serial}]"),
+                (false, true) => format!("{{\"{field}\":\"{key}\",\"removed\":true}}"),
+                (false, false) => format!("{{\"{field}\":\"{key}\",\"n\":{serial}}}"),
+            });
+        }
+        let snapshot = self.rng.percent(8);
+        format!("{{\"rows\":[{}],\"snapshot\":{snapshot},\"meta\":{{\"serial\":{serial}}}}}", rows.join(","))
+            .into()
     }
 
     pub(super) fn publish(&mut self) {

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::asked::{Manner, Standing, Start};
 use super::model::{Model, Space};
+use super::tables::{ClientTable, Said};
 use super::wire::{Frame, Place};
 use crate::channel::Channel;
 use crate::message::Epoch;
@@ -90,6 +91,7 @@ pub(super) struct View {
     pub heard: HashMap<String, Heard>,
     /// Where the client stands under each name, to resume from.
     pub reached: HashMap<String, (Epoch, u64)>,
+    pub tables: HashMap<String, ClientTable>,
 }
 
 pub(super) type Checked = Result<(), String>;
@@ -169,9 +171,33 @@ impl View {
             heard.epoch = None;
         }
         let merged = self.heard_twice(&start.channel);
+        self.drop_table(&start);
         let start = self.unreplayed(topic, name, start, merged);
         let Some(standing) = self.find(topic) else { return };
         standing.begin(name, start);
+    }
+
+    /// Who begins anew in a table holds nothing of it.
+    fn drop_table(&mut self, start: &Start) {
+        if !start.resumed && !self.heard_twice(&start.channel) {
+            self.tables.remove(start.channel.name());
+        }
+    }
+
+    /// What a client holds of a table is a state that existed, or part of it.
+    fn on_rows(&mut self, own: &Place, said: &Said, model: &Model) -> Checked {
+        let space = model.spaces.get(&own.channel).filter(|space| space.channel.is_table());
+        let Some(space) = space else { return Ok(()) };
+        let logged = space.count(&own.epoch).and_then(|count| count.at(own.offset));
+        let Some(existed) = logged.and_then(|logged| logged.table.as_ref()) else {
+            return Err(format!("{own:?} is of no table"));
+        };
+        let table = self.tables.entry(own.channel.clone()).or_default();
+        table.apply(said, &own.epoch);
+        match table.is(existed) {
+            true => Ok(()),
+            false => Err(format!("{own:?}: the client holds {table:?}, the table was {existed:?}")),
+        }
     }
 
     /// A gap has to say that the client's offsets in this name are void from here on.
@@ -210,9 +236,10 @@ impl View {
             return Ok(());
         }
         match frame {
-            Frame::Message { serial, own, roll_ups } => {
+            Frame::Message { serial, own, roll_ups, said } => {
                 self.messages += 1;
-                self.on_message(serial, &own, &roll_ups, model, mono_us)
+                self.on_message(serial, &own, &roll_ups, model, mono_us)?;
+                said.map_or(Ok(()), |said| self.on_rows(&own, &said, model))
             }
             Frame::Confirmed { topic, head, recovered, req } => {
                 self.on_confirmed(&topic, head, recovered, req)
@@ -267,7 +294,12 @@ impl View {
         heard.expected_voids.extend(start.void_from);
         heard.claim(&start);
         let reached = (start.epoch.clone(), start.after.max(if recovered.is_none() { start.top } else { 0 }));
-        self.reached.entry(name.clone()).or_insert(reached);
+        if start.channel.is_table() {
+            // It stands nowhere before it has the rows.
+            self.drop_table(&start);
+        } else {
+            self.reached.entry(name.clone()).or_insert(reached);
+        }
         let start = self.unreplayed(topic, &name, start, merged);
         if let Some(standing) = self.find(topic) {
             standing.begin(&name, start);
@@ -298,7 +330,8 @@ impl View {
             let space = model.spaces.get(&place.channel);
             space.and_then(Space::current).is_none_or(|current| current.epoch != place.epoch)
         });
-        if times > 1 + ended + u32::from(newest) + u32::from(over.count() > 0) {
+        let rows = model.spaces.get(channel).is_some_and(|space| space.channel.is_table());
+        if !rows && times > 1 + ended + u32::from(newest) + u32::from(over.count() > 0) {
             return Err(format!("{channel} {} (serial {serial}) came {times} times", own.offset));
         }
         let mut wanted = false;
@@ -390,7 +423,7 @@ impl View {
         }
         if let Some((epoch, offset)) = &heard.newest
             && *epoch == own.epoch
-            && *offset >= own.offset
+            && (*offset > own.offset || (*offset == own.offset && !space.channel.is_table()))
         {
             return Err(format!("{} {} came after {offset}", own.channel, own.offset));
         }
@@ -476,7 +509,9 @@ impl View {
                 for count in space.counts.iter().filter(|_| space.counts.len() > 1) {
                     heard.guessed.entry(count.epoch.clone()).or_default().extend(from..=to);
                 }
-                self.reached.insert(name.to_string(), (epoch, to));
+                if !space.channel.is_table() {
+                    self.reached.insert(name.to_string(), (epoch, to));
+                }
             }
             // Nothing has come yet: it may be of any count.
             None => {

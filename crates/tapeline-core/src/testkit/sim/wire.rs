@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tapeline_schema::CloseCode;
 
+use super::tables::Said;
 use crate::message::{Epoch, Message, Wire};
 use crate::reply::{GapReason, Reply};
 
@@ -22,7 +23,7 @@ pub(super) struct Place {
 /// What a client reads.
 #[derive(Clone, Debug)]
 pub(super) enum Frame {
-    Message { serial: u64, own: Place, roll_ups: Vec<Place> },
+    Message { serial: u64, own: Place, roll_ups: Vec<Place>, said: Option<Said> },
     Confirmed { topic: String, head: Option<Place>, recovered: Option<bool>, req: u64 },
     Gap { channel: String, from: u64, to: Option<u64>, reason: GapReason },
     Conflated { count: u64 },
@@ -117,9 +118,12 @@ impl Wire for SimWire {
     }
 }
 
-/// The number that the simulator gave a message; its data is `[7,"…"]`.
+/// The number that the simulator gave a message; its data is `[7,"…"]`, a table's has it in its `meta`.
 pub(super) fn serial_of(data: &[u8]) -> u64 {
-    let digits = data.iter().skip(1).take_while(|byte| byte.is_ascii_digit());
+    const META: &[u8] = b"\"meta\":{\"serial\":";
+    let meta = data.windows(META.len()).position(|window| window == META);
+    let digits =
+        data.iter().skip(meta.map_or(1, |at| at + META.len())).take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
@@ -175,7 +179,7 @@ fn decode(bytes: &[u8]) -> Option<Frame> {
             if serial_of(bytes.0) != serial {
                 return None;
             }
-            Frame::Message { serial, own, roll_ups }
+            Frame::Message { serial, own, roll_ups, said: Said::of(bytes.0) }
         }
         1 => {
             let topic = bytes.text()?;

@@ -40,6 +40,8 @@ pub(super) struct Client {
     pub fast: bool,
     /// Where it stands under each name, from earlier sessions.
     pub reached: std::collections::HashMap<String, (Epoch, u64)>,
+    /// The tables it holds from them.
+    pub tables: std::collections::HashMap<String, super::tables::ClientTable>,
 }
 
 /// See the module.
@@ -353,6 +355,7 @@ impl World {
         client.fast = fast;
         client.stream.clear();
         client.view = View::new(fast && self.plan.prompt);
+        client.view.tables = client.tables.clone();
         for _ in 0..self.rng.between(0, 3) {
             self.subscribe(number);
         }
@@ -373,6 +376,7 @@ impl World {
         self.past_gaps += view.gap_offsets;
         self.past_conflated += view.conflated;
         client.reached.extend(view.reached);
+        client.tables = view.tables;
         client.key = None;
     }
 

@@ -13,6 +13,7 @@ mod room;
 mod sink;
 mod sources;
 mod subject;
+mod tables;
 
 pub use changing::{
     a_channel_that_ends_counts_anew_and_stays_joined, a_channel_that_goes_on_keeps_as_its_row_says_now,
@@ -34,13 +35,14 @@ pub use room::{busy_gives_everything_back, every_permit_is_used_or_returned};
 pub use sink::Sink;
 pub use sources::{a_pattern_lists_its_sources, a_roll_up_lists_its_sources};
 pub use subject::Subject;
+pub use tables::{a_table_is_read_whole_or_by_what_changed, rows_beyond_the_bound_leave_aloud};
 
 /// Opens a fresh broker, once a promise.
 pub type Open<'a> = &'a dyn Fn() -> Subject;
 
 /// Every promise.
 pub fn all(open: Open<'_>) {
-    let promises: [fn(Open<'_>); 21] = [
+    let promises: [fn(Open<'_>); 23] = [
         offsets_are_dense,
         concurrent_publishes_are_delivered_in_order,
         retention_by_count,
@@ -62,6 +64,8 @@ pub fn all(open: Open<'_>) {
         a_channel_within_its_age_is_not_forgotten,
         a_channel_that_ends_counts_anew_and_stays_joined,
         a_channel_that_goes_on_keeps_as_its_row_says_now,
+        a_table_is_read_whole_or_by_what_changed,
+        rows_beyond_the_bound_leave_aloud,
     ];
     for promise in promises {
         promise(open);

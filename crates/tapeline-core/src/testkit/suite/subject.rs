@@ -44,6 +44,9 @@ fn catalog() -> Catalog {
         every("short:{k}").keep(8, Duration::from_secs(5)).idle_ttl(Duration::from_secs(8)),
         every("sized:{k}").keep(50, None).keep_bytes(100),
         every("patient:{k}").keep(8, Duration::from_secs(60)).idle_ttl(Duration::from_secs(1)),
+        ChannelSpec::of("shelf:{k}", "message", Priority::Medium, Delivery::Table)
+            .keyed_by(&["id"])
+            .keep(3, None),
         ChannelSpec::of("newest:{k}", "message", Priority::Medium, Delivery::Latest),
     ];
     let mut catalog = Catalog::built_in();
@@ -91,6 +94,7 @@ impl Subject {
             channel: self.channel(channel),
             kind: None,
             data: Bytes::from(number.to_string()),
+            rows: None,
             correlation_id: None,
             idempotency: None,
             id: uuid::Builder::from_unix_timestamp_millis(timestamp_us / 1_000, &random).into_uuid(),
