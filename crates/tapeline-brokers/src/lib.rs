@@ -10,8 +10,8 @@ use tapeline_core::{Broker, Clock};
 /// Why a broker could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No broker answers to the URL's scheme.
-    #[error("no message broker for {0}; known: memory://")]
+    /// No broker answers to the URL's scheme; the rest of it may hold a password.
+    #[error("no message broker for {0}://; known: memory://")]
     UnknownScheme(String),
 }
 
@@ -19,6 +19,9 @@ pub enum OpenError {
 pub fn open(url: &str, clock: Arc<dyn Clock>, seed: u64) -> Result<Arc<dyn Broker>, OpenError> {
     match url {
         "memory://" => Ok(Arc::new(memory::MemoryBroker::new(clock, seed))),
-        other => Err(OpenError::UnknownScheme(other.to_string())),
+        other => {
+            let scheme = other.split_once("://").map_or("", |(scheme, _)| scheme);
+            Err(OpenError::UnknownScheme(scheme.to_string()))
+        }
     }
 }

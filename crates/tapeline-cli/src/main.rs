@@ -7,17 +7,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod commands;
 mod config;
 mod demo;
-mod family_schema;
+mod log;
+mod reload;
 mod serve;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// A real-time message hub for trading teams.
+const EXAMPLES: &str = "\
+Examples:
+  tapeline serve --demo                 run a hub with a synthetic market
+  tapeline sub 'market_data:*'          print what channels say
+  tapeline pub news '{\"text\":\"hello\"}'  publish to one
+  tapeline stats --watch                see what the hub is doing";
+
 #[derive(Parser)]
-#[command(name = "tapeline", version, about, after_help = "Example:\n  tapeline serve --demo")]
+#[command(name = "tapeline", version, about = "A real-time message hub for trading teams.", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,12 +44,16 @@ enum Command {
     Types(commands::Types),
     /// Play recordings into a hub.
     Replay(commands::Replay),
+    /// Show, add and remove the families of a running hub.
+    Channel(commands::Channel),
+    /// Show the hub's settings and where each comes from; check or reload a file.
+    Config(commands::ShowConfig),
+    /// Print completions for a shell.
+    Completions(commands::Completions),
 }
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TAPELINE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    log::start();
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Pub(publish) => publish.run(),
@@ -50,6 +61,9 @@ fn main() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Channel(channel) => channel.run(),
+        Command::Config(config) => config.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,5 +72,35 @@ fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command and what is below it, with the words that lead there.
+    fn walk(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            walk(inner, &format!("{path} {}", inner.get_name()), found);
+        }
+        let help = command.clone().bin_name(path).render_long_help().to_string();
+        found.push((path.to_string(), help));
+    }
+
+    #[test]
+    fn every_help_ends_with_an_example_of_that_command() {
+        let mut found = Vec::new();
+        walk(&Cli::command(), "tapeline", &mut found);
+        assert!(found.len() > 10, "{found:?}");
+        for (path, help) in found {
+            let examples = help.rsplit_once("Example").map(|(_, examples)| examples);
+            assert!(examples.is_some_and(|examples| examples.contains(&path)), "{path}:\n{help}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
     }
 }

@@ -11,15 +11,16 @@ use anyhow::Context;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
 use tapeline_feeds::runner::Running;
-use tapeline_gateway::{App, AppParts, Listener, Origins};
+use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::CloseCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Machine};
-use crate::demo;
+use crate::config::{Flag, Layers, Machine, ServeValues};
+use crate::reload::Reloader;
+use crate::{demo, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -32,108 +33,157 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
-    /// Address to listen on; may be given more than once. Port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    #[command(flatten)]
+    flags: ServeFlags,
+}
+
+/// What a hub can be told on its command line; `tapeline config` takes the same, to show what they come to.
+#[derive(clap::Args, Default)]
+pub(crate) struct ServeFlags {
+    /// Address to listen on; may be given more than once. Port 0 takes a free one. [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
-    /// The same seed makes the same market.
-    #[arg(long, value_name = "N", default_value_t = 7, requires = "demo")]
-    demo_seed: u64,
-    /// Read limits and families from a TOML file.
+    /// The same seed makes the same market. [default: 7]
+    #[arg(long, value_name = "N", requires = "demo")]
+    demo_seed: Option<u64>,
+    /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Message broker: memory://
-    #[arg(long, value_name = "URL", default_value = "memory://")]
-    broker: String,
+    /// Message broker. [default: memory://]
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
     /// Shard threads; by default one fewer than there are cores.
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
     /// Open /echo for WebSocket conformance suites.
     #[arg(long)]
     conformance: bool,
+    /// What to log: error, warn, info, debug, trace, or a filter.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+impl ServeFlags {
+    /// The file, the variables, and those of the flags that were given.
+    pub(crate) fn layers(self) -> Layers {
+        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
+        let on = |given: bool| given.then(|| true.to_string());
+        let given = [
+            ("--listen", "serve.listen", (!listen.is_empty()).then(|| listen.join(","))),
+            ("--demo", "serve.demo", on(self.demo)),
+            ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
+            ("--broker", "serve.broker", self.broker),
+            ("--shards", "serve.shards", self.shards.map(|shards| shards.to_string())),
+            ("--conformance", "serve.conformance", on(self.conformance)),
+            ("--log", "log", self.log),
+        ];
+        let flag = |(flag, name, text): (&'static str, &'static str, Option<String>)| {
+            text.map(|text| Flag { flag, name, text })
+        };
+        Layers::new(self.config, given.into_iter().filter_map(flag).collect())
+    }
 }
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let machine = Machine { memory_bytes: memory_bytes(), sockets: raise_file_limit() };
-        let config = Config::read(self.config.as_deref())?;
+        let layers = self.flags.layers();
+        let config = layers.load()?.config;
+        log::set(&config.log);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = self.shards.unwrap_or(cores.saturating_sub(1)).max(1);
+        let shards = config.serve.shards.unwrap_or(cores.saturating_sub(1)).max(1);
+        let machine = Machine { shards, memory_bytes: memory_bytes(), sockets: raise_file_limit() };
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: config.catalog()?,
-            settings: config.settings(shards, machine),
+            catalog: config.catalog(&[]).map_err(|misfit| misfit.error)?,
+            settings: config.settings(machine),
             clock: clock.clone(),
-            broker: tapeline_brokers::open(&self.broker, clock, seed)?,
+            broker: tapeline_brokers::open(&config.serve.broker, clock, seed)?,
             registry: Arc::new(LocalRegistry::default()),
             seed,
             shards,
         }));
+        let access = Arc::new(LiveAccess::new(config.access()));
+        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        runtime.block_on(self.serve(hub, config))
+        runtime.block_on(serve(hub, config.serve, config.http.compression, access, Arc::new(reloader)))
     }
+}
 
-    async fn serve(self, hub: Arc<Hub>, config: Config) -> anyhow::Result<()> {
-        // Before anything is said to the outside: who reads it may send a signal at once.
-        let mut signals = Signals::install()?;
-        let mut listeners = Vec::new();
-        for address in &self.listen {
-            listeners.push(Listener::bind(*address)?);
-        }
-        let shards = Arc::new(Shards::start(&hub)?);
-        let app = App::new(AppParts {
-            hub: hub.clone(),
-            shards: shards.clone(),
-            origins: Origins(config.http.allowed_origins),
-            conformance: self.conformance,
-            compression: config.http.compression,
-        });
-        let first = listeners.first().map(Listener::address);
-        let mut doors = JoinSet::new();
-        for listener in listeners {
-            // Whoever reads standard output may have gone; that is no reason to stop serving.
-            let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
-            doors.spawn(listener.serve(app.clone()));
-        }
-        let market = self.demo.then(|| demo::start(self.demo_seed, &hub)).transpose()?;
-        if self.demo
-            && let Some(address) = first
-        {
-            demo::welcome(address);
-        }
-        let sweeping = tokio::spawn(sweep(hub.clone()));
-        signals.next().await;
-        tokio::spawn(signals.end_at_the_next());
-        drain(&hub, &app, &shards, doors).await;
-        sweeping.abort();
-        let stop_all = move || {
-            // Until now the market moved for those who were still there.
-            market.into_iter().for_each(Running::stop);
-            shards.stop(CloseCode::GoingAway, "the hub is stopping");
-        };
-        tokio::task::spawn_blocking(stop_all).await?;
-        hub.broker().close();
-        Ok(())
+async fn serve(
+    hub: Arc<Hub>,
+    values: ServeValues,
+    compression: bool,
+    access: Arc<LiveAccess>,
+    reloader: Arc<Reloader>,
+) -> anyhow::Result<()> {
+    // Before anything is said to the outside: who reads it may send a signal at once.
+    let mut signals = Signals::install()?;
+    let hangups = signal(SignalKind::hangup()).context("signals cannot be watched")?;
+    let reloading = tokio::spawn(reloader.clone().on_hangups(hangups));
+    let mut listeners = Vec::new();
+    for address in &values.listen {
+        listeners.push(Listener::bind(*address)?);
     }
+    let shards = Arc::new(Shards::start(&hub)?);
+    let app = App::new(AppParts {
+        hub: hub.clone(),
+        shards: shards.clone(),
+        access,
+        admin: reloader,
+        conformance: values.conformance,
+        compression,
+    });
+    let first = listeners.first().map(Listener::address);
+    let mut doors = JoinSet::new();
+    for listener in listeners {
+        // Whoever reads standard output may have gone; that is no reason to stop serving.
+        let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
+        doors.spawn(listener.serve(app.clone()));
+    }
+    let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
+    if values.demo
+        && let Some(address) = first
+    {
+        demo::welcome(address);
+    }
+    let sweeping = tokio::spawn(sweep(hub.clone()));
+    signals.next().await;
+    tokio::spawn(signals.end_at_the_next());
+    reloading.abort();
+    drain(&hub, &app, &shards, doors).await;
+    sweeping.abort();
+    let stop_all = move || {
+        // Until now the market moved for those who were still there.
+        market.into_iter().for_each(Running::stop);
+        shards.stop(CloseCode::GoingAway, "the hub is stopping");
+    };
+    tokio::task::spawn_blocking(stop_all).await?;
+    hub.broker().close();
+    Ok(())
 }
 
 /// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.
 async fn drain(hub: &Hub, app: &App, shards: &Shards, mut doors: JoinSet<()>) {
-    let settings = hub.settings();
-    let by = tokio::time::Instant::now() + settings.drain_window + settings.drain_flush;
+    // Copied: a reload may come meanwhile.
+    let (window, flush) = {
+        let settings = hub.settings();
+        (settings.drain_window, settings.drain_flush)
+    };
+    let by = tokio::time::Instant::now() + window + flush;
     app.stop();
     let (held, mut gone) = mpsc::channel::<()>(1);
-    shards.drain(settings.drain_window, &held);
+    shards.drain(window, &held);
     drop(held);
     if tokio::time::timeout_at(by, gone.recv()).await.is_err() {
         tracing::warn!("not every session took what it was owed (drain.flush_s)");

@@ -2,6 +2,9 @@
 //!
 //! A broker orders, keeps and relays messages. It counts, keeps and delivers in one atomic step per channel, so
 //! order, retention and resume agree. It does not know sessions, protocols or queues.
+//!
+//! The catalogue may change under a channel that the broker keeps ([`Channel::current`]). When it next looks at the
+//! channel it takes the new row; where the channel has ended it counts anew, with nothing kept but who has joined.
 
 use std::sync::Arc;
 

@@ -1,17 +1,17 @@
 //! A channel that has been looked up once: its name, its family's row and its roll-ups, shared by everybody.
-//! [`Directory`] hands out one [`Channel`] a name, so comparing two is a pointer comparison and hashing one is
+//! The directory hands out one [`Channel`] a name, so comparing two is a pointer comparison and hashing one is
 //! reading a field. It does not know what is kept for a channel; that is the broker's.
+//!
+//! A channel never changes. Where the catalogue changes under it, the directory hands out another of the same name,
+//! and who still holds the old one finds its successor with [`Channel::current`].
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tapeline_schema::{Catalog, ChannelSpec, Delivery, check_name};
-
-use crate::error::Refusal;
-use tapeline_schema::ErrorCode;
+use tapeline_schema::{ChannelSpec, Delivery, Resolved};
 
 /// A named stream of messages: `market_data:AAPL`. Cheap to clone.
 ///
@@ -32,9 +32,64 @@ struct Inner {
     is_roll_up: bool,
     declared: bool,
     head: Box<[u8]>,
+    next: OnceLock<Successor>,
+}
+
+/// The channel that took another's place when the catalogue changed.
+struct Successor {
+    channel: Channel,
+    /// It starts anew.
+    anew: bool,
 }
 
 impl Channel {
+    /// The channel of this name as the catalogue has it now, for the holder of one that was looked up earlier.
+    pub fn current(&self) -> &Channel {
+        self.successors().last().map_or(self, |next| &next.channel)
+    }
+
+    /// Whether the catalogue has another row for it now.
+    pub fn is_replaced(&self) -> bool {
+        self.inner().next.get().is_some()
+    }
+
+    /// Whether its row has become another in what messages, queues and subscriptions were made by, if only for a while.
+    /// Then the channel started anew: its offsets are void, and what was kept of it is forgotten.
+    pub fn has_ended(&self) -> bool {
+        self.successors().any(|next| next.anew)
+    }
+
+    fn successors(&self) -> impl Iterator<Item = &Successor> {
+        std::iter::successors(self.inner().next.get(), |next| next.channel.inner().next.get())
+    }
+
+    /// Whether a channel with this row would go on where this one is.
+    pub(crate) fn is_like(&self, row: &Resolved) -> bool {
+        let inner = self.inner();
+        let alike = match (inner.is_roll_up, row.roll_up) {
+            // Its row is made of its sources' rows; what else differs concerns nobody who hears it.
+            (true, true) => {
+                (inner.spec.delivery, inner.spec.priority) == (row.spec.delivery, row.spec.priority)
+            }
+            (false, false) => inner.spec.differs_only_live(&row.spec),
+            _ => false,
+        };
+        alike && inner.declared == row.declared
+    }
+
+    /// Whether this is the row it has.
+    pub(crate) fn has_row(&self, row: &Resolved) -> bool {
+        let inner = self.inner();
+        (inner.is_roll_up, inner.declared) == (row.roll_up, row.declared)
+            && (Arc::ptr_eq(&inner.spec, &row.spec) || inner.spec == row.spec)
+    }
+
+    /// Hands its holders on to the channel that takes its place.
+    pub(crate) fn replace_by(&self, channel: Channel, anew: bool) {
+        // Only the directory does this, once a channel, while it holds its lock.
+        let _ = self.inner().next.set(Successor { channel, anew });
+    }
+
     /// The same channel with a handle of its own.
     #[must_use]
     pub fn with_own_handle(&self) -> Self {
@@ -100,13 +155,17 @@ impl Channel {
         &self.inner().head
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Channel) -> bool {
+        Arc::ptr_eq(&self.0.inner, &other.0.inner)
+    }
+
     /// Whether others than the directory hold it.
-    fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         Arc::strong_count(&self.0) > 1 || Arc::strong_count(&self.0.inner) > 1
     }
 
-    fn new(name: &str, catalog: &Catalog, roll_ups: Box<[Channel]>) -> Self {
-        let resolved = catalog.resolve(name);
+    pub(crate) fn new(name: &str, resolved: Resolved, roll_ups: Box<[Channel]>) -> Self {
         let mut head = Vec::with_capacity(name.len() * 2 + 32);
         head.extend_from_slice(b"\"channel\":");
         push_json_string(&mut head, name);
@@ -127,6 +186,7 @@ impl Channel {
             is_roll_up: resolved.roll_up,
             declared: resolved.declared,
             head: head.into_boxed_slice(),
+            next: OnceLock::new(),
         });
         Channel(Arc::new(Handle { inner }))
     }
@@ -155,62 +215,6 @@ impl fmt::Debug for Channel {
 
 /// A hash map keyed by channel.
 pub type ChannelMap<V> = HashMap<Channel, V, FixedState>;
-
-const STRIPES: usize = 16;
-
-/// Every channel in use, one [`Channel`] a name.
-pub struct Directory {
-    catalog: Catalog,
-    stripes: [RwLock<HashMap<Box<str>, Channel, FixedState>>; STRIPES],
-}
-
-impl Directory {
-    /// An empty directory over a catalogue.
-    pub fn new(catalog: Catalog) -> Self {
-        Directory { catalog, stripes: std::array::from_fn(|_| RwLock::new(HashMap::default())) }
-    }
-
-    /// The catalogue it reads.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
-    }
-
-    /// The channel of this name, made if it is new; refuses a name outside the rules.
-    pub fn channel(&self, name: &str) -> Result<Channel, Refusal> {
-        if let Some(known) = self.known(name) {
-            return Ok(known);
-        }
-        check_name(name).map_err(|e| Refusal::new(ErrorCode::BadChannel, e.to_string()))?;
-        let resolved = self.catalog.resolve(name);
-        let mut roll_ups = Vec::new();
-        if !resolved.roll_up {
-            for roll_up in &resolved.spec.rolls_up_to {
-                roll_ups.push(self.channel(roll_up)?);
-            }
-        }
-        let made = Channel::new(name, &self.catalog, roll_ups.into_boxed_slice());
-        let mut stripe = self.stripe(name).write().unwrap_or_else(PoisonError::into_inner);
-        Ok(stripe.entry(name.into()).or_insert(made).clone())
-    }
-
-    fn known(&self, name: &str) -> Option<Channel> {
-        self.stripe(name).read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// Forgets channels that nobody else holds; call now and then.
-    pub fn sweep(&self) {
-        for stripe in &self.stripes {
-            let mut stripe = stripe.write().unwrap_or_else(PoisonError::into_inner);
-            stripe.retain(|_, channel| channel.is_in_use());
-        }
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of stripes")]
-    fn stripe(&self, name: &str) -> &RwLock<HashMap<Box<str>, Channel, FixedState>> {
-        let hash = FixedState::default().hash_one(name);
-        &self.stripes[(hash >> 48) as usize % STRIPES]
-    }
-}
 
 /// Appends `text` as a JSON string.
 pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
@@ -244,37 +248,6 @@ pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn directory() -> Directory {
-        Directory::new(Catalog::built_in())
-    }
-
-    #[test]
-    fn a_name_is_one_channel_however_often_it_is_asked_for() {
-        let directory = directory();
-        let one = directory.channel("market_data:AAPL").unwrap();
-        let two = directory.channel("market_data:AAPL").unwrap();
-        assert!(Arc::ptr_eq(&one.0, &two.0));
-        let roll_ups: Vec<_> = one.roll_ups().iter().map(Channel::name).collect();
-        assert_eq!(roll_ups, ["market_data", "price_updates"]);
-    }
-
-    #[test]
-    fn a_channel_nobody_holds_is_forgotten_by_the_sweep() {
-        let directory = directory();
-        let held = directory.channel("a").unwrap();
-        directory.channel("b").unwrap();
-        directory.sweep();
-        assert!(directory.known("a").is_some());
-        assert!(directory.known("b").is_none());
-        let own = held.with_own_handle();
-        drop(held);
-        directory.sweep();
-        assert!(directory.known("a").is_some());
-        drop(own);
-        directory.sweep();
-        assert!(directory.known("a").is_none());
-    }
 
     #[test]
     fn a_json_string_escapes_quotes_backslashes_and_control_characters() {

@@ -58,13 +58,12 @@ impl<'a> Drafter<'a> {
         let checked = self.channel(publication.channel, known).and_then(|channel| {
             self.grant.may_publish(&channel)?;
             self.check(&publication)?;
-            check_data(channel.spec(), channel.name(), publication.kind.as_deref(), &publication.data)?;
             Ok(channel)
         });
         let channel = checked.inspect_err(|_| self.hub.stats().refused.add(1))?;
         let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
         let (data, rows) =
-            rows(&channel, kind.as_deref(), data).inspect_err(|_| self.hub.stats().refused.add(1))?;
+            accept(&channel, kind.as_deref(), data).inspect_err(|_| self.hub.stats().refused.add(1))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
@@ -107,9 +106,25 @@ impl<'a> Drafter<'a> {
     }
 }
 
-/// Takes the rows of a table apart and checks them, once.
-fn rows(channel: &Channel, kind: Option<&str>, data: Bytes) -> Result<(Bytes, Option<Box<Rows>>), Refusal> {
+impl Draft {
+    /// Goes to the channel that has taken its channel's place. What was checked and taken apart by the row of a channel
+    /// that has ended is checked and taken apart anew.
+    ///
+    /// # Errors
+    /// The new row does not take the data.
+    pub fn follow(&mut self, channel: &Channel) -> Result<(), Refusal> {
+        if self.channel.has_ended() {
+            (self.data, self.rows) = accept(channel, self.kind.as_deref(), std::mem::take(&mut self.data))?;
+        }
+        self.channel = channel.clone();
+        Ok(())
+    }
+}
+
+/// Checks the data as the channel's row demands; the rows of a table are taken apart for it, once.
+fn accept(channel: &Channel, kind: Option<&str>, data: Bytes) -> Result<(Bytes, Option<Box<Rows>>), Refusal> {
     let spec = channel.spec();
+    check_data(spec, channel.name(), kind, &data)?;
     if spec.delivery != Delivery::Table {
         return Ok((data, None));
     }

@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use tapeline_schema::{Catalog, ErrorCode};
 
 use crate::audience::Audience;
 use crate::broker::{Broker, Busy, Drafts, Receipts};
-use crate::channel::{Channel, Directory};
+use crate::channel::Channel;
 use crate::clock::{Clock, Now};
 use crate::command::Publication;
+use crate::directory::{Directory, Replaced};
 use crate::drafting::{Drafter, Ids};
 use crate::error::Refusal;
 use crate::message::Draft;
@@ -48,7 +52,7 @@ pub struct HubParts {
 /// See the module.
 pub struct Hub {
     directory: Directory,
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     clock: Arc<dyn Clock>,
     broker: Arc<dyn Broker>,
     registry: Arc<dyn Registry>,
@@ -63,7 +67,7 @@ impl Hub {
     pub fn new(parts: HubParts) -> Self {
         Hub {
             directory: Directory::new(parts.catalog),
-            settings: parts.settings,
+            settings: ArcSwap::from_pointee(parts.settings),
             clock: parts.clock,
             broker: parts.broker,
             registry: parts.registry,
@@ -77,7 +81,7 @@ impl Hub {
     /// The channel of this name; refuses names outside the rules, and undeclared ones if the hub is strict.
     pub fn channel(&self, name: &str) -> Result<Channel, Refusal> {
         let channel = self.directory.channel(name)?;
-        if self.settings.strict_channels && !channel.declared() {
+        if !channel.declared() && self.settings().strict_channels {
             let hint = self.catalog().suggest(name).map(|near| format!("; did you mean {near}?"));
             let message = format!("no family declares channel {name}{}", hint.unwrap_or_default());
             return Err(Refusal::new(ErrorCode::UndeclaredChannel, message));
@@ -134,13 +138,36 @@ impl Hub {
     }
 
     /// The families.
-    pub fn catalog(&self) -> &Catalog {
+    pub fn catalog(&self) -> Arc<Catalog> {
         self.directory.catalog()
     }
 
-    /// Bounds.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// Declares these families from now on; see [`Directory::replace`].
+    ///
+    /// # Errors
+    /// Channels in use would end; then nothing has changed.
+    pub fn replace_catalog(&self, catalog: Catalog) -> Result<Replaced, Refusal> {
+        self.directory.replace(catalog)
+    }
+
+    /// How many channels of each family are in use, or were a moment ago.
+    pub fn count_by_family(&self) -> HashMap<String, usize, FixedState> {
+        self.directory.count_by_family()
+    }
+
+    /// How often the catalogue has begun or ended to change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.directory.changes()
+    }
+
+    /// Bounds, as they are now.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Sets other bounds. Those of a connection's frames hold for connections that come; that of the inboxes stays.
+    pub fn replace_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Time.

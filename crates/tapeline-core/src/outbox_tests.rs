@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tapeline_schema::{Catalog, CloseCode};
 
 use super::*;
-use crate::channel::Directory;
+use crate::directory::Directory;
 use crate::message::Draft;
 use crate::reply::Reply;
 

@@ -133,6 +133,7 @@ impl Router {
 
     /// Makes an entry; the caller adds targets for [`Router::expansions`].
     pub(crate) fn open(&mut self, channel: &Channel, now_us: u64) -> u32 {
+        let channel = channel.current();
         let entry = Entry {
             channel: channel.clone(),
             lane: channel.lane(),
@@ -310,6 +311,24 @@ impl Router {
             let entry = self.entries.remove(id as usize);
             self.index.remove(&entry.channel);
         }
+    }
+
+    /// Sessions that hear a roll-up that has ended.
+    pub(crate) fn of_ended_roll_ups(&self) -> impl Iterator<Item = u32> {
+        let ended = self.roll_ups.iter().filter(|(channel, _)| channel.has_ended());
+        ended.flat_map(|(_, asked)| asked.iter().map(|(session, _)| *session))
+    }
+
+    /// Forgets entries of ended channels; nobody hears them any more.
+    pub(crate) fn forget_ended(&mut self) {
+        let index = &mut self.index;
+        self.entries.retain(|_, entry| {
+            let forget = entry.targets.is_empty() && entry.channel.has_ended();
+            if forget {
+                index.remove(&entry.channel);
+            }
+            !forget
+        });
     }
 
     /// Forgets entries without targets that no message has come to for this long.

@@ -129,6 +129,11 @@ impl Offer<'_> {
 impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
+        self.follow_catalog();
+        if message.channel.has_ended() {
+            // It counts under offsets that are void; who heard the channel connects again.
+            return self.stats.dropped_epoch.add(1);
+        }
         // Before the roll-ups are served, so that a session's targets know of one another, and of a new epoch.
         let entry = self.entry_if_heard(&message.channel, now);
         let counted_twice = entry.filter(|_| !message.roll_ups.is_empty());
@@ -176,8 +181,16 @@ impl Shard {
         let settings = self.hub.settings();
         let stats = &*self.stats;
         let collected = message.channel != entry.channel;
-        let offer =
-            Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
+        let offer = Offer {
+            message,
+            offset,
+            entry: id,
+            lane: entry.lane,
+            pressured,
+            collected,
+            settings: &settings,
+            stats,
+        };
         for target in entry.targets.iter_mut().filter(|target| target.rate == 0) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
             // A target that falls behind is caught up by the flush that this asks for.
@@ -221,8 +234,16 @@ impl Shard {
         self.scale.add(message.weight().saturating_mul(entry.targets.len()));
         let (stats, pressured) = (&*self.stats, false);
         let collected = message.channel != entry.channel;
-        let offer =
-            Offer { message, offset, entry: id, lane: entry.lane, pressured, collected, settings, stats };
+        let offer = Offer {
+            message,
+            offset,
+            entry: id,
+            lane: entry.lane,
+            pressured,
+            collected,
+            settings: &settings,
+            stats,
+        };
         for target in entry.targets.iter_mut().filter(|target| target.rate == rate) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
             // A target that falls behind is caught up by the flush that this asks for.

@@ -9,14 +9,13 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use slab::Slab;
-use smallvec::smallvec;
 use tapeline_schema::CloseCode;
 
-use crate::broker::{Busy, Drafts, Head, Page, Receipts, Sources};
+use crate::broker::{Busy, Head, Page, Sources};
 use crate::catch_up::PageRequest;
 use crate::channel::Channel;
 use crate::clock::Now;
-use crate::command::{Command, Publication, Req};
+use crate::command::{Command, Req};
 use crate::draining::Leaving;
 use crate::error::Refusal;
 use crate::hub::Hub;
@@ -139,6 +138,8 @@ pub struct Shard {
     pub(crate) scale: Scale,
     /// The hub stops.
     pub(crate) leaving: Option<Box<Leaving>>,
+    /// The change of the catalogue that the router knows of.
+    pub(crate) followed: u64,
 }
 
 impl Shard {
@@ -146,6 +147,7 @@ impl Shard {
     pub fn new(hub: Arc<Hub>, number: usize, mailbox: Arc<dyn Mailbox>) -> Self {
         let stats = hub.shard_stats().get(number).cloned().unwrap_or_default();
         let serial_step = hub.shard_stats().len() as u64;
+        let followed = hub.changes();
         Shard {
             hub,
             mailbox,
@@ -163,6 +165,7 @@ impl Shard {
             learned: 0,
             scale: Scale::default(),
             leaving: None,
+            followed,
         }
     }
 
@@ -222,6 +225,10 @@ impl Shard {
 
     /// Hop 2: does what a client asks for.
     pub fn handle(&mut self, slot: u32, command: Command, now: Now) -> Handled {
+        self.follow_catalog();
+        if self.is_closing(slot) {
+            return Handled::Done;
+        }
         if let Err(refusal) = self.admit(slot, &command, now) {
             self.reply_error(slot, refusal, None, command.req());
             return Handled::Done;
@@ -247,42 +254,6 @@ impl Shard {
         Handled::Done
     }
 
-    fn handle_publish(&mut self, slot: u32, publication: Publication, req: Req, now: Now) -> Handled {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return Handled::Done };
-        let draft = match self.hub.draft(publication, &session.principal, &session.grant, now) {
-            Ok(draft) => draft,
-            Err(refused) => {
-                self.reply_error(slot, refused.refusal, Some(refused.channel), &req);
-                return Handled::Done;
-            }
-        };
-        let key = SessionKey { slot, serial: session.serial };
-        let receipts = req.map(|req| {
-            session.in_flight += 1;
-            let (mailbox, channel) = (self.mailbox.clone(), draft.channel.clone());
-            let receipts: Receipts = Box::new(move |results| {
-                for result in results {
-                    let published = (key, channel.clone(), Some(req.clone()), result);
-                    mailbox.post(Note::Published(Box::new(published)));
-                }
-            });
-            receipts
-        });
-        self.publish(smallvec![draft], receipts)
-    }
-
-    /// Offers a publish again that found no room.
-    pub fn retry(&mut self, busy: Busy) -> Handled {
-        self.publish(busy.drafts, busy.receipts)
-    }
-
-    fn publish(&mut self, drafts: Drafts, receipts: Option<Receipts>) -> Handled {
-        match self.hub.publish(drafts, receipts) {
-            Ok(()) => Handled::Done,
-            Err(busy) => Handled::Busy(busy),
-        }
-    }
-
     fn handle_list(&mut self, slot: u32, req: Req) {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let name = |topic: &Topic| (matches!(topic, Topic::Pattern(_)), Box::from(topic.name()));
@@ -292,6 +263,7 @@ impl Shard {
 
     /// Takes an answer from the mailbox.
     pub fn on_note(&mut self, note: Note, now: Now) {
+        self.follow_catalog();
         match note {
             Note::Joined(joined) => self.on_joined(joined.0, &joined.1, now),
             Note::Sources(sources) => {
@@ -310,24 +282,6 @@ impl Shard {
                 let (key, request, page) = *kept;
                 self.on_kept(key, request, page);
             }
-        }
-    }
-
-    fn on_published(
-        &mut self,
-        key: SessionKey,
-        channel: Channel,
-        req: Req,
-        result: Result<Receipt, Refusal>,
-    ) {
-        let Some(session) = self.live(key) else { return };
-        session.in_flight = session.in_flight.saturating_sub(1);
-        match result {
-            Ok(receipt) => {
-                let subscribers = self.hub.subscribers(&channel);
-                self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
-            }
-            Err(refusal) => self.reply_error(key.slot, refusal, None, &req),
         }
     }
 
@@ -489,6 +443,7 @@ impl Shard {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
+        self.follow_catalog();
         self.send_due_rates(now);
         self.weigh_if_due();
         if now.mono_us >= self.swept_us + SWEEP_US {

@@ -292,6 +292,7 @@ fn begin_in_table(target: &mut Target, since: Option<&Since>, started: &mut Star
 }
 
 fn covers(hub: &crate::hub::Hub, channel: &Channel) -> Option<Vec<Box<str>>> {
-    let families = hub.catalog().rolled_up_by(channel.name());
+    let catalog = hub.catalog();
+    let families = catalog.rolled_up_by(channel.name());
     channel.is_roll_up().then(|| families.iter().map(|spec| Box::from(spec.template.as_str())).collect())
 }

@@ -92,7 +92,7 @@ impl Shard {
         let id = match known {
             Some((id, true)) => id,
             _ => {
-                session.admit_subscription(self.hub.settings())?;
+                session.admit_subscription(&self.hub.settings())?;
                 self.hub.audience().add(&topic, serial);
                 self.stats.subscriptions.add(1);
                 let id = session.next_subscription;

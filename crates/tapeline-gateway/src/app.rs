@@ -9,9 +9,10 @@ use tapeline_core::Hub;
 use tapeline_runtime::Shards;
 use tokio::sync::watch;
 
+use crate::admin::Admin;
 use crate::connection::Open;
 use crate::door::{self, Door};
-use crate::origin::Origins;
+use crate::origin::LiveAccess;
 use crate::{ops, origin, routes, upgrade};
 
 /// What a gateway is made of.
@@ -20,8 +21,10 @@ pub struct AppParts {
     pub hub: Arc<Hub>,
     /// Its shards.
     pub shards: Arc<Shards>,
-    /// Which web pages may connect.
-    pub origins: Origins,
+    /// Who is let in by where a request comes from.
+    pub access: Arc<LiveAccess>,
+    /// Who changes the hub when it is asked to.
+    pub admin: Arc<dyn Admin>,
     /// Whether `/echo`, for conformance suites, is open.
     pub conformance: bool,
     /// Whether clients that offer permessage-deflate get it.
@@ -32,7 +35,8 @@ pub struct AppParts {
 pub struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) shards: Arc<Shards>,
-    pub(crate) origins: Origins,
+    pub(crate) access: Arc<LiveAccess>,
+    pub(crate) admin: Arc<dyn Admin>,
     pub(crate) started: Instant,
     /// Connections on the HTTP port that are no sessions.
     pub(crate) open: Open,
@@ -46,11 +50,11 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, origins, conformance, compression } = parts;
+        let AppParts { hub, shards, access, admin, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing) = Default::default();
         let started = Instant::now();
-        Arc::new(App { hub, shards, origins, started, open, refusing, door, conformance, compression })
+        Arc::new(App { hub, shards, access, admin, started, open, refusing, door, conformance, compression })
     }
 
     /// From now on nobody new is let in and `/ready` says no; what is under way is finished.

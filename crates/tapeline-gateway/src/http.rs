@@ -98,7 +98,8 @@ pub(crate) async fn broadcast(
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
     let family = family.unwrap_or_default();
-    let Some(spec) = app.hub.catalog().family(&family) else {
+    let catalog = app.hub.catalog();
+    let Some(spec) = catalog.family(&family) else {
         return Err(Failure::new(ErrorCode::NotFound, format!("no family is called {family}")));
     };
     if let Some((unknown, _)) = query.iter().find(|(name, _)| !spec.keys.contains(name)) {

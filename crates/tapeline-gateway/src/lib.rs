@@ -1,6 +1,7 @@
 //! Who may come in: one file a protocol. Each turns bytes into commands at the edge and knows nothing of routing,
 //! queues or retention.
 
+pub mod admin;
 mod app;
 mod batch;
 mod connection;
@@ -21,4 +22,4 @@ mod upgrade;
 
 pub use app::{App, AppParts};
 pub use listen::{ListenError, Listener};
-pub use origin::Origins;
+pub use origin::{Access, LiveAccess, Origins};

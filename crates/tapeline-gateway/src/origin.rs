@@ -1,7 +1,7 @@
 //! Which web pages may talk to the hub. Browsers apply no same-origin policy to WebSockets, so the server must.
 //! Let in by default: no Origin (not a browser), the hub's own origin, loopback origins; others by allow-list.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -15,6 +15,35 @@ use crate::error::Failure;
 /// The allow-list: whole origins such as `https://desk.example`.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(pub Vec<String>);
+
+/// Who is let in by where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Which web pages may connect.
+    pub origins: Origins,
+    /// Whether `/admin/` is open to this machine.
+    pub admin: bool,
+}
+
+/// The access as it is now; it may change while the hub runs.
+#[derive(Debug)]
+pub struct LiveAccess(RwLock<Arc<Access>>);
+
+impl LiveAccess {
+    /// Begins with this.
+    pub fn new(access: Access) -> Self {
+        LiveAccess(RwLock::new(Arc::new(access)))
+    }
+
+    /// From now on it is this.
+    pub fn replace(&self, access: Access) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    pub(crate) fn now(&self) -> Arc<Access> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl Origins {
     /// Whether a page of this origin may connect to the hub addressed as `host`.
@@ -30,7 +59,7 @@ impl Origins {
     }
 }
 
-fn is_loopback(authority: &str) -> bool {
+pub(crate) fn is_loopback(authority: &str) -> bool {
     let name = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
         None => authority.split(':').next().unwrap_or_default(),
@@ -47,7 +76,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
     let host = text(request.headers(), header::HOST);
-    if !origin.to_str().is_ok_and(|origin| app.origins.allows(origin, host)) {
+    if !origin.to_str().is_ok_and(|origin| app.access.now().origins.allows(origin, host)) {
         let message = format!(
             "origin {} is not allowed (http.allowed_origins)",
             String::from_utf8_lossy(origin.as_bytes())

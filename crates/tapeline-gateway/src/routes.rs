@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{batch, http, ops, spec, upgrade};
+use crate::{admin, batch, http, ops, spec, upgrade};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -23,6 +23,10 @@ fn get<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Se
 
 fn post<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
     Served { method: "post", path, route: routing::post(handler) }
+}
+
+fn delete<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
+    Served { method: "delete", path, route: routing::delete(handler) }
 }
 
 /// A handshake says itself which method it wants.
@@ -47,6 +51,10 @@ pub(crate) fn table() -> Vec<Served> {
         get("/health", ops::health),
         get("/ready", ops::ready),
         get("/stats", ops::stats),
+        get("/channels", admin::list),
+        post("/admin/reload", admin::reload),
+        post("/admin/channels", admin::add),
+        delete("/admin/channels/{*family}", admin::remove),
         get("/asyncapi.json", spec::asyncapi),
         get("/openapi.json", spec::openapi),
     ]

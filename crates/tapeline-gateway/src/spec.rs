@@ -28,5 +28,5 @@ pub(crate) async fn openapi(State(app): State<Arc<App>>, headers: HeaderMap) -> 
 
 fn document(app: &App, headers: &HeaderMap, make: fn(&Catalog, About<'_>) -> Value) -> Json<Value> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or(USUAL_HOST);
-    Json(make(app.hub.catalog(), About { by: BY, host }))
+    Json(make(&app.hub.catalog(), About { by: BY, host }))
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod error;
+mod family;
 mod keys;
 mod rollup;
 mod spec;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use error::CatalogError;
+pub use family::{Family, FamilyKeep, FamilyRemovedWhen};
 pub use spec::{ChannelSpec, Keep, RemovedWhen};
 pub use words::{Compress, Delivery, Priority, Publishers, Readers};
 

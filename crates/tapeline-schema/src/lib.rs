@@ -10,8 +10,8 @@ pub mod name;
 pub mod wire;
 
 pub use catalog::{
-    Catalog, CatalogError, ChannelSpec, Compress, Delivery, Keep, Priority, Publishers, Readers, RemovedWhen,
-    Resolved,
+    Catalog, CatalogError, ChannelSpec, Compress, Delivery, Family, FamilyKeep, FamilyRemovedWhen, Keep,
+    Priority, Publishers, Readers, RemovedWhen, Resolved,
 };
 pub use codes::{CloseCode, ErrorCode, Retry};
 pub use events::{BadSchema, EventSchema, Mismatch};

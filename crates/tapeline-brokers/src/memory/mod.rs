@@ -19,7 +19,7 @@ use tapeline_core::message::Draft;
 use tapeline_core::{Broker, Channel, Clock, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
-use stripes::Stripes;
+use stripes::{Locked, Stripes};
 
 /// Channels kept at most; then those longest idle without subscribers are forgotten.
 pub const CHANNELS_LIMIT: usize = 1_000_000;
@@ -63,21 +63,40 @@ impl MemoryBroker {
         run: impl ExactSizeIterator<Item = Draft>,
         permits: &mut Permits,
         sink: &Arc<dyn Deliver>,
-        mut tell: impl FnMut(Receipt),
+        mut tell: impl FnMut(Result<Receipt, Refusal>),
     ) {
-        let roll_ups: SmallVec<[Channel; 1]> =
-            channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
-        let mut locked = self.stripes.lock(channel, &roll_ups);
+        let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
+        while channel.is_replaced() {
+            // It was while the locks were waited for.
+            drop(locked);
+            (channel, roll_ups, locked) = self.lock_run(&channel);
+        }
         let mut messages = Messages::with_capacity(run.len());
-        for draft in run {
+        for mut draft in run {
+            if draft.channel.is_replaced()
+                && let Err(refusal) = draft.follow(&channel)
+            {
+                tell(Err(refusal));
+                continue;
+            }
             let (receipt, message) = locked.take(draft, &roll_ups);
             match message {
                 Some(message) => messages.push(message),
                 None => sink.on_repeat(),
             }
-            tell(receipt);
+            tell(Ok(receipt));
         }
         sink.deliver(permits, messages);
+    }
+
+    /// Holds what a message of this channel, or of its successor, counts in.
+    fn lock_run(&self, channel: &Channel) -> (Channel, SmallVec<[Channel; 1]>, Locked<'_>) {
+        let channel = channel.current().clone();
+        let roll_ups = channel.roll_ups().iter().map(Channel::current);
+        let roll_ups: SmallVec<[Channel; 1]> =
+            roll_ups.filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
+        let locked = self.stripes.lock(&channel, &roll_ups);
+        (channel, roll_ups, locked)
     }
 
     fn sweep_now_and_then(&self, published: u64, now_us: u64) {
@@ -113,7 +132,7 @@ impl Broker for MemoryBroker {
             let run = drafts.as_slice().iter().take_while(|draft| draft.channel == channel).count();
             self.publish_run(&channel, drafts.by_ref().take(run), &mut permits, sink, |receipt| {
                 if let Some(results) = &mut results {
-                    results.push(Ok(receipt));
+                    results.push(receipt);
                 }
             });
         }

@@ -58,6 +58,21 @@ impl State {
         }
     }
 
+    /// Whether the catalogue has another row for its channel now.
+    pub(super) fn is_out_of_date(&self) -> bool {
+        self.channel.is_replaced()
+    }
+
+    /// Forgets everything but who has joined.
+    pub(super) fn begin_anew(&mut self, channel: Channel, epoch: Epoch) {
+        *self = State { joined: self.joined, ..State::new(channel, epoch) };
+    }
+
+    /// Keeps by another row from now on.
+    pub(super) fn go_on_as(&mut self, channel: Channel) {
+        self.channel = channel;
+    }
+
     /// Counts one message; the caller keeps it under the same lock.
     pub(super) fn count(&mut self) -> (u64, Epoch) {
         self.top += 1;
@@ -173,6 +188,9 @@ impl State {
         if self.is_joined() {
             return false;
         }
+        if self.channel.has_ended() {
+            return true;
+        }
         self.trim(now_us);
         let remembered = self.keys.as_ref().and_then(|keys| keys.order.back());
         if remembered.is_some_and(|(at, _)| at + micros(KEY_LIFE) >= now_us) {
@@ -186,7 +204,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use tapeline_core::channel::Directory;
+    use tapeline_core::Directory;
     use tapeline_schema::Catalog;
 
     use super::*;

@@ -79,7 +79,6 @@ impl Stripes {
     }
 
     fn drop_source(&self, channel: &Channel) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
         for roll_up in channel.roll_ups() {
             let mut roll_ups = self.roll_ups.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(sources) = roll_ups.get_mut(roll_up) {
@@ -103,9 +102,12 @@ impl Stripes {
         };
         found.partial = channels.len() > limit;
         for channel in channels.into_iter().take(limit) {
-            if let Some(state) = self.lock(&channel, &[]).existing(&channel) {
+            let mut locked = self.lock(&channel, &[]);
+            if let Some(state) =
+                locked.existing(&channel).filter(|state| of_interest(interest, state.channel()))
+            {
                 let page = state.read(u64::MAX, 0, now_us);
-                found.heads.push((channel, page.head));
+                found.heads.push((state.channel().clone(), page.head));
             }
         }
         found
@@ -126,11 +128,12 @@ impl Stripes {
     pub(super) fn sweep_one(&self, turn: u64, now_us: u64) {
         let number = usize::try_from(turn % STRIPES as u64).unwrap_or(0);
         let Some(map) = self.maps.get(number) else { return };
-        map.lock().unwrap_or_else(PoisonError::into_inner).retain(|channel, state| {
+        map.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, state| {
             let forget = state.is_forgettable(now_us);
             if forget {
                 // Under the stripe's lock: a publish that makes the channel anew adds it to its roll-ups after this.
-                self.drop_source(channel);
+                self.drop_source(state.channel());
+                self.count.fetch_sub(1, Ordering::Relaxed);
             }
             !forget
         });
@@ -150,17 +153,38 @@ impl Locked<'_> {
         self.guards.iter_mut().find(|(held, _)| *held == number).map(|(_, map)| &mut **map)
     }
 
+    /// Follows a change of the catalogue: a channel that has ended counts anew, another takes its new row.
+    fn follow(&mut self, channel: &Channel) {
+        let stripes = self.stripes;
+        let state = self.map(channel).and_then(|map| map.get_mut(channel));
+        let Some(state) = state.filter(|state| state.channel().is_replaced()) else { return };
+        let current = state.channel().current().clone();
+        if state.channel().has_ended() {
+            stripes.drop_source(state.channel());
+            stripes.add_source(&current);
+            state.begin_anew(current, stripes.new_epoch());
+        } else {
+            state.go_on_as(current);
+        }
+    }
+
     /// The channel's state, if there is one; its stripe must be held.
     pub(super) fn existing(&mut self, channel: &Channel) -> Option<&mut State> {
+        self.follow(channel);
         self.map(channel)?.get_mut(channel)
     }
 
     /// The channel's state, made if it is new; its stripe must be held.
     #[expect(clippy::panic, reason = "reached only if a caller asks for a channel that it did not lock")]
     pub(super) fn state(&mut self, channel: &Channel) -> &mut State {
+        let channel = channel.current();
         let stripes = self.stripes;
+        let known = self.map(channel).and_then(|map| map.get(channel)).map(State::is_out_of_date);
+        if known == Some(true) {
+            self.follow(channel);
+        }
         let Some(map) = self.map(channel) else { panic!("the stripe of {} is not held", channel.name()) };
-        if !map.contains_key(channel) {
+        if known.is_none() {
             if stripes.count.fetch_add(1, Ordering::Relaxed) >= CHANNELS_LIMIT {
                 evict(map, stripes);
             }
@@ -208,6 +232,15 @@ fn evict(map: &mut Map, stripes: &Stripes) {
     if let Some(channel) = oldest {
         map.remove(&channel);
         stripes.drop_source(&channel);
+        stripes.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether it still is, now that it has followed the catalogue.
+fn of_interest(interest: &Interest, channel: &Channel) -> bool {
+    match interest {
+        Interest::Pattern(_) => true,
+        Interest::RollUp(roll_up) => channel == roll_up || channel.roll_ups().contains(roll_up),
     }
 }
 

@@ -1,5 +1,8 @@
-//! The commands that talk to a running hub, one file each; they use nothing but its public doors.
+//! The commands beside `serve`, one file each; those that talk to a running hub use nothing but its public doors.
 
+mod channel;
+mod completions;
+mod config;
 mod hub_url;
 mod output;
 mod publish;
@@ -10,6 +13,9 @@ mod stats;
 mod sub;
 mod types;
 
+pub(crate) use channel::Channel;
+pub(crate) use completions::Completions;
+pub(crate) use config::ShowConfig;
 pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;

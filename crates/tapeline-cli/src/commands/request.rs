@@ -50,6 +50,10 @@ impl Asker {
         self.answer(request.send(body))
     }
 
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<String> {
+        self.answer(self.agent.delete(self.hub.http(path)).call())
+    }
+
     /// The body of a good answer.
     fn answer(&self, asked: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<String> {
         let mut response = match asked {

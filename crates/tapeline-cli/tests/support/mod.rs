@@ -94,9 +94,35 @@ impl Hub {
 
     /// Asks it to stop, as a supervisor does.
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Tells it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.process.id()).expect("a process id fits");
-        kill_process(Pid::from_raw(id).expect("a process id is not 0"), Signal::TERM)
-            .expect("the hub is running");
+        kill_process(Pid::from_raw(id).expect("a process id is not 0"), signal).expect("the hub is running");
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Writes another configuration; the hub does not know yet.
+    pub(crate) fn rewrite(&self, text: &str) {
+        let path = self.config.as_ref().expect("the hub has a configuration file");
+        std::fs::write(path, text).expect("the configuration can be written");
+    }
+
+    /// A command on this hub, run to its end; the words are followed by `--url`.
+    pub(crate) fn run(&self, words: &[&str]) -> (ExitStatus, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        command.args(words).args(["--url", &format!("http://{}", self.address)]);
+        run_to_end(command)
     }
 
     /// Waits for its end.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use tapeline_schema::Family;
 
 use crate::frames::schema_of;
 
@@ -171,6 +172,68 @@ struct ChannelStats {
     last_at: Option<String>,
 }
 
+/// Every family.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChannelsAnswer {
+    /// In the order of their declaration, the built-in ones first.
+    channels: Vec<ListedFamily>,
+}
+
+/// A family and how much it is used; the keys of its row stand beside these.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ListedFamily {
+    /// Its name.
+    family: String,
+    /// `built_in`, `file` or `live`.
+    origin: String,
+    /// Channels in use.
+    channels: u64,
+    /// Subscriptions to its channels by their names.
+    subscribers: u64,
+    /// As in a request to add it, every key written out.
+    #[serde(flatten)]
+    row: Family,
+}
+
+/// What adding or removing a family did.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FamilyAnswer {
+    /// Its name.
+    family: String,
+    /// Channels that begin anew for that.
+    channels_ended: u64,
+    /// What happens to it when the hub is started again.
+    note: String,
+}
+
+/// What a reload did.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ReloadAnswer {
+    /// Settings that have taken effect.
+    changed: Vec<SettingChange>,
+    /// Settings that wait until the hub is started again.
+    restart: Vec<SettingChange>,
+    /// Families that are new.
+    families_added: Vec<String>,
+    /// Families whose row is another.
+    families_changed: Vec<String>,
+    /// Families that are gone.
+    families_removed: Vec<String>,
+    /// Channels that begin anew for that.
+    channels_ended: u64,
+}
+
+/// A setting whose value is another; both are TOML, without secrets.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SettingChange {
+    /// `limits.frame_bytes`
+    name: String,
+    /// Before.
+    from: String,
+    /// Now.
+    to: String,
+}
+
 /// A refusal.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Error {
@@ -203,6 +266,10 @@ pub(super) fn all() -> Vec<(String, Value)> {
         named::<HealthAnswer>(),
         named::<ReadyAnswer>(),
         named::<StatsAnswer>(),
+        named::<ChannelsAnswer>(),
+        named::<Family>(),
+        named::<FamilyAnswer>(),
+        named::<ReloadAnswer>(),
         named::<Error>(),
     ]
 }

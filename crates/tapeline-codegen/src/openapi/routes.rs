@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tapeline_schema::ErrorCode;
 
 use ErrorCode::{
-    BadChannel, BadJson, ForeignOrigin, Internal, InvalidData, InvalidRequest, LimitConnections, NoHistory,
-    NoValue, NotFound, Overloaded, ReservedType, TooLarge, UnsupportedMediaType,
+    BadChannel, BadJson, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest, LimitConnections,
+    NoHistory, NoValue, NotFound, Overloaded, ReservedType, TooLarge, UnsupportedMediaType,
 };
 
 use crate::model::place_of;
@@ -273,6 +273,46 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[ok("The counters.", "StatsAnswer")],
         refusals: &[ForeignOrigin],
+    },
+    Route {
+        method: "get",
+        path: "/channels",
+        id: "channels",
+        summary: "Every family, where it was declared and how much it is used.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[ok("The families, the built-in ones first.", "ChannelsAnswer")],
+        refusals: &[ForeignOrigin],
+    },
+    Route {
+        method: "post",
+        path: "/admin/channels",
+        id: "add_channel",
+        summary: "Declare a family until the hub ends; from the hub's own machine only.",
+        parameters: &[],
+        bodies: &[(JSON, Body::One("Family"))],
+        answers: &[ok("It is there.", "FamilyAnswer")],
+        refusals: &[InvalidRequest, BadChannel, Forbidden, TooLarge, Internal],
+    },
+    Route {
+        method: "delete",
+        path: "/admin/channels/{family}",
+        id: "remove_channel",
+        summary: "Take a family away that is not built in; from the hub's own machine only.",
+        parameters: &[in_path("family", "Its name: the template up to the first colon.")],
+        bodies: &[],
+        answers: &[ok("It is gone.", "FamilyAnswer")],
+        refusals: &[InvalidRequest, NotFound, Forbidden, Internal],
+    },
+    Route {
+        method: "post",
+        path: "/admin/reload",
+        id: "reload",
+        summary: "Read the configuration file again: all of it takes effect, or nothing; from the hub's own machine only.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[ok("It has taken effect.", "ReloadAnswer")],
+        refusals: &[InvalidRequest, Forbidden, Internal],
     },
     Route {
         method: "get",

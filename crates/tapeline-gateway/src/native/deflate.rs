@@ -89,7 +89,7 @@ fn may_compress(channel: &Channel) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tapeline_core::channel::Directory;
+    use tapeline_core::directory::Directory;
     use tapeline_core::message::Draft;
     use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 

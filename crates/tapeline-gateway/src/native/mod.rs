@@ -54,7 +54,7 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
         heartbeat: true,
     };
     // Compression between two threads of one process would cost more than it saves.
-    let protocol = Box::new(Native::new(hub.settings(), false));
+    let protocol = Box::new(Native::new(&hub.settings(), false));
     shards.open(Handover { stream, read: Vec::new(), arrival, protocol });
 }
 

@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use crate::codes::{ErrorCode, Retry};
+use crate::events::BadSchema;
 use crate::name::NameError;
 
 /// Why a row is not added, or a name not made.
@@ -118,6 +119,14 @@ pub enum CatalogError {
         family: String,
         /// `latest` or `table`.
         delivery: &'static str,
+    },
+    /// A schema that is none, or that refers to other documents.
+    #[error("family {family}: {reason}")]
+    BadSchema {
+        /// The family.
+        family: String,
+        /// What is wrong with it.
+        reason: BadSchema,
     },
     /// A channel name was asked for without one of its keys.
     #[error("family {family} needs the key {key}")]

@@ -79,6 +79,23 @@ pub struct ChannelSpec {
 }
 
 impl ChannelSpec {
+    /// Whether channels of the one row can go on with the other. What is listed here is asked for anew each time it is
+    /// needed; by everything else messages, queues and subscriptions have been made.
+    pub fn differs_only_live(&self, other: &Self) -> bool {
+        let as_other = Self {
+            keep: other.keep,
+            replay_on_subscribe: other.replay_on_subscribe,
+            schema: other.schema.clone(),
+            max_rate: other.max_rate,
+            compress: other.compress,
+            idle_ttl: other.idle_ttl,
+            read: other.read,
+            publish: other.publish,
+            ..self.clone()
+        };
+        as_other == *other
+    }
+
     /// A row with the defaults of its delivery: public, kept as [`Keep`] says, no roll-up.
     pub fn of(template: &str, kind: &str, priority: Priority, delivery: Delivery) -> Self {
         let mut parts = template.split(':');

@@ -3,10 +3,11 @@
 //! Owns their spelling in configuration and on the wire.
 //! Refuses to know what a hub does about them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How urgent a family is. A property of the family, never of one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// Fills, orders, alerts: leaves before all else.
@@ -45,7 +46,7 @@ impl Priority {
 }
 
 /// What a subscriber is promised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
     /// The newest message per source channel.
@@ -68,7 +69,7 @@ impl Delivery {
 }
 
 /// Whether a family's messages are compressed for clients that negotiated it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compress {
     /// Where that is worth it.
@@ -79,7 +80,7 @@ pub enum Compress {
 }
 
 /// Who may read a family's channels while authentication is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Readers {
     /// Everybody.
@@ -95,7 +96,7 @@ pub enum Readers {
 }
 
 /// Who may publish on a family's channels while authentication is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Publishers {
     /// The hub's feeds, and whoever has a grant.

@@ -54,7 +54,8 @@ fn check_whole(standing: &Standing, table: Option<&ClientTable>, space: &Space) 
 fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
     let counts: Vec<Epoch> = space.counts.iter().map(|count| count.epoch.clone()).collect();
     let name = space.channel.name();
-    for count in &space.counts {
+    // What counted before the family was declared or removed is void, also what was on its way.
+    for count in space.counts.iter().skip(space.redeclared) {
         let Some(after) = standing.after(name, &count.epoch, &counts) else { continue };
         if let Some(lost) = (after + 1..=count.top()).find(|offset| !heard.has(&count.epoch, *offset)) {
             let topic = standing.topic.name();

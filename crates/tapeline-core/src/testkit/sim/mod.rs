@@ -11,6 +11,7 @@ mod inboxes;
 mod late;
 mod model;
 mod plan;
+mod redeclare;
 mod requests;
 mod tables;
 mod view;

@@ -55,6 +55,8 @@ pub(super) struct Space {
     pub joined_us: u64,
     /// How many of the counts had ended when the broker last listed it as absent.
     pub ended: usize,
+    /// How many there were when its family was last declared or removed; the next begins anew.
+    pub redeclared: usize,
 }
 
 impl Space {
@@ -102,9 +104,28 @@ impl Model {
     }
 
     pub(super) fn space(&mut self, channel: &Channel) -> &mut Space {
-        let made =
-            || Space { channel: channel.clone(), counts: Vec::new(), joined: 0, joined_us: 0, ended: 0 };
+        // A late request may be of a channel that has been replaced since.
+        let channel = channel.current();
+        let made = || Space {
+            channel: channel.clone(),
+            counts: Vec::new(),
+            joined: 0,
+            joined_us: 0,
+            ended: 0,
+            redeclared: 0,
+        };
         self.spaces.entry(channel.name().to_string()).or_insert_with(made)
+    }
+
+    /// The catalogue has changed: each name has its new row.
+    pub(super) fn follow_catalog(&mut self) {
+        for space in self.spaces.values_mut() {
+            if space.channel.has_ended() {
+                space.redeclared = space.counts.len();
+                space.ended = space.counts.len();
+            }
+            space.channel = space.channel.current().clone();
+        }
     }
 
     /// The broker has delivered a message to the shards.
@@ -290,6 +311,9 @@ impl Model {
 /// A channel begins anew only when nobody is joined and nothing kept or recent could be missed.
 fn why_not_forgotten(space: &Space, now_us: u64) -> Option<String> {
     let count = space.current()?;
+    if space.counts.len() == space.redeclared {
+        return None;
+    }
     let spec = space.channel.spec();
     if space.joined > 0 {
         return Some(format!("forgotten while joined {} times", space.joined));

@@ -7,13 +7,16 @@ use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority, RATE_STEPS};
 use crate::settings::Settings;
 use crate::testkit::Rng;
 
-/// Families with tiny retention beside the built-in ones.
-pub(super) fn catalog() -> Catalog {
+/// Families with tiny retention beside the built-in ones: but for one that is removed, and with `less` messages less
+/// kept where something can be kept less.
+pub(super) fn catalog(removed: Option<&str>, less: usize) -> Catalog {
     let every = |template, priority| ChannelSpec::of(template, "message", priority, Delivery::Every);
     let rows = [
-        every("tiny:{k}", Priority::Medium).keep(3, None).rolls_up_to(&["tinies"]),
+        every("tiny:{k}", Priority::Medium)
+            .keep(3_usize.saturating_sub(less).max(1), None)
+            .rolls_up_to(&["tinies"]),
         every("eight:{k}", Priority::High)
-            .keep(8, Duration::from_secs(5))
+            .keep(8_usize.saturating_sub(less).max(1), Duration::from_secs(5))
             .idle_ttl(Duration::from_secs(8))
             .rolls_up_to(&["eights"]),
         every("fifty:{k}", Priority::Critical).keep(50, None).keep_bytes(1_500).rolls_up_to(&["fifties"]),
@@ -38,7 +41,7 @@ pub(super) fn catalog() -> Catalog {
         ChannelSpec::of("paced:{k}", "message", Priority::High, Delivery::Latest).keep(4, None).max_rate(10),
     ];
     let mut catalog = Catalog::built_in();
-    for row in rows {
+    for row in rows.into_iter().filter(|row| removed != Some(&*row.family)) {
         // A refused row would leave its names undeclared; the worlds would still be sound, only duller.
         let _ = catalog.add(row);
     }
@@ -97,6 +100,8 @@ pub(super) struct Plan {
     pub wish: (Option<Delivery>, Option<u32>),
     /// Clients come and go.
     pub leaves: bool,
+    /// Families come and go, and keep less and less.
+    pub redeclares: bool,
 }
 
 impl Plan {
@@ -117,6 +122,7 @@ impl Plan {
             forgets: rng.percent(50),
             mixed: rng.percent(40),
             leaves: rng.percent(70),
+            redeclares: rng.percent(25),
             wish: wish(rng),
         }
     }

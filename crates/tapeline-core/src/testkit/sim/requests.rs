@@ -84,7 +84,7 @@ impl World {
         let client = self.rng.below(self.clients.len());
         let of = &self.clients[client];
         let slot = of.key?.slot;
-        (self.hosts[of.host].shard.has_room(slot) && !of.view.closing).then_some(client)
+        (self.hosts[of.host].shard.has_room(slot) && !of.view.closing && !of.view.void).then_some(client)
     }
 
     pub(super) fn command(&mut self) {

@@ -78,6 +78,8 @@ impl Heard {
 pub(super) struct View {
     pub standing: Vec<Standing>,
     pub closing: bool,
+    /// A family that it heard has changed: what still arrives is of a row that is gone.
+    pub void: bool,
     pub messages: u64,
     pub gap_offsets: u64,
     pub conflated: u64,
@@ -229,6 +231,10 @@ impl View {
         if self.closing {
             return Ok(());
         }
+        if self.void {
+            self.count(&frame);
+            return Ok(());
+        }
         match frame {
             Frame::Message { serial, own, roll_ups, said } => {
                 self.messages += 1;
@@ -250,6 +256,16 @@ impl View {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Message { .. } => self.messages += 1,
+            Frame::Gap { from, to: Some(to), .. } => self.gap_offsets += to + 1 - from,
+            Frame::Conflated { count } => self.conflated += count,
+            Frame::Close => self.closing = true,
+            _ => {}
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct World {
     pub past_conflated: u64,
     /// A session ended with frames on their way.
     pub frames_lost: bool,
+    /// The family that is removed now, and how much less is kept.
+    pub declared: (Option<&'static str>, usize),
     pub trace: bool,
 }
 
@@ -78,7 +80,7 @@ impl World {
         broker.late_requests.store(plan.late_requests, Ordering::Relaxed);
         broker.late_answers.store(plan.late_answers, Ordering::Relaxed);
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: catalog(),
+            catalog: catalog(None, 0),
             settings: plan.settings.clone(),
             clock: clock.clone(),
             broker: broker.clone(),
@@ -122,6 +124,7 @@ impl World {
             past_gaps: 0,
             past_conflated: 0,
             frames_lost: false,
+            declared: (None, 0),
             trace,
         }
     }
@@ -160,6 +163,7 @@ impl World {
             94..=97 => self.hosts[host].shard.tick(now),
             98..=103 => self.pass_time()?,
             104 if self.plan.forgets => (self.sweep)(),
+            105 if self.plan.redeclares => self.redeclare(),
             _ => self.come_or_go(),
         }
         self.flush_if_prompt();
@@ -272,7 +276,7 @@ impl World {
         let options: &SubscribeOptions = &request.options;
         let model = self.model.clone();
         let model = lock(&model);
-        for (channel, head) in &sources.heads {
+        for (channel, head) in sources.heads.iter().map(|(channel, head)| (channel.current(), head)) {
             let view = &mut self.clients[client].view;
             let Some(standing) = view.find(&topic) else { return };
             let (manner, _) = standing.manner(channel);

@@ -4,6 +4,7 @@
 //! A broker may answer and deliver late and from any thread; the suite waits for it. It does not promise when an idle
 //! channel is forgotten, only what holds then.
 
+mod changing;
 mod forgetting;
 mod keeping;
 mod order;
@@ -14,6 +15,9 @@ mod sources;
 mod subject;
 mod tables;
 
+pub use changing::{
+    a_channel_that_ends_counts_anew_and_stays_joined, a_channel_that_goes_on_keeps_as_its_row_says_now,
+};
 pub use forgetting::{
     a_channel_within_its_age_is_not_forgotten, a_forgotten_channel_counts_under_a_new_epoch,
     a_joined_channel_is_not_forgotten,
@@ -38,7 +42,7 @@ pub type Open<'a> = &'a dyn Fn() -> Subject;
 
 /// Every promise.
 pub fn all(open: Open<'_>) {
-    let promises: [fn(Open<'_>); 21] = [
+    let promises: [fn(Open<'_>); 23] = [
         offsets_are_dense,
         concurrent_publishes_are_delivered_in_order,
         retention_by_count,
@@ -58,6 +62,8 @@ pub fn all(open: Open<'_>) {
         a_forgotten_channel_counts_under_a_new_epoch,
         a_joined_channel_is_not_forgotten,
         a_channel_within_its_age_is_not_forgotten,
+        a_channel_that_ends_counts_anew_and_stays_joined,
+        a_channel_that_goes_on_keeps_as_its_row_says_now,
         a_table_is_read_whole_or_by_what_changed,
         rows_beyond_the_bound_leave_aloud,
     ];

@@ -11,8 +11,9 @@ use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 
 use super::sink::Sink;
 use crate::broker::{Broker, Deliver, Drafts, Head, Interest, Page, SLICE, Sources};
-use crate::channel::{Channel, Directory};
+use crate::channel::Channel;
 use crate::clock::Clock;
+use crate::directory::Directory;
 use crate::message::{Draft, IdempotencyKey, Receipt};
 use crate::testkit::ManualClock;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::events::skim::{Member, Members};
 
 fn skimmed(json: &[u8]) -> Option<Vec<Member<'_>>> {
-    let open = *json.trim_ascii_start().first()?;
+    let open = json.trim_ascii_start().first().copied().filter(|byte| matches!(byte, b'{' | b'['))?;
     let mut members = Members::of(json, open)?;
     let mut all = Vec::new();
     while let Some(member) = members.next().ok()? {

@@ -1,0 +1,133 @@
+//! The hub's configuration: the effective values, and what the hub is made of by them.
+//!
+//! `table` declares every setting, `layers` finds each value (flag, variable, file, default) and where it comes from,
+//! `show` writes them out. It starts nothing; `reload` in the crate's root changes a running hub.
+
+mod file;
+mod layers;
+mod show;
+mod table;
+mod value;
+
+use std::net::SocketAddr;
+
+use tapeline_core::Settings;
+use tapeline_core::settings::Rate;
+use tapeline_gateway::{Access, Origins};
+use tapeline_schema::{Catalog, CatalogError, Family};
+
+pub(crate) use file::{FileFamily, read_schema};
+pub(crate) use layers::{Flag, Layers, Loaded};
+pub(crate) use show::{effective, family_toml, reference};
+pub(crate) use table::{ROWS, When};
+
+/// Every effective value.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub serve: ServeValues,
+    pub http: HttpValues,
+    pub log: String,
+    /// The bounds, but for the next.
+    pub limits: Settings,
+    /// For all shards together; by default a quarter of the memory.
+    pub outboxes_bytes: Option<usize>,
+    /// By default what files the process may have open.
+    pub connections: Option<usize>,
+    /// By default as many as in a second.
+    pub publishes_burst: Option<u32>,
+    /// `[[channel]]`, in the order of the file.
+    pub families: Vec<FileFamily>,
+}
+
+/// `[serve]`
+#[derive(Clone, Debug)]
+pub(crate) struct ServeValues {
+    pub listen: Vec<SocketAddr>,
+    pub broker: String,
+    pub shards: Option<usize>,
+    pub demo: bool,
+    pub demo_seed: u64,
+    pub conformance: bool,
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub(crate) struct HttpValues {
+    pub allowed_origins: Vec<String>,
+    pub compression: bool,
+    pub admin: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            serve: ServeValues {
+                listen: vec![SocketAddr::from(([127, 0, 0, 1], 8_000))],
+                broker: "memory://".to_string(),
+                shards: None,
+                demo: false,
+                demo_seed: 7,
+                conformance: false,
+            },
+            http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
+            log: "info".to_string(),
+            limits: Settings::default(),
+            outboxes_bytes: None,
+            connections: None,
+            publishes_burst: None,
+            families: Vec::new(),
+        }
+    }
+}
+
+/// What a machine has to give; where nothing else is said, bounds follow from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub shards: usize,
+    pub memory_bytes: usize,
+    /// Files that the process may have open, without those that it needs for itself.
+    pub sockets: usize,
+}
+
+/// A family that the catalogue does not take.
+pub(crate) struct Misfit<'a> {
+    pub family: &'a Family,
+    /// Its line in the file, if it is from there.
+    pub line: Option<usize>,
+    pub error: CatalogError,
+}
+
+impl Config {
+    /// The built-in families, the file's, and those added live.
+    pub(crate) fn catalog<'a>(&'a self, live: &'a [Family]) -> Result<Catalog, Misfit<'a>> {
+        let mut catalog = Catalog::built_in();
+        let of_file = self.families.iter().map(|found| (&found.family, Some(found.line)));
+        for (family, line) in of_file.chain(live.iter().map(|family| (family, None))) {
+            family.spec().and_then(|spec| catalog.add(spec)).map_err(|error| Misfit {
+                family,
+                line,
+                error,
+            })?;
+        }
+        Ok(catalog)
+    }
+
+    /// The bounds on this machine.
+    pub(crate) fn settings(&self, machine: Machine) -> Settings {
+        let Rate { per_second, .. } = self.limits.publishes;
+        Settings {
+            outboxes_bytes: self.outboxes_bytes.unwrap_or(machine.memory_bytes / 4) / machine.shards.max(1),
+            connections: self.connections.unwrap_or(machine.sockets),
+            publishes: Rate { per_second, burst: self.publishes_burst.unwrap_or(per_second) },
+            ..self.limits.clone()
+        }
+    }
+
+    /// Who is let in by where a request comes from.
+    pub(crate) fn access(&self) -> Access {
+        Access { origins: Origins(self.http.allowed_origins.clone()), admin: self.http.admin }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Every setting of the hub, declared once: from a row follow its key in the file, its variable, what
+//! `tapeline config` shows, what a reload does with it, and `docs/configuration.md`.
+//! To add a setting, add a field to [`Config`] (or to the core's `Settings`) and a row here.
+
+use super::Config;
+use super::value::{Given, Value};
+
+/// When another value takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// At the next reload.
+    Reload,
+    /// At the next reload, for connections that come after it.
+    Connection,
+    /// When the hub is started again.
+    Restart,
+}
+
+impl When {
+    /// For people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            When::Reload => "reload",
+            When::Connection => "reload, new connections",
+            When::Restart => "restart",
+        }
+    }
+}
+
+/// What of a value is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secret {
+    /// All of it may be seen.
+    No,
+    /// A password in a URL.
+    UrlPassword,
+}
+
+/// A setting.
+pub(crate) struct Row {
+    /// `limits.frame_bytes`: section and key.
+    pub name: &'static str,
+    pub when: When,
+    secret: Secret,
+    /// One sentence.
+    pub doc: &'static str,
+    set: fn(&mut Config, Given<'_>) -> Result<(), String>,
+    copy: fn(&mut Config, &Config),
+    show: fn(&Config) -> String,
+}
+
+macro_rules! rows {
+    ($($name:literal $when:ident $secret:ident $($field:ident).+ $doc:literal)*) => {
+        /// In the order of the reference.
+        pub(crate) const ROWS: &[Row] = &[$(Row {
+            name: $name,
+            when: When::$when,
+            secret: Secret::$secret,
+            doc: $doc,
+            set: |config, given| { config.$($field).+ = Value::read(given)?; Ok(()) },
+            copy: |to, from| to.$($field).+.clone_from(&from.$($field).+),
+            show: |config| Value::show(&config.$($field).+),
+        }),*];
+    };
+}
+
+rows! {
+    "strict_channels" Reload No limits.strict_channels
+        "Refuse names that no family declares."
+    "log" Reload No log
+        "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
+    "serve.listen" Restart No serve.listen
+        "Addresses to listen on; port 0 takes a free one."
+    "serve.broker" Restart UrlPassword serve.broker
+        "The message broker: memory://"
+    "serve.shards" Restart No serve.shards
+        "Shard threads; \"auto\" is one fewer than there are cores."
+    "serve.demo" Restart No serve.demo
+        "Feed a seeded synthetic market."
+    "serve.demo_seed" Restart No serve.demo_seed
+        "The same seed makes the same market."
+    "serve.conformance" Restart No serve.conformance
+        "Open /echo for WebSocket conformance suites."
+    "http.allowed_origins" Reload No http.allowed_origins
+        "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\"."
+    "http.compression" Restart No http.compression
+        "Compress for WebSocket clients that offer permessage-deflate."
+    "http.admin" Reload No http.admin
+        "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
+    "limits.outbox_bytes" Reload No limits.outbox_bytes
+        "Bytes that may wait for one session."
+    "limits.outbox_messages" Reload No limits.outbox_messages
+        "Messages that may wait for one session."
+    "limits.outboxes_bytes" Reload No outboxes_bytes
+        "Bytes that may wait for all sessions together; \"auto\" is a quarter of the machine's memory."
+    "limits.inbox_messages" Restart No limits.inbox_messages
+        "Messages that may wait in one shard's inbox."
+    "limits.publish_bytes" Reload No limits.publish_bytes
+        "Bytes of one publish."
+    "limits.batch_bytes" Reload No limits.batch_bytes
+        "Bytes of one batch of publishes."
+    "limits.batch_items" Reload No limits.batch_items
+        "Publishes in one batch."
+    "limits.frame_bytes" Connection No limits.frame_bytes
+        "Bytes of any other client frame."
+    "limits.frame_fragments" Connection No limits.frame_fragments
+        "Fragments of one client message."
+    "limits.connections_per_client" Reload No limits.connections_per_client
+        "Connections of one (client id, principal)."
+    "limits.subscriptions_per_client" Reload No limits.subscriptions_per_client
+        "Subscriptions of one (client id, principal)."
+    "limits.subscriptions_per_connection" Reload No limits.subscriptions_per_connection
+        "Subscriptions of a connection that gave no client id."
+    "limits.channels_per_request" Reload No limits.channels_per_request
+        "Channels in one subscribe."
+    "limits.requests_per_second" Reload No limits.requests.per_second
+        "What one connection may ask for a second, beside publishing; a subscribe counts once a channel. 0 for no limit."
+    "limits.requests_burst" Reload No limits.requests.burst
+        "What one connection may ask for at once after a pause."
+    "limits.publishes_per_second" Reload No limits.publishes.per_second
+        "What one connection may publish a second; 0 for no limit."
+    "limits.publishes_burst" Reload No publishes_burst
+        "What one connection may publish at once after a pause; \"auto\" is as many as in a second."
+    "limits.connections" Reload No connections
+        "Sockets of all kinds together; \"auto\" is what files the process may have open."
+    "limits.header_bytes" Connection No limits.header_bytes
+        "Bytes of an HTTP request's head."
+    "limits.handshake_timeout_s" Connection No limits.handshake_timeout
+        "Seconds after which an HTTP request's head, the opening handshake included, must be complete."
+    "limits.body_timeout_s" Connection No limits.body_timeout
+        "Seconds after which an HTTP request's body must be complete."
+    "limits.idle_timeout_s" Reload No limits.idle_timeout
+        "A connection that says nothing for so many seconds is closed; half-way it is sent a ping, whose answer counts."
+    "limits.snapshot_sources" Reload No limits.snapshot_sources
+        "Sources whose last value is sent for a roll-up or pattern."
+    "limits.unsubscribed_grace_s" Reload No limits.unsubscribed_grace
+        "Seconds after which a connection that never subscribed stops counting."
+    "limits.slow_close_s" Reload No limits.slow_close
+        "A connection that accepts no byte for so many seconds while bytes wait is closed."
+    "limits.heartbeat_s" Reload No limits.heartbeat
+        "A heartbeat is sent after so many seconds of silence."
+    "drain.window_s" Reload No limits.drain_window
+        "When the hub stops, its connections are closed over at most so many seconds."
+    "drain.flush_s" Reload No limits.drain_flush
+        "Seconds that a connection whose turn to be closed has come may take for what it is owed."
+}
+
+impl Row {
+    /// Its environment variable: `TAPELINE_LIMITS__FRAME_BYTES`.
+    pub(crate) fn variable(&self) -> String {
+        format!("{}{}", super::layers::PREFIX, self.name.replace('.', "__").to_ascii_uppercase())
+    }
+
+    pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), String> {
+        (self.set)(config, given).map_err(|told| format!("{}: {told}", self.name))
+    }
+
+    /// Takes over the value.
+    pub(crate) fn copy(&self, to: &mut Config, from: &Config) {
+        (self.copy)(to, from);
+    }
+
+    /// Whether two configurations say the same.
+    pub(crate) fn is_same(&self, one: &Config, other: &Config) -> bool {
+        (self.show)(one) == (self.show)(other)
+    }
+
+    /// The value as TOML, without what is secret.
+    pub(crate) fn show(&self, config: &Config) -> String {
+        let text = (self.show)(config);
+        match self.secret {
+            Secret::No => text,
+            Secret::UrlPassword => without_password(&text),
+        }
+    }
+}
+
+/// `redis://user:***@host`: what stands between the scheme and the last `@` is a name and a password.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
+    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_string() };
+    let user = login.split_once(':').map_or("", |(user, _)| user);
+    format!("{scheme}://{user}:***@{host}")
+}

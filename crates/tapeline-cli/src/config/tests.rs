@@ -1,0 +1,50 @@
+//! Tests of what holds for every setting, and of the page about them.
+
+use super::table::ROWS;
+use super::value::Given;
+use super::*;
+
+#[test]
+fn the_page_of_all_settings_is_what_the_program_would_write_today() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(page == reference(), "stale; run `tapeline config reference > docs/configuration.md`");
+}
+
+#[test]
+fn every_default_can_be_given_again_in_the_file_and_means_the_same() {
+    for row in ROWS {
+        let defaults = Config::default();
+        let shown = row.show(&defaults);
+        let table: toml::Table = toml::from_str(&format!("value = {shown}")).unwrap();
+        let mut config = Config::default();
+        row.set(&mut config, Given::Toml(&table["value"])).unwrap();
+        assert!(row.is_same(&config, &defaults), "{} = {shown}", row.name);
+        assert!(!row.doc.is_empty() && row.doc.ends_with(['.', ';', '/']), "{}: {}", row.name, row.doc);
+    }
+}
+
+#[test]
+fn no_two_settings_share_a_name_or_a_variable() {
+    let mut names: Vec<String> = ROWS.iter().map(|row| row.variable()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), ROWS.len());
+    assert!(names.contains(&"TAPELINE_LIMITS__FRAME_BYTES".to_string()), "{names:?}");
+}
+
+#[test]
+fn a_variable_of_somebody_else_is_let_be_and_a_slip_is_not() {
+    let load = |name: &str, value: &str| {
+        let variables = vec![(name.to_string(), value.to_string())];
+        Layers { variables, ..Layers::default() }.load()
+    };
+    for foreign in ["TAPELINE_PORT", "TAPELINE_PORT_8000_TCP_ADDR", "TAPELINE_URL", "TAPELINE_DATA"] {
+        assert!(load(foreign, "tcp://10.0.0.1:8000").is_ok(), "{foreign}");
+    }
+    for slip in ["TAPELINE_LIMITS__FRAME_BYTE", "TAPELINE_STRICT_CHANNEL"] {
+        let told = load(slip, "1").unwrap_err().to_string();
+        assert!(told.contains(slip) && told.contains("did you mean TAPELINE_"), "{told}");
+    }
+    assert_eq!(load("TAPELINE_SERVE__LISTEN", "127.0.0.1:1, [::1]:2").unwrap().config.serve.listen.len(), 2);
+}

@@ -1,0 +1,168 @@
+//! The kinds of values that settings have: how each is written in TOML, as text in a variable or flag, and shown.
+//! It knows no setting.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use toml::Value as Toml;
+
+/// A value as it was given.
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    /// In the file.
+    Toml(&'a Toml),
+    /// In a variable or on the command line.
+    Text(&'a str),
+}
+
+/// A kind of value. What [`Value::show`] says can be given again, as TOML.
+pub(super) trait Value: Sized {
+    /// Reads it; the error is the rest of a sentence that names the setting.
+    fn read(given: Given<'_>) -> Result<Self, String>;
+    /// As TOML.
+    fn show(&self) -> String;
+}
+
+/// What one gives to have the hub decide.
+const AUTO: &str = "auto";
+
+fn found(given: Given<'_>) -> String {
+    match given {
+        Given::Toml(value) => value.to_string(),
+        Given::Text(text) => format!("{text:?}"),
+    }
+}
+
+fn expected<T>(what: &str, given: Given<'_>) -> Result<T, String> {
+    Err(format!("expected {what}, found {}", found(given)))
+}
+
+macro_rules! whole_numbers {
+    ($($kind:ty)*) => {$(
+        impl Value for $kind {
+            fn read(given: Given<'_>) -> Result<Self, String> {
+                let number = match given {
+                    Given::Toml(value) => value.as_integer().and_then(|number| number.try_into().ok()),
+                    Given::Text(text) => text.trim().replace('_', "").parse().ok(),
+                };
+                number.map_or_else(|| expected(&format!("a whole number up to {}", Self::MAX), given), Ok)
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+
+whole_numbers!(usize u64 u32);
+
+impl Value for bool {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match given {
+            Given::Toml(Toml::Boolean(value)) => Ok(*value),
+            Given::Text("true" | "1") => Ok(true),
+            Given::Text("false" | "0") => Ok(false),
+            _ => expected("true or false", given),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for String {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match given {
+            Given::Toml(Toml::String(text)) => Ok(text.clone()),
+            Given::Text(text) => Ok(text.to_string()),
+            Given::Toml(_) => expected("text in quotes", given),
+        }
+    }
+
+    fn show(&self) -> String {
+        Toml::String(self.clone()).to_string()
+    }
+}
+
+/// Seconds.
+impl Value for Duration {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let seconds = match given {
+            Given::Toml(Toml::Integer(number)) => u64::try_from(*number).ok().map(Duration::from_secs),
+            Given::Toml(Toml::Float(number)) => Duration::try_from_secs_f64(*number).ok(),
+            Given::Text(text) => text.trim().parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()),
+            Given::Toml(_) => None,
+        };
+        seconds.map_or_else(|| expected("a number of seconds", given), Ok)
+    }
+
+    fn show(&self) -> String {
+        match self.subsec_nanos() {
+            0 => self.as_secs().to_string(),
+            _ => self.as_secs_f64().to_string(),
+        }
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match given {
+            Given::Text(AUTO) => Ok(None),
+            Given::Toml(Toml::String(text)) if text == AUTO => Ok(None),
+            _ => T::read(given).map(Some).map_err(|told| format!("{told}; or {AUTO:?}")),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| format!("{AUTO:?}"), Value::show)
+    }
+}
+
+/// What a list is of.
+trait Item: Sized {
+    const WHAT: &'static str;
+    fn parse(text: &str) -> Option<Self>;
+    fn text(&self) -> String;
+}
+
+impl Item for String {
+    const WHAT: &'static str = "a list of texts";
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.to_string())
+    }
+    fn text(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Item for SocketAddr {
+    const WHAT: &'static str = "a list of addresses such as \"127.0.0.1:8000\"";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl<T: Item> Value for Vec<T> {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let items: Option<Vec<T>> = match given {
+            Given::Toml(Toml::Array(items)) => {
+                items.iter().map(|item| item.as_str().and_then(T::parse)).collect()
+            }
+            Given::Text(text) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                parts.map(T::parse).collect()
+            }
+            Given::Toml(_) => None,
+        };
+        items.map_or_else(|| expected(T::WHAT, given), Ok)
+    }
+
+    fn show(&self) -> String {
+        Toml::Array(self.iter().map(|item| Toml::String(item.text())).collect()).to_string()
+    }
+}

@@ -1,0 +1,212 @@
+//! A running hub's configuration: what it runs with, and how it changes. A reload reads everything again and takes
+//! effect as a whole or not at all; families that were added live stay. It knows no protocol: requests come through
+//! the gateway's [`Admin`], signals through [`Reloader::on_hangups`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tapeline_core::{Hub, Refusal};
+use tapeline_gateway::LiveAccess;
+use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded};
+use tapeline_schema::{Catalog, ErrorCode, Family};
+use tokio::signal::unix::Signal;
+
+use crate::config::{Config, FileFamily, Layers, Machine, Misfit, ROWS, When};
+use crate::log;
+
+/// See the module.
+pub(crate) struct Reloader {
+    layers: Layers,
+    machine: Machine,
+    hub: Arc<Hub>,
+    access: Arc<LiveAccess>,
+    running: Mutex<Running>,
+}
+
+struct Running {
+    config: Config,
+    live: Vec<Family>,
+}
+
+fn refused(message: String) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, message)
+}
+
+fn misfit(Misfit { family, line, error }: Misfit<'_>) -> Refusal {
+    let place = match line {
+        Some(line) => format!("line {line}: [[channel]] {}", family.template),
+        None => format!("{}, which was added live", family.template),
+    };
+    Refusal::new(error.code(), format!("{place}: {error}"))
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        layers: Layers,
+        config: Config,
+        machine: Machine,
+        hub: Arc<Hub>,
+        access: Arc<LiveAccess>,
+    ) -> Self {
+        let running = Mutex::new(Running { config, live: Vec::new() });
+        Reloader { layers, machine, hub, access, running }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace_catalog(&self, catalog: Catalog) -> Result<usize, Refusal> {
+        let unchanged = catalog.specs().eq(self.hub.catalog().specs());
+        if unchanged { Ok(0) } else { self.hub.replace_catalog(catalog).map(|replaced| replaced.ended.len()) }
+    }
+
+    /// Reloads at every hang-up, and tells the log.
+    pub(crate) async fn on_hangups(self: Arc<Self>, mut hangups: Signal) {
+        while hangups.recv().await.is_some() {
+            let this = self.clone();
+            // Both outcomes are in the log already.
+            let _ = tokio::task::spawn_blocking(move || this.reload()).await;
+        }
+    }
+
+    fn read_again(&self) -> Result<Reloaded, Refusal> {
+        if self.layers.path.is_none() {
+            return Err(refused(
+                "the hub was started without --config, so there is no file to read again".into(),
+            ));
+        }
+        let mut next = self.layers.load().map_err(|faults| refused(faults.to_string()))?.config;
+        let mut running = self.running();
+        let mut told = Reloaded::default();
+        for row in ROWS {
+            if row.is_same(&running.config, &next) {
+                continue;
+            }
+            let name = row.name.to_string();
+            let change = Change { name, from: row.show(&running.config), to: row.show(&next) };
+            if row.when == When::Restart {
+                row.copy(&mut next, &running.config);
+                told.restart.push(change);
+            } else {
+                told.changed.push(change);
+            }
+        }
+        compare_families(&mut told, &running.config.families, &next.families);
+        // The only step that can still be refused; from here on all of it is done.
+        told.channels_ended = self.replace_catalog(next.catalog(&running.live).map_err(misfit)?)?;
+        self.hub.replace_settings(next.settings(self.machine));
+        self.access.replace(next.access());
+        log::set(&next.log);
+        running.config = next;
+        Ok(told)
+    }
+
+    /// Changes the families added live.
+    fn change_live(
+        &self,
+        change: impl FnOnce(&mut Running) -> Result<(), Refusal>,
+    ) -> Result<usize, Refusal> {
+        let mut running = self.running();
+        let before = (running.live.clone(), running.config.families.clone());
+        let outcome = change(&mut running)
+            .and_then(|()| running.config.catalog(&running.live).map_err(|misfit| added(&misfit)))
+            .and_then(|catalog| self.replace_catalog(catalog));
+        if outcome.is_err() {
+            (running.live, running.config.families) = before;
+        }
+        outcome
+    }
+}
+
+fn added(misfit: &Misfit<'_>) -> Refusal {
+    Refusal::new(misfit.error.code(), misfit.error.to_string())
+}
+
+fn compare_families(told: &mut Reloaded, before: &[FileFamily], after: &[FileFamily]) {
+    let find = |families: &[FileFamily], name: &str| {
+        families.iter().map(|found| &found.family).find(|family| family.name() == name).cloned()
+    };
+    for FileFamily { family, .. } in after {
+        let name = family.name().to_string();
+        match find(before, &name) {
+            None => told.families_added.push(name),
+            Some(known) if known != *family => told.families_changed.push(name),
+            Some(_) => {}
+        }
+    }
+    let gone = before.iter().map(|found| found.family.name()).filter(|name| find(after, name).is_none());
+    told.families_removed.extend(gone.map(str::to_string));
+}
+
+impl Admin for Reloader {
+    fn reload(&self) -> Result<Reloaded, Refusal> {
+        let outcome = self.read_again();
+        match &outcome {
+            Ok(told) => {
+                for Change { name, from, to } in &told.changed {
+                    tracing::info!("{name} is now {to}, was {from}");
+                }
+                for Change { name, from, to } in &told.restart {
+                    tracing::warn!(
+                        "{name} stays {from} until the hub is started again; the new value is {to}"
+                    );
+                }
+                tracing::info!(
+                    added = ?told.families_added, changed = ?told.families_changed,
+                    removed = ?told.families_removed, "the configuration was read again"
+                );
+            }
+            Err(refusal) => {
+                tracing::error!(
+                    "the configuration was not reloaded, nothing has changed: {}",
+                    refusal.message
+                );
+            }
+        }
+        outcome
+    }
+
+    fn origin(&self, family: &str) -> FamilyOrigin {
+        let running = self.running();
+        if running.live.iter().any(|live| live.name() == family) {
+            FamilyOrigin::Live
+        } else if running.config.families.iter().any(|found| found.family.name() == family) {
+            FamilyOrigin::File
+        } else {
+            FamilyOrigin::BuiltIn
+        }
+    }
+
+    fn add(&self, family: Family) -> Result<Changed, Refusal> {
+        let name = family.name().to_string();
+        let channels_ended = self.change_live(|running| {
+            running.live.push(family);
+            Ok(())
+        })?;
+        tracing::info!(family = name, channels_ended, "a family was added");
+        let note = "it lives until the hub ends; add it to the configuration file to keep it".to_string();
+        Ok(Changed { family: name, channels_ended, note })
+    }
+
+    fn remove(&self, family: &str) -> Result<Changed, Refusal> {
+        let mut note = "it is gone";
+        let channels_ended = self.change_live(|running| {
+            let (live, file) = (running.live.len(), running.config.families.len());
+            running.live.retain(|known| known.name() != family);
+            if running.live.len() == live {
+                running.config.families.retain(|known| known.family.name() != family);
+                note =
+                    "it comes back with the next reload or start; remove it from the configuration file too";
+            }
+            if (live, file) != (running.live.len(), running.config.families.len()) {
+                return Ok(());
+            }
+            Err(match Catalog::built_in().family(family) {
+                Some(_) => refused(format!("family {family} is built in and cannot be removed")),
+                None => Refusal::new(ErrorCode::NotFound, format!("no family is called {family}")),
+            })
+        })?;
+        tracing::info!(family, channels_ended, "a family was removed");
+        Ok(Changed { family: family.to_string(), channels_ended, note: note.to_string() })
+    }
+}

@@ -1,0 +1,74 @@
+//! What a session publishes: from its command to the broker, and the broker's receipt back as an answer.
+
+use smallvec::smallvec;
+
+use crate::broker::{Busy, Drafts, Receipts};
+use crate::channel::Channel;
+use crate::clock::Now;
+use crate::command::{Publication, Req};
+use crate::error::Refusal;
+use crate::message::Receipt;
+use crate::reply::Reply;
+use crate::shard::{Handled, Note, SessionKey, Shard};
+
+impl Shard {
+    pub(crate) fn handle_publish(
+        &mut self,
+        slot: u32,
+        publication: Publication,
+        req: Req,
+        now: Now,
+    ) -> Handled {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return Handled::Done };
+        let draft = match self.hub.draft(publication, &session.principal, &session.grant, now) {
+            Ok(draft) => draft,
+            Err(refused) => {
+                self.reply_error(slot, refused.refusal, Some(refused.channel), &req);
+                return Handled::Done;
+            }
+        };
+        let key = SessionKey { slot, serial: session.serial };
+        let receipts = req.map(|req| {
+            session.in_flight += 1;
+            let (mailbox, channel) = (self.mailbox.clone(), draft.channel.clone());
+            let receipts: Receipts = Box::new(move |results| {
+                for result in results {
+                    let published = (key, channel.clone(), Some(req.clone()), result);
+                    mailbox.post(Note::Published(Box::new(published)));
+                }
+            });
+            receipts
+        });
+        self.publish(smallvec![draft], receipts)
+    }
+
+    /// Offers a publish again that found no room.
+    pub fn retry(&mut self, busy: Busy) -> Handled {
+        self.publish(busy.drafts, busy.receipts)
+    }
+
+    fn publish(&mut self, drafts: Drafts, receipts: Option<Receipts>) -> Handled {
+        match self.hub.publish(drafts, receipts) {
+            Ok(()) => Handled::Done,
+            Err(busy) => Handled::Busy(busy),
+        }
+    }
+
+    pub(crate) fn on_published(
+        &mut self,
+        key: SessionKey,
+        channel: Channel,
+        req: Req,
+        result: Result<Receipt, Refusal>,
+    ) {
+        let Some(session) = self.live(key) else { return };
+        session.in_flight = session.in_flight.saturating_sub(1);
+        match result {
+            Ok(receipt) => {
+                let subscribers = self.hub.subscribers(&channel);
+                self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
+            }
+            Err(refusal) => self.reply_error(key.slot, refusal, None, &req),
+        }
+    }
+}

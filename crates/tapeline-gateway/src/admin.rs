@@ -1,0 +1,215 @@
+//! What changes a running hub: `POST /admin/reload`, `POST /admin/channels`, `DELETE /admin/channels/{family}`; and
+//! what there is, at `GET /channels`, which is open to everybody. How the hub is changed is [`Admin`]'s to know.
+//!
+//! There is no authentication yet, so the first three are for this machine alone: the peer is on loopback, no web page
+//! asks, and the request names the hub by a loopback address, which a page that had its own name pointed here does not.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tapeline_core::Refusal;
+use tapeline_schema::{ErrorCode, Family};
+
+use crate::app::App;
+use crate::error::Failure;
+use crate::extract::Tail;
+use crate::http::body;
+use crate::origin::is_loopback;
+
+/// Bytes of a family's row, with room for a schema.
+const FAMILY_BYTES: usize = 256 << 10;
+
+/// Who changes the hub. Calls may take a while; none is made on an asynchronous thread.
+pub trait Admin: Send + Sync {
+    /// Reads the configuration again: all of it takes effect, or nothing.
+    ///
+    /// # Errors
+    /// Every fault, a line each.
+    fn reload(&self) -> Result<Reloaded, Refusal>;
+    /// Where a family was declared.
+    fn origin(&self, family: &str) -> FamilyOrigin;
+    /// Declares a family until the hub ends.
+    ///
+    /// # Errors
+    /// The row is unsound, or does not fit in.
+    fn add(&self, family: Family) -> Result<Changed, Refusal>;
+    /// Takes a family away that is not built in.
+    ///
+    /// # Errors
+    /// There is none, or it is built in.
+    fn remove(&self, family: &str) -> Result<Changed, Refusal>;
+}
+
+/// Where a family was declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FamilyOrigin {
+    /// Every hub has it.
+    BuiltIn,
+    /// In the configuration file.
+    File,
+    /// While the hub ran; it is gone when the hub ends.
+    Live,
+}
+
+/// A setting whose value is another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `limits.frame_bytes`
+    pub name: String,
+    /// As TOML, without secrets.
+    pub from: String,
+    /// As TOML, without secrets.
+    pub to: String,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Settings that have taken effect.
+    pub changed: Vec<Change>,
+    /// Settings that wait until the hub is started again.
+    pub restart: Vec<Change>,
+    /// Families that are new.
+    pub families_added: Vec<String>,
+    /// Families whose row is another.
+    pub families_changed: Vec<String>,
+    /// Families that are gone.
+    pub families_removed: Vec<String>,
+    /// Channels that begin anew for that.
+    pub channels_ended: usize,
+}
+
+/// What adding or removing a family did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its name.
+    pub family: String,
+    /// Channels that begin anew for that.
+    pub channels_ended: usize,
+    /// What happens to it when the hub is started again.
+    pub note: String,
+}
+
+/// A family, as `GET /channels` lists it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its name.
+    pub family: String,
+    /// Where it was declared.
+    pub origin: FamilyOrigin,
+    /// Channels in use.
+    pub channels: usize,
+    /// Subscriptions to its channels by their names.
+    pub subscribers: usize,
+    /// The keys of its row stand beside these; a newer hub may have more.
+    #[serde(flatten)]
+    pub row: Map<String, Value>,
+}
+
+/// The answer of `GET /channels`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listing {
+    /// In the order of their declaration, the built-in ones first.
+    pub channels: Vec<Listed>,
+}
+
+/// A request from this machine; see the module. A handler that takes it is closed to all others.
+pub(crate) struct Local;
+
+impl FromRequestParts<Arc<App>> for Local {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let forbidden = |message: &str| Err(Failure::new(ErrorCode::Forbidden, message));
+        if !app.access.now().admin {
+            return forbidden("/admin/ is switched off (http.admin)");
+        }
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let is_near = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+        if !is_near || !host.is_some_and(is_loopback) {
+            return forbidden("/admin/ is for requests from this machine to its loopback address");
+        }
+        if is_passed_on(&parts.headers) {
+            return forbidden("/admin/ is for commands, not for web pages or through proxies");
+        }
+        Ok(Local)
+    }
+}
+
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    let telling = ["origin", "forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    telling.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Makes a call that may wait for a file or a lock.
+async fn call<T: Send + 'static>(
+    app: &Arc<App>,
+    call: impl FnOnce(&dyn Admin) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Failure> {
+    let admin = app.admin.clone();
+    match tokio::task::spawn_blocking(move || call(&*admin)).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Failure::new(ErrorCode::Internal, "the change broke off")),
+    }
+}
+
+/// `POST /admin/reload`.
+pub(crate) async fn reload(_: Local, State(app): State<Arc<App>>) -> Result<Response, Failure> {
+    Ok(Json(call(&app, |admin| admin.reload()).await?).into_response())
+}
+
+/// `POST /admin/channels`.
+pub(crate) async fn add(
+    _: Local,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let bytes = body(&app, request.into_body(), FAMILY_BYTES, "a family's row").await?;
+    let family: Family = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))?;
+    Ok(Json(call(&app, |admin| admin.add(family)).await?).into_response())
+}
+
+/// `DELETE /admin/channels/{family}`.
+pub(crate) async fn remove(
+    _: Local,
+    State(app): State<Arc<App>>,
+    Tail(family): Tail,
+) -> Result<Response, Failure> {
+    let family = family.unwrap_or_default();
+    Ok(Json(call(&app, move |admin| admin.remove(&family)).await?).into_response())
+}
+
+/// `GET /channels`.
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Response, Failure> {
+    let channels = app.hub.count_by_family();
+    let mut subscribers: HashMap<String, usize> = HashMap::new();
+    for (channel, count) in app.hub.subscribed_channels().filter(|(channel, _)| !channel.is_roll_up()) {
+        *subscribers.entry(channel.current().spec().family.clone()).or_default() += count;
+    }
+    let catalog = app.hub.catalog();
+    let listed = catalog.specs().map(|spec| {
+        let Ok(Value::Object(row)) = serde_json::to_value(Family::from(&**spec)) else {
+            return Err(Failure::new(ErrorCode::Internal, "a row cannot be written"));
+        };
+        Ok(Listed {
+            family: spec.family.clone(),
+            origin: app.admin.origin(&spec.family),
+            channels: channels.get(&spec.family).copied().unwrap_or_default(),
+            subscribers: subscribers.get(&spec.family).copied().unwrap_or_default(),
+            row,
+        })
+    });
+    let channels = listed.collect::<Result<_, Failure>>()?;
+    Ok(Json(Listing { channels }).into_response())
+}
