@@ -184,6 +184,18 @@ fn a_reload_takes_a_limit_and_a_family_to_clients_that_stay_connected() {
 }
 
 #[test]
+fn a_name_that_became_undeclared_under_way_can_be_left() {
+    let hub = Hub::with_config("");
+    let mut client = Client::connect(&hub);
+    client.subscribe("my.own");
+    hub.rewrite("strict_channels = true\n");
+    assert!(hub.run(&["config", "reload"]).0.success());
+    let left = client.ask(&json!({"action": "unsubscribe", "channel": "my.own", "req": 1}));
+    assert_eq!(left.kind(), "unsubscription_confirmed", "{}", left.text);
+    assert_eq!(client.ask(&json!({"action": "list", "req": 2})).json["channels"], json!([]));
+}
+
+#[test]
 fn a_bad_file_changes_nothing_and_is_told_by_the_command() {
     let hub = Hub::with_config("[limits]\nsubscriptions_per_connection = 1\n");
     hub.rewrite("[limits]\nsubscriptions_per_connection = 9\nframe_byts = 1\n");

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::raw::masked;
+use support::raw::{handshake, masked};
 use support::{Client, Hub, Raw, eventually};
 
 const PING: u8 = 9;
@@ -103,9 +103,24 @@ fn a_peer_that_answers_no_ping_is_closed_and_told_why() {
 }
 
 #[test]
+fn a_client_that_takes_compressed_frames_is_asked_whether_it_lives_too() {
+    let hub = hub("idle_timeout_s");
+    let mut quiet = Raw::send_to(
+        &hub,
+        handshake(&hub, "/ws?heartbeat=0", "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+    );
+    assert!(quiet.head().header("sec-websocket-extensions").is_some(), "it is compressed");
+    answers_pings(&hub, quiet);
+}
+
+#[test]
 fn a_quiet_client_that_answers_pings_stays() {
     let hub = hub("idle_timeout_s");
-    let mut quiet = Raw::open(&hub, "/ws?heartbeat=0");
+    let quiet = Raw::open(&hub, "/ws?heartbeat=0");
+    answers_pings(&hub, quiet);
+}
+
+fn answers_pings(hub: &Hub, mut quiet: Raw) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(5) {
         let frame = quiet.frame();

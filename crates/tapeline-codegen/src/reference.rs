@@ -55,10 +55,13 @@ fn anchor(family: &Family) -> String {
 }
 
 fn kept(family: &Family) -> String {
-    let Kept { count, age_s, .. } = family.keep;
+    let Kept { count, age_s, bytes } = family.keep;
     let what = match (family.delivery, count) {
         (Delivery::Latest, 1) => "last".to_owned(),
-        (Delivery::Table, count) => format!("{} rows", thousands(count)),
+        (Delivery::Table, count) => match bytes {
+            Some(bytes) => format!("{} rows / {} MiB", thousands(count), bytes >> 20),
+            None => format!("{} rows", thousands(count)),
+        },
         (_, count) => thousands(count),
     };
     match age_s {

@@ -141,6 +141,8 @@ pub trait Deliver: Send + Sync {
     fn deliver(&self, permits: &mut Permits, messages: Messages);
     /// A publish repeated an earlier one and went nowhere.
     fn on_repeat(&self) {}
+    /// A draft was refused by the row that its channel has by now.
+    fn on_refusal(&self) {}
     /// Takes unused permits back.
     fn give_back(&self, count: usize);
     /// Calls `wake` once when there may be room again; at once if there is.

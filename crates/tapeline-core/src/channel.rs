@@ -53,6 +53,11 @@ impl Channel {
         self.inner().next.get().is_some()
     }
 
+    /// Whether both are one: of one name, and by one row.
+    pub fn is(&self, other: &Channel) -> bool {
+        Arc::ptr_eq(&self.0.inner, &other.0.inner)
+    }
+
     /// Whether its row has become another in what messages, queues and subscriptions were made by, if only for a while.
     /// Then the channel started anew: its offsets are void, and what was kept of it is forgotten.
     pub fn has_ended(&self) -> bool {
@@ -69,7 +74,10 @@ impl Channel {
         let alike = match (inner.is_roll_up, row.roll_up) {
             // Its row is made of its sources' rows; what else differs concerns nobody who hears it.
             (true, true) => {
-                (inner.spec.delivery, inner.spec.priority) == (row.spec.delivery, row.spec.priority)
+                let told = |spec: &ChannelSpec| (spec.delivery, spec.priority);
+                // How rows that are published under its own name are told apart.
+                let kept = |spec: &ChannelSpec| (spec.row_key.clone(), spec.removed_when.clone());
+                told(&inner.spec) == told(&row.spec) && kept(&inner.spec) == kept(&row.spec)
             }
             (false, false) => inner.spec.differs_only_live(&row.spec),
             _ => false,

@@ -201,8 +201,8 @@ fn roll_ups_of(row: &Resolved) -> impl Iterator<Item = &str> {
 
 fn in_use(channel: &Channel, row: &Resolved) -> Refusal {
     let message = format!(
-        "family {} cannot change like this while {} is in use (keep, idle_ttl_s and max_rate can): remove the family \
-         first, which starts its channels anew, or restart the hub",
+        "family {} cannot change like this while {} is in use (keep, idle_ttl_s, max_rate, schema, compress, read and \
+         publish can): remove the family first, if it is not built in, which starts its channels anew, or restart the hub",
         row.spec.family,
         channel.name()
     );

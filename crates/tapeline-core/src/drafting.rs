@@ -54,7 +54,8 @@ impl<'a> Drafter<'a> {
         publication: Publication<&str>,
         before: Option<&Draft>,
     ) -> Result<Draft, Refusal> {
-        let known = before.map(|draft| &draft.channel).filter(|known| known.name() == publication.channel);
+        let known = before.map(|draft| &draft.channel);
+        let known = known.filter(|known| known.name() == publication.channel && !known.is_replaced());
         let checked = self.channel(publication.channel, known).and_then(|channel| {
             self.grant.may_publish(&channel)?;
             self.check(&publication)?;
@@ -75,7 +76,7 @@ impl<'a> Drafter<'a> {
         match (known, &self.own) {
             (None, _) => self.hub.channel(name),
             (Some(known), _) if !self.bulk => Ok(known.clone()),
-            (Some(known), Some(own)) if own == known => Ok(own.clone()),
+            (Some(known), Some(own)) if own.is(known) => Ok(own.clone()),
             (Some(known), _) => Ok(self.own.insert(known.with_own_handle()).clone()),
         }
     }
@@ -108,12 +109,16 @@ impl<'a> Drafter<'a> {
 
 impl Draft {
     /// Goes to the channel that has taken its channel's place. What was checked and taken apart by the row of a channel
-    /// that has ended is checked and taken apart anew.
+    /// that has ended, or by another schema, is checked and taken apart anew.
     ///
     /// # Errors
-    /// The new row does not take the data.
+    /// The new row does not take the data; or it has no rows, and the data as it came is no more.
     pub fn follow(&mut self, channel: &Channel) -> Result<(), Refusal> {
-        if self.channel.has_ended() {
+        if self.rows.is_some() && !channel.is_table() {
+            let message = format!("{}: its family has changed meanwhile; publish it again", channel.name());
+            return Err(Refusal::new(ErrorCode::Overloaded, message));
+        }
+        if self.channel.has_ended() || self.channel.spec().schema != channel.spec().schema {
             (self.data, self.rows) = accept(channel, self.kind.as_deref(), std::mem::take(&mut self.data))?;
         }
         self.channel = channel.clone();

@@ -71,7 +71,7 @@ impl Shard {
         let before = leaving.late.len();
         leaving.late.retain(|(due, key)| {
             let Some(session) = self.live(*key).filter(|session| !session.closing) else { return false };
-            let leaves = (all_taken && session.is_settled()) || now.mono_us >= due + flush_us;
+            let leaves = (all_taken && session.is_settled()) || now.mono_us >= due.saturating_add(flush_us);
             if leaves {
                 self.close(key.slot, CloseCode::GoingAway, "the hub is stopping");
             }

@@ -32,9 +32,7 @@ pub trait Wire: Send + Sync {
     /// The last bytes before the connection is closed.
     fn close(&self, code: CloseCode, reason: &str) -> Bytes;
     /// What the receiver has to answer if it lives; nothing where the format has no such thing.
-    fn ping(&self) -> Bytes {
-        Bytes::new()
-    }
+    fn ping(&self) -> Bytes;
     /// Whether a large message takes long enough that it is encoded before it is delivered, off the shards.
     fn is_slow(&self) -> bool {
         false

@@ -26,6 +26,10 @@ impl Wire for Plain {
         Bytes::new()
     }
 
+    fn ping(&self) -> Bytes {
+        Bytes::new()
+    }
+
     fn close(&self, _code: CloseCode, _reason: &str) -> Bytes {
         Bytes::new()
     }

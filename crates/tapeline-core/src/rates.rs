@@ -26,8 +26,11 @@ impl Bucket {
         let burst = u64::from(rate.burst.max(1));
         let now_ns = now.mono_us.saturating_mul(1_000);
         // What is more than ever fits may have a full bucket.
-        let full_ns = self.full_ns.max(now_ns).saturating_add(count.min(burst) * each_ns);
-        if full_ns > now_ns.saturating_add(burst * each_ns) {
+        let empty_ns = now_ns.saturating_add(burst * each_ns);
+        // No emptier than empty: the rate may have been a lower one when it was last taken from.
+        self.full_ns = self.full_ns.clamp(now_ns, empty_ns);
+        let full_ns = self.full_ns.saturating_add(count.min(burst) * each_ns);
+        if full_ns > empty_ns {
             return false;
         }
         self.full_ns = full_ns;
@@ -57,7 +60,9 @@ impl Shard {
         if bucket.take(count, rate, now) {
             return Ok(());
         }
-        self.hub.stats().refused.add(1);
+        if matches!(command, Command::Publish { .. }) {
+            self.hub.stats().refused.add(1);
+        }
         let Rate { per_second, burst } = rate;
         let message = format!(
             "too many {what}, the limit is {per_second} a second (limits.{what}_per_second), \
@@ -97,6 +102,15 @@ mod tests {
         assert!(bucket.take(4, RATE, at(1_000_000)));
         assert!(!bucket.take(500, RATE, at(1_099_999)));
         assert!(bucket.take(500, RATE, at(1_100_000)));
+    }
+
+    #[test]
+    fn a_higher_rate_counts_at_once() {
+        let mut bucket = Bucket::default();
+        let slow = Rate { per_second: 1, burst: 1_000 };
+        assert!(bucket.take(1_000, slow, at(1_000_000)));
+        assert!(!bucket.take(1, RATE, at(1_000_000)));
+        assert!(bucket.take(1, RATE, at(1_010_000)), "not after the 1,000 s of before");
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use tapeline_schema::CloseCode;
 
+use crate::reply::Topic;
 use crate::router::Router;
+use crate::session::Session;
 use crate::shard::Shard;
 
 impl Shard {
@@ -15,7 +17,17 @@ impl Shard {
         if changes == self.followed {
             return;
         }
-        for slot in self.router.go_on() {
+        let mut hearing = self.router.go_on();
+        // A name may have been looked up before the change and subscribed to after it.
+        let asked_for_ended = |session: &Session| {
+            let mut topics = session.subscriptions.iter().map(|subscription| &subscription.topic);
+            topics.any(|topic| matches!(topic, Topic::Channel(channel) if channel.has_ended()))
+        };
+        let of_names = self.sessions.iter().filter(|(_, session)| asked_for_ended(session));
+        hearing.extend(of_names.filter_map(|(slot, _)| u32::try_from(slot).ok()));
+        hearing.sort_unstable();
+        hearing.dedup();
+        for slot in hearing {
             self.close(slot, CloseCode::Restart, "a family of a channel has changed; connect again");
         }
         self.router.forget_ended();
@@ -27,7 +39,7 @@ impl Shard {
 }
 
 impl Router {
-    /// Entries of channels that go on take the new row; answers the sessions that hear one that has ended.
+    /// Entries of channels that go on take the new row; answers the sessions that hear one that has ended, some twice.
     fn go_on(&mut self) -> Vec<u32> {
         let mut hearing = Vec::new();
         for (_, entry) in &mut self.entries {
@@ -38,8 +50,6 @@ impl Router {
             }
         }
         hearing.extend(self.of_ended_roll_ups());
-        hearing.sort_unstable();
-        hearing.dedup();
         hearing
     }
 }

@@ -25,8 +25,9 @@ pub(crate) struct RateGroup {
     pub pending: Vec<Arc<Message>>,
 }
 
-/// Changes of a table that wait unmerged at most.
+/// Changes of a table that wait unmerged at most, by number and by bytes.
 const UNMERGED: usize = 64;
+const UNMERGED_BYTES: usize = 256 << 10;
 
 impl RateGroup {
     /// Has a message wait for the group's turn; answers whether others waited already.
@@ -38,7 +39,8 @@ impl RateGroup {
             self.pending.clear();
         }
         self.pending.push(message.clone());
-        if self.pending.len() >= UNMERGED {
+        let bytes: usize = self.pending.iter().map(|message| message.data.len()).sum();
+        if self.pending.len() >= UNMERGED || (bytes > UNMERGED_BYTES && self.pending.len() > 1) {
             self.pending = self.take().into_iter().collect();
         }
         waited

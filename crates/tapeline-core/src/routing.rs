@@ -130,17 +130,18 @@ impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
         self.follow_catalog();
-        if message.channel.has_ended() {
+        let ended = message.channel.has_ended();
+        if ended {
             // It counts under offsets that are void; who heard the channel connects again.
-            return self.stats.dropped_epoch.add(1);
+            self.stats.dropped_epoch.add(1);
         }
         // Before the roll-ups are served, so that a session's targets know of one another, and of a new epoch.
-        let entry = self.entry_if_heard(&message.channel, now);
+        let entry = if ended { None } else { self.entry_if_heard(&message.channel, now) };
         let counted_twice = entry.filter(|_| !message.roll_ups.is_empty());
         if let Some(entry) = counted_twice.filter(|entry| !self.is_ended(*entry, &message.epoch)) {
             self.note_epoch(entry, &message.epoch);
         }
-        for mark in &message.roll_ups {
+        for mark in message.roll_ups.iter().filter(|mark| !mark.channel.has_ended()) {
             if let Some(entry) = self.entry_if_heard(&mark.channel, now) {
                 self.offer_to_entry(entry, message, (mark.offset, &mark.epoch), pressured, now);
             }
@@ -203,7 +204,7 @@ impl Shard {
         }
     }
 
-    /// Leading edge at once; within the interval only the newest waits.
+    /// Leading edge at once; what comes within the interval waits, the newest or, of a table, the changes together.
     fn offer_to_groups(&mut self, id: u32, message: &Arc<Message>, now: Now) {
         let mut ready = Vec::new();
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };

@@ -169,6 +169,11 @@ impl Session {
         self.subscriptions.iter().find(|subscription| subscription.topic == *topic)
     }
 
+    pub(crate) fn find_by_name(&self, is_pattern: bool, name: &str) -> Option<&Subscription> {
+        let asked = |topic: &Topic| matches!(topic, Topic::Pattern(_)) == is_pattern && topic.name() == name;
+        self.subscriptions.iter().find(|subscription| asked(&subscription.topic))
+    }
+
     /// Remembers what to say in the next notice, if the client wants notices.
     pub(crate) fn count_conflated(&mut self, entry: u32, count: u64) {
         if !self.notices {

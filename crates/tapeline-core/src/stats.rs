@@ -57,17 +57,19 @@ pub struct ShardStats {
     pub closed_idle: Count,
     /// Sessions closed because all outboxes together were over their bound.
     pub closed_overloaded: Count,
-    /// Bytes waiting in outboxes, as of the last second.
+    /// Bytes waiting in outboxes, as of the last look: each second, and whenever all of them are weighed.
     pub waiting_bytes: Count,
 }
 
 /// The hub's counters.
 #[derive(Debug, Default)]
 pub struct HubStats {
-    /// Publishes that the broker took, repeats included.
+    /// Publishes that the broker took, repeats and those that it refused late included.
     pub taken: Count,
     /// Repeats that were answered with the first offset.
     pub duplicates: Count,
+    /// Publishes that waited and were then refused by the row that their channel had by that time; in `refused` too.
+    pub refused_late: Count,
     /// Publishes refused.
     pub refused: Count,
     /// Times a publisher had to wait for room in an inbox.
@@ -75,8 +77,8 @@ pub struct HubStats {
 }
 
 impl HubStats {
-    /// Messages published: taken by the broker and no repeats.
+    /// Messages published: taken by the broker, and neither repeats nor refused after all.
     pub fn published(&self) -> u64 {
-        self.taken.read().saturating_sub(self.duplicates.read())
+        self.taken.read().saturating_sub(self.duplicates.read() + self.refused_late.read())
     }
 }

@@ -180,6 +180,8 @@ impl Shard {
     }
 
     pub(crate) fn open_entry(&mut self, channel: &Channel, now: Now) -> u32 {
+        // The entry is the current channel's, so it is heard through that one's roll-ups.
+        let channel = channel.current();
         let entry = self.router.open(channel, now.mono_us);
         for (slot, id) in self.router.expansions(channel) {
             let cursor =

@@ -54,7 +54,7 @@ impl Shard {
         }
         self.tell_conflated(slot);
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let grace_over = now.mono_us > session.opened_us + micros(settings.unsubscribed_grace);
+        let grace_over = now.mono_us > session.opened_us.saturating_add(micros(settings.unsubscribed_grace));
         if let (false, true, Some(seat)) = (session.subscribed_once, grace_over, &mut session.seat) {
             seat.release();
         }

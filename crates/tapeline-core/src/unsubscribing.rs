@@ -11,12 +11,17 @@ impl Shard {
             let is_pattern = matches!(wanted, Wanted::Pattern(_));
             let (Wanted::Channel(name) | Wanted::Pattern(name)) = &wanted;
             let name = name.clone();
+            let session = self.sessions.get(slot as usize);
+            let known = session.and_then(|session| session.find_by_name(is_pattern, &name));
+            if let Some(id) = known.map(|known| known.id) {
+                self.end_subscription(slot, id);
+                let reply = Reply::Unsubscribed { topic: Some((is_pattern, name)), req: req.clone() };
+                self.reply_in_lane(slot, 0, &reply);
+                continue;
+            }
+            // Nothing ends; a name that can be none is told so.
             match self.topic(&wanted) {
-                Ok(topic) => {
-                    let session = self.sessions.get(slot as usize);
-                    if let Some(id) = session.and_then(|session| session.find(&topic)).map(|known| known.id) {
-                        self.end_subscription(slot, id);
-                    }
+                Ok(_) => {
                     let reply = Reply::Unsubscribed { topic: Some((is_pattern, name)), req: req.clone() };
                     self.reply_in_lane(slot, 0, &reply);
                 }

@@ -7,6 +7,10 @@ use crate::error::Refusal;
 use crate::session::Subscription;
 use crate::target::Mode;
 
+/// Whole tables a second for a subscriber who wants them instead of changes, where neither it nor the family says a rate.
+/// Each is written anew, all rows of it.
+const WHOLE_TABLES: u32 = 10;
+
 /// The mode and rate of one source channel, or why the family cannot give them.
 pub(crate) fn mode_of(
     channel: &Channel,
@@ -30,7 +34,9 @@ pub(crate) fn mode_of(
         Delivery::Table => Mode::Table,
         Delivery::Every => Mode::Every,
     };
-    match (mode, max_rate.or(spec.max_rate.filter(|_| mode != Mode::Every))) {
+    let whole_tables = (mode == Mode::Latest && channel.is_table()).then_some(WHOLE_TABLES);
+    let usual = spec.max_rate.or(whole_tables).filter(|_| mode != Mode::Every);
+    match (mode, max_rate.or(usual)) {
         (_, None) => Ok((mode, 0)),
         (Mode::Latest | Mode::Table, Some(rate)) => Ok((mode, u8::try_from(rate).unwrap_or(100))),
         (Mode::Every, Some(_)) => refuse(format!(

@@ -56,6 +56,10 @@ impl Wire for Lines {
         }
     }
 
+    fn ping(&self) -> Bytes {
+        Bytes::new()
+    }
+
     fn close(&self, code: CloseCode, _reason: &str) -> Bytes {
         format!("close {}\n", code.number()).into()
     }

@@ -196,6 +196,11 @@ impl Deliver for Inboxes {
         self.stats.duplicates.add(1);
     }
 
+    fn on_refusal(&self) {
+        self.stats.refused.add(1);
+        self.stats.refused_late.add(1);
+    }
+
     fn give_back(&self, count: usize) {
         for inbox in &self.inboxes {
             inbox.permitted.fetch_sub(count, Ordering::AcqRel);

@@ -66,16 +66,18 @@ impl MemoryBroker {
         mut tell: impl FnMut(Result<Receipt, Refusal>),
     ) {
         let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
-        while channel.is_replaced() {
-            // It was while the locks were waited for.
+        while channel.is_replaced() || roll_ups.iter().any(Channel::is_replaced) {
+            // They were while the locks were waited for.
             drop(locked);
             (channel, roll_ups, locked) = self.lock_run(&channel);
         }
+        // If they are from now on, the whole run still goes by these rows: it came before that change.
         let mut messages = Messages::with_capacity(run.len());
         for mut draft in run {
-            if draft.channel.is_replaced()
+            if !draft.channel.is(&channel)
                 && let Err(refusal) = draft.follow(&channel)
             {
+                sink.on_refusal();
                 tell(Err(refusal));
                 continue;
             }
@@ -145,7 +147,7 @@ impl Broker for MemoryBroker {
 
     fn join(&self, channel: &Channel, answer: Box<dyn FnOnce(Head) + Send>) {
         let now_us = self.clock.now().wall_us;
-        let head = self.stripes.lock(channel, &[]).state(channel).join(now_us);
+        let head = self.stripes.lock(channel, &[]).state(channel.current()).join(now_us);
         answer(head);
     }
 

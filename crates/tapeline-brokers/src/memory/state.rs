@@ -58,11 +58,6 @@ impl State {
         }
     }
 
-    /// Whether the catalogue has another row for its channel now.
-    pub(super) fn is_out_of_date(&self) -> bool {
-        self.channel.is_replaced()
-    }
-
     /// Forgets everything but who has joined.
     pub(super) fn begin_anew(&mut self, channel: Channel, epoch: Epoch) {
         *self = State { joined: self.joined, ..State::new(channel, epoch) };

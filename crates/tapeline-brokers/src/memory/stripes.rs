@@ -153,34 +153,35 @@ impl Locked<'_> {
         self.guards.iter_mut().find(|(held, _)| *held == number).map(|(_, map)| &mut **map)
     }
 
-    /// Follows a change of the catalogue: a channel that has ended counts anew, another takes its new row.
+    /// Follows a change of the catalogue as far as this channel, which is no older than the state's: one that has ended
+    /// counts anew, another takes its new row.
     fn follow(&mut self, channel: &Channel) {
         let stripes = self.stripes;
         let state = self.map(channel).and_then(|map| map.get_mut(channel));
-        let Some(state) = state.filter(|state| state.channel().is_replaced()) else { return };
-        let current = state.channel().current().clone();
+        let Some(state) = state.filter(|state| !state.channel().is(channel)) else { return };
         if state.channel().has_ended() {
             stripes.drop_source(state.channel());
-            stripes.add_source(&current);
-            state.begin_anew(current, stripes.new_epoch());
+            stripes.add_source(channel);
+            state.begin_anew(channel.clone(), stripes.new_epoch());
         } else {
-            state.go_on_as(current);
+            state.go_on_as(channel.clone());
         }
     }
 
     /// The channel's state, if there is one; its stripe must be held.
     pub(super) fn existing(&mut self, channel: &Channel) -> Option<&mut State> {
-        self.follow(channel);
+        self.follow(channel.current());
         self.map(channel)?.get_mut(channel)
     }
 
-    /// The channel's state, made if it is new; its stripe must be held.
+    /// The channel's state by this row, made if it is new; its stripe must be held. The channel is one that was the
+    /// current one under these locks, so that no state is of a later one.
     #[expect(clippy::panic, reason = "reached only if a caller asks for a channel that it did not lock")]
     pub(super) fn state(&mut self, channel: &Channel) -> &mut State {
-        let channel = channel.current();
         let stripes = self.stripes;
-        let known = self.map(channel).and_then(|map| map.get(channel)).map(State::is_out_of_date);
-        if known == Some(true) {
+        let known =
+            self.map(channel).and_then(|map| map.get(channel)).map(|state| state.channel().is(channel));
+        if known == Some(false) {
             self.follow(channel);
         }
         let Some(map) = self.map(channel) else { panic!("the stripe of {} is not held", channel.name()) };

@@ -42,6 +42,7 @@ promises! {
     a_forgotten_channel_has_a_new_epoch: a_forgotten_channel_counts_under_a_new_epoch,
     a_channel_whose_family_is_declared_begins_anew: a_channel_that_ends_counts_anew_and_stays_joined,
     a_channel_whose_row_keeps_less_goes_on: a_channel_that_goes_on_keeps_as_its_row_says_now,
+    a_message_is_made_for_the_row_that_its_channel_has: a_message_fits_its_channels_row_while_that_changes,
     a_joined_channel_is_never_forgotten: a_joined_channel_is_not_forgotten,
     a_channel_within_its_retention_age_is_never_forgotten: a_channel_within_its_age_is_not_forgotten,
     a_table_is_told_whole_or_by_what_changed: a_table_is_read_whole_or_by_what_changed,

@@ -78,6 +78,10 @@ impl Wire for DeflateWire {
         NATIVE.close(code, reason)
     }
 
+    fn ping(&self) -> Bytes {
+        NATIVE.ping()
+    }
+
     fn is_slow(&self) -> bool {
         true
     }

@@ -47,7 +47,17 @@ fn check_table_settings(spec: &ChannelSpec) -> Result<(), CatalogError> {
     if spec.keep.age.is_some() {
         return refuse("keep.age", "cannot go with delivery table: rows stay until they are removed");
     }
+    let says_removed = |field: &String| field == "removed";
+    if spec.row_key.iter().any(says_removed) {
+        return refuse("row_key", "cannot hold the field `removed`, which says that a row goes");
+    }
+    if first_repeated(&spec.row_key).is_some() {
+        return refuse("row_key", "names a field twice");
+    }
     match &spec.removed_when {
+        Some(when) if says_removed(&when.field) => {
+            refuse("removed_when", "cannot look at the field `removed`, which says itself that a row goes")
+        }
         Some(when) if when.equals.trim_start().starts_with(['{', '[']) || when.equals.is_empty() => {
             refuse("removed_when", "compares with a number, a string, true, false or null")
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{ChannelSpec, Publishers, Readers};
+use super::{ChannelSpec, Compress, Publishers, Readers};
 
 /// A roll-up: its own row, and the families whose messages it collects.
 #[derive(Clone, Debug)]
@@ -63,6 +63,10 @@ fn widened(spec: ChannelSpec, other: &ChannelSpec) -> ChannelSpec {
     spec.keep.bytes = spec.keep.bytes.zip(other.keep.bytes).map(|(one, two)| one.max(two));
     spec.replay_on_subscribe = spec.replay_on_subscribe.max(other.replay_on_subscribe);
     spec.idle_ttl = spec.idle_ttl.max(other.idle_ttl);
+    if other.compress == Compress::Never {
+        // Its answers hold what either family kept.
+        spec.compress = other.compress;
+    }
     if other.read != Readers::Public {
         spec.read = other.read;
     }

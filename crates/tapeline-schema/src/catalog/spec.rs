@@ -16,6 +16,8 @@ const FORTNIGHT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Messages an `every` family keeps, and rows a `table` holds, where its row does not say.
 const EVERY_COUNT: usize = 1_000;
 const TABLE_ROWS: usize = 10_000;
+/// Bytes of rows that a `table` holds where its row does not say: all of them go out as one message.
+const TABLE_BYTES: usize = 4 << 20;
 
 /// How much of a channel is kept; whatever is reached first ends it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,7 +118,7 @@ impl ChannelSpec {
             kind: kind.to_owned(),
             priority,
             delivery,
-            keep: Keep { count, age: None, bytes: None },
+            keep: Keep { count, age: None, bytes: (delivery == Delivery::Table).then_some(TABLE_BYTES) },
             replay_on_subscribe: 0,
             rolls_up_to: Vec::new(),
             row_key: Vec::new(),

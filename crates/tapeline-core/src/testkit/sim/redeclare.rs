@@ -9,7 +9,7 @@ use super::world::World;
 use crate::clock::Clock;
 
 /// Families that come and go.
-const REMOVABLE: &[&str] = &["tiny", "eight", "fifty", "phase", "quick", "paced"];
+const REMOVABLE: &[&str] = &["tiny", "eight", "fifty", "phase", "quick", "paced", "board", "ladder"];
 
 impl World {
     pub(super) fn redeclare(&mut self) {

@@ -113,6 +113,10 @@ impl Wire for SimWire {
         }
     }
 
+    fn ping(&self) -> Bytes {
+        Bytes::new()
+    }
+
     fn close(&self, _code: CloseCode, _reason: &str) -> Bytes {
         Out::new(8).close()
     }

@@ -1,10 +1,16 @@
 //! What holds when the catalogue changes under channels in use.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
 use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 
 use super::Open;
 use super::subject::Subject;
 use crate::broker::Interest;
+use crate::message::Draft;
+use crate::table::take_apart;
 
 fn declare(subject: &Subject, count: usize, rolls_up_to: &[&str]) {
     let mut catalog = Catalog::clone(&subject.directory.catalog());
@@ -48,4 +54,52 @@ pub fn a_channel_that_goes_on_keeps_as_its_row_says_now(open: Open<'_>) {
     assert!(first.iter().all(|receipt| receipt.epoch == again.epoch), "it goes on");
     assert_eq!(subject.offsets("late:a", 0, 10), [6, 7]);
     subject.sink.check_permits();
+}
+
+/// Whatever a message's channel is by its own row, the message was made for it: one of a table has rows and no other has,
+/// although the family comes and goes while others publish. An epoch belongs to one row.
+pub fn a_message_fits_its_channels_row_while_that_changes(open: Open<'_>) {
+    let subject = open();
+    let plain = Catalog::clone(&subject.directory.catalog());
+    let mut tabular = plain.clone();
+    let row = ChannelSpec::of("late:{k}", "late", Priority::High, Delivery::Table).keyed_by(&["id"]);
+    assert!(tabular.add(row).is_ok(), "a row of the suite is sound");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for catalog in [&tabular, &plain] {
+                    assert!(subject.directory.replace(catalog.clone()).is_ok(), "families may come and go");
+                }
+            }
+        });
+        for _ in 0..400 {
+            let drafts = (0..64).map(|_| row_for(&subject, "late:a"));
+            // A draft that waited for another row may be refused; then it is not delivered.
+            subject.results(drafts);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let messages = subject.sink.take();
+    assert!(!messages.is_empty(), "most are taken");
+    let mut epochs = HashMap::new();
+    for message in messages {
+        let tabular = message.channel.is_table();
+        assert_eq!(tabular, message.rows.is_some(), "{message:?}");
+        let first = *epochs.entry(message.epoch.clone()).or_insert(tabular);
+        assert_eq!(first, tabular, "{message:?} counts under the epoch of another row");
+    }
+    subject.sink.check_permits();
+}
+
+fn row_for(subject: &Subject, channel: &str) -> Draft {
+    let draft = subject.draft(channel);
+    let data = Bytes::from_static(br#"{"id":1}"#);
+    if !draft.channel.is_table() {
+        return Draft { data, ..draft };
+    }
+    match take_apart(draft.channel.spec(), &data) {
+        Ok((data, rows)) => Draft { data, rows: Some(Box::new(rows)), ..draft },
+        Err(_) => draft,
+    }
 }

@@ -17,6 +17,7 @@ mod tables;
 
 pub use changing::{
     a_channel_that_ends_counts_anew_and_stays_joined, a_channel_that_goes_on_keeps_as_its_row_says_now,
+    a_message_fits_its_channels_row_while_that_changes,
 };
 pub use forgetting::{
     a_channel_within_its_age_is_not_forgotten, a_forgotten_channel_counts_under_a_new_epoch,

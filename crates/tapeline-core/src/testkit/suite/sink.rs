@@ -86,6 +86,11 @@ impl Sink {
         self.hesitates.store(true, Ordering::Relaxed);
     }
 
+    /// What was delivered until now, which is forgotten.
+    pub fn take(&self) -> Vec<Arc<Message>> {
+        std::mem::take(&mut self.lock().messages)
+    }
+
     /// Forgets what was delivered.
     pub fn clear(&self) {
         self.lock().messages.clear();

@@ -14,6 +14,7 @@ use crate::broker::{Broker, Deliver, Drafts, Head, Interest, Page, SLICE, Source
 use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::error::Refusal;
 use crate::message::{Draft, IdempotencyKey, Receipt};
 use crate::testkit::ManualClock;
 
@@ -110,6 +111,15 @@ impl Subject {
 
     /// Publishes together, again and again while the broker is busy.
     pub fn publish(&self, drafts: impl IntoIterator<Item = Draft>) -> Vec<Receipt> {
+        let taken = self.results(drafts).into_iter().map(|receipt| match receipt {
+            Ok(receipt) => receipt,
+            Err(refusal) => panic!("the broker refuses a draft: {refusal}"),
+        });
+        taken.collect()
+    }
+
+    /// The same where drafts may be refused.
+    pub fn results(&self, drafts: impl IntoIterator<Item = Draft>) -> Vec<Result<Receipt, Refusal>> {
         let mut drafts: Drafts = drafts.into_iter().collect();
         let count = drafts.len();
         let receipts: Vec<_> = answer(|to| {
@@ -122,11 +132,7 @@ impl Subject {
             }
         });
         assert_eq!(receipts.len(), count, "one result a draft");
-        let taken = receipts.into_iter().map(|receipt| match receipt {
-            Ok(receipt) => receipt,
-            Err(refusal) => panic!("the broker refuses a draft: {refusal}"),
-        });
-        taken.collect()
+        receipts
     }
 
     /// Publishes one draft to the channel.

@@ -150,6 +150,11 @@ fn a_rate_goes_with_latest_and_table_only_and_is_at_least_one() {
 fn a_table_tells_its_rows_apart_and_last_values_are_kept() {
     let table = ChannelSpec::of("fx:{pair}", "update", Priority::High, Delivery::Table);
     assert_eq!(refusal(table.clone()).to_string(), "family fx: delivery table needs a row_key");
+    let keyed = |row_key: &[&str]| refusal(table.clone().keyed_by(row_key)).to_string();
+    assert!(keyed(&["day", "day"]).contains("row_key names a field twice"));
+    assert!(keyed(&["removed"]).contains("row_key cannot hold the field `removed`"));
+    let gone = refusal(table.clone().keyed_by(&["day"]).removed_when("removed", "true")).to_string();
+    assert!(gone.contains("removed_when cannot look at the field `removed`"), "{gone}");
     assert_eq!(Catalog::built_in().add(table.keyed_by(&["day"])), Ok(()));
     let refused = refusal(latest("fx:{pair}").keep(0, None));
     assert_eq!(refused.to_string(), "family fx: delivery latest must keep at least 1");
