@@ -492,7 +492,9 @@ impl View {
         };
         self.gap_offsets += to + 1 - from;
         let only = heard.epoch.is_none() && space.counts.len() == 1;
-        let is_current = only || (heard.epoch.is_some() && heard.epoch == current);
+        // Of a count that has ended nothing is kept, and what was, by another row.
+        let goes_on = space.ended < space.counts.len();
+        let is_current = goes_on && (only || (heard.epoch.is_some() && heard.epoch == current));
         if is_current && space.oldest(now_us) <= to {
             return Err(format!("{name}: gap {from}..{to}, but {} is kept", space.oldest(now_us)));
         }
