@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::routing::any;
 use tapeline_core::Hub;
+use tapeline_core::stats::Count;
 use tapeline_runtime::Shards;
 use tokio::sync::watch;
 
@@ -42,6 +43,8 @@ pub struct App {
     pub(crate) open: Open,
     /// Those that are being told that they are too many.
     pub(crate) refusing: Open,
+    /// Connections on the HTTP port that were closed because they took no byte of an answer.
+    pub(crate) closed_slow: Count,
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
@@ -52,9 +55,21 @@ impl App {
     pub fn new(parts: AppParts) -> Arc<Self> {
         let AppParts { hub, shards, access, admin, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
-        let (open, refusing) = Default::default();
+        let (open, refusing, closed_slow) = Default::default();
         let started = Instant::now();
-        Arc::new(App { hub, shards, access, admin, started, open, refusing, door, conformance, compression })
+        Arc::new(App {
+            hub,
+            shards,
+            access,
+            admin,
+            started,
+            open,
+            refusing,
+            closed_slow,
+            door,
+            conformance,
+            compression,
+        })
     }
 
     /// From now on nobody new is let in and `/ready` says no; what is under way is finished.
