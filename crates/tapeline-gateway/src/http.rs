@@ -58,7 +58,8 @@ pub(crate) fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
 pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
     let timeout = app.hub.settings().body_timeout;
     let Ok(collected) = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await else {
-        let message = format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs());
+        let message =
+            format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs_f64());
         return Err(Failure::new(ErrorCode::Timeout, message));
     };
     match collected {
