@@ -25,6 +25,7 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
+use crate::pace::Pace;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
@@ -110,10 +111,12 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
     };
     let last_words = Arc::new(AtomicBool::new(false));
     let accepted = Accepted::new(stream, app.clone(), last_words.clone(), head_timeout);
+    let pace = Arc::new(Pace::default());
     let asked = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(pace.clone());
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
     });

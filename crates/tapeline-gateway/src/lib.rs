@@ -16,6 +16,7 @@ mod listen;
 pub mod native;
 mod ops;
 mod origin;
+mod pace;
 mod publish;
 mod routes;
 mod spec;
