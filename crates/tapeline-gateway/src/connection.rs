@@ -25,6 +25,7 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
+use crate::origin::OnLoopback;
 use crate::pace::Pace;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
@@ -104,6 +105,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
+    let on_loopback = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
     let (head_timeout, header_bytes) = {
         let settings = app.hub.settings();
@@ -116,6 +118,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(OnLoopback(on_loopback));
         request.extensions_mut().insert(pace.clone());
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
