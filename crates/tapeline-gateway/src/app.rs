@@ -14,6 +14,7 @@ use crate::admin::Admin;
 use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
+use crate::spec::Documents;
 use crate::{ops, origin, pace, routes, upgrade};
 
 /// What a gateway is made of.
@@ -45,6 +46,8 @@ pub struct App {
     pub(crate) refusing: Open,
     /// Connections on the HTTP port that were closed because they took no byte of an answer.
     pub(crate) closed_slow: Count,
+    /// The hub's own description, kept while it holds.
+    pub(crate) documents: Documents,
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
@@ -55,7 +58,7 @@ impl App {
     pub fn new(parts: AppParts) -> Arc<Self> {
         let AppParts { hub, shards, access, admin, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
-        let (open, refusing, closed_slow) = Default::default();
+        let (open, refusing, closed_slow, documents) = Default::default();
         let started = Instant::now();
         Arc::new(App {
             hub,
@@ -66,6 +69,7 @@ impl App {
             open,
             refusing,
             closed_slow,
+            documents,
             door,
             conformance,
             compression,
