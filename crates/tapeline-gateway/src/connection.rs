@@ -30,6 +30,9 @@ use crate::pace::Pace;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
+/// hyper answers more headers without a word too. So many are more than anybody sends, and fit into the usual
+/// `limits.header_bytes` only where they say next to nothing.
+const HEADERS: usize = 1_000;
 /// hyper takes no smaller buffer.
 const LEAST_BUFFER: usize = 8 << 10;
 /// How long one that is too many is listened to before it is told so.
@@ -127,6 +130,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
+            .max_headers(HEADERS)
             .max_buf_size(header_bytes.saturating_mul(HEADER_BUFFER).max(LEAST_BUFFER))
             .serve_connection(TokioIo::new(accepted), service)
             .with_upgrades()
