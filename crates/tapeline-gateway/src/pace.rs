@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tapeline_core::rates::{Bucket, too_fast};
@@ -14,6 +13,9 @@ use tapeline_core::{Hub, Refusal};
 
 use crate::app::App;
 use crate::error::Failure;
+
+/// Where paths that publish begin.
+const PUBLISHING: [&str; 2] = ["/publish", "/broadcast/"];
 
 /// What is left of a connection's rates.
 #[derive(Debug, Default)]
@@ -56,7 +58,8 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() != Method::POST
+    let path = request.uri().path();
+    if !PUBLISHING.iter().any(|start| path.starts_with(start))
         && let Err(refusal) = pace.take_request(&app.hub)
     {
         return Failure::from(refusal).into_response();
