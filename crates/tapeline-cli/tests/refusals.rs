@@ -155,6 +155,7 @@ fn publishes_over_http_have_the_rate_of_a_session() {
     let mut raw = Raw::send_to(&hub, "");
     is_too_fast(ask(&mut raw, &hub, "/publish/batch", Some(&many(6))), "publishes");
     assert_eq!(hub.stats()["published"], 0, "a batch is refused as a whole");
+    assert_eq!(hub.stats()["refused"], 6);
     assert_eq!(ask(&mut raw, &hub, "/publish/batch", Some(&many(3))).0, 200);
     is_too_fast(ask(&mut raw, &hub, "/publish/batch", Some(&many(3))), "publishes");
     assert_eq!(ask(&mut raw, &hub, "/publish", Some(one)).0, 200);
@@ -174,6 +175,7 @@ fn requests_over_http_have_the_rate_of_a_session() {
         assert_ne!(ask(&mut raw, &hub, path, None).0, 429, "{path}");
     }
     is_too_fast(ask(&mut raw, &hub, "/openapi.json", None), "requests");
+    assert_eq!(hub.stats()["refused"], 0, "that counts publishes");
     assert_eq!(ask(&mut raw, &hub, "/publish", Some(r#"{"channel":"c","data":1}"#)).0, 200);
     assert!(eventually(|| ask(&mut raw, &hub, "/stats", None).0 == 200), "later there is room again");
 }

@@ -32,7 +32,7 @@ impl Pace {
         if fits && take(&self.publishes, count as u64, rate, hub) {
             return Ok(());
         }
-        hub.stats().refused.add(1);
+        hub.stats().refused.add(count as u64);
         Err(too_fast("publishes", rate))
     }
 
@@ -41,7 +41,6 @@ impl Pace {
         if take(&self.requests, 1, rate, hub) {
             return Ok(());
         }
-        hub.stats().refused.add(1);
         Err(too_fast("requests", rate))
     }
 }
