@@ -2,6 +2,7 @@
 //! effect as a whole or not at all; families that were added live stay. It knows no protocol: requests come through
 //! the gateway's [`Admin`], signals through [`Reloader::on_hangups`].
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapeline_core::{Hub, Refusal};
@@ -166,15 +167,11 @@ impl Admin for Reloader {
         outcome
     }
 
-    fn origin(&self, family: &str) -> FamilyOrigin {
+    fn origins(&self) -> HashMap<String, FamilyOrigin> {
         let running = self.running();
-        if running.live.iter().any(|live| live.name() == family) {
-            FamilyOrigin::Live
-        } else if running.config.families.iter().any(|found| found.family.name() == family) {
-            FamilyOrigin::File
-        } else {
-            FamilyOrigin::BuiltIn
-        }
+        let file = running.config.families.iter().map(|found| (&found.family, FamilyOrigin::File));
+        let live = running.live.iter().map(|family| (family, FamilyOrigin::Live));
+        file.chain(live).map(|(family, origin)| (family.name().to_string(), origin)).collect()
     }
 
     fn add(&self, family: Family) -> Result<Changed, Refusal> {

@@ -18,7 +18,7 @@ use std::process::Command;
 
 use program::Program;
 use serde_json::json;
-use support::{Client, Hub, eventually, run_to_end};
+use support::{Client, Hub, Raw, eventually, run_to_end};
 
 /// A file that is removed when the test ends.
 struct File(PathBuf);
@@ -250,6 +250,52 @@ fn a_web_page_a_proxy_and_another_name_are_kept_off_the_administration() {
     hub.rewrite("");
     hub.hang_up();
     assert!(eventually(|| ask("").status() == 200), "a signal opens it again");
+}
+
+#[test]
+fn no_route_of_the_administration_is_open_to_a_page_a_proxy_or_another_name() {
+    // The name and the page may come in otherwise, so that nothing but the administration itself refuses them.
+    let http = "[http]\nallowed_origins = [\"http://evil.example:8000\"]\n";
+    let family = |name: &str| format!("[[channel]]\ntemplate = \"{name}:{{x}}\"\ntype = \"t\"\n");
+    let hub = Hub::with_config(&format!("{http}{}", family("fills")));
+    hub.rewrite(&format!("{http}{}{}", family("fills"), family("reloaded")));
+    let before = hub.get("/channels").json();
+    let row = r#"{"template":"added:{x}","type":"t"}"#;
+    let ask = |(method, path, body): (&str, &str, &str), host: &str, more: &str| {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}");
+        let len = body.len();
+        let mut raw = Raw::send_to(&hub, format!("{head}Content-Length: {len}\r\n\r\n{body}"));
+        let head = raw.head();
+        let len = head.header("content-length").and_then(|len| len.parse().ok()).expect("a length");
+        (head.status, String::from_utf8_lossy(&raw.body(len)).into_owned())
+    };
+    let routes = [
+        ("POST", "/admin/reload", ""),
+        ("POST", "/admin/channels", row),
+        ("DELETE", "/admin/channels/fills", ""),
+    ];
+    let own = hub.address();
+    let strangers = [
+        ("evil.example:8000", ""),
+        ("127.0.0.1.evil.example", ""),
+        (own, "Origin: http://evil.example:8000\r\n"),
+        (own, "Origin: http://127.0.0.1:3000\r\n"),
+        (own, "X-Forwarded-For: 10.0.0.1\r\n"),
+        (own, "X-Real-IP: 10.0.0.1\r\n"),
+        (own, "Forwarded: for=10.0.0.1\r\n"),
+        (own, "Via: 1.1 proxy\r\n"),
+    ];
+    for route in routes {
+        for (host, more) in strangers {
+            let (status, told) = ask(route, host, more);
+            assert_eq!(status, 403, "{route:?} as {host} with {more:?}: {told}");
+        }
+    }
+    assert_eq!(hub.get("/channels").json(), before);
+    for route in routes {
+        assert_eq!(ask(route, own, "").0, 200, "{route:?} is open to this machine");
+    }
+    assert_ne!(hub.get("/channels").json(), before);
 }
 
 #[test]

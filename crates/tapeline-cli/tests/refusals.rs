@@ -129,6 +129,57 @@ fn publishes_per_second_and_publishes_burst() {
     assert!(eventually(|| client.ask(&publish).kind() == "published"), "later there is room again");
 }
 
+/// Asks on a connection that is kept; `None` is a GET.
+fn ask(raw: &mut Raw, hub: &Hub, path: &str, body: Option<&str>) -> (u16, Value) {
+    let (method, text) = body.map_or(("GET", ""), |body| ("POST", body));
+    let (host, len) = (hub.address(), text.len());
+    raw.send(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len}\r\n\r\n{text}"));
+    let head = raw.head();
+    let len = head.header("content-length").and_then(|len| len.parse().ok()).expect("a length");
+    (head.status, serde_json::from_slice(&raw.body(len)).expect("an answer is JSON"))
+}
+
+/// Asserts that it was refused as too fast, in words that name this rate's settings.
+fn is_too_fast((status, answer): (u16, Value), what: &str) {
+    assert_eq!((status, &answer["error"]["code"]), (429, &json!("rate_limited")), "{answer}");
+    let message = answer["error"]["message"].as_str().expect("a message");
+    let names = |ending: &str| message.contains(&format!("limits.{what}_{ending}"));
+    assert!(names("per_second") && names("burst"), "{message}");
+}
+
+#[test]
+fn publishes_over_http_have_the_rate_of_a_session() {
+    let hub = hub("publishes_per_second = 1\npublishes_burst = 5");
+    let one = r#"{"channel":"c","data":1}"#;
+    let many = |count: usize| format!("[{}]", vec![one; count].join(","));
+    let mut raw = Raw::send_to(&hub, "");
+    is_too_fast(ask(&mut raw, &hub, "/publish/batch", Some(&many(6))), "publishes");
+    assert_eq!(hub.stats()["published"], 0, "a batch is refused as a whole");
+    assert_eq!(hub.stats()["refused"], 6);
+    assert_eq!(ask(&mut raw, &hub, "/publish/batch", Some(&many(3))).0, 200);
+    is_too_fast(ask(&mut raw, &hub, "/publish/batch", Some(&many(3))), "publishes");
+    assert_eq!(ask(&mut raw, &hub, "/publish", Some(one)).0, 200);
+    assert_eq!(ask(&mut raw, &hub, "/broadcast/orderbook?symbol=A", Some("{}")).0, 200);
+    is_too_fast(ask(&mut raw, &hub, "/publish", Some(one)), "publishes");
+    is_too_fast(ask(&mut raw, &hub, "/broadcast/orderbook?symbol=A", Some("{}")), "publishes");
+    assert_eq!(ask(&mut raw, &hub, "/history/c", None).0, 200, "asking has a limit of its own");
+    assert_eq!(hub.stats()["published"], 5);
+    assert!(eventually(|| ask(&mut raw, &hub, "/publish", Some(one)).0 == 200), "later there is room again");
+}
+
+#[test]
+fn requests_over_http_have_the_rate_of_a_session() {
+    let hub = hub("requests_per_second = 1\nrequests_burst = 5");
+    let mut raw = Raw::send_to(&hub, "");
+    for path in ["/last/c", "/history/c", "/channels", "/stats", "/asyncapi.json"] {
+        assert_ne!(ask(&mut raw, &hub, path, None).0, 429, "{path}");
+    }
+    is_too_fast(ask(&mut raw, &hub, "/openapi.json", None), "requests");
+    assert_eq!(hub.stats()["refused"], 0, "that counts publishes");
+    assert_eq!(ask(&mut raw, &hub, "/publish", Some(r#"{"channel":"c","data":1}"#)).0, 200);
+    assert!(eventually(|| ask(&mut raw, &hub, "/stats", None).0 == 200), "later there is room again");
+}
+
 #[test]
 fn by_default_publishes_are_not_counted() {
     let hub = Hub::start();

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 use support::client::with;
-use support::{Client, Hub, run_to_end};
+use support::{Client, Hub, Raw, run_to_end};
 use tapeline_codegen::frames;
 use tapeline_schema::{Catalog, ChannelSpec};
 
@@ -266,37 +266,134 @@ fn what_the_hub_says_over_websocket_is_what_the_asyncapi_document_declares() {
     assert_eq!(met, expected);
 }
 
+/// The place of the schema that an answer must fit, or a failure where the document does not know the answer.
+fn place_of_answer(document: &Value, path: &str, method: &str, status: u16) -> String {
+    let mut place = format!("/paths/{}/{method}/responses/{status}", path.replace('/', "~1"));
+    assert!(document.pointer(&place).is_some(), "{place} is not there");
+    if let Some(target) = document.pointer(&format!("{place}/$ref")).and_then(Value::as_str) {
+        place = target.trim_start_matches('#').to_owned();
+    }
+    let schema = format!("{place}/content/application~1json/schema/$ref");
+    let target = document.pointer(&schema).and_then(Value::as_str).unwrap_or_else(|| panic!("{schema}"));
+    target.trim_start_matches('#').to_owned()
+}
+
+/// An answer to bytes that are no usual request.
+fn raw_answer(hub: &Hub, bytes: &str) -> (u16, Value) {
+    let mut raw = Raw::send_to(hub, bytes);
+    let head = raw.head();
+    let len = head.header("content-length").and_then(|len| len.parse().ok()).expect("a length");
+    (head.status, serde_json::from_slice(&raw.body(len)).expect("an answer is JSON"))
+}
+
 #[test]
 fn what_the_hub_answers_over_http_is_what_the_openapi_document_declares() {
     let hub = Hub::start();
     let document = hub.get("/openapi.json").json();
     let price = r#"{"symbol":"A","price":1,"change":0,"volume":1}"#;
     let keyed = format!(r#"{{"channel":"market_data:A","data":{price},"idempotency_key":"k"}}"#);
+    let trade = r#"{"portfolio_id":"p","symbol":"A","trade_type":"BUY","quantity":1,"price":2}"#;
+    let added = r#"{"template":"added:{x}","type":"t","idle_ttl_s":60}"#;
     let answered = [
         ("/publish", "post", hub.post("/publish", &keyed)),
         ("/publish", "post", hub.post("/publish", &keyed)),
         ("/publish", "post", hub.post("/publish", "{}")),
         ("/publish/batch", "post", hub.post("/publish/batch", format!("[{keyed},7]"))),
         ("/broadcast/{family}", "post", hub.post("/broadcast/market_data?symbol=A", price)),
+        ("/broadcast/{family}", "post", hub.post("/broadcast/trades?portfolio_id=p", trade)),
         ("/broadcast/{family}", "post", hub.post("/broadcast/nothing", price)),
         ("/last/{channel}", "get", hub.get("/last/market_data:A")),
+        ("/last/{channel}", "get", hub.get("/last/trades:p")),
         ("/last", "get", hub.get("/last?channel=market_data:none")),
         ("/history/{channel}", "get", hub.get("/history/market_data:A")),
+        ("/history/{channel}", "get", hub.get("/history/trades:p")),
+        ("/history", "get", hub.get("/history?channel=trades")),
         ("/history", "get", hub.get("/history?channel=market_data")),
         ("/health", "get", hub.get("/health")),
         ("/ready", "get", hub.get("/ready")),
         ("/stats", "get", hub.get("/stats")),
+        ("/admin/channels", "post", hub.post("/admin/channels", added)),
+        ("/admin/channels", "post", hub.post("/admin/channels", added)),
+        ("/channels", "get", hub.get("/channels")),
+        ("/admin/channels/{family}", "delete", hub.request("DELETE", "/admin/channels/added", "", "")),
+        ("/admin/channels/{family}", "delete", hub.request("DELETE", "/admin/channels/added", "", "")),
+        ("/admin/reload", "post", hub.post("/admin/reload", "")),
     ];
     for (path, method, answer) in answered {
-        let place = format!("/paths/{}/{method}/responses/{}", path.replace('/', "~1"), answer.status());
-        let mut place =
-            document.pointer(&place).map(|_| place.clone()).unwrap_or_else(|| panic!("{place} is not there"));
-        if let Some(target) = document.pointer(&format!("{place}/$ref")).and_then(Value::as_str) {
-            place = target.trim_start_matches('#').to_owned();
+        let place = place_of_answer(&document, path, method, answer.status());
+        let keys: &[&str] =
+            if path == "/health" { &["broker", "shards"] } else { &["symbol", "portfolio_id"] };
+        let answer = answer.json();
+        fits(&document, &place, &answer, keys);
+        for name in ["messages", "channels"] {
+            let each = answer.get(name).and_then(Value::as_array).into_iter().flatten();
+            each.for_each(|item| fits(&document, &format!("{place}/properties/{name}/items"), item, keys));
         }
-        let schema = format!("{place}/content/application~1json/schema/$ref");
-        let target = document.pointer(&schema).and_then(Value::as_str).unwrap_or_else(|| panic!("{schema}"));
-        let keys: &[&str] = if path == "/health" { &["broker", "shards"] } else { &["symbol"] };
-        fits(&document, target.trim_start_matches('#'), &answer.json(), keys);
     }
+}
+
+#[test]
+fn what_any_route_may_be_refused_with_is_in_the_openapi_document() {
+    let document = Hub::start().get("/openapi.json").json();
+    let hub = Hub::with_config(
+        "[limits]\nbody_timeout_s = 0.2\nhandshake_timeout_s = 5\npublishes_per_second = 1\n\
+         requests_per_second = 1\nrequests_burst = 1\n",
+    );
+    let full = Hub::with_config("[limits]\nconnections = 1\n");
+    let only = Client::connect(&full);
+    let routes = [
+        ("/publish", "post", "/publish"),
+        ("/publish/batch", "post", "/publish/batch"),
+        ("/broadcast/{family}", "post", "/broadcast/orderbook?symbol=A"),
+        ("/admin/channels", "post", "/admin/channels"),
+        ("/admin/channels/{family}", "delete", "/admin/channels/x"),
+        ("/admin/reload", "post", "/admin/reload"),
+        ("/last/{channel}", "get", "/last/a"),
+        ("/history", "get", "/history?channel=a"),
+        ("/channels", "get", "/channels"),
+        ("/stats", "get", "/stats"),
+        ("/ready", "get", "/ready"),
+        ("/asyncapi.json", "get", "/asyncapi.json"),
+        ("/ws", "get", "/ws"),
+    ];
+    for (path, method, asked) in routes {
+        let line = format!("{} {asked} HTTP/1.1\r\nHost: localhost\r\n", method.to_uppercase());
+        let check = |hub: &Hub, expected: u16, rest: &str| {
+            let (status, answer) = raw_answer(hub, &format!("{line}{rest}"));
+            assert_eq!(status, expected, "{method} {path}: {answer}");
+            fits(&document, &place_of_answer(&document, path, method, status), &answer, &[]);
+        };
+        check(&full, 503, "\r\n");
+        check(&hub, 431, &format!("X-Pad: {}\r\n\r\n", "x".repeat(17_000)));
+        check(&hub, 403, "Origin: https://evil.example\r\n\r\n");
+        let body = document["paths"][path][method].get("requestBody");
+        assert_eq!(body.is_some(), method == "post" && path != "/admin/reload");
+        if body.is_some() {
+            check(&hub, 408, "Content-Length: 9\r\n\r\n");
+        }
+        if path.starts_with("/admin/") {
+            check(&hub, 403, "X-Forwarded-For: 10.0.0.1\r\n\r\n");
+        }
+        if !path.starts_with("/publish") && !path.starts_with("/broadcast") {
+            // Two requests at once, of which the second is one too many; its answer comes behind the first one's.
+            let mut raw = Raw::send_to(&hub, format!("{line}\r\n{line}Connection: close\r\n\r\n"));
+            let first = raw.head();
+            raw.body(first.header("content-length").and_then(|len| len.parse().ok()).expect("a length"));
+            let status = raw.head().status;
+            assert_eq!(status, 429, "{method} {path}");
+            let answer = serde_json::from_slice(&raw.rest()).expect("an answer is JSON");
+            fits(&document, &place_of_answer(&document, path, method, status), &answer, &[]);
+        }
+    }
+    let batch = r#"[{"channel":"c","data":1},{"channel":"c","data":2}]"#;
+    let refused = hub.post("/publish/batch", batch);
+    assert_eq!(refused.status(), 429);
+    fits(&document, &place_of_answer(&document, "/publish/batch", "post", 429), &refused.json(), &[]);
+    let version = "Sec-WebSocket-Version: 12\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let other = format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{version}\r\n");
+    let (status, answer) = raw_answer(&hub, &other);
+    fits(&document, &place_of_answer(&document, "/ws", "get", status), &answer, &[]);
+    assert_eq!(status, 426);
+    only.close();
 }

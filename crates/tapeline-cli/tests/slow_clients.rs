@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::client::Frame;
-use support::{Client, Hub, eventually};
+use support::{Client, Hub, Raw, eventually};
 
 /// Messages of a flood. With [`message`] they are several times what the kernel's buffers take from a client that
 /// does not read.
@@ -273,6 +273,24 @@ fn a_connection_that_takes_no_byte_for_too_long_is_closed_and_resumes() {
     assert_eq!(confirmed.json["recovered"], true);
     assert_eq!(again.offsets_until(FLOOD), (due..=FLOOD).collect::<Vec<_>>());
     fast.expect_silence();
+}
+
+#[test]
+fn an_answer_over_http_that_nobody_reads_is_let_go_and_its_connection_closed() {
+    let hub = Hub::with_config(&format!("[limits]\nslow_close_s = 1\n{FAMILIES}"));
+    let pad = "x".repeat(100_000);
+    hub.publish_all("fills:a", (0..300).map(|n| format!(r#"{{"n":{n},"pad":"{pad}"}}"#)));
+    let ask = format!("GET /history/fills:a?limit=300 HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address());
+    let mut idle = Raw::send_to(&hub, &ask);
+    let start = Instant::now();
+    assert!(eventually(|| hub.stats()["closed"]["slow"] == 1), "{}", hub.stats());
+    assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
+    let got = idle.rest().len();
+    assert!(got < 30_000_000, "{got}: the kernel's buffers took the whole answer");
+    let mut reading = Raw::send_to(&hub, &ask);
+    let len = reading.head().header("content-length").and_then(|len| len.parse().ok()).expect("a length");
+    reading.body(len);
+    assert_eq!(hub.stats()["closed"]["slow"], 1, "who reads is not slow");
 }
 
 #[test]

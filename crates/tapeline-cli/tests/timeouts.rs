@@ -52,6 +52,18 @@ fn a_connection_that_asks_nothing_is_told_so_and_closed() {
 }
 
 #[test]
+fn a_fraction_of_a_second_is_told_as_it_was_set() {
+    let hub = Hub::with_config("[limits]\nhandshake_timeout_s = 0.25\nbody_timeout_s = 0.25\n");
+    let said = Raw::send_to(&hub, "").rest();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("the head took longer than 0.25 s"), "{said}");
+    let head = format!("POST /publish HTTP/1.1\r\nHost: {}\r\nContent-Length: 9\r\n\r\n", hub.address());
+    let said = Raw::send_to(&hub, head).rest();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("the body took longer than 0.25 s"), "{said}");
+}
+
+#[test]
 fn a_head_that_trickles_is_cut_off_though_bytes_keep_coming() {
     let hub = hub("handshake_timeout_s");
     let start = Instant::now();

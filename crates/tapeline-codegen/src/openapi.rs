@@ -16,6 +16,9 @@ use routes::{Answer, ROUTES, Route};
 const DESCRIPTION: &str = "Publishing to and reading from a hub over plain HTTP. Live messages come over WebSocket: \
     `/asyncapi.json` describes them.";
 
+/// The status of a head over its limit, whose code is that of everything too large.
+const HEAD_TOO_LARGE: u16 = 431;
+
 /// The document of a catalogue.
 pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let model = Model::of(catalog);
@@ -55,11 +58,13 @@ fn operation(route: &Route, model: &Model) -> Value {
         }
         responses.insert(status.to_string(), answer);
     }
+    let body = if route.path == routes::BROADCAST { Some(broadcast_body(model)) } else { route.body() };
+    let with_body = if body.is_some() { routes::WITH_BODY } else { &[] };
+    let codes = route.refusals.iter().chain(routes::COMMON).chain(with_body);
     // Several codes share a status; each is in the answer of its status.
-    for code in route.refusals {
-        let status = code.status().to_string();
+    for status in codes.map(|code| code.status()).chain([HEAD_TOO_LARGE]) {
         let place = format!("#/components/responses/{status}");
-        responses.entry(status).or_insert_with(|| json!({ "$ref": place }));
+        responses.entry(status.to_string()).or_insert_with(|| json!({ "$ref": place }));
     }
     let mut operation = json!({
         "operationId": route.id,
@@ -67,7 +72,6 @@ fn operation(route: &Route, model: &Model) -> Value {
         "parameters": parameters,
         "responses": responses,
     });
-    let body = if route.path == routes::BROADCAST { Some(broadcast_body(model)) } else { route.body() };
     if let (Some(body), Some(fields)) = (body, operation.as_object_mut()) {
         fields.insert("requestBody".to_owned(), body);
     }
@@ -129,6 +133,8 @@ fn refusals() -> Map<String, Value> {
         let line = format!("`{}` (retry: {}): {}", code.name(), code.retry().name(), code.meaning());
         by_status.entry(code.status()).or_default().push(line);
     }
+    let line = format!("`{}`: the head is larger than limits.header_bytes", ErrorCode::TooLarge.name());
+    by_status.entry(HEAD_TOO_LARGE).or_default().push(line);
     let content = json!({ "application/json": { "schema": { "$ref": place_of("Error") } } });
     by_status
         .into_iter()

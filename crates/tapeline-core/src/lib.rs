@@ -23,7 +23,7 @@ pub mod lanes;
 pub mod message;
 pub mod outbox;
 mod publishing;
-mod rates;
+pub mod rates;
 pub mod registry;
 mod renewing;
 pub mod reply;

@@ -1,5 +1,6 @@
-//! How fast one session may ask for things: a bucket that runs full at a steady rate and holds a burst. Publishes have a
-//! bucket of their own, because what holds them back by default is room in the inboxes, not their number.
+//! How fast one session, or one HTTP connection, may ask for things: a bucket that runs full at a steady rate and holds a
+//! burst. Publishes have a bucket of their own, because what holds them back by default is room in the inboxes, not their
+//! number.
 
 use tapeline_schema::ErrorCode;
 
@@ -11,14 +12,14 @@ use crate::shard::Shard;
 
 /// What is left of a rate.
 #[derive(Debug, Default)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     /// When it will be full, nanoseconds.
     full_ns: u64,
 }
 
 impl Bucket {
     /// Takes so many out of it; `false` where fewer are left, and then none are taken.
-    pub(crate) fn take(&mut self, count: u64, rate: Rate, now: Now) -> bool {
+    pub fn take(&mut self, count: u64, rate: Rate, now: Now) -> bool {
         if rate.per_second == 0 {
             return true;
         }
@@ -36,6 +37,16 @@ impl Bucket {
         self.full_ns = full_ns;
         true
     }
+}
+
+/// What is told to who asks faster than a rate allows; `what` is `publishes` or `requests`, as in the settings' names.
+pub fn too_fast(what: &str, rate: Rate) -> Refusal {
+    let Rate { per_second, burst } = rate;
+    let message = format!(
+        "too many {what}, the limit is {per_second} a second (limits.{what}_per_second), \
+         {burst} at once (limits.{what}_burst)"
+    );
+    Refusal::new(ErrorCode::RateLimited, message)
 }
 
 impl Shard {
@@ -63,12 +74,7 @@ impl Shard {
         if matches!(command, Command::Publish { .. }) {
             self.hub.stats().refused.add(1);
         }
-        let Rate { per_second, burst } = rate;
-        let message = format!(
-            "too many {what}, the limit is {per_second} a second (limits.{what}_per_second), \
-             {burst} at once (limits.{what}_burst)"
-        );
-        Err(Refusal::new(ErrorCode::RateLimited, message))
+        Err(too_fast(what, rate))
     }
 }
 

@@ -15,8 +15,8 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tapeline_core::Refusal;
-use tapeline_schema::{ErrorCode, Family};
+use tapeline_core::{Hub, Refusal};
+use tapeline_schema::{Catalog, ErrorCode, Family};
 
 use crate::app::App;
 use crate::error::Failure;
@@ -34,8 +34,8 @@ pub trait Admin: Send + Sync {
     /// # Errors
     /// Every fault, a line each.
     fn reload(&self) -> Result<Reloaded, Refusal>;
-    /// Where a family was declared.
-    fn origin(&self, family: &str) -> FamilyOrigin;
+    /// Where families were declared: those that are not built in, by name. Waits for a change that is under way.
+    fn origins(&self) -> HashMap<String, FamilyOrigin>;
     /// Declares a family until the hub ends.
     ///
     /// # Errors
@@ -190,26 +190,41 @@ pub(crate) async fn remove(
     Ok(Json(call(&app, move |admin| admin.remove(&family)).await?).into_response())
 }
 
-/// `GET /channels`.
+/// `GET /channels`. Counting goes over everything in use, and where a family was declared may have to be waited for.
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Response, Failure> {
-    let channels = app.hub.count_by_family();
+    let hub = app.hub.clone();
+    Ok(Json(call(&app, move |admin| listing(&hub, admin)).await?).into_response())
+}
+
+/// The families and where each was declared, of one moment: a change holds up the second until the first is replaced.
+fn declared(hub: &Hub, admin: &dyn Admin) -> (Arc<Catalog>, HashMap<String, FamilyOrigin>) {
+    loop {
+        let catalog = hub.catalog();
+        let origins = admin.origins();
+        if Arc::ptr_eq(&catalog, &hub.catalog()) {
+            return (catalog, origins);
+        }
+    }
+}
+
+fn listing(hub: &Hub, admin: &dyn Admin) -> Result<Listing, Refusal> {
+    let (catalog, origins) = declared(hub, admin);
+    let channels = hub.count_by_family();
     let mut subscribers: HashMap<String, usize> = HashMap::new();
-    for (channel, count) in app.hub.subscribed_channels().filter(|(channel, _)| !channel.is_roll_up()) {
+    for (channel, count) in hub.subscribed_channels().filter(|(channel, _)| !channel.is_roll_up()) {
         *subscribers.entry(channel.current().spec().family.clone()).or_default() += count;
     }
-    let catalog = app.hub.catalog();
     let listed = catalog.specs().map(|spec| {
         let Ok(Value::Object(row)) = serde_json::to_value(Family::from(&**spec)) else {
-            return Err(Failure::new(ErrorCode::Internal, "a row cannot be written"));
+            return Err(Refusal::new(ErrorCode::Internal, "a row cannot be written"));
         };
         Ok(Listed {
             family: spec.family.clone(),
-            origin: app.admin.origin(&spec.family),
+            origin: origins.get(&spec.family).copied().unwrap_or(FamilyOrigin::BuiltIn),
             channels: channels.get(&spec.family).copied().unwrap_or_default(),
             subscribers: subscribers.get(&spec.family).copied().unwrap_or_default(),
             row,
         })
     });
-    let channels = listed.collect::<Result<_, Failure>>()?;
-    Ok(Json(Listing { channels }).into_response())
+    Ok(Listing { channels: listed.collect::<Result<_, Refusal>>()? })
 }

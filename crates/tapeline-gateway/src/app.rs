@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::routing::any;
 use tapeline_core::Hub;
+use tapeline_core::stats::Count;
 use tapeline_runtime::Shards;
 use tokio::sync::watch;
 
@@ -13,7 +14,8 @@ use crate::admin::Admin;
 use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
-use crate::{ops, origin, routes, upgrade};
+use crate::spec::Documents;
+use crate::{ops, origin, pace, routes, upgrade};
 
 /// What a gateway is made of.
 pub struct AppParts {
@@ -42,6 +44,10 @@ pub struct App {
     pub(crate) open: Open,
     /// Those that are being told that they are too many.
     pub(crate) refusing: Open,
+    /// Connections on the HTTP port that were closed because they took no byte of an answer.
+    pub(crate) closed_slow: Count,
+    /// The hub's own description, kept while it holds.
+    pub(crate) documents: Documents,
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
@@ -52,9 +58,22 @@ impl App {
     pub fn new(parts: AppParts) -> Arc<Self> {
         let AppParts { hub, shards, access, admin, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
-        let (open, refusing) = Default::default();
+        let (open, refusing, closed_slow, documents) = Default::default();
         let started = Instant::now();
-        Arc::new(App { hub, shards, access, admin, started, open, refusing, door, conformance, compression })
+        Arc::new(App {
+            hub,
+            shards,
+            access,
+            admin,
+            started,
+            open,
+            refusing,
+            closed_slow,
+            documents,
+            door,
+            conformance,
+            compression,
+        })
     }
 
     /// From now on nobody new is let in and `/ready` says no; what is under way is finished.
@@ -83,6 +102,7 @@ impl App {
         routes
             .fallback(ops::not_found)
             .method_not_allowed_fallback(ops::method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state(self.clone(), pace::guard))
             .layer(axum::middleware::from_fn_with_state(self.clone(), door::guard))
             .layer(axum::middleware::from_fn_with_state(self.clone(), origin::guard))
             .with_state(self.clone())

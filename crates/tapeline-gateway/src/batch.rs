@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use crate::envelope::{Answers, Envelope};
 use crate::error::{Failure, push_error};
 use crate::http::{body, is_lines, json, principal};
 use crate::native::json_refusal;
+use crate::pace::Pace;
 use crate::publish::{EVERYWHERE, Outcome};
 
 /// About the bytes that answer one item.
@@ -33,12 +35,16 @@ type Item<'a> = Result<Envelope<'a>, Refusal>;
 pub(crate) async fn publish_batch(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(pace): Extension<Arc<Pace>>,
     request: Request,
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
-    let body = body(&app, request.into_body(), app.hub.settings().batch_bytes, "limits.batch_bytes").await?;
+    let bytes = app.hub.settings().batch_bytes;
+    let body = body(&app, request.into_body(), bytes, "limits.batch_bytes").await?;
     let limit = app.hub.settings().batch_items;
     let items = if lines { read_lines(&body, limit)? } else { read_array(&body, limit)? };
+    // As a whole: half a batch would be for the client to sort out.
+    pace.take_publishes(&app.hub, items.len())?;
     let principal = principal(peer);
     let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).in_bulk();
     let mut answer = Answer::new(&app.hub, items.len());

@@ -2,12 +2,11 @@
 //! many, is told which setting says so; no limit of this file costs more than the socket it protects.
 
 use std::convert::Infallible;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
@@ -17,17 +16,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tapeline_core::Refusal;
 use tapeline_schema::ErrorCode;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
-use crate::error::push_error;
+use crate::error::whole_answer;
+use crate::origin::OnLoopback;
+use crate::pace::Pace;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
+/// hyper answers more headers without a word too. So many are more than anybody sends, and fit into the usual
+/// `limits.header_bytes` only where they say next to nothing.
+const HEADERS: usize = 1_000;
 /// hyper takes no smaller buffer.
 const LEAST_BUFFER: usize = 8 << 10;
 /// How long one that is too many is listened to before it is told so.
@@ -60,83 +65,6 @@ impl Drop for Entered {
     }
 }
 
-/// An accepted connection. It may be left with last words, which go out when hyper lets go of it.
-pub(crate) struct Accepted {
-    stream: Option<TcpStream>,
-    last_words: Arc<AtomicBool>,
-    timeout: Duration,
-}
-
-impl Accepted {
-    /// The socket, for a protocol that has been agreed on.
-    pub(crate) fn into_stream(mut self) -> Option<TcpStream> {
-        self.stream.take()
-    }
-
-    fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        let stream = self.get_mut().stream.as_mut();
-        stream.map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-}
-
-impl Drop for Accepted {
-    fn drop(&mut self) {
-        if self.last_words.load(Ordering::Relaxed)
-            && let Some(stream) = &self.stream
-        {
-            let seconds = self.timeout.as_secs();
-            let message = format!("the head took longer than {seconds} s (limits.handshake_timeout_s)");
-            // Nothing was written to this socket before, so it takes this much; if not, the client is told nothing.
-            let _ = stream.try_write(&answer(&Refusal::new(ErrorCode::Timeout, message)));
-        }
-    }
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
-    }
-}
-
-/// A whole answer, after which the connection ends.
-fn answer(refusal: &Refusal) -> Vec<u8> {
-    let mut body = Vec::new();
-    push_error(&mut body, refusal);
-    let status = refusal.code.status();
-    let head = format!(
-        "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        refusal.code,
-        body.len()
-    );
-    [head.into_bytes(), body].concat()
-}
-
 /// Serves a connection to its end, or says that there are too many.
 pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
     let limit = app.hub.settings().connections;
@@ -148,12 +76,12 @@ pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, rout
         return;
     }
     let _open = app.open.enter();
-    serve(&app, stream, peer, routes).await;
+    serve(app, stream, peer, routes).await;
 }
 
 async fn refuse(mut stream: TcpStream, limit: usize) {
     let message = format!("{} connections, the limit is {limit} (limits.connections)", limit + 1);
-    let refusal = answer(&Refusal::new(ErrorCode::Overloaded, message));
+    let refusal = whole_answer(&Refusal::new(ErrorCode::Overloaded, message));
     let mut asked = [0; 4 << 10];
     let told = async {
         // A socket that is closed with unread bytes in it would be reset, and the answer with it.
@@ -176,29 +104,34 @@ async fn last_call(door: &watch::Sender<Door>) {
     tokio::time::sleep(LAST_CALL).await;
 }
 
-async fn serve(app: &App, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
+async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let settings = app.hub.settings();
-    let last_words = Arc::new(AtomicBool::new(false));
-    let accepted = Accepted {
-        stream: Some(stream),
-        last_words: last_words.clone(),
-        timeout: settings.handshake_timeout,
+    let on_loopback = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
+    let (head_timeout, header_bytes) = {
+        let settings = app.hub.settings();
+        (settings.handshake_timeout, settings.header_bytes)
     };
+    let last_words = Arc::new(AtomicBool::new(false));
+    let accepted = Accepted::new(stream, app.clone(), last_words.clone(), head_timeout);
+    let pace = Arc::new(Pace::default());
     let asked = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(OnLoopback(on_loopback));
+        request.extensions_mut().insert(pace.clone());
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
     });
     let mut served = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(settings.handshake_timeout)
-            .max_buf_size((settings.header_bytes * HEADER_BUFFER).max(LEAST_BUFFER))
+            .header_read_timeout(head_timeout)
+            .max_headers(HEADERS)
+            .max_buf_size(header_bytes.saturating_mul(HEADER_BUFFER).max(LEAST_BUFFER))
             .serve_connection(TokioIo::new(accepted), service)
             .with_upgrades()
     );

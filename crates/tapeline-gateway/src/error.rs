@@ -30,6 +30,19 @@ impl IntoResponse for Failure {
     }
 }
 
+/// A whole answer as it stands on the wire, after which the connection ends.
+pub(crate) fn whole_answer(refusal: &Refusal) -> Vec<u8> {
+    let mut body = Vec::new();
+    push_error(&mut body, refusal);
+    let status = refusal.code.status();
+    let head = format!(
+        "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        refusal.code,
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
+
 /// Appends the error object.
 pub(crate) fn push_error(out: &mut Vec<u8>, refusal: &Refusal) {
     out.extend_from_slice(b"{\"error\":{\"code\":");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
@@ -24,6 +25,7 @@ use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::native::json_refusal;
+use crate::pace::Pace;
 
 /// Room for the rest of a publish beside its data.
 const ENVELOPE_BYTES: usize = 4 << 10;
@@ -58,7 +60,8 @@ pub(crate) fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
 pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
     let timeout = app.hub.settings().body_timeout;
     let Ok(collected) = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await else {
-        let message = format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs());
+        let message =
+            format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs_f64());
         return Err(Failure::new(ErrorCode::Timeout, message));
     };
     match collected {
@@ -75,12 +78,14 @@ pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> 
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(pace): Extension<Arc<Pace>>,
     request: Request,
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
     let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(|error| json_refusal(&error))?;
+    pace.take_publishes(&app.hub, 1)?;
     let draft = app.draft(envelope.publication()?, &principal(peer), app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
@@ -92,6 +97,7 @@ pub(crate) async fn publish(
 pub(crate) async fn broadcast(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(pace): Extension<Arc<Pace>>,
     Tail(family): Tail,
     Asking(query): Asking<Vec<(String, String)>>,
     request: Request,
@@ -115,6 +121,7 @@ pub(crate) async fn broadcast(
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));
     }
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
+    pace.take_publishes(&app.hub, 1)?;
     let publication = Publication { channel: &*name, data, ..Publication::default() };
     let draft = app.draft(publication, &principal(peer), app.hub.now())?;
     let channel = draft.channel.clone();

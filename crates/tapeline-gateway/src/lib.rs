@@ -1,6 +1,7 @@
 //! Who may come in: one file a protocol. Each turns bytes into commands at the edge and knows nothing of routing,
 //! queues or retention.
 
+mod accepted;
 pub mod admin;
 mod app;
 mod batch;
@@ -15,6 +16,7 @@ mod listen;
 pub mod native;
 mod ops;
 mod origin;
+mod pace;
 mod publish;
 mod routes;
 mod spec;

@@ -121,7 +121,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
             ("epoch", sum(|s| &s.dropped_epoch)),
         ]),
         closed: BTreeMap::from([
-            ("slow", sum(|s| &s.closed_slow)),
+            ("slow", sum(|s| &s.closed_slow) + app.closed_slow.read()),
             ("idle", sum(|s| &s.closed_idle)),
             ("overloaded", sum(|s| &s.closed_overloaded)),
         ]),

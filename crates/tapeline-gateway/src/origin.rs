@@ -1,6 +1,9 @@
 //! Which web pages may talk to the hub. Browsers apply no same-origin policy to WebSockets, so the server must.
 //! Let in by default: no Origin (not a browser), the hub's own origin, loopback origins; others by allow-list.
+//! On loopback the name that was asked for counts too: a page may have its own name pointed at the visitor's machine, and
+//! then its requests carry no Origin, or one that looks like the hub's own.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
@@ -57,14 +60,33 @@ impl Origins {
         }
         host.is_some_and(|host| host.eq_ignore_ascii_case(authority)) || is_loopback(authority)
     }
+
+    /// Whether the hub may be asked by this name over loopback: one of this machine, or the authority of an origin on the
+    /// list. `0.0.0.0` is what a hub that listens everywhere says it listens on; no page can have it for a name.
+    fn name_this_machine(&self, host: &str) -> bool {
+        let is_anywhere = name_of(host).parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+        let authorities = self.0.iter().filter_map(|allowed| allowed.split_once("://"));
+        is_loopback(host)
+            || is_anywhere
+            || authorities.into_iter().any(|(_, authority)| authority.eq_ignore_ascii_case(host))
+    }
+}
+
+/// Whether a connection came to this machine's loopback address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnLoopback(pub bool);
+
+/// An authority without its port and brackets.
+fn name_of(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
+        None => authority.split(':').next().unwrap_or_default(),
+    }
 }
 
 pub(crate) fn is_loopback(authority: &str) -> bool {
-    let name = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let is_address = name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let name = name_of(authority);
+    let is_address = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     is_address || name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
 }
 
@@ -72,11 +94,26 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// The name that a request asks for, where it comes over loopback and that is none of this machine's.
+fn foreign_host<'a>(origins: &Origins, request: &'a Request) -> Option<&'a HeaderValue> {
+    let OnLoopback(true) = request.extensions().get()? else { return None };
+    let is_foreign = |host: &&HeaderValue| !host.to_str().is_ok_and(|host| origins.name_this_machine(host));
+    request.headers().get_all(header::HOST).into_iter().find(is_foreign)
+}
+
 /// Refuses foreign origins with 403 and answers the browser's questions about the others (CORS).
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let access = app.access.now();
+    if let Some(host) = foreign_host(&access.origins, &request) {
+        let message = format!(
+            "host {} is not this machine; over loopback, other names must be in an allowed origin (http.allowed_origins)",
+            String::from_utf8_lossy(host.as_bytes())
+        );
+        return Failure::new(ErrorCode::ForeignOrigin, message).into_response();
+    }
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
     let host = text(request.headers(), header::HOST);
-    if !origin.to_str().is_ok_and(|origin| app.access.now().origins.allows(origin, host)) {
+    if !origin.to_str().is_ok_and(|origin| access.origins.allows(origin, host)) {
         let message = format!(
             "origin {} is not allowed (http.allowed_origins)",
             String::from_utf8_lossy(origin.as_bytes())
@@ -102,6 +139,28 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn over_loopback_only_names_of_this_machine_and_of_the_list_are_taken() {
+        let origins = Origins(vec!["https://desk.example".into(), "http://desk.example:8080".into()]);
+        for good in [
+            "localhost:8000",
+            "hub.localhost",
+            "127.0.0.1:8000",
+            "[::1]:8000",
+            "0.0.0.0:8000",
+            "[::]:8000",
+            "desk.example",
+            "DESK.example:8080",
+        ] {
+            assert!(origins.name_this_machine(good), "{good}");
+        }
+        for bad in
+            ["", "evil.example:8000", "desk.example:8000", "localhost.evil.net", "10.0.0.1", "0.0.0.0.nip.io"]
+        {
+            assert!(!origins.name_this_machine(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn own_and_loopback_origins_are_let_in_and_lookalikes_are_not() {

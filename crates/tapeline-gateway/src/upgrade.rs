@@ -22,8 +22,8 @@ use tapeline_schema::{CloseCode, ErrorCode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::accepted::Accepted;
 use crate::app::App;
-use crate::connection::Accepted;
 use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;

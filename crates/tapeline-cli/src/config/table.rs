@@ -82,7 +82,7 @@ rows! {
     "serve.conformance" Restart No serve.conformance
         "Open /echo for WebSocket conformance suites."
     "http.allowed_origins" Reload No http.allowed_origins
-        "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\"."
+        "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\". Behind a proxy on the same machine that passes the Host on, the hub's public one too."
     "http.compression" Restart No http.compression
         "Compress for WebSocket clients that offer permessage-deflate."
     "http.admin" Reload No http.admin

@@ -93,6 +93,18 @@ struct DeliveredMessage {
     offset: u64,
     /// What the offset counts under.
     epoch: String,
+    /// Its places in the roll-ups that count for themselves, by their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollup: Option<BTreeMap<String, RollUpPlace>>,
+}
+
+/// A place in a roll-up.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RollUpPlace {
+    /// Its place in the roll-up.
+    offset: u64,
+    /// What the offset counts under.
+    epoch: String,
 }
 
 /// Kept messages, oldest first.

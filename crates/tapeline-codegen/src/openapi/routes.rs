@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use tapeline_schema::ErrorCode;
 
 use ErrorCode::{
-    BadChannel, BadJson, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest, LimitConnections,
-    NoHistory, NoValue, NotFound, Overloaded, ReservedType, TooLarge, UnsupportedMediaType,
+    BadChannel, BadJson, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest, NoHistory, NoValue,
+    NotFound, Overloaded, RateLimited, ReservedType, Timeout, TooLarge, UndeclaredChannel,
+    UnsupportedMediaType,
 };
 
 use crate::model::place_of;
@@ -112,22 +113,24 @@ const EPOCH: Parameter =
     in_query("epoch", "string", "What the offset counts under; of another epoch all is news.");
 const LIMIT: Parameter = in_query("limit", "integer", "At most so many, 1 to 1,000; 100 if left out.");
 
-const SWITCHED: &[Answer] =
-    &[plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None)];
-const UPGRADE: &[ErrorCode] = &[InvalidRequest, ForeignOrigin, LimitConnections, Overloaded];
-const PUBLISHING: &[ErrorCode] = &[
-    BadJson,
-    BadChannel,
-    InvalidData,
-    InvalidRequest,
-    ReservedType,
-    TooLarge,
-    UnsupportedMediaType,
-    ForeignOrigin,
-    Internal,
-    Overloaded,
+const SWITCHED: &[Answer] = &[
+    plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None),
+    Answer {
+        status: 426,
+        about: "Another version of WebSocket is asked for; `sec-websocket-version` says which is spoken.",
+        kind: Some(JSON),
+        schema: Some("Error"),
+    },
 ];
-const READING: &[ErrorCode] = &[BadChannel, InvalidRequest, NoValue, NoHistory, ForeignOrigin, Internal];
+/// What any request may be answered: from a page elsewhere, too fast, or while the hub stops or has no socket left.
+pub(super) const COMMON: &[ErrorCode] = &[ForeignOrigin, RateLimited, Overloaded];
+/// What a request with a body may be answered beside that.
+pub(super) const WITH_BODY: &[ErrorCode] = &[InvalidRequest, TooLarge, Timeout];
+
+const UPGRADE: &[ErrorCode] = &[InvalidRequest];
+const PUBLISHING: &[ErrorCode] =
+    &[BadJson, BadChannel, UndeclaredChannel, InvalidData, ReservedType, UnsupportedMediaType, Internal];
+const READING: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal];
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -138,7 +141,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[plain(200, "The page.", Some("text/html"))],
-        refusals: &[ForeignOrigin],
+        refusals: &[],
     },
     Route {
         method: "get",
@@ -191,14 +194,11 @@ pub(super) const ROUTES: &[Route] = &[
         refusals: &[
             BadJson,
             BadChannel,
+            UndeclaredChannel,
             InvalidData,
-            InvalidRequest,
             NotFound,
-            TooLarge,
             UnsupportedMediaType,
-            ForeignOrigin,
             Internal,
-            Overloaded,
         ],
     },
     Route {
@@ -252,7 +252,7 @@ pub(super) const ROUTES: &[Route] = &[
             ok("All is well.", "HealthAnswer"),
             Answer { status: 503, about: "A part is not.", kind: Some(JSON), schema: Some("HealthAnswer") },
         ],
-        refusals: &[ForeignOrigin],
+        refusals: &[],
     },
     Route {
         method: "get",
@@ -262,7 +262,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[ok("It does.", "ReadyAnswer")],
-        refusals: &[ForeignOrigin, Overloaded],
+        refusals: &[],
     },
     Route {
         method: "get",
@@ -272,7 +272,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[ok("The counters.", "StatsAnswer")],
-        refusals: &[ForeignOrigin],
+        refusals: &[],
     },
     Route {
         method: "get",
@@ -282,7 +282,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[ok("The families, the built-in ones first.", "ChannelsAnswer")],
-        refusals: &[ForeignOrigin],
+        refusals: &[Internal],
     },
     Route {
         method: "post",
@@ -292,7 +292,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[(JSON, Body::One("Family"))],
         answers: &[ok("It is there.", "FamilyAnswer")],
-        refusals: &[InvalidRequest, BadChannel, Forbidden, TooLarge, Internal],
+        refusals: &[BadChannel, Forbidden, Internal],
     },
     Route {
         method: "delete",
@@ -322,7 +322,7 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[plain(200, "The document.", Some(JSON))],
-        refusals: &[ForeignOrigin],
+        refusals: &[],
     },
     Route {
         method: "get",
@@ -332,6 +332,6 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[plain(200, "The document.", Some(JSON))],
-        refusals: &[ForeignOrigin],
+        refusals: &[],
     },
 ];

@@ -1,0 +1,140 @@
+//! The gateway in this process, where a test may hold what a client cannot: the hub's own locks and settings.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::registry::LocalRegistry;
+use tapeline_core::{Refusal, Settings};
+use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
+use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins};
+use tapeline_runtime::{Shards, SystemClock};
+use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A configuration that is being changed: says that it was asked, and answers when the change is done.
+struct Changing {
+    asked: Mutex<SyncSender<()>>,
+    done: Mutex<Receiver<()>>,
+}
+
+impl Admin for Changing {
+    fn reload(&self) -> Result<Reloaded, Refusal> {
+        Ok(Reloaded::default())
+    }
+
+    fn origins(&self) -> HashMap<String, FamilyOrigin> {
+        self.asked.lock().unwrap().send(()).expect("the test waits for it");
+        self.done.lock().unwrap().recv_timeout(PATIENCE).expect("the change is done soon");
+        HashMap::from([("trades".to_string(), FamilyOrigin::File)])
+    }
+
+    fn add(&self, _: Family) -> Result<Changed, Refusal> {
+        Err(Refusal::new(ErrorCode::InvalidRequest, "not here"))
+    }
+
+    fn remove(&self, _: &str) -> Result<Changed, Refusal> {
+        Err(Refusal::new(ErrorCode::InvalidRequest, "not here"))
+    }
+}
+
+/// A hub whose port is served by one thread, so that whoever blocks it blocks everybody.
+struct Served {
+    hub: Arc<Hub>,
+    shards: Arc<Shards>,
+    address: SocketAddr,
+    asked: Receiver<()>,
+    done: SyncSender<()>,
+}
+
+impl Served {
+    fn start() -> Served {
+        let clock = Arc::new(SystemClock::default());
+        let hub = Arc::new(Hub::new(HubParts {
+            catalog: Catalog::built_in(),
+            settings: Settings::default(),
+            clock: clock.clone(),
+            broker: tapeline_brokers::open("memory://", clock, 1).expect("it needs nothing"),
+            registry: Arc::new(LocalRegistry::default()),
+            seed: 1,
+            shards: 1,
+        }));
+        let shards = Arc::new(Shards::start(&hub).expect("a thread can be started"));
+        let (ask, asked) = sync_channel(1);
+        let (done, wait) = sync_channel(1);
+        let app = App::new(AppParts {
+            hub: hub.clone(),
+            shards: shards.clone(),
+            access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
+            admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
+            conformance: false,
+            compression: true,
+        });
+        let (tell, told) = sync_channel(1);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
+                tell.send(listener.address()).expect("the test waits for it");
+                listener.serve(app).await;
+            });
+        });
+        let address = told.recv_timeout(PATIENCE).expect("it listens");
+        Served { hub, shards, address, asked, done }
+    }
+
+    /// A connection on which this was asked for.
+    fn ask(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address).expect("it reads");
+        stream
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.shards.stop(CloseCode::GoingAway, "the test is over");
+        self.hub.broker().close();
+    }
+}
+
+/// The beginning of the answer.
+fn begins(mut stream: &TcpStream) -> String {
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).expect("an answer comes");
+    String::from_utf8_lossy(&start).into_owned()
+}
+
+#[test]
+fn a_list_that_waits_for_a_change_holds_up_no_other_request() {
+    let served = Served::start();
+    let list = served.ask("/channels");
+    served.asked.recv_timeout(PATIENCE).expect("the list asks where families were declared");
+    assert_eq!(begins(&served.ask("/health")), "HTTP/1.1 200");
+    served.done.send(()).expect("the list waits for it");
+    assert_eq!(begins(&list), "HTTP/1.1 200");
+}
+
+#[test]
+fn a_connection_holds_no_settings_that_were_replaced() {
+    let served = Served::start();
+    let old = Arc::downgrade(&served.hub.settings());
+    let connections: Vec<TcpStream> = (0..4).map(|_| served.ask("/health")).collect();
+    connections.iter().for_each(|stream| assert_eq!(begins(stream), "HTTP/1.1 200"));
+    served.hub.replace_settings(Settings::default());
+    // Whoever has just looked at them lets go in a moment; a connection lives on.
+    let end = Instant::now() + PATIENCE / 5;
+    while old.upgrade().is_some() {
+        assert!(Instant::now() < end, "the settings of before are still held");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(connections);
+}

@@ -1,0 +1,123 @@
+//! An accepted socket as hyper sees it: bytes in and out, with a bound on how long bytes may wait for a peer that takes
+//! none, and last words for one that was never answered. It knows no request.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tapeline_core::Refusal;
+use tapeline_schema::ErrorCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::app::App;
+use crate::error::whole_answer;
+
+/// An accepted connection. It may be left with last words, which go out when hyper lets go of it.
+pub(crate) struct Accepted {
+    stream: Option<TcpStream>,
+    app: Arc<App>,
+    last_words: Arc<AtomicBool>,
+    head_timeout: Duration,
+    /// Runs while bytes wait and the peer takes none of them.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Accepted {
+    /// A socket whose first head must come in time, else it is told so once `last_words` is set.
+    pub(crate) fn new(
+        stream: TcpStream,
+        app: Arc<App>,
+        last_words: Arc<AtomicBool>,
+        head_timeout: Duration,
+    ) -> Self {
+        Accepted { stream: Some(stream), app, last_words, head_timeout, stuck: None }
+    }
+
+    /// The socket, for a protocol that has been agreed on.
+    pub(crate) fn into_stream(mut self) -> Option<TcpStream> {
+        self.stream.take()
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// What became of a write, or an error where none could be made for too long. An answer that nobody reads would
+    /// stay in memory for ever.
+    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let app = &self.app;
+        let stuck = self.stuck.get_or_insert_with(|| {
+            let patience = app.hub.settings().slow_close;
+            Box::pin(tokio::time::sleep(patience))
+        });
+        if stuck.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.stuck = None;
+        self.app.closed_slow.add(1);
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "no byte accepted while bytes wait (limits.slow_close_s)",
+        )))
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if self.last_words.load(Ordering::Relaxed)
+            && let Some(stream) = &self.stream
+        {
+            let seconds = self.head_timeout.as_secs_f64();
+            let message = format!("the head took longer than {seconds} s (limits.handshake_timeout_s)");
+            // Nothing was written to this socket before, so it takes this much; if not, the client is told nothing.
+            let _ = stream.try_write(&whole_answer(&Refusal::new(ErrorCode::Timeout, message)));
+        }
+    }
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.stream()?.poll_write(cx, buf);
+        self.in_time(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream()?.poll_write_vectored(cx, bufs);
+        self.in_time(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}
