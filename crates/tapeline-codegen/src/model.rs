@@ -59,6 +59,9 @@ pub struct Family {
     /// The fields, or places, that tell a table's rows apart.
     #[serde(rename = "x-tapeline-row-key")]
     pub row_key: Vec<String>,
+    /// Which rows of a table are gone, beside those that say `"removed":true`.
+    #[serde(rename = "x-tapeline-removed-when", default, skip_serializing_if = "Option::is_none")]
+    pub removed_when: Option<RemovedWhen>,
     /// Who may read.
     #[serde(rename = "x-tapeline-read")]
     pub read: Readers,
@@ -74,6 +77,15 @@ pub struct Family {
     /// The event's JSON Schema, references in it beginning at itself; none where any JSON is taken.
     #[serde(skip)]
     pub schema: Option<Value>,
+}
+
+/// A row with this value there is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RemovedWhen {
+    /// The field's name, or its place in an array.
+    pub field: String,
+    /// A number, string, true, false or null; numbers compare as numbers.
+    pub equals: Value,
 }
 
 /// How much of a channel is kept.
@@ -183,6 +195,10 @@ impl Family {
             },
             rolls_up_to: spec.rolls_up_to.clone(),
             row_key: spec.row_key.clone(),
+            removed_when: spec.removed_when.as_ref().map(|when| RemovedWhen {
+                field: when.field.clone(),
+                equals: serde_json::from_str(&when.equals).unwrap_or_default(),
+            }),
             read: spec.read,
             publish: spec.publish,
             event,
@@ -232,3 +248,6 @@ pub(crate) fn move_references(schema: &mut Value, from: &str, to: &str) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
