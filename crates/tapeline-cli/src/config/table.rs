@@ -95,7 +95,7 @@ rows! {
         "Bytes that may wait for all sessions together; \"auto\" is a quarter of the machine's memory."
     "limits.inbox_messages" Restart No limits.inbox_messages
         "Messages that may wait in one shard's inbox."
-    "limits.publish_bytes" Reload No limits.publish_bytes
+    "limits.publish_bytes" Connection No limits.publish_bytes
         "Bytes of one publish."
     "limits.batch_bytes" Reload No limits.batch_bytes
         "Bytes of one batch of publishes."
@@ -127,7 +127,7 @@ rows! {
         "Bytes of an HTTP request's head."
     "limits.handshake_timeout_s" Connection No limits.handshake_timeout
         "Seconds after which an HTTP request's head, the opening handshake included, must be complete."
-    "limits.body_timeout_s" Connection No limits.body_timeout
+    "limits.body_timeout_s" Reload No limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
     "limits.idle_timeout_s" Reload No limits.idle_timeout
         "A connection that says nothing for so many seconds is closed; half-way it is sent a ping, whose answer counts."

@@ -48,3 +48,16 @@ fn a_variable_of_somebody_else_is_let_be_and_a_slip_is_not() {
     }
     assert_eq!(load("TAPELINE_SERVE__LISTEN", "127.0.0.1:1, [::1]:2").unwrap().config.serve.listen.len(), 2);
 }
+
+#[test]
+fn what_a_connection_is_made_with_counts_for_new_ones_and_what_a_request_asks_for_counts_at_once() {
+    let when = |name: &str| ROWS.iter().find(|row| row.name == name).map(|row| row.when);
+    for made_with in
+        ["publish_bytes", "frame_bytes", "frame_fragments", "header_bytes", "handshake_timeout_s"]
+    {
+        assert_eq!(when(&format!("limits.{made_with}")), Some(When::Connection), "{made_with}");
+    }
+    for asked_for in ["body_timeout_s", "batch_bytes", "batch_items"] {
+        assert_eq!(when(&format!("limits.{asked_for}")), Some(When::Reload), "{asked_for}");
+    }
+}
