@@ -75,8 +75,9 @@ impl Reloader {
                 "the hub was started without --config, so there is no file to read again".into(),
             ));
         }
-        let mut next = self.layers.load().map_err(|faults| refused(faults.to_string()))?.config;
+        // Held while the file is read: of two reloads at once, the later one has the later file.
         let mut running = self.running();
+        let mut next = self.layers.load().map_err(|faults| refused(faults.to_string()))?.config;
         let mut told = Reloaded::default();
         for row in ROWS {
             if row.is_same(&running.config, &next) {
