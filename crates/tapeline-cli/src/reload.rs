@@ -60,6 +60,11 @@ impl Reloader {
         if unchanged { Ok(0) } else { self.hub.replace_catalog(catalog).map(|replaced| replaced.ended.len()) }
     }
 
+    /// Whether there is anything to read again.
+    pub(crate) fn has_file(&self) -> bool {
+        self.layers.path.is_some()
+    }
+
     /// Reloads at every hang-up, and tells the log.
     pub(crate) async fn on_hangups(self: Arc<Self>, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
@@ -70,7 +75,7 @@ impl Reloader {
     }
 
     fn read_again(&self) -> Result<Reloaded, Refusal> {
-        if self.layers.path.is_none() {
+        if !self.has_file() {
             return Err(refused(
                 "the hub was started without --config, so there is no file to read again".into(),
             ));

@@ -97,7 +97,8 @@ takes one away that is not built in.
 
 `tapeline config reload`, or SIGHUP, has the hub read its file again. It takes effect as a whole or not at all: a bad
 file changes nothing, and its faults are in the answer and in the log. What needs a restart is listed and waits.
-Families added live stay; a file that declares one of them too is refused.
+Families added live stay; a file that declares one of them too is refused. A hub that was started without `--config` has
+no file to read: SIGHUP, which closing its terminal sends, stops it as SIGTERM does, unless it was started with `nohup`.
 
 `POST /admin/reload`, `POST /admin/channels` and `DELETE /admin/channels/{family}` are the same over HTTP. They are open
 to this machine alone, and not to web pages. A proxy on this machine makes every request local: close `/admin/` there,
