@@ -50,7 +50,7 @@ pub(crate) struct ServeFlags {
     #[arg(long)]
     demo: bool,
     /// The same seed makes the same market. [default: 7]
-    #[arg(long, value_name = "N", requires = "demo")]
+    #[arg(long, value_name = "N")]
     demo_seed: Option<u64>,
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]

@@ -70,6 +70,15 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default_and_each_is_named(
 }
 
 #[test]
+fn a_flag_about_the_demo_is_taken_where_the_file_switches_the_demo_on() {
+    let file = File::new("demo-seed", "[serve]\ndemo = true\n");
+    let words = ["config", "--config", file.path(), "--demo-seed", "9"];
+    let (status, out, err) = run_to_end(tapeline(&words));
+    assert!(status.success(), "{err}");
+    assert_eq!(line(&out, "serve.demo_seed"), ["serve.demo_seed = 9", "--demo-seed"]);
+}
+
+#[test]
 fn what_is_shown_is_a_file_that_means_the_same() {
     let text =
         "[serve]\ndemo = true\n[[channel]]\ntemplate = \"fx:{pair}\"\ntype = \"fx\"\nkeep = { count = 9 }\n";
