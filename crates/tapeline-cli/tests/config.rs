@@ -97,11 +97,12 @@ fn what_is_shown_is_a_file_that_means_the_same() {
 #[test]
 fn a_password_in_the_brokers_url_is_never_shown() {
     let file = File::new("secret", "[serve]\nbroker = \"redis://bob:hunter2@redis.local:6379/0\"\n");
-    let (_, out, _) = run_to_end(tapeline(&["config", "--config", file.path()]));
-    assert_eq!(line(&out, "serve.broker")[0], "serve.broker = \"redis://bob:***@redis.local:6379/0\"");
-    let (status, out, err) = run_to_end(tapeline(&["serve", "--config", file.path()]));
-    assert_eq!(status.code(), Some(1), "there is no such broker yet");
-    assert!(err.contains("redis://") && !format!("{out}{err}").contains("hunter2"), "{err}");
+    for words in [&["config", "check", file.path()], &["serve", "--config", file.path()]] {
+        let (status, out, err) = run_to_end(tapeline(words));
+        assert_eq!(status.code(), Some(1), "there is no such broker yet");
+        assert!(err.contains("serve.broker: no message broker for redis://"), "{err}");
+        assert!(!format!("{out}{err}").contains("hunter2"), "{err}");
+    }
 }
 
 #[test]
@@ -122,6 +123,54 @@ fn a_check_tells_every_fault_with_its_place_and_what_was_probably_meant() {
     let (status, _, err) = run_to_end(tapeline(&["config", "check", broken.path()]));
     assert_eq!(status.code(), Some(1));
     assert!(err.contains(&format!("{}:2:", broken.path())), "{err}");
+}
+
+#[test]
+fn a_value_without_meaning_is_a_fault_that_names_the_setting_and_the_bound() {
+    let cases = [
+        ("serve.listen = []", "expected at least one address, found none"),
+        ("serve.shards = 100000", "expected 1 to 1024, found 100000"),
+        ("http.allowed_origins = [\"https://desk.example/\"]", "\"https://desk.example/\" is no origin"),
+        ("limits.handshake_timeout_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.body_timeout_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.slow_close_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.heartbeat_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.outbox_bytes = 0", "expected at least 1, found 0"),
+        ("limits.connections = 0", "expected at least 1, found 0"),
+        ("limits.publish_bytes = 5000000000", "expected 1 to 1073741824, found 5000000000"),
+        ("limits.batch_bytes = 9223372036854775807", "expected a whole number up to 1099511627776"),
+        ("limits.unsubscribed_grace_s = 9223372036854775807", "from 0 to 31536000 (a year)"),
+        ("drain.flush_s = 1e19", "from 0 to 31536000 (a year), found 10000000000000000000"),
+        ("drain.window_s = -1", "from 0 to 31536000 (a year), found -1"),
+    ];
+    let text: String = cases.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let file = File::new("meaning", &text);
+    let (status, _, err) = run_to_end(tapeline(&["config", "check", file.path()]));
+    assert_eq!(status.code(), Some(1));
+    for (number, (line, expected)) in cases.into_iter().enumerate() {
+        let (name, _) = line.split_once(" = ").expect("a setting");
+        let start = format!("{}:{}:", file.path(), number + 1);
+        let told =
+            err.lines().find(|line| line.contains(&start)).unwrap_or_else(|| panic!("{line} in {err}"));
+        assert!(told.contains(&format!("{name}: ")) && told.contains(expected), "{expected} in {told}");
+    }
+    let never = File::new("never", "limits.idle_timeout_s = 0\ndrain.window_s = 0\n");
+    let (status, _, err) = run_to_end(tapeline(&["config", "check", never.path()]));
+    assert!(status.success(), "these have a meaning: {err}");
+}
+
+#[test]
+fn a_variable_without_meaning_stops_the_start_and_a_file_without_meaning_changes_nothing() {
+    let mut command = tapeline(&["serve"]);
+    command.env("TAPELINE_SERVE__LISTEN", "");
+    let (status, _, err) = run_to_end(command);
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("TAPELINE_SERVE__LISTEN: serve.listen: expected at least one address"), "{err}");
+    let hub = Hub::with_config("");
+    hub.rewrite("[limits]\nslow_close_s = 0\n");
+    let (status, _, err) = hub.run(&["config", "reload"]);
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains(":2:1: limits.slow_close_s: expected at least 0.001 seconds, found 0"), "{err}");
 }
 
 #[test]

@@ -68,7 +68,8 @@ rolls_up_to = [\"fx\"]
 ## Settings
 
 The variable of `limits.frame_bytes` is `TAPELINE_LIMITS__FRAME_BYTES`; lists are separated by commas there. `effect` says
-when another value counts: at a reload, or when the hub is started again.
+when another value counts: at a reload, or when the hub is started again. Times are in seconds, with or without a fraction,
+and at most a year; a value that could have no meaning, such as a time-out of 0, is an error that names the bound.
 
 | setting | default | effect | |
 |---|---|---|---|

@@ -61,3 +61,36 @@ fn what_a_connection_is_made_with_counts_for_new_ones_and_what_a_request_asks_fo
         assert_eq!(when(&format!("limits.{asked_for}")), Some(When::Reload), "{asked_for}");
     }
 }
+
+#[test]
+fn a_password_is_masked_wherever_a_value_is_shown() {
+    let mut config = Config::default();
+    config.serve.broker = "redis://bob:hunter2@redis.local:6379/0".to_string();
+    let row = ROWS.iter().find(|row| row.name == "serve.broker").unwrap();
+    assert_eq!(row.show(&config), "\"redis://bob:***@redis.local:6379/0\"");
+}
+
+#[test]
+fn an_origin_is_what_a_browser_sends() {
+    let row = ROWS.iter().find(|row| row.name == "http.allowed_origins").unwrap();
+    let check = |text: &str| row.set(&mut Config::default(), Given::Text(text));
+    for good in ["https://desk.example", "http://10.0.0.1:3000", "https://[::1]:8443", "tauri://localhost"] {
+        assert_eq!(check(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "https://desk.example/",
+        "https://desk.example/app",
+        "https://Desk.example",
+        "HTTPS://desk.example",
+        "https://*.desk.example",
+        "https://desk.example:443",
+        "http://desk.example:80",
+        "desk.example",
+        "https://",
+        "https://user@desk.example",
+        "null",
+        "*",
+    ] {
+        assert!(check(bad).is_err_and(|told| told.contains(bad) && told.contains("is no origin")), "{bad}");
+    }
+}
