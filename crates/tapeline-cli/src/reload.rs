@@ -19,6 +19,9 @@ pub(crate) struct Reloader {
     machine: Machine,
     hub: Arc<Hub>,
     access: Arc<LiveAccess>,
+    /// Held from the reading of the file until it has taken effect: of two reloads at once, the later one has the
+    /// later file. Not `running`, which others ask for, and a file may take its time.
+    reading: Mutex<()>,
     running: Mutex<Running>,
 }
 
@@ -48,7 +51,7 @@ impl Reloader {
         access: Arc<LiveAccess>,
     ) -> Self {
         let running = Mutex::new(Running { config, live: Vec::new() });
-        Reloader { layers, machine, hub, access, running }
+        Reloader { layers, machine, hub, access, reading: Mutex::new(()), running }
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -80,9 +83,9 @@ impl Reloader {
                 "the hub was started without --config, so there is no file to read again".into(),
             ));
         }
-        // Held while the file is read: of two reloads at once, the later one has the later file.
-        let mut running = self.running();
+        let _one_at_a_time = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.layers.load().map_err(|faults| refused(faults.to_string()))?.config;
+        let mut running = self.running();
         let mut told = Reloaded::default();
         for row in ROWS {
             if row.is_same(&running.config, &next) {

@@ -13,8 +13,10 @@ mod program;
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use program::Program;
 use serde_json::json;
@@ -270,6 +272,44 @@ fn a_hang_up_reloads_and_a_bad_file_is_in_the_log_and_changes_nothing() {
     std::fs::write(&file.0, "log = \"info\"\n[limits]\nbatch_items = 7\n").expect("the file can be written");
     run_to_end(tapeline(&["config", "reload", "--pid", &id]));
     hub.err_line_with("limits.batch_items is now 7, was 6");
+}
+
+#[test]
+fn of_two_reloads_at_once_the_later_one_reads_the_file_when_the_first_is_done() {
+    let file = File::new("at-once", "[limits]\nbatch_items = 5\n");
+    let mut hub = Program::start(&["serve", "--listen", "127.0.0.1:0", "--config", file.path()]);
+    let url = hub.line().trim_start_matches("listening on ").to_string();
+    // A pipe is a file that can be held while it is read.
+    std::fs::remove_file(&file.0).expect("the file can be removed");
+    assert!(Command::new("mkfifo").arg(&file.0).status().expect("mkfifo runs").success());
+    let open = || OpenOptions::new().read(true).write(true).open(&file.0).expect("the pipe opens");
+    let opened = |process: u32, what: &str| -> usize {
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process runs");
+        let targets = files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with(what)).count()
+    };
+    let reload = || {
+        let mut command = tapeline(&["config", "reload", "--url", &url]);
+        command.stdout(Stdio::piped()).spawn().expect("the command starts")
+    };
+    let said = |reload: Child| String::from_utf8(reload.wait_with_output().expect("it ends").stdout);
+    let mut pipe = open();
+    let first = reload();
+    let id = hub.id().unsigned_abs();
+    assert!(eventually(|| opened(id, file.path()) == 1), "the first does not read");
+    let second = reload();
+    assert!(eventually(|| opened(second.id(), "socket:") == 1), "the second does not ask");
+    for _ in 0..10 {
+        assert!(run_to_end(tapeline(&["channel", "list", "--url", &url])).0.success());
+    }
+    pipe.write_all(b"[limits]\nbatch_items = 6\n").expect("the pipe takes it");
+    drop(pipe);
+    assert_eq!(said(first).as_deref(), Ok("limits.batch_items is now 6, was 5\n"));
+    let mut pipe = open();
+    pipe.write_all(b"[limits]\nbatch_items = 7\n").expect("the pipe takes it");
+    assert!(eventually(|| opened(id, file.path()) == 1), "the second does not read");
+    drop(pipe);
+    assert_eq!(said(second).as_deref(), Ok("limits.batch_items is now 7, was 6\n"));
 }
 
 #[test]
