@@ -15,13 +15,20 @@ pub enum OpenError {
     UnknownScheme(String),
 }
 
+/// Whether [`open`] knows a message broker for this URL.
+///
+/// # Errors
+/// It knows none.
+pub fn check(url: &str) -> Result<(), OpenError> {
+    if url == "memory://" {
+        return Ok(());
+    }
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    Err(OpenError::UnknownScheme(scheme.to_string()))
+}
+
 /// Opens the message broker that a URL names: `memory://`.
 pub fn open(url: &str, clock: Arc<dyn Clock>, seed: u64) -> Result<Arc<dyn Broker>, OpenError> {
-    match url {
-        "memory://" => Ok(Arc::new(memory::MemoryBroker::new(clock, seed))),
-        other => {
-            let scheme = other.split_once("://").map_or("", |(scheme, _)| scheme);
-            Err(OpenError::UnknownScheme(scheme.to_string()))
-        }
-    }
+    check(url)?;
+    Ok(Arc::new(memory::MemoryBroker::new(clock, seed)))
 }

@@ -21,7 +21,8 @@ fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 pub(crate) fn start() {
     let given = std::env::var(VARIABLE).ok().and_then(|text| filter(&text).ok());
     let (layer, handle) = reload::Layer::new(given.unwrap_or_else(|| EnvFilter::new("info")));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // Told of a terminal that has been closed, the layer would panic as it cannot be told there.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     tracing_subscriber::registry().with(layer).with(lines).init();
     // The first call is the only one.
     let _ = FILTER.set(handle);

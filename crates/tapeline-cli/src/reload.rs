@@ -20,6 +20,9 @@ pub(crate) struct Reloader {
     machine: Machine,
     hub: Arc<Hub>,
     access: Arc<LiveAccess>,
+    /// Held from the reading of the file until it has taken effect: of two reloads at once, the later one has the
+    /// later file. Not `running`, which others ask for, and a file may take its time.
+    reading: Mutex<()>,
     running: Mutex<Running>,
 }
 
@@ -49,7 +52,7 @@ impl Reloader {
         access: Arc<LiveAccess>,
     ) -> Self {
         let running = Mutex::new(Running { config, live: Vec::new() });
-        Reloader { layers, machine, hub, access, running }
+        Reloader { layers, machine, hub, access, reading: Mutex::new(()), running }
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -59,6 +62,11 @@ impl Reloader {
     fn replace_catalog(&self, catalog: Catalog) -> Result<usize, Refusal> {
         let unchanged = catalog.specs().eq(self.hub.catalog().specs());
         if unchanged { Ok(0) } else { self.hub.replace_catalog(catalog).map(|replaced| replaced.ended.len()) }
+    }
+
+    /// Whether there is anything to read again.
+    pub(crate) fn has_file(&self) -> bool {
+        self.layers.path.is_some()
     }
 
     /// Reloads at every hang-up, and tells the log.
@@ -71,11 +79,12 @@ impl Reloader {
     }
 
     fn read_again(&self) -> Result<Reloaded, Refusal> {
-        if self.layers.path.is_none() {
+        if !self.has_file() {
             return Err(refused(
                 "the hub was started without --config, so there is no file to read again".into(),
             ));
         }
+        let _one_at_a_time = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.layers.load().map_err(|faults| refused(faults.to_string()))?.config;
         let mut running = self.running();
         let mut told = Reloaded::default();

@@ -50,7 +50,7 @@ pub(crate) struct ServeFlags {
     #[arg(long)]
     demo: bool,
     /// The same seed makes the same market. [default: 7]
-    #[arg(long, value_name = "N", requires = "demo")]
+    #[arg(long, value_name = "N")]
     demo_seed: Option<u64>,
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
@@ -128,9 +128,9 @@ async fn serve(
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
     // Before anything is said to the outside: who reads it may send a signal at once.
-    let mut signals = Signals::install()?;
-    let hangups = signal(SignalKind::hangup()).context("signals cannot be watched")?;
-    let reloading = tokio::spawn(reloader.clone().on_hangups(hangups));
+    let (mut signals, hangups) =
+        Signals::install(reloader.has_file()).context("signals cannot be watched")?;
+    let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
     let mut listeners = Vec::new();
     for address in &values.listen {
         listeners.push(Listener::bind(*address)?);
@@ -160,7 +160,9 @@ async fn serve(
     let sweeping = tokio::spawn(sweep(hub.clone()));
     signals.next().await;
     tokio::spawn(signals.end_at_the_next());
-    reloading.abort();
+    if let Some(reloading) = reloading {
+        reloading.abort();
+    }
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
     let stop_all = move || {
@@ -206,29 +208,53 @@ async fn sweep(hub: Arc<Hub>) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Where there is no file to read again: the terminal that the hub was started from has been closed.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn install() -> anyhow::Result<Self> {
-        let install =
-            || Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
-        let (terminate, interrupt) = install().context("signals cannot be watched")?;
-        Ok(Signals { terminate, interrupt })
+    /// The second are the hang-ups that reload; with a file, all of them do.
+    fn install(has_file: bool) -> std::io::Result<(Self, Option<Signal>)> {
+        // Asked before anything is watched, which would end the ignoring.
+        let hangup = match has_file || !is_hangup_ignored() {
+            true => Some(signal(SignalKind::hangup())?),
+            false => None,
+        };
+        let (reload, hangup) = if has_file { (hangup, None) } else { (None, hangup) };
+        let terminate = signal(SignalKind::terminate())?;
+        Ok((Signals { terminate, interrupt: signal(SignalKind::interrupt())?, hangup }, reload))
     }
 
     async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = hangup => {}
         }
     }
 
-    /// Who asks twice does not want to wait.
+    /// Who asks twice does not want to wait. A hang-up does not count: a closed terminal and its shell send one each.
     async fn end_at_the_next(mut self) {
+        self.hangup = None;
         self.next().await;
         let _ = writeln!(std::io::stderr(), "stopped at once");
         std::process::exit(STOPPED_AT_ONCE);
     }
+}
+
+/// Whether this process was started to outlive its terminal, as `nohup` does it.
+fn is_hangup_ignored() -> bool {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let signals = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    // A bit for each signal; that of number 1 is the lowest.
+    signals.is_some_and(|signals| signals & 1 == 1)
 }
 
 /// Each connection is a file; the soft limit is often far below the hard one. Answers how many may be connected.

@@ -5,8 +5,10 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
+use std::process::Command;
+
 use serde_json::{Value, json};
-use support::{Client, Hub};
+use support::{Client, Hub, run_to_end};
 
 const FILE: &str = "[[channel]]\ntemplate = \"fills:{account}\"\ntype = \"fill\"\npriority = \"critical\"\n";
 const ADD_FX: &[&str] =
@@ -91,6 +93,37 @@ fn what_is_printed_for_an_added_family_can_be_pasted_into_the_file() {
     of_file["origin"] = json!("live");
     assert_eq!(of_file, live);
     assert_eq!((&live["row_key"], &live["idle_ttl_s"]), (&json!(["symbol", "side"]), &json!(7_200)));
+}
+
+#[test]
+fn a_schema_given_by_a_relative_path_holds_at_once_and_from_a_file_in_another_folder() {
+    let folder = std::env::temp_dir().join(format!("tapeline-e2e-schema-{}", std::process::id()));
+    let elsewhere = folder.join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).expect("the folders can be made");
+    let schema = json!({"type": "object", "required": ["side"], "properties": {"side": {"type": "string"}}});
+    std::fs::write(folder.join("signal.json"), schema.to_string()).expect("the schema can be written");
+    let hub = Hub::with_config("");
+    let in_folder = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        command.args(words).current_dir(&folder);
+        let (status, out, err) = run_to_end(command);
+        assert!(status.success(), "{words:?}: {err}");
+        out
+    };
+    let url = format!("http://{}", hub.address());
+    let words = ["channel", "add", "signals:{desk}", "--type", "signal", "--schema", "signal.json"];
+    let out = in_folder(&[&words[..], &["--url", &url]].concat());
+    let body = |data: Value| json!({"channel": "signals:a", "data": data}).to_string();
+    let (status, code) = hub.post("/publish", body(json!({"side": 1}))).refusal();
+    assert_eq!((status, code.as_str()), (400, "invalid_data"));
+    assert_eq!(hub.post("/publish", body(json!({"side": "buy"}))).status(), 200);
+    let types = good(&hub, &["types", "--lang", "ts"]);
+    assert!(types.contains("\"signals:{desk}\": ") && types.contains("  side: string;"), "{types}");
+    let toml = out.split_once("[[channel]]").expect("lines to paste").1;
+    std::fs::write(elsewhere.join("tapeline.toml"), format!("[[channel]]{toml}")).expect("it can be written");
+    let checked = in_folder(&["config", "check", "elsewhere/tapeline.toml"]);
+    assert!(checked.contains("good, 1 family"), "{checked}");
+    std::fs::remove_dir_all(&folder).expect("the folders can be removed");
 }
 
 #[test]

@@ -13,8 +13,10 @@ mod program;
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use program::Program;
 use serde_json::json;
@@ -70,6 +72,15 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default_and_each_is_named(
 }
 
 #[test]
+fn a_flag_about_the_demo_is_taken_where_the_file_switches_the_demo_on() {
+    let file = File::new("demo-seed", "[serve]\ndemo = true\n");
+    let words = ["config", "--config", file.path(), "--demo-seed", "9"];
+    let (status, out, err) = run_to_end(tapeline(&words));
+    assert!(status.success(), "{err}");
+    assert_eq!(line(&out, "serve.demo_seed"), ["serve.demo_seed = 9", "--demo-seed"]);
+}
+
+#[test]
 fn what_is_shown_is_a_file_that_means_the_same() {
     let text =
         "[serve]\ndemo = true\n[[channel]]\ntemplate = \"fx:{pair}\"\ntype = \"fx\"\nkeep = { count = 9 }\n";
@@ -88,11 +99,12 @@ fn what_is_shown_is_a_file_that_means_the_same() {
 #[test]
 fn a_password_in_the_brokers_url_is_never_shown() {
     let file = File::new("secret", "[serve]\nbroker = \"redis://bob:hunter2@redis.local:6379/0\"\n");
-    let (_, out, _) = run_to_end(tapeline(&["config", "--config", file.path()]));
-    assert_eq!(line(&out, "serve.broker")[0], "serve.broker = \"redis://bob:***@redis.local:6379/0\"");
-    let (status, out, err) = run_to_end(tapeline(&["serve", "--config", file.path()]));
-    assert_eq!(status.code(), Some(1), "there is no such broker yet");
-    assert!(err.contains("redis://") && !format!("{out}{err}").contains("hunter2"), "{err}");
+    for words in [&["config", "check", file.path()], &["serve", "--config", file.path()]] {
+        let (status, out, err) = run_to_end(tapeline(words));
+        assert_eq!(status.code(), Some(1), "there is no such broker yet");
+        assert!(err.contains("serve.broker: no message broker for redis://"), "{err}");
+        assert!(!format!("{out}{err}").contains("hunter2"), "{err}");
+    }
 }
 
 #[test]
@@ -113,6 +125,54 @@ fn a_check_tells_every_fault_with_its_place_and_what_was_probably_meant() {
     let (status, _, err) = run_to_end(tapeline(&["config", "check", broken.path()]));
     assert_eq!(status.code(), Some(1));
     assert!(err.contains(&format!("{}:2:", broken.path())), "{err}");
+}
+
+#[test]
+fn a_value_without_meaning_is_a_fault_that_names_the_setting_and_the_bound() {
+    let cases = [
+        ("serve.listen = []", "expected at least one address, found none"),
+        ("serve.shards = 100000", "expected 1 to 1024, found 100000"),
+        ("http.allowed_origins = [\"https://desk.example/\"]", "\"https://desk.example/\" is no origin"),
+        ("limits.handshake_timeout_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.body_timeout_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.slow_close_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.heartbeat_s = 0", "expected at least 0.001 seconds, found 0"),
+        ("limits.outbox_bytes = 0", "expected at least 1, found 0"),
+        ("limits.connections = 0", "expected at least 1, found 0"),
+        ("limits.publish_bytes = 5000000000", "expected 1 to 1073741824, found 5000000000"),
+        ("limits.batch_bytes = 9223372036854775807", "expected a whole number up to 1099511627776"),
+        ("limits.unsubscribed_grace_s = 9223372036854775807", "from 0 to 31536000 (a year)"),
+        ("drain.flush_s = 1e19", "from 0 to 31536000 (a year), found 10000000000000000000"),
+        ("drain.window_s = -1", "from 0 to 31536000 (a year), found -1"),
+    ];
+    let text: String = cases.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let file = File::new("meaning", &text);
+    let (status, _, err) = run_to_end(tapeline(&["config", "check", file.path()]));
+    assert_eq!(status.code(), Some(1));
+    for (number, (line, expected)) in cases.into_iter().enumerate() {
+        let (name, _) = line.split_once(" = ").expect("a setting");
+        let start = format!("{}:{}:", file.path(), number + 1);
+        let told =
+            err.lines().find(|line| line.contains(&start)).unwrap_or_else(|| panic!("{line} in {err}"));
+        assert!(told.contains(&format!("{name}: ")) && told.contains(expected), "{expected} in {told}");
+    }
+    let never = File::new("never", "limits.idle_timeout_s = 0\ndrain.window_s = 0\n");
+    let (status, _, err) = run_to_end(tapeline(&["config", "check", never.path()]));
+    assert!(status.success(), "these have a meaning: {err}");
+}
+
+#[test]
+fn a_variable_without_meaning_stops_the_start_and_a_file_without_meaning_changes_nothing() {
+    let mut command = tapeline(&["serve"]);
+    command.env("TAPELINE_SERVE__LISTEN", "");
+    let (status, _, err) = run_to_end(command);
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("TAPELINE_SERVE__LISTEN: serve.listen: expected at least one address"), "{err}");
+    let hub = Hub::with_config("");
+    hub.rewrite("[limits]\nslow_close_s = 0\n");
+    let (status, _, err) = hub.run(&["config", "reload"]);
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains(":2:1: limits.slow_close_s: expected at least 0.001 seconds, found 0"), "{err}");
 }
 
 #[test]
@@ -224,6 +284,44 @@ fn a_hang_up_reloads_and_a_bad_file_is_in_the_log_and_changes_nothing() {
     std::fs::write(&file.0, "log = \"info\"\n[limits]\nbatch_items = 7\n").expect("the file can be written");
     run_to_end(tapeline(&["config", "reload", "--pid", &id]));
     hub.err_line_with("limits.batch_items is now 7, was 6");
+}
+
+#[test]
+fn of_two_reloads_at_once_the_later_one_reads_the_file_when_the_first_is_done() {
+    let file = File::new("at-once", "[limits]\nbatch_items = 5\n");
+    let mut hub = Program::start(&["serve", "--listen", "127.0.0.1:0", "--config", file.path()]);
+    let url = hub.line().trim_start_matches("listening on ").to_string();
+    // A pipe is a file that can be held while it is read.
+    std::fs::remove_file(&file.0).expect("the file can be removed");
+    assert!(Command::new("mkfifo").arg(&file.0).status().expect("mkfifo runs").success());
+    let open = || OpenOptions::new().read(true).write(true).open(&file.0).expect("the pipe opens");
+    let opened = |process: u32, what: &str| -> usize {
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process runs");
+        let targets = files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with(what)).count()
+    };
+    let reload = || {
+        let mut command = tapeline(&["config", "reload", "--url", &url]);
+        command.stdout(Stdio::piped()).spawn().expect("the command starts")
+    };
+    let said = |reload: Child| String::from_utf8(reload.wait_with_output().expect("it ends").stdout);
+    let mut pipe = open();
+    let first = reload();
+    let id = hub.id().unsigned_abs();
+    assert!(eventually(|| opened(id, file.path()) == 1), "the first does not read");
+    let second = reload();
+    assert!(eventually(|| opened(second.id(), "socket:") == 1), "the second does not ask");
+    for _ in 0..10 {
+        assert!(run_to_end(tapeline(&["channel", "list", "--url", &url])).0.success());
+    }
+    pipe.write_all(b"[limits]\nbatch_items = 6\n").expect("the pipe takes it");
+    drop(pipe);
+    assert_eq!(said(first).as_deref(), Ok("limits.batch_items is now 6, was 5\n"));
+    let mut pipe = open();
+    pipe.write_all(b"[limits]\nbatch_items = 7\n").expect("the pipe takes it");
+    assert!(eventually(|| opened(id, file.path()) == 1), "the second does not read");
+    drop(pipe);
+    assert_eq!(said(second).as_deref(), Ok("limits.batch_items is now 7, was 6\n"));
 }
 
 #[test]

@@ -214,3 +214,15 @@ async fn a_roll_up_of_a_users_own_family_reaches_its_subscribers() {
         ("fx:EUR/USD", "fx_rate", Some("EUR/USD"))
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_that_is_larger_than_the_hub_takes_fails_and_the_bus_goes_on() {
+    let hub = Hub::with_config("[limits]\npublish_bytes = 1000\n");
+    let bus = bus(&url(&hub)).await;
+    let mut trades = bus.subscribe_stream("trades:p1").await.unwrap();
+    let error = bus.publish("desk", "x".repeat(1_000_000)).await.unwrap_err();
+    assert!(matches!(error, tapeline::Error::Closed { code: 1009, .. }), "{error}");
+    assert!(error.to_string().contains("limits.publish_bytes"), "{error}");
+    trade(&bus, 1).await;
+    assert_eq!(quantities(&mut trades, 1).await, [1]);
+}

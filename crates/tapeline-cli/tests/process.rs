@@ -5,10 +5,11 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Client, Hub, run_to_end, serve};
+use support::{Client, Hub, eventually, run_to_end, serve};
 
 #[test]
 fn a_stop_closes_every_client_with_1001_and_ends_with_0() {
@@ -27,6 +28,36 @@ fn a_stop_closes_every_client_with_1001_and_ends_with_0() {
     }
     assert_eq!(hub.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_hang_up_stops_a_hub_that_has_no_file_to_read_and_a_second_one_does_not_hurry_it() {
+    let mut hub = Hub::start();
+    let mut slow = Client::connect(&hub);
+    slow.subscribe("orderbook:X");
+    let big = format!(r#"{{"pad":"{}"}}"#, "x".repeat(1 << 20 >> 1));
+    (0..20).for_each(|_| drop(hub.publish("orderbook:X", &big)));
+    hub.hang_up();
+    assert!(eventually(|| hub.get("/ready").status() == 503), "it does not stop");
+    hub.hang_up();
+    assert_eq!(hub.wait().code(), Some(0));
+}
+
+#[test]
+fn a_hub_that_was_started_to_outlive_its_terminal_lets_hang_ups_be() {
+    let script = "trap '' HUP; exec \"$0\" serve --shards 1 --listen 127.0.0.1:0";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_tapeline")]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut hub = shell.spawn().expect("the hub starts");
+    let mut line = String::new();
+    let out = hub.stdout.take().expect("stdout is piped");
+    BufReader::new(out).read_line(&mut line).expect("stdout is text");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.id())).expect("the hub is running");
+    hub.kill().and_then(|()| hub.wait()).expect("the hub can be stopped");
+    assert!(line.starts_with("listening on"), "{line}");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("Linux says SigIgn");
+    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
+    assert_eq!(ignored & 1, 1, "{status}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod typescript;
 
 pub use asyncapi::asyncapi;
 pub use files::files;
-pub use model::{BadDocument, Family, Model, RollUp};
+pub use model::{BadDocument, Family, Model, RemovedWhen, RollUp};
 pub use openapi::openapi;
 pub use python::python;
 pub use typescript::typescript;

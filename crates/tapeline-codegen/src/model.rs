@@ -5,28 +5,40 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority, Publishers, Readers};
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority, Publishers, Readers, check_name};
 use thiserror::Error;
 
 use crate::frames;
-use crate::naming::{Taken, pascal};
+use crate::naming::{Taken, is_identifier, pascal};
 
 /// Names that generated files use themselves.
 const RESERVED: &[&str] = &[
     "Any",
+    "Array",
     "Channels",
     "DataOf",
     "Envelope",
+    "False",
+    "Generic",
+    "Literal",
     "Message",
+    "None",
+    "NotRequired",
     "Published",
+    "PublishedData",
+    "R",
     "Record",
+    "Required",
     "Rollup",
     "RowRemoved",
     "Rows",
     "ServerFrame",
     "ClientFrame",
     "Table",
+    "True",
+    "TypeVar",
     "TypedDict",
+    "Union",
 ];
 
 /// A family.
@@ -59,6 +71,9 @@ pub struct Family {
     /// The fields, or places, that tell a table's rows apart.
     #[serde(rename = "x-tapeline-row-key")]
     pub row_key: Vec<String>,
+    /// Which rows of a table are gone, beside those that say `"removed":true`.
+    #[serde(rename = "x-tapeline-removed-when", default, skip_serializing_if = "Option::is_none")]
+    pub removed_when: Option<RemovedWhen>,
     /// Who may read.
     #[serde(rename = "x-tapeline-read")]
     pub read: Readers,
@@ -74,6 +89,15 @@ pub struct Family {
     /// The event's JSON Schema, references in it beginning at itself; none where any JSON is taken.
     #[serde(skip)]
     pub schema: Option<Value>,
+}
+
+/// A row with this value there is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RemovedWhen {
+    /// The field's name, or its place in an array.
+    pub field: String,
+    /// A number, string, true, false or null; numbers compare as numbers.
+    pub equals: Value,
 }
 
 /// How much of a channel is kept.
@@ -142,11 +166,15 @@ impl Model {
         let mut placed = Vec::new();
         let mut roll_ups = Vec::new();
         for (id, channel) in channels {
-            let bad = |error: serde_json::Error| BadDocument(format!("channel {id}: {error}"));
+            let bad = |error: String| BadDocument(format!("channel {id:?}: {error}"));
+            let unread = |error: serde_json::Error| bad(error.to_string());
             if channel.get("x-tapeline-collects").is_some() {
-                roll_ups.push(RollUp::deserialize(channel).map_err(bad)?);
+                let roll_up = RollUp::deserialize(channel).map_err(unread)?;
+                roll_up.check().map_err(bad)?;
+                roll_ups.push(roll_up);
             } else if channel.get("x-tapeline-family").is_some() {
-                let mut family = Family::deserialize(channel).map_err(bad)?;
+                let mut family = Family::deserialize(channel).map_err(unread)?;
+                family.check().map_err(bad)?;
                 family.schema = taken_out(document, &family.event);
                 placed.push((channel.get("x-tapeline-order").and_then(Value::as_u64), family));
             }
@@ -183,11 +211,30 @@ impl Family {
             },
             rolls_up_to: spec.rolls_up_to.clone(),
             row_key: spec.row_key.clone(),
+            removed_when: spec.removed_when.as_ref().and_then(|when| {
+                // What is no JSON equals nothing.
+                let equals = serde_json::from_str(&when.equals).ok()?;
+                Some(RemovedWhen { field: when.field.clone(), equals })
+            }),
             read: spec.read,
             publish: spec.publish,
             event,
             open: schema.is_none_or(|schema| schema.is_open()),
             schema: schema.map(|schema| schema.json().clone()),
+        }
+    }
+
+    /// Whether names that may become code, which some other program wrote, are names.
+    fn check(&self) -> Result<(), String> {
+        for name in [&self.template, &self.family] {
+            check_name(name).map_err(|error| error.to_string())?;
+        }
+        if self.family.contains([':', '{', '}']) {
+            return Err(format!("{:?} is no name of a family", self.family));
+        }
+        match self.keys.iter().chain([&self.event]).find(|name| !is_identifier(name)) {
+            Some(name) => Err(format!("{name:?} is no name of a key or an event")),
+            None => Ok(()),
         }
     }
 
@@ -198,6 +245,13 @@ impl Family {
 
     pub(crate) fn is_table(&self) -> bool {
         self.delivery == Delivery::Table
+    }
+}
+
+impl RollUp {
+    fn check(&self) -> Result<(), String> {
+        let mut names = self.collects.iter().chain([&self.name]);
+        names.try_for_each(|name| check_name(name)).map_err(|error| error.to_string())
     }
 }
 
@@ -232,3 +286,6 @@ pub(crate) fn move_references(schema: &mut Value, from: &str, to: &str) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,12 @@ pub(crate) fn pascal(text: &str) -> String {
     if name.starts_with(|first: char| first.is_ascii_uppercase()) { name } else { format!("Event{name}") }
 }
 
+/// Whether it can stand for a type or a field in any language, but for a language's own words.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// `training.status` to `training_status`.
 pub(crate) fn snake(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()

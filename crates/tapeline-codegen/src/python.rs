@@ -28,11 +28,8 @@ pub fn python(model: &Model, by: &str) -> String {
         match &family.schema {
             Some(schema) => push_declared(&mut out, &family.event, schema),
             None => {
-                let _ = write!(
-                    out,
-                    "\n\n# Any JSON: `{}` has no schema.\n{} = Any\n",
-                    family.template, family.event
-                );
+                let about = comment("", &format!("Any JSON: `{}` has no schema.", family.template));
+                let _ = write!(out, "\n\n{about}{} = Any\n", family.event);
             }
         }
     }
@@ -173,6 +170,7 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
+/// Whatever it says, it cannot end the string.
 fn docstring(about: &str) -> String {
     if about.is_empty() {
         return String::new();
@@ -181,7 +179,9 @@ fn docstring(about: &str) -> String {
     format!("    \"\"\"{about}\"\"\"\n")
 }
 
+/// Whatever it says, it cannot end the comment: for Python a line ends with a lone carriage return too.
 fn comment(indent: &str, about: &str) -> String {
+    let about = about.replace("\r\n", "\n").replace('\r', "\n");
     about.lines().map(|line| format!("{indent}# {line}\n")).collect()
 }
 
@@ -202,7 +202,7 @@ fn push_message(out: &mut String, family: &Family) {
     let keys = family.keys.iter().filter(|key| is_name(key));
     fields.extend(keys.map(|key| field(key, false, Shape::Text)));
     let _ = write!(out, "\n\nclass {}(Envelope):\n", family.message());
-    let _ = writeln!(out, "    \"\"\"A message of `{}`.\"\"\"\n", family.template);
+    let _ = writeln!(out, "{}", docstring(&format!("A message of `{}`.", family.template)));
     let mut writer = Writer { declared: String::new() };
     for field in &fields {
         let mark = if field.required { "Required" } else { "NotRequired" };

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use tapeline_schema::{Delivery, Publishers, Readers};
 
-use crate::model::{Family, Kept, Model};
+use crate::model::{Family, Kept, Model, RemovedWhen};
 use crate::shape::{Shape, text};
 
 const HEAD: &str = "\
@@ -101,6 +101,9 @@ fn push_section(out: &mut String, family: &Family) {
     if family.is_table() {
         let key: Vec<_> = family.row_key.iter().map(|key| format!("`{key}`")).collect();
         let _ = write!(out, "; rows are told apart by {}", key.join(" and "));
+        if let Some(RemovedWhen { field, equals }) = &family.removed_when {
+            let _ = write!(out, ", and one whose `{field}` is `{equals}` is gone");
+        }
     }
     let _ = writeln!(out, ". While authentication is on, {} may publish.\n", publishers(family.publish));
     out.push_str("| field | | kind | meaning |\n|---|---|---|---|\n");

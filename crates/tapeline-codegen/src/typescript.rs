@@ -28,10 +28,9 @@ pub fn typescript(model: &Model, by: &str) -> String {
 
 fn push_event(out: &mut String, family: &Family) {
     let Some(schema) = &family.schema else {
-        *out += &format!(
-            "\n/** Any JSON: `{}` has no schema. */\nexport type {} = unknown;\n",
-            family.template, family.event
-        );
+        out.push('\n');
+        push_doc(out, "", &format!("Any JSON: `{}` has no schema.", family.template));
+        *out += &format!("export type {} = unknown;\n", family.event);
         return;
     };
     push_declared(out, &family.event, schema, family.open);
@@ -49,6 +48,7 @@ fn push_declared(out: &mut String, name: &str, schema: &serde_json::Value, open:
     }
 }
 
+/// Whatever it says, it cannot end the comment.
 fn push_doc(out: &mut String, indent: &str, about: &str) {
     if about.is_empty() {
         return;
@@ -115,7 +115,8 @@ fn push_message(out: &mut String, family: &Family) {
     };
     let keys: Vec<_> = family.keys.iter().map(|name| format!("{}?: string", key(name))).collect();
     let keys = if keys.is_empty() { String::new() } else { format!(" & {{ {} }}", keys.join("; ")) };
-    *out += &format!("\n/** A message of `{}`. */\n", family.template);
+    out.push('\n');
+    push_doc(out, "", &format!("A message of `{}`.", family.template));
     *out +=
         &format!("export type {} = Envelope<{}, {data}>{keys};\n", family.message(), quoted(&family.kind));
 }

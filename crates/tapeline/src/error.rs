@@ -33,7 +33,7 @@ pub enum Error {
         /// The hub's sentence.
         message: String,
     },
-    /// The hub ended the connection for good.
+    /// The hub ended the connection: for good, or, with 1009, because this request was too large for it.
     #[error("the hub closed the connection: {code}, {reason}")]
     Closed {
         /// The WebSocket's close code.

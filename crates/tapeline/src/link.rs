@@ -230,6 +230,10 @@ impl Link {
         let Some(CloseFrame { code, reason }) = close else { return lost("the hub closed without a code") };
         let number = u16::from(code);
         let error = Error::Closed { code: number, reason: reason.as_str().to_string() };
+        // Only this request would bring the same end again.
+        if number == CloseCode::TooBig.number() && self.session.on_too_large(&error) {
+            return lost(error);
+        }
         match CloseCode::from_number(number).map(CloseCode::retry) {
             Some(Retry::Never) => Err(Ended::ForGood(error)),
             Some(Retry::Reconnect) => lost(error),

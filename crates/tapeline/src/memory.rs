@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use tapeline_core::Settings;
@@ -24,6 +24,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(crate) struct PrivateHub {
     hub: Arc<Hub>,
     shards: Arc<Shards>,
+    /// Its thread ends with this.
+    _sweeping: mpsc::SyncSender<()>,
 }
 
 /// The hubs of this process, by name, as long as somebody is connected.
@@ -43,7 +45,6 @@ impl PrivateHub {
         );
         tracing::info!("memory://{name} is private to this process");
         hubs.insert(name.to_string(), Arc::downgrade(&hub));
-        tokio::spawn(sweep(Arc::downgrade(&hub)));
         Ok(hub)
     }
 
@@ -61,8 +62,12 @@ impl PrivateHub {
             seed,
             shards: 1,
         }));
+        let (sweeping, ended) = mpsc::sync_channel(1);
+        let swept = hub.clone();
+        let thread = std::thread::Builder::new().name("hub-sweep".to_string());
+        thread.spawn(move || sweep(&swept, &ended, SWEEP)).map_err(|error| error.to_string())?;
         let shards = Shards::start(&hub).map_err(|error| error.to_string())?;
-        Ok(PrivateHub { hub, shards: Arc::new(shards) })
+        Ok(PrivateHub { hub, shards: Arc::new(shards), _sweeping: sweeping })
     }
 
     /// A connection, after the handshake.
@@ -104,12 +109,30 @@ fn pair() -> io::Result<(std::net::TcpStream, std::net::TcpStream)> {
     }
 }
 
-async fn sweep(hub: Weak<PrivateHub>) {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        match hub.upgrade() {
-            Some(hub) => hub.hub.sweep(),
-            None => return,
-        }
+/// Sweeps until the hub has ended. Not on a caller's runtime, which may end while others still use the hub.
+fn sweep(hub: &Hub, ended: &mpsc::Receiver<()>, pause: Duration) {
+    while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
+        hub.sweep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_needs_no_runtime_that_could_end_before_it() {
+        let hub = PrivateHub::named("without a runtime").unwrap();
+        assert!(Arc::ptr_eq(&hub, &PrivateHub::named("without a runtime").unwrap()));
+    }
+
+    #[test]
+    fn sweeping_goes_on_until_its_hub_ends() {
+        let private = PrivateHub::start().unwrap();
+        let (alive, ended) = mpsc::sync_channel(1);
+        let hub = private.hub.clone();
+        let thread = std::thread::spawn(move || sweep(&hub, &ended, Duration::from_millis(1)));
+        drop(alive);
+        thread.join().unwrap();
     }
 }

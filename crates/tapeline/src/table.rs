@@ -6,8 +6,8 @@ mod key;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tapeline_schema::Catalog;
 use tapeline_schema::events::Level;
+use tapeline_schema::{Catalog, RemovedWhen};
 
 use crate::error::Error;
 use crate::message::{Place, PubSubMessage};
@@ -39,18 +39,31 @@ impl Table {
     /// `None` if its messages are not rows.
     pub fn of(channel: &str) -> Option<Self> {
         let spec = Catalog::built_in().resolve(channel).spec;
-        let levels = spec.family == "orderbook_rows";
-        let removed_when = levels.then(|| ("2".to_string(), Part::of(&Value::from(0))));
-        (!spec.row_key.is_empty()).then(|| Table {
-            row_key: spec.row_key.clone(),
-            removed_when,
-            ..Table::default()
-        })
+        let table = Table::keyed_by(spec.row_key.iter().map(String::as_str));
+        let table = match &spec.removed_when {
+            Some(RemovedWhen { field, equals }) => {
+                table.removed_when(field, serde_json::from_str::<Value>(equals).ok()?)
+            }
+            None => table,
+        };
+        (!spec.row_key.is_empty()).then_some(table)
     }
 
     /// An empty table for a family of your own, whose rows these fields (or places in an array) tell apart.
     pub fn keyed_by<'a>(row_key: impl IntoIterator<Item = &'a str>) -> Self {
         Table { row_key: row_key.into_iter().map(str::to_string).collect(), ..Table::default() }
+    }
+
+    /// Has rows that hold this value in this field (or place in an array) be gone, beside those that say
+    /// `"removed":true`; what the family's `removed_when` says. Numbers compare as numbers.
+    ///
+    /// ```
+    /// let positions = tapeline::Table::keyed_by(["symbol"]).removed_when("qty", 0);
+    /// ```
+    #[must_use]
+    pub fn removed_when(mut self, field: &str, equals: impl Into<Value>) -> Self {
+        self.removed_when = Some((field.to_string(), Part::of(&equals.into())));
+        self
     }
 
     /// Takes a message of the channel: changed rows, or the whole table.

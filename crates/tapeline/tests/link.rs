@@ -221,6 +221,47 @@ async fn a_close_for_good_ends_everything_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_publish_that_is_too_large_for_the_hub_fails_alone() {
+    let (script, url) = Script::start().await;
+    let (bus, mut peer) = connect(&script, &url, quick()).await;
+    let mut events = subscribe(&bus, &mut peer, 5).await;
+    let large = bus.publish("desk", "x".repeat(10_000)).into_future();
+    let small = bus.publish("desk", 1).into_future();
+    let hub = async {
+        assert_eq!(
+            [peer.hears().await["action"].take(), peer.hears().await["action"].take()],
+            ["publish"; 2]
+        );
+        peer.closes(1009).await;
+        let mut peer = script.peer().await;
+        let asked = peer.hears().await;
+        assert_eq!(asked["since"], json!({"offset": 5, "epoch": "e"}));
+        peer.confirms(&asked, 5, "e").await;
+        let again = peer.hears().await;
+        assert_eq!((&again["action"], &again["data"]), (&json!("publish"), &json!(1)));
+        peer.says(json!({"type": "published", "channel": "desk", "id": "i", "offset": 6, "epoch": "e",
+            "duplicate": false, "subscribers": 1, "req": again["req"]}))
+            .await;
+        peer.brings("desk", 6, "e").await;
+        peer
+    };
+    let (large, small, _peer) = tokio::join!(large, small, hub);
+    assert_eq!(large, Err(Error::Closed { code: 1009, reason: "as the test wants".to_string() }));
+    assert_eq!(small.unwrap().offset, 6);
+    assert_eq!(offset(&mut events).await, 6);
+}
+
+#[tokio::test]
+async fn a_hub_that_finds_all_too_large_is_left_for_good() {
+    let (script, url) = Script::start().await;
+    let (bus, peer) = connect(&script, &url, quick()).await;
+    peer.closes(1009).await;
+    let mut state = bus.state();
+    let closed = |state: &ConnectionState| matches!(state, ConnectionState::Closed(_));
+    soon(state.wait_for(closed)).await.unwrap();
+}
+
+#[tokio::test]
 async fn other_closes_are_come_back_from() {
     let (script, url) = Script::start().await;
     let (bus, peer) = connect(&script, &url, quick()).await;

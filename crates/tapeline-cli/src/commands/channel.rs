@@ -182,8 +182,10 @@ impl Add {
         let mut family = self.family()?;
         let body = serde_json::to_string(&family).context("the family cannot be written as JSON")?;
         let told = changed(&Asker::new(self.url).post_json("/admin/channels", &body)?)?;
-        // What is printed is for a file that names the schema's.
-        family.schema = self.schema.as_ref().map(|path| path.display().to_string().into());
+        // What is printed is for a file that names the schema's, and that may lie in any folder.
+        let path = self.schema.as_deref().map(std::path::absolute).transpose();
+        let path = path.context("the folder that the schema lies in is not known")?;
+        family.schema = path.map(|path| path.display().to_string().into());
         Ok(format!(
             "family {} was added{}; {}:\n\n{}",
             told.family,

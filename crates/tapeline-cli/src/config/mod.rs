@@ -3,6 +3,7 @@
 //! `table` declares every setting, `layers` finds each value (flag, variable, file, default) and where it comes from,
 //! `show` writes them out. It starts nothing; `reload` in the crate's root changes a running hub.
 
+mod check;
 mod file;
 mod layers;
 mod show;

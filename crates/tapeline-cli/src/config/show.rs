@@ -68,7 +68,8 @@ rolls_up_to = [\"fx\"]
 ## Settings
 
 The variable of `limits.frame_bytes` is `TAPELINE_LIMITS__FRAME_BYTES`; lists are separated by commas there. `effect` says
-when another value counts: at a reload, or when the hub is started again.
+when another value counts: at a reload, or when the hub is started again. Times are in seconds, with or without a fraction,
+and at most a year; a value that could have no meaning, such as a time-out of 0, is an error that names the bound.
 
 | setting | default | effect | |
 |---|---|---|---|
@@ -90,14 +91,16 @@ takes one away that is not built in.
 
 - A family added or removed starts the channels of its names that were in use anew, under a new epoch: what was kept
   of them is gone. Clients that hear them are closed with 1012 and resume; a gap of reason `epoch` tells them.
-- `keep`, `idle_ttl_s`, `max_rate`, `compress`, `schema`, `read` and `publish` of a family can change while its channels are in use.
+- `keep`, `idle_ttl_s`, `max_rate`, `compress`, `schema`, `read` and `publish` of a family can change while its channels are in use
+  (`max_rate` counts for new subscriptions).
 - Anything else of a family in use is refused: remove it first, or start the hub again.
 
 ## Reload
 
 `tapeline config reload`, or SIGHUP, has the hub read its file again. It takes effect as a whole or not at all: a bad
 file changes nothing, and its faults are in the answer and in the log. What needs a restart is listed and waits.
-Families added live stay; a file that declares one of them too is refused.
+Families added live stay; a file that declares one of them too is refused. A hub that was started without `--config` has
+no file to read: SIGHUP, which closing its terminal sends, stops it as SIGTERM does, unless it was started with `nohup`.
 
 `POST /admin/reload`, `POST /admin/channels` and `DELETE /admin/channels/{family}` are the same over HTTP. They are open
 to this machine alone, and not to web pages. A proxy on this machine makes every request local: close `/admin/` there,

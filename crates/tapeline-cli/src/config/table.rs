@@ -1,9 +1,10 @@
 //! Every setting of the hub, declared once: from a row follow its key in the file, its variable, what
 //! `tapeline config` shows, what a reload does with it, and `docs/configuration.md`.
+//! A row names what is not shown of the value and, from `check`, what it must be beside its kind.
 //! To add a setting, add a field to [`Config`] (or to the core's `Settings`) and a row here.
 
-use super::Config;
 use super::value::{Given, Value};
+use super::{Config, check};
 
 /// When another value takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +50,25 @@ pub(crate) struct Row {
     show: fn(&Config) -> String,
 }
 
+/// A value of the same kind.
+fn read_like<T: Value>(_: &T, given: Given<'_>) -> Result<T, String> {
+    T::read(given)
+}
+
 macro_rules! rows {
-    ($($name:literal $when:ident $secret:ident $($field:ident).+ $doc:literal)*) => {
+    ($($name:literal $when:ident $secret:ident $check:ident $($field:ident).+ $doc:literal)*) => {
         /// In the order of the reference.
         pub(crate) const ROWS: &[Row] = &[$(Row {
             name: $name,
             when: When::$when,
             secret: Secret::$secret,
             doc: $doc,
-            set: |config, given| { config.$($field).+ = Value::read(given)?; Ok(()) },
+            set: |config, given| {
+                let value = read_like(&config.$($field).+, given)?;
+                check::$check(&value)?;
+                config.$($field).+ = value;
+                Ok(())
+            },
             copy: |to, from| to.$($field).+.clone_from(&from.$($field).+),
             show: |config| Value::show(&config.$($field).+),
         }),*];
@@ -65,83 +76,83 @@ macro_rules! rows {
 }
 
 rows! {
-    "strict_channels" Reload No limits.strict_channels
+    "strict_channels" Reload No any limits.strict_channels
         "Refuse names that no family declares."
-    "log" Reload No log
+    "log" Reload No any log
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
-    "serve.listen" Restart No serve.listen
+    "serve.listen" Restart No addresses serve.listen
         "Addresses to listen on; port 0 takes a free one."
-    "serve.broker" Restart UrlPassword serve.broker
+    "serve.broker" Restart UrlPassword broker serve.broker
         "The message broker: memory://"
-    "serve.shards" Restart No serve.shards
+    "serve.shards" Restart No shards serve.shards
         "Shard threads; \"auto\" is one fewer than there are cores."
-    "serve.demo" Restart No serve.demo
+    "serve.demo" Restart No any serve.demo
         "Feed a seeded synthetic market."
-    "serve.demo_seed" Restart No serve.demo_seed
+    "serve.demo_seed" Restart No any serve.demo_seed
         "The same seed makes the same market."
-    "serve.conformance" Restart No serve.conformance
+    "serve.conformance" Restart No any serve.conformance
         "Open /echo for WebSocket conformance suites."
-    "http.allowed_origins" Reload No http.allowed_origins
+    "http.allowed_origins" Reload No origins http.allowed_origins
         "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\". Behind a proxy on the same machine that passes the Host on, the hub's public one too."
-    "http.compression" Restart No http.compression
+    "http.compression" Restart No any http.compression
         "Compress for WebSocket clients that offer permessage-deflate."
-    "http.admin" Reload No http.admin
+    "http.admin" Reload No any http.admin
         "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
-    "limits.outbox_bytes" Reload No limits.outbox_bytes
+    "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
-    "limits.outbox_messages" Reload No limits.outbox_messages
+    "limits.outbox_messages" Reload No some limits.outbox_messages
         "Messages that may wait for one session."
-    "limits.outboxes_bytes" Reload No outboxes_bytes
+    "limits.outboxes_bytes" Reload No some outboxes_bytes
         "Bytes that may wait for all sessions together; \"auto\" is a quarter of the machine's memory."
-    "limits.inbox_messages" Restart No limits.inbox_messages
+    "limits.inbox_messages" Restart No some limits.inbox_messages
         "Messages that may wait in one shard's inbox."
-    "limits.publish_bytes" Reload No limits.publish_bytes
+    "limits.publish_bytes" Connection No message_bytes limits.publish_bytes
         "Bytes of one publish."
-    "limits.batch_bytes" Reload No limits.batch_bytes
+    "limits.batch_bytes" Reload No some limits.batch_bytes
         "Bytes of one batch of publishes."
-    "limits.batch_items" Reload No limits.batch_items
+    "limits.batch_items" Reload No any limits.batch_items
         "Publishes in one batch."
-    "limits.frame_bytes" Connection No limits.frame_bytes
+    "limits.frame_bytes" Connection No message_bytes limits.frame_bytes
         "Bytes of any other client frame."
-    "limits.frame_fragments" Connection No limits.frame_fragments
+    "limits.frame_fragments" Connection No some limits.frame_fragments
         "Fragments of one client message."
-    "limits.connections_per_client" Reload No limits.connections_per_client
+    "limits.connections_per_client" Reload No any limits.connections_per_client
         "Connections of one (client id, principal)."
-    "limits.subscriptions_per_client" Reload No limits.subscriptions_per_client
+    "limits.subscriptions_per_client" Reload No any limits.subscriptions_per_client
         "Subscriptions of one (client id, principal)."
-    "limits.subscriptions_per_connection" Reload No limits.subscriptions_per_connection
+    "limits.subscriptions_per_connection" Reload No any limits.subscriptions_per_connection
         "Subscriptions of a connection that gave no client id."
-    "limits.channels_per_request" Reload No limits.channels_per_request
+    "limits.channels_per_request" Reload No some limits.channels_per_request
         "Channels in one subscribe."
-    "limits.requests_per_second" Reload No limits.requests.per_second
+    "limits.requests_per_second" Reload No any limits.requests.per_second
         "What one connection may ask for a second, beside publishing; a subscribe counts once a channel. 0 for no limit."
-    "limits.requests_burst" Reload No limits.requests.burst
+    "limits.requests_burst" Reload No any limits.requests.burst
         "What one connection may ask for at once after a pause."
-    "limits.publishes_per_second" Reload No limits.publishes.per_second
+    "limits.publishes_per_second" Reload No any limits.publishes.per_second
         "What one connection may publish a second; 0 for no limit."
-    "limits.publishes_burst" Reload No publishes_burst
+    "limits.publishes_burst" Reload No any publishes_burst
         "What one connection may publish at once after a pause; \"auto\" is as many as in a second."
-    "limits.connections" Reload No connections
+    "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
-    "limits.header_bytes" Connection No limits.header_bytes
+    "limits.header_bytes" Connection No some limits.header_bytes
         "Bytes of an HTTP request's head."
-    "limits.handshake_timeout_s" Connection No limits.handshake_timeout
+    "limits.handshake_timeout_s" Connection No some limits.handshake_timeout
         "Seconds after which an HTTP request's head, the opening handshake included, must be complete."
-    "limits.body_timeout_s" Connection No limits.body_timeout
+    "limits.body_timeout_s" Reload No some limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
-    "limits.idle_timeout_s" Reload No limits.idle_timeout
+    "limits.idle_timeout_s" Reload No any limits.idle_timeout
         "A connection that says nothing for so many seconds is closed; half-way it is sent a ping, whose answer counts."
-    "limits.snapshot_sources" Reload No limits.snapshot_sources
+    "limits.snapshot_sources" Reload No any limits.snapshot_sources
         "Sources whose last value is sent for a roll-up or pattern."
-    "limits.unsubscribed_grace_s" Reload No limits.unsubscribed_grace
+    "limits.unsubscribed_grace_s" Reload No any limits.unsubscribed_grace
         "Seconds after which a connection that never subscribed stops counting."
-    "limits.slow_close_s" Reload No limits.slow_close
+    "limits.slow_close_s" Reload No some limits.slow_close
         "A connection that accepts no byte for so many seconds while bytes wait is closed."
-    "limits.heartbeat_s" Reload No limits.heartbeat
+    "limits.heartbeat_s" Reload No some limits.heartbeat
         "A heartbeat is sent after so many seconds of silence."
-    "drain.window_s" Reload No limits.drain_window
+    "drain.window_s" Reload No any limits.drain_window
         "When the hub stops, its connections are closed over at most so many seconds."
-    "drain.flush_s" Reload No limits.drain_flush
+    "drain.flush_s" Reload No any limits.drain_flush
         "Seconds that a connection whose turn to be closed has come may take for what it is owed."
 }
 

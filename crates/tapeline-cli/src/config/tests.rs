@@ -48,3 +48,49 @@ fn a_variable_of_somebody_else_is_let_be_and_a_slip_is_not() {
     }
     assert_eq!(load("TAPELINE_SERVE__LISTEN", "127.0.0.1:1, [::1]:2").unwrap().config.serve.listen.len(), 2);
 }
+
+#[test]
+fn what_a_connection_is_made_with_counts_for_new_ones_and_what_a_request_asks_for_counts_at_once() {
+    let when = |name: &str| ROWS.iter().find(|row| row.name == name).map(|row| row.when);
+    for made_with in
+        ["publish_bytes", "frame_bytes", "frame_fragments", "header_bytes", "handshake_timeout_s"]
+    {
+        assert_eq!(when(&format!("limits.{made_with}")), Some(When::Connection), "{made_with}");
+    }
+    for asked_for in ["body_timeout_s", "batch_bytes", "batch_items"] {
+        assert_eq!(when(&format!("limits.{asked_for}")), Some(When::Reload), "{asked_for}");
+    }
+}
+
+#[test]
+fn a_password_is_masked_wherever_a_value_is_shown() {
+    let mut config = Config::default();
+    config.serve.broker = "redis://bob:hunter2@redis.local:6379/0".to_string();
+    let row = ROWS.iter().find(|row| row.name == "serve.broker").unwrap();
+    assert_eq!(row.show(&config), "\"redis://bob:***@redis.local:6379/0\"");
+}
+
+#[test]
+fn an_origin_is_what_a_browser_sends() {
+    let row = ROWS.iter().find(|row| row.name == "http.allowed_origins").unwrap();
+    let check = |text: &str| row.set(&mut Config::default(), Given::Text(text));
+    for good in ["https://desk.example", "http://10.0.0.1:3000", "https://[::1]:8443", "tauri://localhost"] {
+        assert_eq!(check(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "https://desk.example/",
+        "https://desk.example/app",
+        "https://Desk.example",
+        "HTTPS://desk.example",
+        "https://*.desk.example",
+        "https://desk.example:443",
+        "http://desk.example:80",
+        "desk.example",
+        "https://",
+        "https://user@desk.example",
+        "null",
+        "*",
+    ] {
+        assert!(check(bad).is_err_and(|told| told.contains(bad) && told.contains("is no origin")), "{bad}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The kinds of values that settings have: how each is written in TOML, as text in a variable or flag, and shown.
 //! It knows no setting.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,29 +24,38 @@ pub(super) trait Value: Sized {
     fn show(&self) -> String;
 }
 
+/// The longest time; beyond it, moments could not be counted.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The highest number of bytes or things: 1 TiB, so that sums of them are numbers still.
+const MOST: u64 = 1 << 40;
+
 /// What one gives to have the hub decide.
 const AUTO: &str = "auto";
 
-fn found(given: Given<'_>) -> String {
-    match given {
-        Given::Toml(value) => value.to_string(),
-        Given::Text(text) => format!("{text:?}"),
+/// As it was written.
+impl fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Given::Toml(value) => write!(f, "{value}"),
+            Given::Text(text) => write!(f, "{text:?}"),
+        }
     }
 }
 
 fn expected<T>(what: &str, given: Given<'_>) -> Result<T, String> {
-    Err(format!("expected {what}, found {}", found(given)))
+    Err(format!("expected {what}, found {given}"))
 }
 
 macro_rules! whole_numbers {
-    ($($kind:ty)*) => {$(
+    ($($kind:ty, $most:expr;)*) => {$(
         impl Value for $kind {
             fn read(given: Given<'_>) -> Result<Self, String> {
-                let number = match given {
+                let number: Option<u64> = match given {
                     Given::Toml(value) => value.as_integer().and_then(|number| number.try_into().ok()),
                     Given::Text(text) => text.trim().replace('_', "").parse().ok(),
                 };
-                number.map_or_else(|| expected(&format!("a whole number up to {}", Self::MAX), given), Ok)
+                let number = number.filter(|number| *number <= $most).and_then(|number| number.try_into().ok());
+                number.map_or_else(|| expected(&format!("a whole number up to {}", $most), given), Ok)
             }
 
             fn show(&self) -> String {
@@ -55,7 +65,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(usize u64 u32);
+whole_numbers!(usize, MOST; u64, u64::MAX; u32, u64::from(u32::MAX););
 
 impl Value for bool {
     fn read(given: Given<'_>) -> Result<Self, String> {
@@ -95,7 +105,11 @@ impl Value for Duration {
             Given::Text(text) => text.trim().parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()),
             Given::Toml(_) => None,
         };
-        seconds.map_or_else(|| expected("a number of seconds", given), Ok)
+        let seconds = seconds.filter(|seconds| *seconds <= YEAR);
+        seconds.map_or_else(
+            || expected(&format!("a number of seconds from 0 to {} (a year)", YEAR.as_secs()), given),
+            Ok,
+        )
     }
 
     fn show(&self) -> String {

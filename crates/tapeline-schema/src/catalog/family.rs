@@ -20,7 +20,7 @@ pub struct FamilyKeep {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
     /// For how long, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "age", skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
     /// Bytes of payload.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub struct Family {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u32>,
     /// After how many seconds without a message a channel may be forgotten.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "idle_ttl", default, skip_serializing_if = "Option::is_none")]
     pub idle_ttl_s: Option<u64>,
     /// Whether its messages are compressed for clients that can take it.
     #[serde(default, skip_serializing_if = "is_auto")]
@@ -218,6 +218,16 @@ mod tests {
         let family: Family = serde_json::from_str(text).unwrap();
         let expected = RemovedWhen { field: "2".to_owned(), equals: "0".to_owned() };
         assert_eq!(family.spec().unwrap().removed_when, Some(expected));
+    }
+
+    #[test]
+    fn times_are_taken_under_the_contracts_names_too_and_written_under_those_with_their_unit() {
+        let text = r#"{"template":"a","type":"t","idle_ttl":60,"keep":{"count":9,"age":30}}"#;
+        let family: Family = serde_json::from_str(text).unwrap();
+        let keep = FamilyKeep { count: Some(9), age_s: Some(30), bytes: None };
+        assert_eq!((family.idle_ttl_s, family.keep), (Some(60), Some(keep)));
+        let written = serde_json::to_string(&family).unwrap();
+        assert!(written.contains("\"idle_ttl_s\":60") && written.contains("\"age_s\":30"), "{written}");
     }
 
     #[test]

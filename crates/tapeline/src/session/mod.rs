@@ -68,6 +68,8 @@ pub(crate) struct Session {
     heard: Heard,
     requests: Requests,
     outgoing: VecDeque<String>,
+    /// In bytes, of those of this connection.
+    largest_request: Option<usize>,
     next_req: u64,
     connected: bool,
     ask_again: Option<Instant>,
@@ -88,6 +90,7 @@ impl Session {
             heard: Heard::default(),
             requests,
             outgoing: VecDeque::new(),
+            largest_request: None,
             next_req: 0,
             connected: false,
             ask_again: None,
@@ -103,7 +106,20 @@ impl Session {
         for id in self.topics.keys().copied().collect::<Vec<_>>() {
             self.ask(id);
         }
-        self.outgoing.extend(self.requests.texts());
+        let texts = self.requests.texts();
+        self.largest_request = texts.iter().map(String::len).max();
+        self.outgoing.extend(texts);
+    }
+
+    /// The hub hung up because something was too large for it. Of all that was asked on this connection that must
+    /// hold for the largest, wherever it stood; it is told, and all others can be sent again. Answers whether it can
+    /// have been a request at all.
+    pub(crate) fn on_too_large(&mut self, error: &Error) -> bool {
+        let Some(bytes) = self.largest_request else { return false };
+        for answer in self.requests.take_from(bytes) {
+            self.answer(answer, Err(error.clone()), Instant::now());
+        }
+        true
     }
 
     /// The connection is over, or there was none.
@@ -232,6 +248,7 @@ impl Session {
         let req = self.take_req();
         let text = format!("{},\"req\":{req}}}", object.strip_suffix('}').unwrap_or(object));
         if self.requests.add(req, text.clone(), answer) && self.connected {
+            self.largest_request = self.largest_request.max(Some(text.len()));
             self.outgoing.push_back(text);
         }
     }

@@ -84,6 +84,15 @@ impl Requests {
         Some(answer)
     }
 
+    /// Those of callers that are at least so large.
+    pub(super) fn take_from(&mut self, bytes: usize) -> Vec<Answer> {
+        let is_large =
+            |waiting: &Waiting| waiting.text.len() >= bytes && matches!(waiting.answer, Answer::Caller(_));
+        let large = self.waiting.iter().filter(|(_, waiting)| is_large(waiting)).map(|(req, _)| *req);
+        let large: Vec<u64> = large.collect();
+        large.into_iter().filter_map(|req| self.take(req)).collect()
+    }
+
     /// All that is still wanted, for a new connection.
     pub(super) fn texts(&mut self) -> Vec<String> {
         self.forget_unwanted();

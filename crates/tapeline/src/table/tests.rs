@@ -87,3 +87,30 @@ fn a_channel_without_rows_has_no_table() {
     assert_eq!(Table::of("market_data:AAPL"), None);
     assert_eq!(Table::of("anything"), None);
 }
+
+#[test]
+fn a_table_of_your_own_loses_the_rows_that_its_family_says_are_gone() {
+    let mut table = Table::keyed_by(["symbol"]).removed_when("qty", 0);
+    apply(
+        &mut table,
+        "desk:a",
+        r#"{"rows":[{"symbol":"X","qty":1},{"symbol":"Y","qty":2}],"snapshot":true}"#,
+    );
+    apply(&mut table, "desk:a", r#"{"rows":[{"symbol":"X","qty":0.0}],"snapshot":false}"#);
+    assert_eq!(table.rows().collect::<Vec<_>>(), [&json!({"symbol": "Y", "qty": 2})]);
+    apply(&mut table, "desk:a", r#"{"rows":[{"symbol":"Y","qty":"0"}],"snapshot":false}"#);
+    assert_eq!(table.len(), 1, "a string is no number");
+}
+
+#[test]
+fn every_built_in_table_loses_rows_as_its_row_of_the_catalogue_says() {
+    for spec in Catalog::built_in().specs().filter(|spec| !spec.row_key.is_empty()) {
+        let channel = spec.template.replace(['{', '}'], "");
+        let table = Table::of(&channel).unwrap();
+        let expected = spec
+            .removed_when
+            .as_ref()
+            .map(|when| (when.field.clone(), Part::of(&serde_json::from_str(&when.equals).unwrap())));
+        assert_eq!(table.removed_when, expected, "{channel}");
+    }
+}
