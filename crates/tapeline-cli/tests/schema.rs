@@ -396,4 +396,7 @@ fn what_any_route_may_be_refused_with_is_in_the_openapi_document() {
     fits(&document, &place_of_answer(&document, "/ws", "get", status), &answer, &[]);
     assert_eq!(status, 426);
     only.close();
+    let unwell = &document["paths"]["/health"]["get"]["responses"]["503"]["content"]["application/json"];
+    let names = ["HealthAnswer", "Error"].map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
+    assert_eq!(unwell["schema"]["anyOf"], json!(names), "a part is not well, or there is no room");
 }

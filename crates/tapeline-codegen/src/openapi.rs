@@ -54,6 +54,10 @@ fn operation(route: &Route, model: &Model) -> Value {
         let mut answer = json!({ "description": about });
         if let (Some(kind), Some(fields)) = (kind, answer.as_object_mut()) {
             let schema = schema.map_or(json!({}), |name| json!({ "$ref": place_of(name) }));
+            // Another refusal of the same status has the usual body.
+            let is_shared = routes::COMMON.iter().any(|code| code.status() == *status);
+            let usual = json!({ "$ref": place_of("Error") });
+            let schema = if is_shared { json!({ "anyOf": [schema, usual] }) } else { schema };
             fields.insert("content".to_owned(), json!({ *kind: { "schema": schema } }));
         }
         responses.insert(status.to_string(), answer);
