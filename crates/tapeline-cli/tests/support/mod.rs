@@ -141,10 +141,12 @@ impl Drop for Hub {
     }
 }
 
-/// The command that runs a hub at this address; its log is kept off the test's output.
+/// The command that runs a hub at this address; its log is kept off the test's output. Hang-ups are as usual, although the
+/// tests may have been started to outlive their terminal.
 pub(crate) fn serve(address: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-    command.args(["serve", "--listen", address]).env_remove("TAPELINE_LOG");
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_tapeline"), "serve", "--listen", address]);
+    command.env_remove("TAPELINE_LOG");
     command.stdin(Stdio::null()).stderr(Stdio::null());
     command
 }
