@@ -5,11 +5,10 @@
 //! asks, and the request names the hub by a loopback address, which a page that had its own name pointed here does not.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +22,7 @@ use crate::error::Failure;
 use crate::extract::Tail;
 use crate::http::body;
 use crate::origin::is_loopback;
+use crate::peer::Peer;
 
 /// Bytes of a family's row, with room for a schema.
 const FAMILY_BYTES: usize = 256 << 10;
@@ -134,8 +134,8 @@ impl FromRequestParts<Arc<App>> for Local {
             return forbidden("/admin/ is switched off (http.admin)");
         }
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let is_near = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+        let peer = parts.extensions.get::<Arc<Peer>>();
+        let is_near = peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback());
         if !is_near || !host.is_some_and(is_loopback) {
             return forbidden("/admin/ is for requests from this machine to its loopback address");
         }

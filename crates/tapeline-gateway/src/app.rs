@@ -15,7 +15,7 @@ use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
 use crate::spec::Documents;
-use crate::{ops, origin, pace, routes, upgrade};
+use crate::{ops, routes, upgrade};
 
 /// What a gateway is made of.
 pub struct AppParts {
@@ -102,9 +102,7 @@ impl App {
         routes
             .fallback(ops::not_found)
             .method_not_allowed_fallback(ops::method_not_allowed)
-            .layer(axum::middleware::from_fn_with_state(self.clone(), pace::guard))
             .layer(axum::middleware::from_fn_with_state(self.clone(), door::guard))
-            .layer(axum::middleware::from_fn_with_state(self.clone(), origin::guard))
             .with_state(self.clone())
     }
 }

@@ -3,11 +3,10 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -20,9 +19,9 @@ use tapeline_schema::ErrorCode;
 use crate::app::App;
 use crate::envelope::{Answers, Envelope};
 use crate::error::{Failure, push_error};
-use crate::http::{body, is_lines, json, principal};
+use crate::http::{body, is_lines, json};
 use crate::native::json_refusal;
-use crate::pace::Pace;
+use crate::peer::Peer;
 use crate::publish::{EVERYWHERE, Outcome};
 
 /// About the bytes that answer one item.
@@ -34,8 +33,7 @@ type Item<'a> = Result<Envelope<'a>, Refusal>;
 /// An array, or one envelope a line.
 pub(crate) async fn publish_batch(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Extension(pace): Extension<Arc<Pace>>,
+    Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
@@ -44,9 +42,8 @@ pub(crate) async fn publish_batch(
     let limit = app.hub.settings().batch_items;
     let items = if lines { read_lines(&body, limit)? } else { read_array(&body, limit)? };
     // As a whole: half a batch would be for the client to sort out.
-    pace.take_publishes(&app.hub, items.len())?;
-    let principal = principal(peer);
-    let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).in_bulk();
+    peer.take_publishes(&app.hub, items.len())?;
+    let mut drafter = app.hub.drafter(&peer.principal, &EVERYWHERE, app.hub.now()).in_bulk();
     let mut answer = Answer::new(&app.hub, items.len());
     for slice in items.chunks(SLICE) {
         let (drafts, refused) = draft(&mut drafter, slice);

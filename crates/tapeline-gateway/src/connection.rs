@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,8 +24,7 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
-use crate::origin::OnLoopback;
-use crate::pace::Pace;
+use crate::peer::Peer;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
@@ -108,7 +106,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let on_loopback = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let peer = Arc::new(Peer::new(peer, &stream));
     // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
     let (head_timeout, header_bytes) = {
         let settings = app.hub.settings();
@@ -116,13 +114,10 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
     };
     let last_words = Arc::new(AtomicBool::new(false));
     let accepted = Accepted::new(stream, app.clone(), last_words.clone(), head_timeout);
-    let pace = Arc::new(Pace::default());
     let asked = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(OnLoopback(on_loopback));
-        request.extensions_mut().insert(pace.clone());
+        request.extensions_mut().insert(peer.clone());
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
     });
@@ -155,7 +150,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
         };
         if let Err(error) = outcome {
             last_words.store(error.is_timeout() && !asked.load(Ordering::Relaxed), Ordering::Relaxed);
-            tracing::debug!(%error, %peer, "a connection ended");
+            tracing::debug!(%error, peer = %peer.address, "a connection ended");
         }
         return;
     }

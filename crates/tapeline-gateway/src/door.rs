@@ -1,16 +1,19 @@
-//! Whether the hub lets a request in. While it stops, what is under way is finished, operators may look, and all others
-//! are told to come back.
+//! Whether the hub lets a request in: the one step that all of them pass. While the hub stops, what is under way is
+//! finished, operators may look, and all others are told to come back.
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::error::Failure;
+use crate::origin;
+use crate::peer::Peer;
 
 /// What everybody is told who comes too late.
 pub(crate) const STOPPING: &str = "the hub is stopping; connect again in a moment";
@@ -35,18 +38,41 @@ fn head_bytes(request: &Request) -> usize {
     request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
 }
 
-/// Refuses heads that are too large, and what begins while the hub stops.
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (bytes, limit) = (head_bytes(&request), app.hub.settings().header_bytes);
+/// What every request passes, in one step: names and origins, the size of the head, whether the hub stops, the rate.
+pub(crate) async fn guard(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(refused) = origin::check(&app.access.now().origins, peer.on_loopback, request.headers()) {
+        return refused.into_response();
+    }
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = match admit(&app, &peer, &request) {
+        Err(refused) => refused,
+        Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => next.run(request).await,
+    };
+    if let Some(origin) = origin {
+        origin::allow(response.headers_mut(), origin);
+    }
+    response
+}
+
+/// Refuses heads that are too large, what begins while the hub stops, and what comes too fast.
+#[expect(clippy::result_large_err, reason = "a response is what the caller gives back")]
+fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
+    let (bytes, limit) = (head_bytes(request), app.hub.settings().header_bytes);
     if bytes > limit {
         let message = format!("head is {bytes} bytes, the limit is {limit} (limits.header_bytes)");
         let mut response = Failure::new(ErrorCode::TooLarge, message).into_response();
         *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return response;
+        return Err(response);
     }
-    let is_open = *app.door().borrow() == Door::Open;
-    if is_open || LOOKING.contains(&request.uri().path()) {
-        return next.run(request).await;
+    let (is_open, path) = (*app.door().borrow() == Door::Open, request.uri().path());
+    if !is_open && !LOOKING.contains(&path) {
+        return Err(Failure::new(ErrorCode::Overloaded, STOPPING).into_response());
     }
-    Failure::new(ErrorCode::Overloaded, STOPPING).into_response()
+    peer.take_request(&app.hub, path).map_err(|refusal| Failure::from(refusal).into_response())
 }

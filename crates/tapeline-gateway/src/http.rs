@@ -1,11 +1,10 @@
 //! Publishing and reading over plain HTTP: `/publish`, `/broadcast/{family}`, `/last`, `/history`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -25,16 +24,12 @@ use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::native::json_refusal;
-use crate::pace::Pace;
+use crate::peer::Peer;
 
 /// Room for the rest of a publish beside its data.
 const ENVELOPE_BYTES: usize = 4 << 10;
 /// Messages of one history answer.
 const HISTORY_LIMIT: usize = 1_000;
-
-pub(crate) fn principal(peer: SocketAddr) -> Arc<str> {
-    peer.ip().to_string().into()
-}
 
 pub(crate) fn json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
@@ -77,16 +72,15 @@ pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> 
 /// `POST /publish`.
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Extension(pace): Extension<Arc<Pace>>,
+    Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
     let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(|error| json_refusal(&error))?;
-    pace.take_publishes(&app.hub, 1)?;
-    let draft = app.draft(envelope.publication()?, &principal(peer), app.hub.now())?;
+    peer.take_publishes(&app.hub, 1)?;
+    let draft = app.draft(envelope.publication()?, &peer.principal, app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
     Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
@@ -96,8 +90,7 @@ pub(crate) async fn publish(
 /// `POST /broadcast/{family}?KEY=…`: the body is the data.
 pub(crate) async fn broadcast(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Extension(pace): Extension<Arc<Pace>>,
+    Extension(peer): Extension<Arc<Peer>>,
     Tail(family): Tail,
     Asking(query): Asking<Vec<(String, String)>>,
     request: Request,
@@ -121,9 +114,9 @@ pub(crate) async fn broadcast(
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));
     }
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
-    pace.take_publishes(&app.hub, 1)?;
+    peer.take_publishes(&app.hub, 1)?;
     let publication = Publication { channel: &*name, data, ..Publication::default() };
-    let draft = app.draft(publication, &principal(peer), app.hub.now())?;
+    let draft = app.draft(publication, &peer.principal, app.hub.now())?;
     let channel = draft.channel.clone();
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(96);

@@ -16,7 +16,7 @@ mod listen;
 pub mod native;
 mod ops;
 mod origin;
-mod pace;
+mod peer;
 mod publish;
 mod routes;
 mod spec;

@@ -6,13 +6,10 @@
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use tapeline_schema::ErrorCode;
 
-use crate::app::App;
 use crate::error::Failure;
 
 /// The allow-list: whole origins such as `https://desk.example`.
@@ -72,10 +69,6 @@ impl Origins {
     }
 }
 
-/// Whether a connection came to this machine's loopback address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OnLoopback(pub bool);
-
 /// An authority without its port and brackets.
 fn name_of(authority: &str) -> &str {
     match authority.strip_prefix('[') {
@@ -94,38 +87,34 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The name that a request asks for, where it comes over loopback and that is none of this machine's.
-fn foreign_host<'a>(origins: &Origins, request: &'a Request) -> Option<&'a HeaderValue> {
-    let OnLoopback(true) = request.extensions().get()? else { return None };
+/// Refuses foreign origins, and over loopback names that are none of this machine's.
+pub(crate) fn check(origins: &Origins, on_loopback: bool, headers: &HeaderMap) -> Result<(), Failure> {
+    let refuse = |message| Err(Failure::new(ErrorCode::ForeignOrigin, message));
     let is_foreign = |host: &&HeaderValue| !host.to_str().is_ok_and(|host| origins.name_this_machine(host));
-    request.headers().get_all(header::HOST).into_iter().find(is_foreign)
-}
-
-/// Refuses foreign origins with 403 and answers the browser's questions about the others (CORS).
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let access = app.access.now();
-    if let Some(host) = foreign_host(&access.origins, &request) {
-        let message = format!(
+    let mut hosts = headers.get_all(header::HOST).into_iter().filter(|_| on_loopback);
+    if let Some(host) = hosts.find(is_foreign) {
+        return refuse(format!(
             "host {} is not this machine; over loopback, other names must be in an allowed origin (http.allowed_origins)",
             String::from_utf8_lossy(host.as_bytes())
-        );
-        return Failure::new(ErrorCode::ForeignOrigin, message).into_response();
+        ));
     }
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
-    let host = text(request.headers(), header::HOST);
-    if !origin.to_str().is_ok_and(|origin| access.origins.allows(origin, host)) {
-        let message = format!(
-            "origin {} is not allowed (http.allowed_origins)",
-            String::from_utf8_lossy(origin.as_bytes())
-        );
-        return Failure::new(ErrorCode::ForeignOrigin, message).into_response();
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let host = text(headers, header::HOST);
+    if origin.to_str().is_ok_and(|origin| origins.allows(origin, host)) {
+        return Ok(());
     }
-    let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = match request.method() == Method::OPTIONS && asks {
-        true => StatusCode::NO_CONTENT.into_response(),
-        false => next.run(request).await,
-    };
-    let headers = response.headers_mut();
+    let origin = String::from_utf8_lossy(origin.as_bytes());
+    refuse(format!("origin {origin} is not allowed (http.allowed_origins)"))
+}
+
+/// Whether a browser asks what a page may do (CORS), and nothing else.
+pub(crate) fn is_question(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Lets a page of this origin read the answer.
+pub(crate) fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
@@ -133,7 +122,6 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("content-type, authorization"),
     );
-    response
 }
 
 #[cfg(test)]

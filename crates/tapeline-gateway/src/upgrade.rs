@@ -1,11 +1,11 @@
 //! The opening handshake: from an HTTP request to a socket that a shard owns. Refuses before upgrading wherever
 //! the client can be told more that way.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::Extension;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -29,6 +29,7 @@ use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
+use crate::peer::Peer;
 
 /// Bytes of a client id.
 const CLIENT_ID_LIMIT: usize = 256;
@@ -115,7 +116,7 @@ fn switching(accept_key: String, deflate: Option<Agreement>) -> Response {
 /// `GET /ws` and `/ws/{client_id}`.
 pub(crate) async fn native(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(peer): Extension<Arc<Peer>>,
     Tail(client_id): Tail,
     Asking(wishes): Asking<Wishes>,
     mut request: Request,
@@ -124,7 +125,7 @@ pub(crate) async fn native(
         Ok(checked) => checked,
         Err(response) => return *response,
     };
-    let principal: Arc<str> = peer.ip().to_string().into();
+    let principal = peer.principal.clone();
     let seat = match client_id {
         Some(client_id) if client_id.len() > CLIENT_ID_LIMIT => {
             let message = format!("client id is {} bytes, the limit is {CLIENT_ID_LIMIT}", client_id.len());
@@ -152,14 +153,14 @@ pub(crate) async fn native(
 /// `GET /echo`, for conformance suites only: the same codec and the same path through the shard as `/ws`.
 pub(crate) async fn echo(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(peer): Extension<Arc<Peer>>,
     mut request: Request,
 ) -> Response {
     let checked = match check(&mut request, app.compression) {
         Ok(checked) => checked,
         Err(response) => return *response,
     };
-    let mut arrival = arrival(peer.ip().to_string().into(), None, &Wishes::default());
+    let mut arrival = arrival(peer.principal.clone(), None, &Wishes::default());
     arrival.heartbeat = false;
     let Checked { accept_key, deflate, upgrade } = checked;
     tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::new(deflate))));
