@@ -166,3 +166,12 @@ pub use subscription::{Events, Subscription};
 pub use table::{Book, Table};
 pub use tapeline_schema::{Delivery, ErrorCode, Retry, events};
 pub use typed::{CatalogEvent, NamesItsChannel};
+
+/// The Rust of the pages is run with the doc tests, so that it can be pasted.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/library.md")]
+    struct Library;
+}
