@@ -177,31 +177,8 @@ impl Shard {
         if entry.overlaps > 0 {
             self.pass_over_overlaps(id, message, offset);
         }
-        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
-        self.scale.add(message.weight().saturating_mul(entry.targets.len()));
-        let settings = self.hub.settings();
-        let stats = &*self.stats;
-        let collected = message.channel != entry.channel;
-        let offer = Offer {
-            message,
-            offset,
-            entry: id,
-            lane: entry.lane,
-            pressured,
-            collected,
-            settings: &settings,
-            stats,
-        };
-        for target in entry.targets.iter_mut().filter(|target| target.rate == 0) {
-            let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };
-            // A target that falls behind is caught up by the flush that this asks for.
-            if offer.to(target, session) != Offered::Passed {
-                self.dirty.mark(target.session, session, offer.lane);
-            }
-        }
-        if !entry.groups.is_empty() {
-            self.offer_to_groups(id, message, now);
-        }
+        self.offer_at_rate(id, 0, message, offset, pressured);
+        self.offer_to_groups(id, message, now);
     }
 
     /// Leading edge at once; what comes within the interval waits, the newest or, of a table, the changes together.
@@ -230,10 +207,15 @@ impl Shard {
             // Others of a session may have begun since the message came.
             self.pass_over_overlaps(id, message, offset);
         }
+        self.offer_at_rate(id, rate, message, offset, false);
+    }
+
+    /// Offers a message to the targets that asked for this rate; 0 is as it comes.
+    fn offer_at_rate(&mut self, id: u32, rate: u8, message: &Arc<Message>, offset: u64, pressured: bool) {
         let settings = self.hub.settings();
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         self.scale.add(message.weight().saturating_mul(entry.targets.len()));
-        let (stats, pressured) = (&*self.stats, false);
+        let stats = &*self.stats;
         let collected = message.channel != entry.channel;
         let offer = Offer {
             message,

@@ -23,11 +23,9 @@ use crate::app::App;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
-use crate::native::json_refusal;
+use crate::native::{ENVELOPE_BYTES, json_refusal};
 use crate::peer::Peer;
 
-/// Room for the rest of a publish beside its data.
-const ENVELOPE_BYTES: usize = 4 << 10;
 /// Messages of one history answer.
 const HISTORY_LIMIT: usize = 1_000;
 

@@ -4,8 +4,9 @@
 //! then its requests carry no Origin, or one that looks like the hub's own.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use tapeline_schema::ErrorCode;
@@ -27,21 +28,22 @@ pub struct Access {
 
 /// The access as it is now; it may change while the hub runs.
 #[derive(Debug)]
-pub struct LiveAccess(RwLock<Arc<Access>>);
+pub struct LiveAccess(ArcSwap<Access>);
 
 impl LiveAccess {
     /// Begins with this.
     pub fn new(access: Access) -> Self {
-        LiveAccess(RwLock::new(Arc::new(access)))
+        LiveAccess(ArcSwap::from_pointee(access))
     }
 
     /// From now on it is this.
     pub fn replace(&self, access: Access) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+        self.0.store(Arc::new(access));
     }
 
-    pub(crate) fn now(&self) -> Arc<Access> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Not to be kept: it is a loan.
+    pub(crate) fn now(&self) -> Guard<Arc<Access>> {
+        self.0.load()
     }
 }
 

@@ -21,7 +21,7 @@ pub use wire::NATIVE;
 pub(crate) use parse::{Text, json_refusal, raw};
 
 /// Room for the rest of a publish beside its data.
-const ENVELOPE_BYTES: usize = 4 << 10;
+pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;
 /// RFC 6455 section 7.4.1: a type of data that cannot be accepted.
 const CLOSE_UNSUPPORTED_DATA: u16 = 1003;
 
