@@ -78,6 +78,18 @@ impl Audience {
         }
     }
 
+    /// Every pattern that is subscribed, with its count.
+    pub(crate) fn patterns(&self) -> Vec<(Pattern, usize)> {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        inner.patterns.iter().map(|(pattern, sessions)| (pattern.clone(), sessions.len())).collect()
+    }
+
+    /// How many hear this name by itself.
+    pub(crate) fn count_by_name(&self, channel: &Channel) -> usize {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        inner.channels.get(channel).map_or(0, Vec::len)
+    }
+
     /// Every channel that is subscribed by name, with its count.
     pub(crate) fn channels(&self) -> HashMap<Channel, usize, FixedState> {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -140,9 +140,9 @@ pub trait Deliver: Send + Sync {
     /// Hands messages of one channel to every shard, for a permit each. Calls for one channel come in its order.
     fn deliver(&self, permits: &mut Permits, messages: Messages);
     /// A publish repeated an earlier one and went nowhere.
-    fn on_repeat(&self) {}
+    fn on_repeat(&self, _channel: &Channel) {}
     /// A draft was refused by the row that its channel has by now.
-    fn on_refusal(&self) {}
+    fn on_refusal(&self, _channel: &Channel, _refusal: &Refusal) {}
     /// Takes unused permits back.
     fn give_back(&self, count: usize);
     /// Calls `wake` once when there may be room again; at once if there is.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::broker::{NEWEST, Page};
 use crate::channel::Channel;
 use crate::clock::Now;
+use crate::incidents::IncidentKind;
 use crate::message::Message;
 use crate::outbox::NOT_WAITING;
 use crate::reply::{GapReason, Reply, Topic};
@@ -237,15 +238,19 @@ impl Shard {
             return;
         }
         let (lane, stats) = (entry.lane, self.stats.clone());
+        let family = stats.families.of(channel.family());
         let (reason, counter) = match channel.keeps_history() {
-            true => (GapReason::Trimmed, &stats.dropped_trimmed),
-            false => (GapReason::Overflow, &stats.dropped_overflow),
+            true => (GapReason::Trimmed, &family.dropped_trimmed),
+            false => (GapReason::Overflow, &family.dropped_overflow),
         };
         if target.overlap {
             self.read_owed(slot);
         }
         for (from, to) in missing {
-            counter.add(to + 1 - from);
+            counter.bump(to + 1 - from);
+            let message =
+                format!("{} messages ({from} to {to}) will not come: {}", to + 1 - from, reason.why());
+            self.report(slot, IncidentKind::Gap, reason.name(), channel.name(), &message);
             let gap = Reply::Gap { channel: channel.clone(), from, to: Some(to), reason };
             self.reply_in_lane(slot, lane, &gap);
         }
@@ -300,7 +305,7 @@ impl Shard {
             }
             if target.mode != Mode::Every && offset > target.sent + 1 && target.sent > 0 {
                 let skipped = offset - target.sent - 1;
-                self.stats.conflated_pressure.add(skipped);
+                self.stats.families.of(message.family()).conflated_pressure.bump(skipped);
                 session.count_conflated(id, skipped);
             }
             let replaces = target.mode != Mode::Every && !target.overlap;

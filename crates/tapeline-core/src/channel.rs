@@ -7,11 +7,14 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tapeline_schema::{ChannelSpec, Delivery, Resolved};
+
+use crate::families::FamilyNumber;
 
 /// A named stream of messages: `market_data:AAPL`. Cheap to clone.
 ///
@@ -27,6 +30,9 @@ struct Handle {
 struct Inner {
     name: Box<str>,
     hash: u64,
+    family: FamilyNumber,
+    /// Where the shard that watches has it.
+    watch_place: AtomicU32,
     spec: Arc<ChannelSpec>,
     roll_ups: Box<[Channel]>,
     is_roll_up: bool,
@@ -118,6 +124,19 @@ impl Channel {
         &self.inner().spec
     }
 
+    /// What it is counted by.
+    pub fn family(&self) -> FamilyNumber {
+        self.inner().family
+    }
+
+    pub(crate) fn watch_place(&self) -> u32 {
+        self.inner().watch_place.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_watch_place(&self, place: u32) {
+        self.inner().watch_place.store(place, Ordering::Relaxed);
+    }
+
     /// The lane its messages travel in.
     pub fn lane(&self) -> usize {
         self.inner().spec.priority.lane()
@@ -173,7 +192,12 @@ impl Channel {
         Arc::strong_count(&self.0) > 1 || Arc::strong_count(&self.0.inner) > 1
     }
 
-    pub(crate) fn new(name: &str, resolved: Resolved, roll_ups: Box<[Channel]>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        resolved: Resolved,
+        roll_ups: Box<[Channel]>,
+        family: FamilyNumber,
+    ) -> Self {
         let mut head = Vec::with_capacity(name.len() * 2 + 32);
         head.extend_from_slice(b"\"channel\":");
         push_json_string(&mut head, name);
@@ -189,6 +213,8 @@ impl Channel {
         let inner = Arc::new(Inner {
             name: name.into(),
             hash: FixedState::default().hash_one(name),
+            family,
+            watch_place: AtomicU32::new(u32::MAX),
             spec: resolved.spec,
             roll_ups,
             is_roll_up: resolved.roll_up,

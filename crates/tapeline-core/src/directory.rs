@@ -12,6 +12,7 @@ use tapeline_schema::{Catalog, ErrorCode, Resolved, check_name};
 
 use crate::channel::Channel;
 use crate::error::Refusal;
+use crate::families::Families;
 
 const STRIPES: usize = 16;
 
@@ -28,6 +29,7 @@ pub struct Directory {
     /// Held for reading while a channel is made, so that none is made of a catalogue that has just gone.
     catalog: RwLock<Arc<Catalog>>,
     stripes: [RwLock<Stripe>; STRIPES],
+    families: Families,
     changes: Changes,
 }
 
@@ -44,6 +46,7 @@ impl Directory {
         Directory {
             catalog: RwLock::new(Arc::new(catalog)),
             stripes: std::array::from_fn(|_| RwLock::new(HashMap::default())),
+            families: Families::default(),
             changes: Changes(AtomicU64::new(0)),
         }
     }
@@ -51,6 +54,11 @@ impl Directory {
     /// The catalogue it reads.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The number of each family.
+    pub fn families(&self) -> &Families {
+        &self.families
     }
 
     /// Counts up at the beginning and at the end of each change: odd while one is under way.
@@ -77,7 +85,8 @@ impl Directory {
         for roll_up in roll_ups_of(&resolved) {
             roll_ups.push(self.make(catalog, roll_up)?);
         }
-        let made = Channel::new(name, resolved, roll_ups.into_boxed_slice());
+        let family = self.families.number(&resolved);
+        let made = Channel::new(name, resolved, roll_ups.into_boxed_slice(), family);
         let mut stripe = self.stripe(name).write().unwrap_or_else(PoisonError::into_inner);
         Ok(stripe.entry(name.into()).or_insert(made).clone())
     }
@@ -104,7 +113,8 @@ impl Directory {
                 None => self.make(&catalog, name),
             });
             let roll_ups: Vec<Channel> = roll_ups.collect::<Result<_, Refusal>>()?;
-            let new = Channel::new(channel.name(), row.clone(), roll_ups.into_boxed_slice());
+            let family = self.families.number(&row);
+            let new = Channel::new(channel.name(), row.clone(), roll_ups.into_boxed_slice(), family);
             made.insert(channel.name().into(), new);
             if !channel.is_like(row) {
                 replaced.ended.push(channel.name().into());

@@ -61,15 +61,19 @@ impl<'a> Drafter<'a> {
             self.check(&publication)?;
             Ok(channel)
         });
-        let channel = checked.inspect_err(|_| self.hub.stats().refused.add(1))?;
+        let channel = checked.inspect_err(|refusal| self.refused(publication.channel, refusal))?;
         let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
-        let (data, rows) =
-            accept(&channel, kind.as_deref(), data).inspect_err(|_| self.hub.stats().refused.add(1))?;
+        let (data, rows) = accept(&channel, kind.as_deref(), data)
+            .inspect_err(|refusal| self.refused(channel.name(), refusal))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
         let (id, timestamp_us) = (self.id(), self.now.wall_us);
         Ok(Draft { channel, kind, data, rows, correlation_id, idempotency, id, timestamp_us })
+    }
+
+    fn refused(&self, channel: &str, refusal: &Refusal) {
+        self.hub.on_publish_refused(channel, self.principal, refusal, self.now);
     }
 
     fn channel(&mut self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {

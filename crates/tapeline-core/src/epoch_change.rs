@@ -4,6 +4,7 @@
 
 use crate::broker::Head;
 use crate::channel::Channel;
+use crate::incidents::IncidentKind;
 use crate::message::Epoch;
 use crate::reply::{GapReason, Reply};
 use crate::shard::Shard;
@@ -43,15 +44,16 @@ impl Shard {
         self.learned += 1;
         entry.learned = self.learned;
         entry.ended = entry.epoch.take();
+        let stats = self.stats.families.of(entry.channel.family());
         for group in &mut entry.groups {
             if !std::mem::take(&mut group.pending).is_empty() {
-                self.stats.conflated_rate.add(u64::from(group.members));
+                stats.conflated_rate.bump(u64::from(group.members));
             }
         }
         let mut gaps = Vec::new();
         for target in &mut entry.targets {
             if target.mode == Mode::Every && !matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
-                self.stats.dropped_epoch.add(entry.last.saturating_sub(target.sent));
+                stats.dropped_epoch.bump(entry.last.saturating_sub(target.sent));
                 gaps.push((target.session, target.sent + 1));
             }
             target.restart();
@@ -59,6 +61,9 @@ impl Shard {
         entry.last = 0;
         let (channel, lane) = (entry.channel.clone(), entry.lane);
         for (slot, from) in gaps {
+            let reason = GapReason::Epoch;
+            let message = format!("messages from {from} on will not come: {}", reason.why());
+            self.report(slot, IncidentKind::Gap, reason.name(), channel.name(), &message);
             let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };
             self.reply_in_lane(slot, lane, &gap);
         }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tapeline_schema::{Catalog, ErrorCode};
+use smallvec::SmallVec;
+use tapeline_schema::{Catalog, ErrorCode, Pattern};
 
 use crate::audience::Audience;
+use crate::board::Board;
 use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::{Clock, Now};
@@ -16,6 +18,8 @@ use crate::command::Publication;
 use crate::directory::{Directory, Replaced};
 use crate::drafting::{Drafter, Ids};
 use crate::error::Refusal;
+use crate::families::{Families, FamilyNumber};
+use crate::incidents::{IncidentKind, Incidents, Trouble};
 use crate::message::Draft;
 use crate::registry::Registry;
 use crate::session::Grant;
@@ -58,7 +62,10 @@ pub struct Hub {
     registry: Arc<dyn Registry>,
     audience: Audience,
     ids: Ids,
+    instance: Box<str>,
     stats: Arc<HubStats>,
+    incidents: Incidents,
+    board: Board,
     shards: Box<[Arc<ShardStats>]>,
 }
 
@@ -73,7 +80,10 @@ impl Hub {
             registry: parts.registry,
             audience: Audience::default(),
             ids: Ids::new(parts.seed),
+            instance: format!("{:016x}", parts.seed).into(),
             stats: Arc::default(),
+            incidents: Incidents::default(),
+            board: Board::default(),
             shards: (0..parts.shards).map(|_| Arc::default()).collect(),
         }
     }
@@ -114,13 +124,29 @@ impl Hub {
 
     /// Hands drafts to the broker; at most [`crate::broker::SLICE`] at once.
     pub fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
-        let count = drafts.len() as u64;
+        let mut counts: SmallVec<[(FamilyNumber, u64); 4]> = SmallVec::new();
+        for family in drafts.iter().map(|draft| draft.channel.family()) {
+            match counts.last_mut() {
+                Some((last, count)) if *last == family => *count += 1,
+                _ => counts.push((family, 1)),
+            }
+        }
         let outcome = self.broker.publish(drafts, receipts);
         match outcome {
-            Ok(()) => self.stats.taken.add(count),
+            Ok(()) => {
+                counts.iter().for_each(|(family, count)| self.stats.families.of(*family).taken.add(*count))
+            }
             Err(_) => self.stats.waited.add(1),
         }
         outcome
+    }
+
+    /// A publish was refused: counts and remembers it.
+    pub fn on_publish_refused(&self, channel: &str, client: &str, refusal: &Refusal, now: Now) {
+        self.stats.refuse(refusal.code, 1);
+        let kind = IncidentKind::PublishRefused;
+        let (code, message) = (refusal.code.name(), &*refusal.message);
+        self.incidents.report(Trouble { kind, code, channel, client, message }, now);
     }
 
     /// Sessions that hear the channel now.
@@ -128,8 +154,27 @@ impl Hub {
         self.audience.count(channel)
     }
 
+    /// Sessions that hear the channel by this very name.
+    pub fn subscribers_by_name(&self, channel: &Channel) -> usize {
+        self.audience.count_by_name(channel)
+    }
+
     pub(crate) fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// Patterns that sessions listen to, with the number of sessions.
+    pub fn subscribed_patterns(&self) -> Vec<(Pattern, usize)> {
+        self.audience.patterns()
+    }
+
+    /// What may have been meant by a pattern that matches nothing: all channels of a family with a similar name.
+    pub fn suggest_pattern(&self, pattern: &str) -> Option<String> {
+        let (name, _) = pattern.split_once(['*', '?', '['])?;
+        let suggested = self.catalog().suggest(&format!("{name}x"))?;
+        let family = suggested.split(':').next().unwrap_or_default();
+        let meant = if suggested.contains(':') { format!("{family}:*") } else { family.to_string() };
+        (meant != pattern).then_some(meant)
     }
 
     /// Channels subscribed by name, with the number of sessions.
@@ -185,9 +230,29 @@ impl Hub {
         &self.registry
     }
 
+    /// Its name among hubs; another one at each start.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// The hub's own counters.
     pub fn stats(&self) -> &Arc<HubStats> {
         &self.stats
+    }
+
+    /// The families that counters are kept by.
+    pub fn families(&self) -> &Families {
+        self.directory.families()
+    }
+
+    /// What went wrong lately.
+    pub fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// What has been noticed of channels.
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 
     /// The shards' counters.

@@ -4,19 +4,23 @@
 //! of it runs inside the simulator (`testkit`) exactly as it runs inside a hub.
 
 mod audience;
+pub mod board;
 pub mod broker;
 mod catch_up;
 pub mod channel;
 pub mod clock;
 pub mod command;
+mod delays;
 pub mod directory;
 mod drafting;
 mod draining;
 mod epoch;
 mod epoch_change;
 pub mod error;
+pub mod families;
 pub mod feed;
 pub mod hub;
+pub mod incidents;
 pub mod inspect;
 mod kept;
 pub mod lanes;
@@ -27,12 +31,14 @@ pub mod rates;
 pub mod registry;
 mod renewing;
 pub mod reply;
+mod rhythm;
 mod router;
 mod routing;
 pub mod session;
 pub mod settings;
 pub mod shard;
 mod shedding;
+pub mod slow;
 mod starting;
 pub mod stats;
 pub mod store;
@@ -43,6 +49,7 @@ mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod unsubscribing;
+mod watch;
 mod wishes;
 
 pub use broker::{Broker, Deliver, Permits};

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::channel::{Channel, push_json_string};
 use crate::clock::push_rfc3339;
 pub use crate::epoch::Epoch;
+use crate::families::FamilyNumber;
 use crate::reply::Reply;
 use crate::table::{Extent, Merging, Rows};
 use tapeline_schema::CloseCode;
@@ -109,6 +110,8 @@ pub struct Message {
     pub epoch: Epoch,
     /// Its places in the roll-ups that count for themselves.
     pub roll_ups: SmallVec<[RollUpMark; 1]>,
+    /// Its channel's, so that counting a delivery reads nothing else.
+    family: FamilyNumber,
     weight: u32,
     encoded: [OnceLock<Box<[u8]>>; WIRES],
 }
@@ -126,6 +129,7 @@ impl Message {
         let weight =
             data.len() + channel.frame_head().len() + 2 * labels + HEADER_WEIGHT * (1 + roll_ups.len());
         Message {
+            family: channel.family(),
             channel,
             kind,
             data,
@@ -255,6 +259,11 @@ impl Message {
             out.push(b'}');
         }
         out.push(b'}');
+    }
+
+    /// What it is counted by.
+    pub fn family(&self) -> FamilyNumber {
+        self.family
     }
 
     /// About its bytes on a wire, a little too many: what it counts for in an outbox, known without encoding it.

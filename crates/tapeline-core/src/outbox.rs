@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use crate::families::ByFamily;
 use crate::lanes::{LANES, Lanes};
 use crate::message::{Message, Wire};
 use crate::shard::Written;
+use crate::stats::FamilyStats;
 
 /// Frames joined into one write.
 const JOINED_FRAMES: usize = 64;
@@ -94,10 +96,10 @@ impl Run {
 }
 
 /// What came of writing an outbox.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flushed {
-    /// Whole messages that left; replies are not counted.
-    pub messages: u64,
+#[derive(Debug)]
+pub(crate) struct Flushed<'a> {
+    /// Where whole messages that left are counted; replies are not.
+    counts: &'a ByFamily<FamilyStats>,
     /// Bytes that left.
     pub bytes: usize,
     /// Why it stopped.
@@ -226,12 +228,13 @@ impl Outbox {
     }
 
     /// Writes until nothing is left or the socket is full, joining what is ready.
-    pub(crate) fn write(
+    pub(crate) fn write<'a>(
         &mut self,
         scratch: &mut Scratch,
+        counts: &'a ByFamily<FamilyStats>,
         mut send: impl FnMut(&[IoSlice<'_>]) -> Written,
-    ) -> Flushed {
-        let mut flushed = Flushed::default();
+    ) -> Flushed<'a> {
+        let mut flushed = Flushed { counts, bytes: 0, end: FlushEnd::Drained };
         while !self.is_empty() {
             if self.begun.is_none()
                 && self.lanes.is_empty()
@@ -261,7 +264,7 @@ impl Outbox {
     fn write_one(
         &mut self,
         send: &mut impl FnMut(&[IoSlice<'_>]) -> Written,
-        flushed: &mut Flushed,
+        flushed: &mut Flushed<'_>,
     ) -> FlushEnd {
         let Some((lane, item)) = self.lanes.take() else { return FlushEnd::Drained };
         let item = self.resolve(item);
@@ -289,7 +292,7 @@ impl Outbox {
         &mut self,
         scratch: &mut Scratch,
         send: &mut impl FnMut(&[IoSlice<'_>]) -> Written,
-        flushed: &mut Flushed,
+        flushed: &mut Flushed<'_>,
     ) -> FlushEnd {
         let Scratch { batch, run } = scratch;
         let (begun_at, gathered) = self.gather(batch);
@@ -319,7 +322,7 @@ impl Outbox {
         begun_at: usize,
         total: usize,
         written: Written,
-        flushed: &mut Flushed,
+        flushed: &mut Flushed<'_>,
     ) -> FlushEnd {
         let written = match written {
             Written::Bytes(n) => n,
@@ -363,7 +366,7 @@ impl Outbox {
         batch: &mut Vec<(usize, Item)>,
         begun_at: usize,
         written: usize,
-        flushed: &mut Flushed,
+        flushed: &mut Flushed<'_>,
     ) {
         let mut left = written + begun_at;
         let mut rest = Vec::new();
@@ -394,10 +397,12 @@ impl Outbox {
         }
     }
 
-    fn sent(&mut self, item: &Item, flushed: &mut Flushed) {
+    fn sent(&mut self, item: &Item, flushed: &mut Flushed<'_>) {
         self.bytes = self.bytes.saturating_sub(item.weight());
         self.count = self.count.saturating_sub(1);
-        flushed.messages += u64::from(matches!(item, Item::Message(_)));
+        if let Item::Message(message) = item {
+            flushed.counts.of(message.family()).count_delivered();
+        }
     }
 
     /// Empties one lane, but not of a frame that has begun; hands out what has not left, in its order.

@@ -23,7 +23,7 @@ impl Shard {
         let draft = match self.hub.draft(publication, &session.principal, &session.grant, now) {
             Ok(draft) => draft,
             Err(refused) => {
-                self.reply_error(slot, refused.refusal, Some(refused.channel), &req);
+                self.reply_refusal(slot, refused.refusal, Some(refused.channel), &req);
                 return Handled::Done;
             }
         };
@@ -68,7 +68,7 @@ impl Shard {
                 let subscribers = self.hub.subscribers(&channel);
                 self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
             }
-            Err(refusal) => self.reply_error(key.slot, refusal, None, &req),
+            Err(refusal) => self.reply_refusal(key.slot, refusal, None, &req),
         }
     }
 }

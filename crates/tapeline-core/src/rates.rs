@@ -72,7 +72,7 @@ impl Shard {
             return Ok(());
         }
         if matches!(command, Command::Publish { .. }) {
-            self.hub.stats().refused.add(1);
+            self.hub.stats().refuse(ErrorCode::RateLimited, 1);
         }
         Err(too_fast(what, rate))
     }

@@ -7,6 +7,7 @@ use crate::command::Req;
 use crate::error::Refusal;
 use crate::message::{Epoch, Message, Receipt};
 use tapeline_schema::Pattern;
+use tapeline_schema::events::FreshnessState;
 
 /// What a subscription covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,16 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// For people.
+    pub fn why(self) -> &'static str {
+        match self {
+            GapReason::Trimmed => "they are no longer kept",
+            GapReason::Epoch => "the channel began anew",
+            GapReason::Overflow => "they did not fit into the outbox and are not kept",
+            GapReason::Broker => "the message broker lost them",
+        }
+    }
+
     /// As on the wire.
     pub fn name(self) -> &'static str {
         match self {
@@ -112,6 +123,15 @@ pub enum Reply {
         channel: Channel,
         /// Since the last such notice.
         count: u64,
+    },
+    /// A channel has fallen out of its rhythm, or come back to it.
+    Freshness {
+        /// This one.
+        channel: Channel,
+        /// How it stands now.
+        state: FreshnessState,
+        /// How long it has been silent.
+        age_ms: u64,
     },
     /// A publish was counted.
     Published {

@@ -10,7 +10,7 @@ use crate::router::{Entry, RateGroup};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
-use crate::stats::ShardStats;
+use crate::stats::FamilyStats;
 use crate::target::{Cursor, Mode, Target};
 
 /// A message on its way into the outboxes of one entry.
@@ -25,7 +25,7 @@ struct Offer<'a> {
     /// The entry is a roll-up's, and the message one of its sources'.
     collected: bool,
     settings: &'a Settings,
-    stats: &'a ShardStats,
+    stats: &'a FamilyStats,
 }
 
 /// Whether another target of the session serves a message too.
@@ -91,7 +91,7 @@ impl Offer<'_> {
         if !fits || !self.follows(target) || merges {
             target.cursor = Cursor::Behind;
             session.behind.push(self.entry);
-            self.stats.catch_ups.add(1);
+            self.stats.catch_ups.bump(1);
             return Offered::FellBehind;
         }
         // What takes an older one's place would leave before what another target of the session has said since.
@@ -99,6 +99,10 @@ impl Offer<'_> {
             self.overwrite(target, session);
         } else {
             session.outbox.push(self.lane, self.message.clone());
+        }
+        if session.oldest_us == 0 {
+            session.oldest_us = self.message.timestamp_us;
+            session.oldest_lane = self.lane as u8;
         }
         target.sent = self.offset;
         target.owed = None;
@@ -120,7 +124,7 @@ impl Offer<'_> {
     fn overwrite(&self, target: &mut Target, session: &mut Session) {
         let message = self.message.clone();
         if session.outbox.push_latest(self.lane, self.entry, &mut target.waiting, message) {
-            self.stats.conflated_pressure.add(1);
+            self.stats.conflated_pressure.bump(1);
             session.count_conflated(self.entry, 1);
         }
     }
@@ -130,10 +134,13 @@ impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
         self.follow_catalog();
+        if let Some(watch) = &mut self.watch {
+            watch.see(message, now);
+        }
         let ended = message.channel.has_ended();
         if ended {
             // It counts under offsets that are void; who heard the channel connects again.
-            self.stats.dropped_epoch.add(1);
+            self.stats.families.of(message.family()).dropped_epoch.bump(1);
         }
         // Before the roll-ups are served, so that a session's targets know of one another, and of a new epoch.
         let entry = if ended { None } else { self.entry_if_heard(&message.channel, now) };
@@ -190,7 +197,7 @@ impl Shard {
                 group.due_us = now.mono_us + interval_us(group.rate);
                 ready.push(group.rate);
             } else if group.hold(message) {
-                self.stats.conflated_rate.add(u64::from(group.members));
+                self.stats.families.of(message.family()).conflated_rate.bump(u64::from(group.members));
             } else {
                 self.rates.push(Reverse(RateDue { due_us: group.due_us, entry: id, rate: group.rate }));
             }
@@ -215,7 +222,7 @@ impl Shard {
         let settings = self.hub.settings();
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         self.scale.add(message.weight().saturating_mul(entry.targets.len()));
-        let stats = &*self.stats;
+        let stats = self.stats.families.of(message.family());
         let collected = message.channel != entry.channel;
         let offer = Offer {
             message,
@@ -319,7 +326,7 @@ impl Shard {
             } else if matches!(elsewhere, Elsewhere::Later(..)) {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);
-                self.stats.catch_ups.add(1);
+                self.stats.families.of(message.family()).catch_ups.bump(1);
                 self.dirty.mark(slot, session, lane);
             }
         }

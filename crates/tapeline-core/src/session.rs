@@ -44,6 +44,8 @@ pub struct Arrival {
     pub principal: Arc<str>,
     /// Its counted connection, if it gave a client id.
     pub seat: Option<Box<Seat>>,
+    /// The client id that it gave.
+    pub client: Option<Box<str>>,
     /// What it may do.
     pub grant: Grant,
     /// Its byte format.
@@ -78,6 +80,7 @@ pub(crate) struct Place {
 pub(crate) struct Session {
     pub serial: u64,
     pub principal: Arc<str>,
+    pub client: Option<Box<str>>,
     pub seat: Option<Box<Seat>>,
     pub grant: Grant,
     pub outbox: Outbox,
@@ -89,10 +92,16 @@ pub(crate) struct Session {
     pub waits: usize,
     /// Conflated under pressure since the last notice, by entry.
     pub conflated: Vec<(u32, u64)>,
+    /// Conflated under pressure since it came.
+    pub conflated_in_all: u64,
     pub next_subscription: u32,
     /// Answers under way, at most [`crate::shard::IN_FLIGHT`].
     pub in_flight: u32,
     pub opened_us: u64,
+    /// When the hub received the oldest live message since the outbox was empty; 0 if there was none.
+    pub oldest_us: u64,
+    /// The lane of that message.
+    pub oldest_lane: u8,
     pub sent_us: u64,
     /// The last sign of life.
     pub heard_us: u64,
@@ -118,6 +127,7 @@ impl Session {
         Session {
             serial,
             principal: arrival.principal,
+            client: arrival.client,
             seat: arrival.seat,
             grant: arrival.grant,
             outbox: Outbox::new(arrival.wire),
@@ -126,9 +136,12 @@ impl Session {
             behind: Vec::new(),
             waits: 0,
             conflated: Vec::new(),
+            conflated_in_all: 0,
             next_subscription: 0,
             in_flight: 0,
             opened_us: now_us,
+            oldest_us: 0,
+            oldest_lane: 0,
             sent_us: now_us,
             heard_us: now_us,
             took_bytes: false,
@@ -144,6 +157,11 @@ impl Session {
             notices: arrival.notices,
             heartbeat: arrival.heartbeat,
         }
+    }
+
+    /// Its name for people: the client id, if it gave one, and where it is.
+    pub(crate) fn called(&self) -> String {
+        called(self.client.as_deref(), &self.principal)
     }
 
     pub(crate) fn is_blocked(&self) -> bool {
@@ -176,6 +194,7 @@ impl Session {
 
     /// Remembers what to say in the next notice, if the client wants notices.
     pub(crate) fn count_conflated(&mut self, entry: u32, count: u64) {
+        self.conflated_in_all += count;
         if !self.notices {
             return;
         }
@@ -212,6 +231,11 @@ impl Session {
         }
         Some(self.subscriptions.swap_remove(at))
     }
+}
+
+/// A client's name for people.
+pub fn called(client: Option<&str>, principal: &str) -> String {
+    client.map_or_else(|| principal.to_string(), |client| format!("{client} ({principal})"))
 }
 
 fn over_limit(fits: bool, limit: usize, setting: &str) -> Result<(), Refusal> {

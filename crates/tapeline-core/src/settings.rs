@@ -68,6 +68,8 @@ pub struct Settings {
     pub page_messages: usize,
     /// Sources whose last value is sent for a roll-up or pattern.
     pub snapshot_sources: usize,
+    /// Whether channels that fall out of their rhythm are published as `freshness:{of}` and told to their subscribers.
+    pub freshness: bool,
     /// Whether names that no family declares are refused.
     pub strict_channels: bool,
 }
@@ -102,6 +104,7 @@ impl Default for Settings {
             drain_flush: Duration::from_secs(2),
             page_messages: 64,
             snapshot_sources: 1_000,
+            freshness: true,
             strict_channels: false,
         }
     }

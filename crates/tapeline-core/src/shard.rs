@@ -16,9 +16,11 @@ use crate::catch_up::PageRequest;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::{Command, Req};
+use crate::delays::Delays;
 use crate::draining::Leaving;
 use crate::error::Refusal;
 use crate::hub::Hub;
+use crate::incidents::{IncidentKind, Trouble};
 use crate::kept::KeptRequest;
 use crate::message::{Receipt, Wire};
 use crate::outbox::{FlushEnd, Scratch, Unsent};
@@ -28,6 +30,7 @@ use crate::session::{Arrival, Session};
 use crate::shedding::Scale;
 use crate::stats::ShardStats;
 use crate::subscribing::JoinRequest;
+use crate::watch::Watch;
 
 /// Publishes that one session may have unanswered; asking for kept messages counts for all of them.
 pub(crate) const IN_FLIGHT: u32 = 256;
@@ -127,6 +130,11 @@ pub struct Shard {
     pub(crate) dirty: Dirty,
     pub(crate) rates: BinaryHeap<Reverse<RateDue>>,
     pub(crate) stats: Arc<ShardStats>,
+    delays: Delays,
+    /// What has gone by; the first shard watches for all of them.
+    pub(crate) watch: Option<Box<Watch>>,
+    /// Changes of channels' freshness that sessions were told of.
+    pub(crate) freshness_told: u64,
     pub(crate) finished: Vec<u32>,
     drained: Vec<u32>,
     scratch: Scratch,
@@ -156,6 +164,9 @@ impl Shard {
             dirty: Dirty::default(),
             rates: BinaryHeap::new(),
             stats,
+            delays: Delays::default(),
+            watch: (number == 0).then(Box::default),
+            freshness_told: 0,
             finished: Vec::new(),
             drained: Vec::new(),
             scratch: Scratch::default(),
@@ -174,7 +185,8 @@ impl Shard {
         let serial = self.next_serial;
         self.next_serial += self.serial_step;
         let slot = self.sessions.insert(Session::new(arrival, serial, now.mono_us));
-        self.stats.sessions.add(1);
+        self.stats.sessions.bump(1);
+        self.stats.opened.bump(1);
         let key = SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
         self.leave_soon(key, now);
         key
@@ -285,8 +297,30 @@ impl Shard {
         }
     }
 
-    /// Says that something was refused.
+    /// Says that something was refused, and remembers it.
     pub fn reply_error(&mut self, slot: u32, refusal: Refusal, about: Option<Box<str>>, req: &Req) {
+        let about_text = about.as_deref().unwrap_or_default();
+        self.report(slot, IncidentKind::RequestRefused, refusal.code.name(), about_text, &refusal.message);
+        self.reply_refusal(slot, refusal, about, req);
+    }
+
+    /// Remembers trouble that a session has.
+    pub(crate) fn report(
+        &self,
+        slot: u32,
+        kind: IncidentKind,
+        code: &'static str,
+        channel: &str,
+        message: &str,
+    ) {
+        let client = self.sessions.get(slot as usize).map(Session::called).unwrap_or_default();
+        self.hub
+            .incidents()
+            .report(Trouble { kind, code, channel, client: &client, message }, self.hub.now());
+    }
+
+    /// Says that something was refused that has been remembered already.
+    pub(crate) fn reply_refusal(&mut self, slot: u32, refusal: Refusal, about: Option<Box<str>>, req: &Req) {
         self.reply_in_lane(slot, 0, &Reply::Error { refusal, about, req: req.clone() });
     }
 
@@ -377,8 +411,11 @@ impl Shard {
     /// Hop 8: writes for at most `limit` sessions, urgent ones first. Answers whether more wait.
     pub fn flush(&mut self, pipes: &mut impl Pipes, limit: usize, now: Now) -> bool {
         for _ in 0..limit {
-            let Some(slot) = self.next_dirty() else { return false };
+            let Some(slot) = self.next_dirty() else { break };
             self.flush_one(slot, pipes, now);
+        }
+        if !self.delays.is_empty() {
+            self.delays.count(&self.stats, self.hub.now());
         }
         !(self.dirty.urgent.is_empty() && self.dirty.normal.is_empty())
     }
@@ -402,19 +439,19 @@ impl Shard {
         if session.is_blocked() {
             return;
         }
-        let flushed = session.outbox.write(&mut self.scratch, |slices| pipes.write(slot, slices));
+        let counts = &self.stats.families;
+        let flushed = session.outbox.write(&mut self.scratch, counts, |slices| pipes.write(slot, slices));
         if flushed.bytes > 0 {
             session.sent_us = now.mono_us;
         }
-        self.stats.delivered.add(flushed.messages);
-        self.stats.bytes.add(flushed.bytes as u64);
+        self.stats.bytes.bump(flushed.bytes as u64);
         match flushed.end {
             FlushEnd::Closed => {
                 session.closing = true;
                 self.finished.push(slot);
             }
             FlushEnd::Drained if session.closing => self.finished.push(slot),
-            FlushEnd::Drained => {}
+            FlushEnd::Drained => self.delays.note(session),
             FlushEnd::Blocked => session.blocked_us = now.mono_us.max(1),
         }
         if !session.behind.is_empty() {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tapeline_schema::CloseCode;
 
+use crate::incidents::IncidentKind;
 use crate::lanes::LANES;
 use crate::message::Message;
 use crate::outbox::Unsent;
@@ -55,8 +56,7 @@ impl Shard {
         }
         self.scale.added = 0;
         self.scale.allowance = bound.saturating_sub(waiting).max(bound / LEAST_ALLOWANCE);
-        let before = self.stats.waiting_bytes.read();
-        self.stats.waiting_bytes.add((waiting as u64).wrapping_sub(before));
+        self.stats.waiting_bytes.set(waiting as u64);
     }
 
     fn shed(&mut self, waiting: &mut usize, bound: usize) {
@@ -77,8 +77,9 @@ impl Shard {
                 return;
             }
             *waiting = waiting.saturating_sub(self.waiting_for(slot));
-            self.stats.closed_overloaded.add(1);
+            self.stats.closed_overloaded.bump(1);
             let reason = "all outboxes together are over their bound (limits.outboxes_bytes)";
+            self.report(slot, IncidentKind::Closed, "overloaded", "", reason);
             self.close(slot, CloseCode::Overloaded, reason);
         }
     }
@@ -151,7 +152,7 @@ impl Shard {
             if target.cursor == Cursor::Live {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);
-                self.stats.catch_ups.add(1);
+                self.stats.families.of(message.family()).catch_ups.bump(1);
             }
         }
         taken_back

@@ -5,6 +5,7 @@ use crate::broker::{Head, Sources};
 use crate::channel::{Channel, ChannelMap};
 use crate::clock::Now;
 use crate::command::Since;
+use crate::incidents::IncidentKind;
 use crate::reply::{Confirmation, GapReason, Reply, Topic};
 use crate::session::Subscription;
 use crate::shard::Shard;
@@ -35,6 +36,8 @@ impl Shard {
         };
         self.reply_in_lane(slot, channel.lane(), &Reply::Confirmed(Box::new(confirmation)));
         self.tell_start(slot, channel, &started);
+        self.count_recovery(slot, channel, request.options.since.as_ref(), &started, head);
+        self.tell_if_stale(slot, channel);
         self.pump(slot);
     }
 
@@ -59,7 +62,9 @@ impl Shard {
                 (None, Some(time)) => (Some(&replay), time),
                 (None, None) => (None, 0),
             };
-            starts.push((channel.clone(), self.start_target(id, &request, since, head, not_before)));
+            let started = self.start_target(id, &request, since, head, not_before);
+            self.count_recovery(slot, channel, listed, &started, head);
+            starts.push((channel.clone(), started));
             names.push(Box::from(channel.name()));
         }
         let listed: ChannelMap<()> = sources.heads.iter().map(|(channel, _)| (channel.clone(), ())).collect();
@@ -84,6 +89,7 @@ impl Shard {
         self.reply_in_lane(slot, 0, &Reply::Confirmed(Box::new(confirmation)));
         for (channel, started) in &starts {
             self.tell_start(slot, channel, started);
+            self.tell_if_stale(slot, channel);
         }
         self.pump(slot);
     }
@@ -232,6 +238,48 @@ impl Shard {
             session.behind.push(id);
         }
         started
+    }
+
+    /// A client came back with its place: whether it lacks nothing is counted, and remembered if it does.
+    fn count_recovery(
+        &self,
+        slot: u32,
+        channel: &Channel,
+        since: Option<&Since>,
+        started: &Started,
+        head: &Head,
+    ) {
+        let Some(since) = since else { return };
+        if started.recovered {
+            return self.stats.recovered.bump(1);
+        }
+        self.stats.not_recovered.bump(1);
+        let (reason, message) = match since.epoch.as_deref().filter(|epoch| **epoch != *head.epoch) {
+            Some(epoch) => {
+                let message = format!(
+                    "it came back with offset {} of epoch {epoch}; the channel counts under {} now",
+                    since.offset, head.epoch
+                );
+                (GapReason::Epoch, message)
+            }
+            None if since.offset > head.top => {
+                let (asked, top) = (since.offset, head.top);
+                (
+                    GapReason::Epoch,
+                    format!("it came back with offset {asked}; the channel has only come to {top}"),
+                )
+            }
+            None => {
+                let message = format!(
+                    "it came back after offset {}; what is kept begins at {} (keep of {})",
+                    since.offset,
+                    head.oldest,
+                    channel.spec().family
+                );
+                (GapReason::Trimmed, message)
+            }
+        };
+        self.report(slot, IncidentKind::NotRecovered, reason.name(), channel.name(), &message);
     }
 
     fn tell_start(&mut self, slot: u32, channel: &Channel, started: &Started) {

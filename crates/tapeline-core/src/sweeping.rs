@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tapeline_schema::CloseCode;
 
+use crate::channel::Channel;
 use crate::clock::{Now, micros};
+use crate::incidents::IncidentKind;
 use crate::reply::Reply;
 use crate::shard::{SWEEP_US, Shard};
 
@@ -15,10 +17,13 @@ impl Shard {
     pub(crate) fn sweep(&mut self, now: Now) {
         let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
         self.router.sweep(now.mono_us.saturating_sub(60 * SWEEP_US));
+        self.look_around(now);
+        self.tell_freshness();
         for slot in slots {
             self.sweep_session(slot, now);
         }
         self.weigh();
+        self.find_slowest(now);
     }
 
     fn sweep_session(&mut self, slot: u32, now: Now) {
@@ -35,15 +40,18 @@ impl Shard {
             return;
         }
         if blocked >= settings.slow_close {
-            self.stats.closed_slow.add(1);
+            self.stats.closed_slow.bump(1);
+            let waits = format!("no byte accepted for {} s while bytes wait", blocked.as_secs());
+            self.report(slot, IncidentKind::Closed, "slow", "", &waits);
             // The socket takes nothing, so the code can only be tried.
             self.close(slot, CloseCode::Slow, "no byte accepted while bytes wait (limits.slow_close_s)");
             self.finished.push(slot);
             return;
         }
         if self.is_lifeless(slot, now) {
-            self.stats.closed_idle.add(1);
+            self.stats.closed_idle.bump(1);
             let reason = "no sign of life, not even to a ping (limits.idle_timeout_s)";
+            self.report(slot, IncidentKind::Closed, "idle", "", reason);
             return self.close(slot, CloseCode::Slow, reason);
         }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -80,6 +88,43 @@ impl Shard {
             self.send_bytes(slot, 0, &ping);
         }
         false
+    }
+
+    /// Tells who hears a channel that it has fallen out of its rhythm, or come back to it.
+    fn tell_freshness(&mut self) {
+        let hub = self.hub.clone();
+        for change in hub.board().changes_after(&mut self.freshness_told) {
+            let (was, is) = (change.before.is_stale(), change.state.is_stale());
+            let Some(id) = hub.channel(&change.channel).ok().and_then(|channel| self.router.find(&channel))
+            else {
+                continue;
+            };
+            if !was && !is {
+                continue;
+            }
+            let Some(entry) = self.router.entry(id) else { continue };
+            let (channel, lane) = (entry.channel.clone(), entry.lane);
+            let slots: Vec<u32> = entry.targets.iter().map(|target| target.session).collect();
+            let reply = Reply::Freshness { channel, state: change.state, age_ms: change.age_ms };
+            for slot in slots {
+                self.notify(slot, lane, &reply);
+            }
+        }
+    }
+
+    /// Whoever begins to hear a channel that is stale is told so.
+    pub(crate) fn tell_if_stale(&mut self, slot: u32, channel: &Channel) {
+        let late = self.hub.board().find_late(channel.name());
+        if let Some(late) = late.filter(|late| late.state.is_stale()) {
+            let (state, age_ms) = (late.state, late.age_ms);
+            self.notify(slot, channel.lane(), &Reply::Freshness { channel: channel.clone(), state, age_ms });
+        }
+    }
+
+    fn notify(&mut self, slot: u32, lane: usize, reply: &Reply) {
+        if self.sessions.get(slot as usize).is_some_and(|session| session.notices) {
+            self.reply_in_lane(slot, lane, reply);
+        }
     }
 
     /// At most once a second a channel, and only when the socket takes bytes.

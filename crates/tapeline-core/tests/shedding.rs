@@ -143,6 +143,7 @@ impl Bench {
         let arrival = Arrival {
             principal: "p".into(),
             seat: None,
+            client: None,
             grant: Grant::Anyone,
             wire: &LINES,
             notices: true,
@@ -279,7 +280,7 @@ fn who_reads_is_spared_while_somebody_does_not() {
     bench.waiting(reading);
     bench.publish("low:x", 100);
     assert_eq!(bench.offsets(reading, "low"), (1..=100).collect::<Vec<_>>());
-    assert_eq!(bench.hub.shard_stats()[0].catch_ups.read(), 1);
+    assert_eq!(bench.hub.shard_stats()[0].total(|family| &family.catch_ups), 1);
     bench.waiting(stuck);
     bench.settle();
     assert_eq!(bench.offsets(stuck, "low"), (1..=100).collect::<Vec<_>>());

@@ -10,25 +10,12 @@ use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
 use tapeline_core::hub::Refused;
 use tapeline_core::session::Grant;
-use tapeline_core::stats::Count;
+use tapeline_core::stats::FeedStats;
 use tapeline_core::{Draft, Hub};
 use tapeline_schema::Delivery;
 
 /// Messages that stay while the hub is busy.
 pub const WAITING_LIMIT: usize = 1_024;
-
-/// What became of a feed's publications.
-#[derive(Debug, Default)]
-pub struct FeedStats {
-    /// Taken by the hub.
-    pub published: Count,
-    /// Given way to a newer one of their channel while the hub was busy.
-    pub conflated: Count,
-    /// Dropped because the hub stayed busy for too long.
-    pub dropped: Count,
-    /// Refused by the hub: outside its rules, or not kept by its broker.
-    pub refused: Count,
-}
 
 /// Where a feed hands in its publications.
 pub struct Intake {
@@ -41,7 +28,8 @@ pub struct Intake {
 impl Intake {
     /// An intake that publishes as `principal`.
     pub fn new(hub: Arc<Hub>, principal: &str) -> Self {
-        Intake { hub, principal: principal.into(), stats: Arc::default(), waiting: VecDeque::new() }
+        let stats = hub.stats().feed(principal);
+        Intake { hub, principal: principal.into(), stats, waiting: VecDeque::new() }
     }
 
     /// What became of everything so far.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use tapeline_core::Hub;
 use tapeline_core::feed::Feed;
 
-use crate::intake::{FeedStats, Intake};
+use tapeline_core::stats::FeedStats;
+
+use crate::intake::Intake;
 
 /// When a busy hub is asked again.
 const RETRY: Duration = Duration::from_millis(5);

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::routing::any;
-use tapeline_core::Hub;
+use tapeline_core::incidents::{IncidentKind, Trouble};
 use tapeline_core::stats::Count;
+use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Shards;
 use tokio::sync::watch;
 
@@ -14,6 +15,7 @@ use crate::admin::Admin;
 use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
+use crate::requests::Requests;
 use crate::spec::Documents;
 use crate::{ops, routes, upgrade};
 
@@ -48,6 +50,8 @@ pub struct App {
     pub(crate) closed_slow: Count,
     /// The hub's own description, kept while it holds.
     pub(crate) documents: Documents,
+    /// What is counted of HTTP requests.
+    pub(crate) requests: Requests,
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
@@ -70,10 +74,23 @@ impl App {
             refusing,
             closed_slow,
             documents,
+            requests: Requests::new(routes::table().iter().map(|served| served.path)),
             door,
             conformance,
             compression,
         })
+    }
+
+    /// Somebody was not let in.
+    pub(crate) fn report_refused(&self, client: &str, refusal: &Refusal) {
+        let trouble = Trouble {
+            kind: IncidentKind::ConnectionRefused,
+            code: refusal.code.name(),
+            channel: "",
+            client,
+            message: &refusal.message,
+        };
+        self.hub.incidents().report(trouble, self.hub.now());
     }
 
     /// From now on nobody new is let in and `/ready` says no; what is under way is finished.

@@ -2,9 +2,10 @@
 //! finished, operators may look, and all others are told to come back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,7 @@ use crate::peer::Peer;
 /// What everybody is told who comes too late.
 pub(crate) const STOPPING: &str = "the hub is stopping; connect again in a moment";
 /// What may be asked of a hub that stops.
-const LOOKING: [&str; 3] = ["/ready", "/health", "/stats"];
+const LOOKING: [&str; 5] = ["/ready", "/health", "/stats", "/metrics", "/incidents"];
 
 /// The state of the listening ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +46,21 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = answer(&app, &peer, request, next).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    app.requests.count(route, response.status().as_u16(), began.elapsed());
+    response
+}
+
+async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Response {
     if let Err(refused) = origin::check(&app.access.now().origins, peer.on_loopback, request.headers()) {
+        app.report_refused(&peer.principal, &refused.0);
         return refused.into_response();
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match admit(&app, &peer, &request) {
+    let mut response = match admit(app, peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => next.run(request).await,

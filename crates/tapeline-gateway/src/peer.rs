@@ -44,8 +44,9 @@ impl Peer {
         if fits && take(&self.publishes, count as u64, rate, hub) {
             return Ok(());
         }
-        hub.stats().refused.add(count as u64);
-        Err(too_fast("publishes", rate))
+        let refusal = too_fast("publishes", rate);
+        hub.stats().refuse(refusal.code, count as u64);
+        Err(refusal)
     }
 
     /// Takes a request for this path. What publishes is counted where it is read, since only then is it known how much

@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{admin, batch, http, ops, spec, upgrade};
+use crate::{admin, batch, http, inspect, metrics, ops, spec, stats, upgrade};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -50,7 +50,10 @@ pub(crate) fn table() -> Vec<Served> {
         get("/history/{*channel}", http::history),
         get("/health", ops::health),
         get("/ready", ops::ready),
-        get("/stats", ops::stats),
+        get("/stats", stats::stats),
+        get("/metrics", metrics::metrics),
+        get("/inspect", inspect::inspect),
+        get("/incidents", inspect::incidents),
         get("/channels", admin::list),
         post("/admin/reload", admin::reload),
         post("/admin/channels", admin::add),

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use socket2::TcpKeepalive;
 use tapeline_codec::websocket::extensions::{Agreement, accept_deflate};
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
-use tapeline_core::registry::{Admission, Seat};
-use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::registry::Admission;
+use tapeline_core::session::{Arrival, Grant, called};
 use tapeline_core::{Refusal, Wire};
 use tapeline_runtime::{Handover, Protocol};
 use tapeline_schema::{CloseCode, ErrorCode};
@@ -126,6 +126,7 @@ pub(crate) async fn native(
         Err(response) => return *response,
     };
     let principal = peer.principal.clone();
+    let client: Option<Box<str>> = client_id.as_deref().map(Box::from);
     let seat = match client_id {
         Some(client_id) if client_id.len() > CLIENT_ID_LIMIT => {
             let message = format!("client id is {} bytes, the limit is {CLIENT_ID_LIMIT}", client_id.len());
@@ -135,13 +136,17 @@ pub(crate) async fn native(
             let limit = app.hub.settings().connections_per_client;
             match app.hub.registry().admit(&client_id, &principal, limit) {
                 Admission::Granted(seat) => Some(Box::new(seat)),
-                Admission::Refused(wait) => return refuse_late(&app, checked, wait, limit).await,
+                Admission::Refused(wait) => {
+                    let client = called(Some(&client_id), &principal);
+                    return refuse_late(&app, checked, &client, wait, limit).await;
+                }
             }
         }
         None => None,
     };
     let Checked { accept_key, deflate, upgrade } = checked;
-    let mut arrival = arrival(principal, seat, &wishes);
+    let mut arrival = arrival(principal, &wishes);
+    (arrival.client, arrival.seat) = (client, seat);
     if deflate.is_some_and(Agreement::takes_shared_frames) {
         arrival.wire = &NATIVE_DEFLATE;
     }
@@ -160,17 +165,18 @@ pub(crate) async fn echo(
         Ok(checked) => checked,
         Err(response) => return *response,
     };
-    let mut arrival = arrival(peer.principal.clone(), None, &Wishes::default());
+    let mut arrival = arrival(peer.principal.clone(), &Wishes::default());
     arrival.heartbeat = false;
     let Checked { accept_key, deflate, upgrade } = checked;
     tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::new(deflate))));
     switching(accept_key, deflate)
 }
 
-fn arrival(principal: Arc<str>, seat: Option<Box<Seat>>, wishes: &Wishes) -> Arrival {
+fn arrival(principal: Arc<str>, wishes: &Wishes) -> Arrival {
     Arrival {
         principal,
-        seat,
+        client: None,
+        seat: None,
         grant: Grant::Anyone,
         wire: &NATIVE,
         notices: !off(wishes.notices.as_ref()),
@@ -208,7 +214,10 @@ fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 }
 
 /// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
-async fn refuse_late(app: &App, checked: Checked, wait: Duration, limit: usize) -> Response {
+async fn refuse_late(app: &App, checked: Checked, client: &str, wait: Duration, limit: usize) -> Response {
+    let message = format!("{} connections, the limit is {limit} (limits.connections_per_client)", limit + 1);
+    let refusal = Refusal::new(ErrorCode::LimitConnections, message);
+    app.report_refused(client, &refusal);
     let mut door = app.door().subscribe();
     tokio::select! {
         () = tokio::time::sleep(wait) => {}
@@ -219,9 +228,6 @@ async fn refuse_late(app: &App, checked: Checked, wait: Duration, limit: usize) 
     let Checked { accept_key, upgrade, .. } = checked;
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
-        let message =
-            format!("{} connections, the limit is {limit} (limits.connections_per_client)", limit + 1);
-        let refusal = Refusal::new(ErrorCode::LimitConnections, message);
         let mut bytes =
             NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
         bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, "Connection limit exceeded"));

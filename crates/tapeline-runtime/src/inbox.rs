@@ -11,7 +11,7 @@ use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Mailbox, Note};
 use tapeline_core::stats::HubStats;
-use tapeline_core::{Deliver, Permits};
+use tapeline_core::{Channel, Deliver, Permits, Refusal};
 use tapeline_schema::CloseCode;
 
 use crate::ahead::Ahead;
@@ -192,13 +192,13 @@ impl Deliver for Inboxes {
         last.wake();
     }
 
-    fn on_repeat(&self) {
-        self.stats.duplicates.add(1);
+    fn on_repeat(&self, channel: &Channel) {
+        self.stats.families.of(channel.family()).duplicates.add(1);
     }
 
-    fn on_refusal(&self) {
-        self.stats.refused.add(1);
-        self.stats.refused_late.add(1);
+    fn on_refusal(&self, channel: &Channel, refusal: &Refusal) {
+        self.stats.refuse(refusal.code, 1);
+        self.stats.families.of(channel.family()).refused_late.add(1);
     }
 
     fn give_back(&self, count: usize) {

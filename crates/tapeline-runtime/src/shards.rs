@@ -82,6 +82,11 @@ impl Shards {
         self.inboxes.iter().map(|inbox| inbox.load.load(Ordering::Relaxed)).sum()
     }
 
+    /// Messages waiting in the fullest inbox.
+    pub fn queued(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.permitted()).max().unwrap_or_default()
+    }
+
     /// Where publishers that found no room wait.
     pub fn deliver(&self) -> &Arc<impl Deliver + use<>> {
         &self.deliver

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod codes;
 pub mod events;
 pub mod name;
+pub mod ops;
 pub mod wire;
 
 pub use catalog::{

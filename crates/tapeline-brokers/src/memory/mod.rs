@@ -77,14 +77,14 @@ impl MemoryBroker {
             if !draft.channel.is(&channel)
                 && let Err(refusal) = draft.follow(&channel)
             {
-                sink.on_refusal();
+                sink.on_refusal(&channel, &refusal);
                 tell(Err(refusal));
                 continue;
             }
             let (receipt, message) = locked.take(draft, &roll_ups);
             match message {
                 Some(message) => messages.push(message),
-                None => sink.on_repeat(),
+                None => sink.on_repeat(&channel),
             }
             tell(Ok(receipt));
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use serde::Deserialize;
+use tapeline_schema::ops::{ChannelStats, StatsAnswer};
 
 use super::hub_url::HubUrl;
 use super::output::{Output, grouped, shown};
@@ -34,35 +34,10 @@ pub(crate) struct Stats {
     watch: bool,
 }
 
-/// The answer; what an older hub does not say counts as zero.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    version: String,
-    uptime_s: u64,
-    connections: u64,
-    clients: u64,
-    subscriptions: u64,
-    published: u64,
-    delivered: u64,
-    conflated: u64,
-    refused: u64,
-    dropped: BTreeMap<String, u64>,
-    closed: BTreeMap<String, u64>,
-    channels: BTreeMap<String, Channel>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Channel {
-    subscribers: u64,
-    last_at: Option<String>,
-}
-
 /// An answer and when it came, for the rates of the next one.
 struct Sample {
     at: Instant,
-    answer: Answer,
+    answer: StatsAnswer,
 }
 
 impl Stats {
@@ -114,7 +89,7 @@ fn rows_left(screen: bool) -> usize {
 
 /// The whole text, at most `rows` lines.
 fn table(sample: &Sample, earlier: Option<&Sample>, rows: usize) -> String {
-    let Answer { version, uptime_s, connections, clients, subscriptions, .. } = &sample.answer;
+    let StatsAnswer { version, uptime_s, connections, clients, subscriptions, .. } = &sample.answer;
     let mut text = format!("tapeline {} up {}\n\n", shown(version), spell(Duration::from_secs(*uptime_s)));
     for (name, value) in
         [("connections", connections), ("clients", clients), ("subscriptions", subscriptions)]
@@ -134,7 +109,7 @@ fn table(sample: &Sample, earlier: Option<&Sample>, rows: usize) -> String {
     text
 }
 
-type Count = fn(&Answer) -> u64;
+type Count = fn(&StatsAnswer) -> u64;
 
 /// What grows, with its name.
 const COUNTS: &[(&str, Count)] = &[
@@ -159,7 +134,7 @@ fn push_causes(text: &mut String, name: &str, causes: &BTreeMap<String, u64>) {
     let _ = writeln!(text, "{}{}", if named.is_empty() { "" } else { "   " }, named.join(", "));
 }
 
-fn push_channels(text: &mut String, channels: &BTreeMap<String, Channel>, rows: usize) {
+fn push_channels(text: &mut String, channels: &BTreeMap<String, ChannelStats>, rows: usize) {
     if channels.is_empty() {
         text.push_str("\nno channels yet\n");
         return;
@@ -224,9 +199,9 @@ mod tests {
 
     #[test]
     fn channels_that_do_not_fit_are_counted() {
-        let channels: BTreeMap<String, Channel> =
-            (0..50).map(|n| (format!("c{n}"), Channel::default())).collect();
-        let answer = Answer { channels, ..Answer::default() };
+        let channels: BTreeMap<String, ChannelStats> =
+            (0..50).map(|n| (format!("c{n}"), ChannelStats::default())).collect();
+        let answer = StatsAnswer { channels, ..StatsAnswer::default() };
         let text = table(&Sample { at: Instant::now(), answer }, None, 24);
         assert!(text.lines().count() < 24, "{text}");
         assert!(text.ends_with(" more\n"), "{text}");

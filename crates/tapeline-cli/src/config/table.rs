@@ -78,6 +78,8 @@ macro_rules! rows {
 rows! {
     "strict_channels" Reload No any limits.strict_channels
         "Refuse names that no family declares."
+    "freshness" Reload No any limits.freshness
+        "Watch each channel's rhythm: those that fall out of it are published as freshness:{of} and told to their subscribers."
     "log" Reload No any log
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
     "serve.listen" Restart No addresses serve.listen

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use tapeline_schema::events::FreshnessState;
 
 /// A subscription stands. What comes after it is what was published after it, or what `since` asked for.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -167,6 +168,12 @@ pub struct Notice {
     /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Of `stale`: `stale` if nothing has come for too long, `frozen` if the same comes again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<FreshnessState>,
+    /// Of `stale`: the age of the newest message, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
 }
 
 /// The hub is about to stop: connect anew after this pause and resume.

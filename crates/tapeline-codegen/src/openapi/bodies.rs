@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use tapeline_schema::Family;
+use tapeline_schema::ops::{IncidentsAnswer, Inspection, StatsAnswer};
 
 use crate::frames::schema_of;
 
@@ -137,53 +138,6 @@ struct ReadyAnswer {
     ready: bool,
 }
 
-/// What the hub is doing, counted since it started.
-#[derive(Debug, Serialize, JsonSchema)]
-struct StatsAnswer {
-    /// Open now.
-    connections: u64,
-    /// Clients connected now.
-    clients: u64,
-    /// Subscriptions now.
-    subscriptions: u64,
-    /// By name, at most 1,000.
-    channels: BTreeMap<String, ChannelStats>,
-    /// Messages taken.
-    published: u64,
-    /// Messages given to connections.
-    delivered: u64,
-    /// Bytes of frames given to connections.
-    delivered_bytes: u64,
-    /// Messages replaced by newer ones while they waited.
-    conflated: u64,
-    /// The same by cause.
-    conflated_by: BTreeMap<String, u64>,
-    /// Messages that a subscriber did not get, by cause.
-    dropped: BTreeMap<String, u64>,
-    /// Connections that the hub closed, by cause.
-    closed: BTreeMap<String, u64>,
-    /// Publishes that were refused.
-    refused: u64,
-    /// Times that a subscription fell behind and was caught up from what is kept.
-    catch_ups: u64,
-    /// What was compressed, each once whatever the number of its receivers.
-    compressed: BTreeMap<String, u64>,
-    /// Waiting in the outboxes now.
-    waiting_bytes: u64,
-    /// Since the start.
-    uptime_s: u64,
-    /// The hub's version.
-    version: String,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct ChannelStats {
-    /// Sessions that hear it.
-    subscribers: u64,
-    /// When its newest message came, RFC 3339.
-    last_at: Option<String>,
-}
-
 /// Every family.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ChannelsAnswer {
@@ -278,6 +232,8 @@ pub(super) fn all() -> Vec<(String, Value)> {
         named::<HealthAnswer>(),
         named::<ReadyAnswer>(),
         named::<StatsAnswer>(),
+        named::<Inspection>(),
+        named::<IncidentsAnswer>(),
         named::<ChannelsAnswer>(),
         named::<Family>(),
         named::<FamilyAnswer>(),

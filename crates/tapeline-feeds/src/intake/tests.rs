@@ -1,6 +1,8 @@
 //! A feed against a hub that is busy for a while.
 
 use super::fake::{intake, said};
+use tapeline_core::stats::Count;
+
 use super::*;
 
 fn counts(intake: &Intake) -> [u64; 4] {

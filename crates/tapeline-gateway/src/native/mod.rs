@@ -48,6 +48,7 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
     let arrival = Arrival {
         principal: "this process".into(),
         seat: None,
+        client: None,
         grant: Grant::Anyone,
         wire: &NATIVE,
         notices: true,

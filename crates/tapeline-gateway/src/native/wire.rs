@@ -144,6 +144,17 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             object.number("count", *count);
             object.end(&None);
         }
+        Reply::Freshness { channel, state, age_ms } => {
+            let stale = state.is_stale();
+            let mut object = Object::typed(out, "notice");
+            object.text("notice", if stale { "stale" } else { "restored" });
+            object.channel(channel);
+            if stale {
+                object.text("state", state.name());
+                object.number("age_ms", *age_ms);
+            }
+            object.end(&None);
+        }
         Reply::Time { pong, time_us, req } => {
             let mut object = Object::typed(out, if *pong { "pong" } else { "heartbeat" });
             object.time("time", *time_us);

@@ -66,6 +66,23 @@ pub enum FreshnessState {
     Frozen,
 }
 
+impl FreshnessState {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            FreshnessState::Fresh => "fresh",
+            FreshnessState::Delayed => "delayed",
+            FreshnessState::Stale => "stale",
+            FreshnessState::Frozen => "frozen",
+        }
+    }
+
+    /// Whether a value must not be taken for a live one.
+    pub fn is_stale(self) -> bool {
+        matches!(self, FreshnessState::Stale | FreshnessState::Frozen)
+    }
+}
+
 /// How fresh a channel is, published by the hub.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Freshness {

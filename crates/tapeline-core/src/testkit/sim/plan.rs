@@ -168,6 +168,8 @@ fn names(rng: &mut Rng) -> (Vec<String>, Vec<(bool, String)>) {
 
 fn settings(rng: &mut Rng) -> Settings {
     Settings {
+        // What the hub says of its own accord is no part of a world's plan.
+        freshness: false,
         outbox_bytes: rng.between(300, 6_000),
         outbox_messages: rng.between(2, 20),
         outboxes_bytes: if rng.percent(30) { rng.between(500, 4_000) } else { 1 << 30 },

@@ -340,6 +340,7 @@ impl World {
         let arrival = Arrival {
             principal: format!("client {number}").into(),
             seat: None,
+            client: None,
             grant: Grant::Anyone,
             wire: &WIRE,
             notices: self.rng.percent(50),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::subject::PATIENCE;
 use crate::broker::{Deliver, Messages, Permits};
+use crate::channel::Channel;
 use crate::message::Message;
 
 /// See the module.
@@ -122,7 +123,7 @@ impl Deliver for Sink {
         self.changed.notify_all();
     }
 
-    fn on_repeat(&self) {
+    fn on_repeat(&self, _: &Channel) {
         self.lock().repeats += 1;
     }
 

@@ -1,0 +1,142 @@
+//! What the hub has noticed of its channels, for whoever asks: the busiest, and those that have fallen out of their
+//! rhythm. `watch` writes it once a second; shards read what has changed and tell their sessions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tapeline_schema::events::FreshnessState;
+
+/// How many changes a shard may be behind by before it has missed some.
+const CHANGES: usize = 4_096;
+
+/// A channel and how much it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BusyChannel {
+    /// Its name.
+    pub channel: Box<str>,
+    /// Messages a second, over the last few seconds.
+    pub per_second: f64,
+}
+
+/// A channel that is not as fresh as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateChannel {
+    /// Its name.
+    pub channel: Box<str>,
+    /// How it stands.
+    pub state: FreshnessState,
+    /// How long it has been silent, in milliseconds.
+    pub age_ms: u64,
+    /// How long it usually is, in milliseconds.
+    pub usual_ms: u64,
+}
+
+/// A channel's freshness has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub channel: Box<str>,
+    pub before: FreshnessState,
+    pub state: FreshnessState,
+    pub age_ms: u64,
+}
+
+/// What one look at all channels has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub busiest: Vec<BusyChannel>,
+    pub late: BTreeMap<Box<str>, LateChannel>,
+    pub changes: Vec<Change>,
+    pub watched: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    busiest: Vec<BusyChannel>,
+    late: BTreeMap<Box<str>, LateChannel>,
+    changes: VecDeque<Change>,
+    /// Changes that are no longer in the list.
+    gone: u64,
+    watched: usize,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Board {
+    inner: Mutex<Inner>,
+    late: AtomicUsize,
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn update(&self, seen: Seen) {
+        let mut inner = self.lock();
+        self.late.store(seen.late.len(), Ordering::Relaxed);
+        (inner.busiest, inner.late, inner.watched) = (seen.busiest, seen.late, seen.watched);
+        inner.changes.extend(seen.changes);
+        while inner.changes.len() > CHANGES {
+            inner.changes.pop_front();
+            inner.gone += 1;
+        }
+    }
+
+    /// What has changed since a reader looked; `read` counts what it has read.
+    pub(crate) fn changes_after(&self, read: &mut u64) -> Vec<Change> {
+        let inner = self.lock();
+        let all = inner.gone + inner.changes.len() as u64;
+        let new = usize::try_from(all - (*read).max(inner.gone)).unwrap_or_default();
+        *read = all;
+        inner.changes.iter().skip(inner.changes.len() - new).cloned().collect()
+    }
+
+    /// The busiest channels, the busiest first.
+    pub fn busiest(&self) -> Vec<BusyChannel> {
+        self.lock().busiest.clone()
+    }
+
+    /// Channels that are not fresh, by name.
+    pub fn late(&self) -> Vec<LateChannel> {
+        self.lock().late.values().cloned().collect()
+    }
+
+    /// How the channel stands, if it is not fresh.
+    pub fn find_late(&self, channel: &str) -> Option<LateChannel> {
+        if self.late.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.lock().late.get(channel).cloned()
+    }
+
+    /// How many channels are watched.
+    pub fn watched(&self) -> usize {
+        self.lock().watched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(n: usize) -> Change {
+        let [before, state] = [FreshnessState::Fresh, FreshnessState::Stale];
+        Change { channel: n.to_string().into(), before, state, age_ms: 0 }
+    }
+
+    #[test]
+    fn each_reader_is_told_each_change_once_and_the_oldest_give_way() {
+        let board = Board::default();
+        let (mut early, mut late) = (0, 0);
+        board.update(Seen { changes: vec![change(1)], ..Seen::default() });
+        assert_eq!(board.changes_after(&mut early), [change(1)]);
+        assert_eq!(board.changes_after(&mut early), []);
+        board.update(Seen { changes: vec![change(2)], ..Seen::default() });
+        assert_eq!(board.changes_after(&mut early), [change(2)]);
+        assert_eq!(board.changes_after(&mut late), [change(1), change(2)]);
+        board.update(Seen { changes: (0..CHANGES + 5).map(change).collect(), ..Seen::default() });
+        let told = board.changes_after(&mut late);
+        assert_eq!((told.len(), &told[0]), (CHANGES, &change(5)));
+    }
+}

@@ -1,0 +1,178 @@
+//! What went wrong lately, whom it concerned and how often: what `tapeline doctor` and operators look at. Bounded, and
+//! deduplicated: the same trouble about the same channel counts up instead of pushing others out.
+//!
+//! It refuses to judge: what an incident means for a user is said where it is shown.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError, TryLockError};
+
+use crate::clock::Now;
+use crate::stats::Count;
+
+/// How many are remembered.
+pub const INCIDENTS: usize = 256;
+/// Bytes that are remembered of a name or a sentence.
+const TEXT_BYTES: usize = 256;
+
+macro_rules! kinds {
+    ($($kind:ident $name:literal $doc:literal)*) => {
+        /// What went wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum IncidentKind {
+            $(#[doc = $doc] $kind,)*
+        }
+
+        impl IncidentKind {
+            /// Every kind.
+            pub const ALL: &[IncidentKind] = &[$(IncidentKind::$kind,)*];
+
+            /// As it is written.
+            pub fn name(self) -> &'static str {
+                match self { $(IncidentKind::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    PublishRefused    "publish_refused"    "A publish was refused."
+    RequestRefused    "request_refused"    "What a client asked for, such as a subscription, was refused."
+    ConnectionRefused "connection_refused" "A connection was not let in."
+    NotRecovered      "not_recovered"      "A client came back with its place and could not be given all that it missed."
+    Gap               "gap"                "A subscriber of every message was told that some will not come."
+    Closed            "closed"             "The hub closed a connection."
+}
+
+/// Trouble, as it is reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble<'a> {
+    /// What kind.
+    pub kind: IncidentKind,
+    /// The error code or the cause, in one word.
+    pub code: &'static str,
+    /// The channel or pattern that it is about; empty if it is about none.
+    pub channel: &'a str,
+    /// Whom it concerns.
+    pub client: &'a str,
+    /// In a sentence.
+    pub message: &'a str,
+}
+
+/// Trouble that was remembered.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// What kind.
+    pub kind: IncidentKind,
+    /// The error code or the cause, in one word.
+    pub code: &'static str,
+    /// The channel or pattern that it is about, as it was given; empty if it is about none.
+    pub channel: Box<str>,
+    /// Whom it concerned last: a client id and an address, or a feed's name.
+    pub client: Box<str>,
+    /// The newest sentence that was said about it.
+    pub message: Box<str>,
+    /// How often since `first_us`.
+    pub count: u64,
+    /// When it was first seen, microseconds since 1970.
+    pub first_us: u64,
+    /// When it was last seen, microseconds since 1970.
+    pub last_us: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Incidents {
+    /// The oldest in front.
+    recent: Mutex<VecDeque<Incident>>,
+    counts: [Count; IncidentKind::ALL.len()],
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+impl Incidents {
+    /// Remembers trouble. Where several threads report at the same moment, some of it is only counted: whoever makes
+    /// trouble in a flood must not make others wait.
+    pub fn report(&self, trouble: Trouble<'_>, now: Now) {
+        if let Some(count) = self.counts.get(trouble.kind as usize) {
+            count.add(1);
+        }
+        let mut recent = match self.recent.try_lock() {
+            Ok(recent) => recent,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let channel = cut(trouble.channel);
+        let is_same = |known: &Incident| {
+            (known.kind, known.code) == (trouble.kind, trouble.code) && *known.channel == *channel
+        };
+        let known = recent.iter().rposition(is_same).and_then(|at| recent.remove(at));
+        let (count, first_us) = known.map_or((0, now.wall_us), |known| (known.count, known.first_us));
+        if recent.len() == INCIDENTS {
+            recent.pop_front();
+        }
+        recent.push_back(Incident {
+            kind: trouble.kind,
+            code: trouble.code,
+            channel: channel.into(),
+            client: cut(trouble.client).into(),
+            message: cut(trouble.message).into(),
+            count: count + 1,
+            first_us,
+            last_us: now.wall_us,
+        });
+    }
+
+    /// The newest first.
+    pub fn recent(&self) -> Vec<Incident> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+    }
+
+    /// How many there were of each kind.
+    pub fn counts(&self) -> impl Iterator<Item = (IncidentKind, u64)> {
+        IncidentKind::ALL.iter().zip(&self.counts).map(|(kind, count)| (*kind, count.read()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble<'a>(channel: &'a str, client: &'a str) -> Trouble<'a> {
+        Trouble { kind: IncidentKind::PublishRefused, code: "bad_channel", channel, client, message: "no" }
+    }
+
+    fn at(us: u64) -> Now {
+        Now { mono_us: us, wall_us: us }
+    }
+
+    #[test]
+    fn the_same_trouble_counts_up_and_comes_to_the_front() {
+        let incidents = Incidents::default();
+        incidents.report(trouble("a b", "one"), at(1));
+        incidents.report(trouble("c d", "one"), at(2));
+        incidents.report(trouble("a b", "two"), at(3));
+        let recent = incidents.recent();
+        let told: Vec<_> =
+            recent.iter().map(|one| (&*one.channel, &*one.client, one.count, one.first_us)).collect();
+        assert_eq!(told, [("a b", "two", 2, 1), ("c d", "one", 1, 2)]);
+        assert_eq!(incidents.counts().next(), Some((IncidentKind::PublishRefused, 3)));
+    }
+
+    #[test]
+    fn only_so_many_are_remembered_and_of_each_only_so_much() {
+        let incidents = Incidents::default();
+        for n in 0..2 * INCIDENTS as u64 {
+            incidents.report(trouble(&format!("{n} {}", "é".repeat(TEXT_BYTES)), "one"), at(n));
+        }
+        let recent = incidents.recent();
+        assert_eq!(recent.len(), INCIDENTS);
+        assert!(recent[0].channel.starts_with("511 "), "{}", recent[0].channel);
+        assert!(recent.iter().all(|one| one.channel.len() <= TEXT_BYTES));
+    }
+}

@@ -1,0 +1,194 @@
+//! `GET /inspect` and `GET /incidents`: what the hub knows of one channel or pattern, and what went wrong lately. Facts
+//! only; what they mean is said by `tapeline doctor`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
+use tapeline_core::clock::rfc3339;
+use tapeline_core::{Channel, Hub, incidents};
+use tapeline_schema::ops::{
+    Audience, Covered, IdlePattern, Incident, IncidentsAnswer, InspectedFamily, InspectedHead, Inspection,
+};
+use tapeline_schema::{ChannelSpec, ErrorCode, Pattern};
+use tokio::sync::oneshot;
+
+use crate::app::App;
+use crate::error::Failure;
+use crate::extract::Asking;
+use crate::stats::late_channel;
+
+/// Channels that are counted of what a pattern covers.
+const COUNTED: usize = 1_000;
+/// Channels that are named of them.
+const NAMED: usize = 20;
+/// Standing patterns that are looked at.
+const PATTERNS: usize = 50;
+
+/// Of the two, one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    channel: Option<String>,
+    pattern: Option<String>,
+}
+
+/// `GET /incidents`.
+pub(crate) async fn incidents(State(app): State<Arc<App>>) -> Json<IncidentsAnswer> {
+    let incidents = app.hub.incidents().recent().iter().map(incident).collect();
+    Json(IncidentsAnswer { incidents })
+}
+
+fn incident(known: &incidents::Incident) -> Incident {
+    Incident {
+        kind: known.kind.name().to_string(),
+        code: known.code.to_string(),
+        channel: (!known.channel.is_empty()).then(|| known.channel.to_string()),
+        client: known.client.to_string(),
+        message: known.message.to_string(),
+        count: known.count,
+        first_at: rfc3339(known.first_us),
+        last_at: rfc3339(known.last_us),
+    }
+}
+
+/// `GET /inspect?channel=` or `?pattern=`.
+pub(crate) async fn inspect(
+    State(app): State<Arc<App>>,
+    Asking(asked): Asking<Asked>,
+) -> Result<Json<Inspection>, Failure> {
+    let mut inspection = match (asked.channel, asked.pattern) {
+        (Some(name), None) => of_channel(&app.hub, name).await,
+        (None, Some(pattern)) => of_pattern(&app.hub, pattern).await,
+        _ => return Err(Failure::new(ErrorCode::InvalidRequest, "give either channel or pattern")),
+    };
+    let about = |known: &&incidents::Incident| *known.channel == *inspection.name;
+    inspection.incidents = app.hub.incidents().recent().iter().filter(about).map(incident).collect();
+    inspection.idle_patterns = idle_patterns(&app.hub).await;
+    Ok(Json(inspection))
+}
+
+async fn of_channel(hub: &Arc<Hub>, name: String) -> Inspection {
+    let catalog = hub.catalog();
+    let strict = hub.settings().strict_channels;
+    let hint = catalog.suggest(&name);
+    if let Err(error) = tapeline_schema::check_name(&name) {
+        return Inspection { name, strict, hint, invalid: Some(error.to_string()), ..Inspection::default() };
+    }
+    let declared = catalog.resolve(&name).declared;
+    let mut inspection =
+        Inspection { name, strict, declared, hint: hint.filter(|_| !declared), ..Inspection::default() };
+    let Ok(channel) = hub.channel(&inspection.name) else { return inspection };
+    inspection.family = Some(family(&channel));
+    inspection.head = head(hub, &channel).await;
+    if channel.is_roll_up() {
+        inspection.covers = Some(covered(hub, Interest::RollUp(channel.clone())).await);
+    }
+    inspection.subscribers = audience(hub, &channel);
+    inspection.late = hub.board().find_late(channel.name()).map(late_channel);
+    inspection
+}
+
+fn family(channel: &Channel) -> InspectedFamily {
+    let spec: &ChannelSpec = channel.spec();
+    InspectedFamily {
+        template: if channel.declared() { spec.template.clone() } else { channel.name().to_string() },
+        kind: spec.kind.to_string(),
+        priority: spec.priority.name().to_string(),
+        delivery: spec.delivery.name().to_string(),
+        is_roll_up: channel.is_roll_up(),
+        keep_count: spec.keep.count as u64,
+        keep_age_s: spec.keep.age.map_or(0, |age| age.as_secs()),
+        rolls_up_to: channel.roll_ups().iter().map(|roll_up| roll_up.name().to_string()).collect(),
+    }
+}
+
+async fn head(hub: &Hub, channel: &Channel) -> Option<InspectedHead> {
+    let (tell, told) = oneshot::channel();
+    hub.broker().read(
+        channel,
+        NEWEST,
+        1,
+        Box::new(move |page: Page| {
+            // Whoever asked may have gone.
+            let _ = tell.send(page);
+        }),
+    );
+    let page = told.await.ok().filter(|page| page.head.top > 0)?;
+    let at_us = page.messages.first().map(|message| message.timestamp_us);
+    Some(InspectedHead {
+        offset: page.head.top,
+        oldest: page.head.oldest,
+        epoch: page.head.epoch.to_string(),
+        last_at: at_us.map(rfc3339),
+        age_ms: at_us.map(|at_us| hub.now().wall_us.saturating_sub(at_us) / 1_000),
+    })
+}
+
+async fn covered(hub: &Hub, interest: Interest) -> Covered {
+    let (tell, told) = oneshot::channel();
+    hub.broker().sources(
+        &interest,
+        COUNTED,
+        Box::new(move |sources: Sources| {
+            // Whoever asked may have gone.
+            let _ = tell.send(sources);
+        }),
+    );
+    let sources = told.await.unwrap_or_default();
+    let mut names: Vec<String> =
+        sources.heads.iter().map(|(channel, _)| channel.name().to_string()).collect();
+    names.sort_unstable();
+    let count = names.len() as u64;
+    names.truncate(NAMED);
+    Covered { names, count }
+}
+
+fn audience(hub: &Hub, channel: &Channel) -> Audience {
+    let roll_ups =
+        channel.roll_ups().iter().map(|roll_up| (roll_up.name(), hub.subscribers_by_name(roll_up)));
+    let patterns = hub.subscribed_patterns();
+    let matching = patterns.iter().filter(|(pattern, _)| pattern.matches(channel.name()));
+    let matching = matching.map(|(pattern, sessions)| (pattern.as_str(), *sessions));
+    Audience {
+        sessions: hub.subscribers(channel) as u64,
+        by_name: hub.subscribers_by_name(channel) as u64,
+        by_roll_up: counted(roll_ups),
+        by_pattern: counted(matching.take(PATTERNS)),
+    }
+}
+
+fn counted<'a>(counts: impl Iterator<Item = (&'a str, usize)>) -> BTreeMap<String, u64> {
+    counts.filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_string(), count as u64)).collect()
+}
+
+async fn of_pattern(hub: &Hub, text: String) -> Inspection {
+    let strict = hub.settings().strict_channels;
+    let named = Inspection { name: text, is_pattern: true, strict, ..Inspection::default() };
+    let pattern = match Pattern::parse(&named.name) {
+        Ok(pattern) => pattern,
+        Err(error) => return Inspection { invalid: Some(error.to_string()), ..named },
+    };
+    let covers = covered(hub, Interest::Pattern(pattern)).await;
+    let hint = if covers.count == 0 { hub.suggest_pattern(&named.name) } else { None };
+    let standing = hub.subscribed_patterns();
+    let sessions =
+        standing.iter().find(|(known, _)| known.as_str() == named.name).map_or(0, |(_, count)| *count as u64);
+    let subscribers = Audience { sessions, by_name: sessions, ..Audience::default() };
+    Inspection { hint, covers: Some(covers), subscribers, ..named }
+}
+
+async fn idle_patterns(hub: &Hub) -> Vec<IdlePattern> {
+    let mut idle = Vec::new();
+    for (pattern, sessions) in hub.subscribed_patterns().into_iter().take(PATTERNS) {
+        let text = pattern.as_str().to_string();
+        if covered(hub, Interest::Pattern(pattern)).await.count == 0 {
+            let hint = hub.suggest_pattern(&text);
+            idle.push(IdlePattern { pattern: text, sessions: sessions as u64, hint });
+        }
+    }
+    idle
+}

@@ -1,0 +1,427 @@
+//! `GET /metrics`: the hub's counters for Prometheus, in OpenMetrics 1.0 where that is asked for, else in the older text
+//! format (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Everything is read when it is asked for.
+//!
+//! Every label has a bound: families are counted apart up to a number, routes and codes are tables, and no client, channel
+//! or text from outside becomes a label.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, NoLabelSet, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, Histogram};
+use tapeline_schema::events::FreshnessState;
+use tapeline_schema::{ErrorCode, Priority};
+
+use crate::app::App;
+use crate::error::Failure;
+use crate::native::NATIVE_DEFLATE;
+use crate::process;
+use crate::stats::{CONFLATED, Cause, DROPPED, closed, of_family, sum};
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Failure> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Hub(app)));
+    let mut told = String::new();
+    if text::encode(&mut told, &registry).is_err() {
+        return Err(Failure::new(ErrorCode::Internal, "the metrics cannot be written"));
+    }
+    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    if accepted.is_some_and(|accepted| accepted.contains("application/openmetrics-text")) {
+        return Ok(([(header::CONTENT_TYPE, OPENMETRICS)], told).into_response());
+    }
+    Ok(([(header::CONTENT_TYPE, TEXT)], older(&told)).into_response())
+}
+
+/// OpenMetrics as the older format has it: a counter is called by its sample's name, and there is neither unit nor end.
+fn older(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let mut help = None;
+    for line in openmetrics.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        if line.starts_with("# HELP ") {
+            help = Some(line);
+            continue;
+        }
+        let described = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '));
+        let Some((name, kind)) = described else {
+            text.extend([line, "\n"]);
+            continue;
+        };
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let kind = if kind == "info" { "gauge" } else { kind };
+        let said = help.take().and_then(|help| help.strip_prefix("# HELP ")?.split_once(' '));
+        if let Some((_, said)) = said {
+            text.extend(["# HELP ", name, suffix, " ", said, "\n"]);
+        }
+        text.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
+    }
+    text
+}
+
+/// All that is collected.
+struct Hub(Arc<App>);
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hub")
+    }
+}
+
+type Told = Result<(), fmt::Error>;
+
+/// One metric after another.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn begin<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        // The encoder ends the sentence itself for metrics of its own registry, not for collected ones.
+        self.0.encode_descriptor(name, help, unit, kind)
+    }
+
+    fn counter<V: EncodeCounterValue>(&mut self, name: &str, help: &str, value: V) -> Told {
+        self.begin(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, V, u64>(&value, None)
+    }
+
+    fn gauge<V: EncodeGaugeValue>(&mut self, name: &str, help: &str, value: V) -> Told {
+        self.begin(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A counter with labels.
+    fn counters<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        keys: [&'static str; N],
+        counts: impl IntoIterator<Item = ([&'l str; N], u64)>,
+    ) -> Told {
+        let mut metric = self.begin(name, help, None, MetricType::Counter)?;
+        for (values, count) in counts {
+            let labels = labels(keys, values);
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+        }
+        Ok(())
+    }
+
+    /// A gauge with labels.
+    fn gauges<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        keys: [&'static str; N],
+        values: impl IntoIterator<Item = ([&'l str; N], u64)>,
+    ) -> Told {
+        let mut metric = self.begin(name, help, None, MetricType::Gauge)?;
+        for (values, value) in values {
+            let labels = labels(keys, values);
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    /// A histogram of seconds by one label.
+    fn seconds<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        key: &'static str,
+        histograms: impl IntoIterator<Item = (&'l str, Vec<&'l Histogram>)>,
+    ) -> Told {
+        let mut metric = self.begin(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        for (value, parts) in histograms {
+            let mut buckets = [0; BOUNDS_US.len() + 1];
+            for part in &parts {
+                buckets.iter_mut().zip(part.buckets()).for_each(|(sum, count)| *sum += count);
+            }
+            let bounds = BOUNDS_US.iter().map(|us| seconds(*us)).chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
+            let total = buckets.iter().map(|(_, count)| count).sum();
+            let sum = seconds(parts.iter().map(|part| part.sum_us()).sum());
+            let labels = labels([key], [value]);
+            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+fn labels<'l, const N: usize>(keys: [&'static str; N], values: [&'l str; N]) -> [(&'static str, &'l str); N] {
+    let mut values = values.into_iter();
+    keys.map(|key| (key, values.next().unwrap_or_default()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds for people")]
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+impl Collector for Hub {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut page = Page(encoder);
+        self.process(&mut page)?;
+        self.connections(&mut page)?;
+        self.messages(&mut page)?;
+        self.queues(&mut page)?;
+        self.channels(&mut page)?;
+        self.requests(&mut page)
+    }
+}
+
+impl Hub {
+    fn process(&self, page: &mut Page<'_>) -> Told {
+        let version = labels(["version"], [env!("CARGO_PKG_VERSION")]);
+        let about = "The version that runs; always 1";
+        page.begin("tapeline_build", about, None, MetricType::Info)?.encode_info(&version)?;
+        let started = process::now_seconds() - self.0.started.elapsed().as_secs_f64();
+        page.begin(
+            "process_start_time",
+            "When the hub was started, since 1970",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?
+        .encode_gauge(&started)?;
+        let Some(process) = process::read() else { return Ok(()) };
+        page.begin(
+            "process_resident_memory",
+            "Memory that is resident",
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?
+        .encode_gauge(&process.resident_bytes)?;
+        page.begin(
+            "process_cpu",
+            "Processor time, user and system",
+            Some(&Unit::Seconds),
+            MetricType::Counter,
+        )?
+        .encode_counter::<NoLabelSet, f64, u64>(&process.cpu_seconds, None)?;
+        page.gauge("process_open_fds", "Files that are open, sockets included", process.open_files)
+    }
+
+    fn connections(&self, page: &mut Page<'_>) -> Told {
+        let (app, hub) = (&*self.0, &*self.0.hub);
+        let now =
+            [(["websocket"], sum(hub, |shard| shard.sessions.read())), (["http"], app.open.count() as u64)];
+        page.gauges("tapeline_connections", "Connections open now, by protocol", ["protocol"], now)?;
+        let opened = sum(hub, |shard| shard.opened.read());
+        page.counter("tapeline_sessions_opened", "Sessions that were opened", opened)?;
+        let closed = closed(app).map(|(cause, count)| ([cause], count));
+        page.counters(
+            "tapeline_connections_closed",
+            "Connections that the hub closed, by cause",
+            ["cause"],
+            closed,
+        )?;
+        let standing = sum(hub, |shard| shard.subscriptions.read());
+        page.gauge("tapeline_subscriptions", "Subscriptions standing now", standing)?;
+        let resumed = [
+            (["recovered"], sum(hub, |shard| shard.recovered.read())),
+            (["not_recovered"], sum(hub, |shard| shard.not_recovered.read())),
+        ];
+        page.counters(
+            "tapeline_subscriptions_resumed",
+            "Subscriptions that came back with their place, by whether they lack nothing",
+            ["result"],
+            resumed,
+        )?;
+        let incidents = hub.incidents().counts().map(|(kind, count)| ([kind.name()], count));
+        page.counters(
+            "tapeline_incidents",
+            "Things that went wrong, by kind; /incidents has the latest",
+            ["kind"],
+            incidents,
+        )
+    }
+
+    fn messages(&self, page: &mut Page<'_>) -> Told {
+        let hub = &*self.0.hub;
+        let families = hub.families().list();
+        let known = families.iter().map(|(number, family)| {
+            let published = hub.stats().families.of(*number);
+            (&*family.name, family.priority.name(), published, *number)
+        });
+        let used: Vec<_> = known
+            .filter(|(_, _, published, number)| {
+                published.taken.read() + of_family(hub, *number, |family| &family.delivered) > 0
+            })
+            .collect();
+        let by_family = ["family", "priority"];
+        let counts =
+            used.iter().map(|(name, priority, published, _)| ([*name, *priority], published.published()));
+        page.counters("tapeline_messages_published", "Messages taken, by family", by_family, counts)?;
+        let repeats = used
+            .iter()
+            .map(|(name, priority, published, _)| ([*name, *priority], published.duplicates.read()));
+        page.counters(
+            "tapeline_publishes_duplicate",
+            "Publishes that repeated an earlier one and went nowhere",
+            by_family,
+            repeats,
+        )?;
+        let one = |count: fn(&FamilyStats) -> &Count| {
+            let counts = used
+                .iter()
+                .map(move |(name, priority, _, number)| ([*name, *priority], of_family(hub, *number, count)));
+            counts.collect::<Vec<_>>()
+        };
+        page.counters(
+            "tapeline_messages_delivered",
+            "Messages written to connections, whole, by family",
+            by_family,
+            one(|family| &family.delivered),
+        )?;
+        let caused = |causes: &[Cause]| {
+            let each = causes.iter().flat_map(|(cause, count)| {
+                one(*count)
+                    .into_iter()
+                    .map(move |([name, priority], count)| ([name, priority, *cause], count))
+            });
+            each.collect::<Vec<_>>()
+        };
+        let by_cause = ["family", "priority", "cause"];
+        let replaced = "Messages that newer ones replaced while they waited, by family and cause";
+        page.counters("tapeline_messages_conflated", replaced, by_cause, caused(&CONFLATED))?;
+        let missing =
+            "Messages that a subscriber of every message did not get and was told of, by family and cause";
+        page.counters("tapeline_messages_dropped", missing, by_cause, caused(&DROPPED))?;
+        let behind = "Times that a subscription fell behind and was caught up from what is kept, by family";
+        page.counters("tapeline_catch_ups", behind, by_family, one(|family| &family.catch_ups))?;
+        let refused = hub.stats().refused_by().map(|(code, count)| ([code.name()], count));
+        page.counters("tapeline_publishes_refused", "Publishes refused, by error code", ["code"], refused)?;
+        let delays = Priority::ALL.map(|priority| {
+            let shards = hub.shard_stats().iter().filter_map(|shard| shard.delays.get(priority.lane()));
+            (priority.name(), shards.collect())
+        });
+        page.seconds(
+            "tapeline_delivery_delay",
+            "From receipt by the hub to the write, of the oldest live message of each write, by priority",
+            "priority",
+            delays,
+        )
+    }
+
+    fn queues(&self, page: &mut Page<'_>) -> Told {
+        let hub = &*self.0.hub;
+        let bytes = sum(hub, |shard| shard.bytes.read());
+        page.begin(
+            "tapeline_delivered",
+            "Frames written to sessions",
+            Some(&Unit::Bytes),
+            MetricType::Counter,
+        )?
+        .encode_counter::<NoLabelSet, u64, u64>(&bytes, None)?;
+        let waiting = sum(hub, |shard| shard.waiting_bytes.read());
+        page.begin("tapeline_outboxes", "Waiting for sessions", Some(&Unit::Bytes), MetricType::Gauge)?
+            .encode_gauge(&waiting)?;
+        let bound = hub.settings().outboxes_bytes.saturating_mul(hub.shard_stats().len()) as u64;
+        page.begin(
+            "tapeline_outboxes_limit",
+            "What may wait for all sessions together (limits.outboxes_bytes)",
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?
+        .encode_gauge(&bound)?;
+        let queued = self.0.shards.queued() as u64;
+        page.gauge("tapeline_inbox_messages", "Messages waiting in the fullest shard's inbox", queued)?;
+        let limit = hub.settings().inbox_messages as u64;
+        page.gauge("tapeline_inbox_limit_messages", "What may wait there (limits.inbox_messages)", limit)?;
+        let waited = hub.stats().waited.read();
+        page.counter(
+            "tapeline_publishers_waited",
+            "Times that a publisher waited for room in an inbox",
+            waited,
+        )?;
+        let compressed = [(["messages"], NATIVE_DEFLATE.messages()), (["replies"], NATIVE_DEFLATE.replies())];
+        page.counters(
+            "tapeline_compressions",
+            "What was compressed, each once whatever the number of its receivers",
+            ["of"],
+            compressed,
+        )
+    }
+
+    fn channels(&self, page: &mut Page<'_>) -> Told {
+        let hub = &*self.0.hub;
+        let watched = hub.board().watched() as u64;
+        page.gauge("tapeline_channels_watched", "Channels that said something within the hour", watched)?;
+        let late = hub.board().late();
+        let states = [FreshnessState::Delayed, FreshnessState::Stale, FreshnessState::Frozen];
+        let by_state = states.map(|state| {
+            ([state.name()], late.iter().filter(|channel| channel.state == state).count() as u64)
+        });
+        page.gauges(
+            "tapeline_channels_late",
+            "Channels that have fallen out of their rhythm, by how they stand",
+            ["state"],
+            by_state,
+        )?;
+        let feeds = hub.stats().feeds();
+        let counts = feeds.iter().flat_map(|(name, feed)| {
+            let results = [
+                ("published", &feed.published),
+                ("conflated", &feed.conflated),
+                ("dropped", &feed.dropped),
+                ("refused", &feed.refused),
+            ];
+            results.map(|(result, count)| ([&**name, result], count.read()))
+        });
+        page.counters(
+            "tapeline_feed_messages",
+            "What became of what feeds brought, by feed",
+            ["feed", "result"],
+            counts,
+        )
+    }
+
+    fn requests(&self, page: &mut Page<'_>) -> Told {
+        const CLASSES: [&str; 6] = ["", "1xx", "2xx", "3xx", "4xx", "5xx"];
+        let routes = self.0.requests.list();
+        let counts = routes.iter().flat_map(|(route, stats)| {
+            let asked = stats.by_class().filter(|(_, count)| *count > 0);
+            asked.map(|(class, count)| ([*route, CLASSES.get(class).copied().unwrap_or_default()], count))
+        });
+        page.counters(
+            "tapeline_http_requests",
+            "HTTP requests answered, by route and status",
+            ["route", "status"],
+            counts,
+        )?;
+        let took = routes.iter().map(|(route, stats)| (*route, vec![&stats.took]));
+        page.seconds("tapeline_http_request", "From a request's head to its answer, by route", "route", took)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_calls_a_counter_by_its_samples_name() {
+        let told = "# HELP a Some.\n# TYPE a counter\na_total{k=\"v\"} 1\n# HELP b_seconds More.\n\
+                    # TYPE b_seconds gauge\n# UNIT b_seconds seconds\nb_seconds 2\n# HELP c It.\n# TYPE c info\n\
+                    c_info{v=\"1\"} 1\n# EOF\n";
+        let expected = "# HELP a_total Some.\n# TYPE a_total counter\na_total{k=\"v\"} 1\n\
+                        # HELP b_seconds More.\n# TYPE b_seconds gauge\nb_seconds 2\n\
+                        # HELP c_info It.\n# TYPE c_info gauge\nc_info{v=\"1\"} 1\n";
+        assert_eq!(older(told), expected);
+    }
+}
