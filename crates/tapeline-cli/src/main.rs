@@ -40,6 +40,8 @@ enum Command {
     Sub(commands::Sub),
     /// Show what a hub is doing.
     Stats(commands::Stats),
+    /// Find out why something does not arrive.
+    Doctor(commands::Doctor),
     /// Print types of a hub's channels.
     Types(commands::Types),
     /// Play recordings into a hub.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Pub(publish) => publish.run(),
         Command::Sub(sub) => sub.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),
         Command::Channel(channel) => channel.run(),

@@ -176,7 +176,9 @@ impl Broker for MemoryBroker {
     }
 
     fn health(&self) -> Health {
-        Health { ok: true, detail: format!("memory, {} channels", self.channels()) }
+        let channels = self.channels();
+        let ending = if channels == 1 { "" } else { "s" };
+        Health { ok: true, detail: format!("memory, {channels} channel{ending}") }
     }
 
     fn close(&self) {}

@@ -11,7 +11,7 @@ use tapeline_schema::{Compress, Delivery, Family, FamilyKeep, FamilyRemovedWhen,
 
 use super::hub_url::HubUrl;
 use super::output::{Output, grouped, shown};
-use super::request::Asker;
+use super::request::{Asker, encoded};
 use crate::config::{family_toml, read_schema};
 
 /// Show, add and remove the families of a running hub.
@@ -216,22 +216,6 @@ fn ended(told: &Changed) -> String {
     }
 }
 
-/// A name as a part of a path.
-fn encoded(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                text.push(char::from(byte))
-            }
-            other => {
-                let _ = write!(text, "%{other:02X}");
-            }
-        }
-    }
-    text
-}
-
 impl List {
     fn run(self) -> anyhow::Result<String> {
         let body = Asker::new(self.url).read("/channels")?;
@@ -319,10 +303,5 @@ mod tests {
         for bad in ["", "d", "7w", "-1", "1.5h", "99999999999999999999d"] {
             assert!(bad.parse::<Age>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_name_in_a_path_keeps_its_slashes_to_itself() {
-        assert_eq!(encoded("fx/spot#1"), "fx%2Fspot%231");
     }
 }

@@ -3,6 +3,7 @@
 mod channel;
 mod completions;
 mod config;
+mod doctor;
 mod hub_url;
 mod output;
 mod publish;
@@ -16,6 +17,7 @@ mod types;
 pub(crate) use channel::Channel;
 pub(crate) use completions::Completions;
 pub(crate) use config::ShowConfig;
+pub(crate) use doctor::Doctor;
 pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;

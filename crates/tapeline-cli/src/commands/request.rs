@@ -1,5 +1,6 @@
 //! Questions to a hub over HTTP, and its refusals as sentences.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -28,6 +29,28 @@ struct Refused {
 struct Why {
     code: String,
     message: String,
+}
+
+/// A name as a part of a path or a query.
+pub(crate) fn encoded(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(byte))
+            }
+            other => {
+                let _ = write!(text, "%{other:02X}");
+            }
+        }
+    }
+    text
+}
+
+/// What a hub's refusal says: the sentence, then the code.
+pub(crate) fn refusal_in(body: &[u8]) -> Option<String> {
+    let Refused { error } = serde_json::from_slice(body).ok()?;
+    Some(format!("{} ({})", error.message, error.code))
 }
 
 impl Asker {
@@ -66,9 +89,9 @@ impl Asker {
         if status.is_success() {
             return Ok(body);
         }
-        match serde_json::from_str::<Refused>(&body) {
-            Ok(Refused { error }) => bail!("refused: {} ({})", error.message, error.code),
-            Err(_) => bail!("{} answers HTTP {status}; is it a Tapeline hub?", self.hub),
+        match refusal_in(body.as_bytes()) {
+            Some(told) => bail!("refused: {told}"),
+            None => bail!("{} answers HTTP {status}; is it a Tapeline hub?", self.hub),
         }
     }
 
@@ -80,5 +103,15 @@ impl Asker {
             ureq::Error::HostNotFound => anyhow::anyhow!("{}: no such host", self.hub),
             error => anyhow::anyhow!("{} does not answer as a hub does: {error}", self.hub),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_path_keeps_its_slashes_to_itself() {
+        assert_eq!(encoded("fx/spot#1"), "fx%2Fspot%231");
     }
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::hub_url::HubUrl;
+use super::request::refusal_in;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the largest message a hub may be set to take.
@@ -35,17 +37,28 @@ impl Unconnected {
 
 /// Connects and shakes hands.
 pub(crate) async fn connect(hub: &HubUrl) -> Result<Socket, Unconnected> {
-    let attempt = tokio::time::timeout(CONNECT_TIMEOUT, attempt(hub)).await;
+    connect_from(hub, None).await
+}
+
+/// Connects as a web page of this origin would.
+pub(crate) async fn connect_from(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnected> {
+    let attempt = tokio::time::timeout(CONNECT_TIMEOUT, attempt(hub, origin)).await;
     attempt.unwrap_or(Err(Unconnected::NoAnswer))
 }
 
-async fn attempt(hub: &HubUrl) -> Result<Socket, Unconnected> {
+async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnected> {
+    let mut request = hub.ws().into_client_request().map_err(|error| Unconnected::Refused(error.into()))?;
+    if let Some(origin) = origin {
+        let value =
+            origin.parse().map_err(|_| Unconnected::Refused(anyhow::anyhow!("{origin:?} is no origin")))?;
+        request.headers_mut().insert("origin", value);
+    }
     let stream = TcpStream::connect(hub.authority()).await.map_err(|_| Unconnected::NoAnswer)?;
     // Small frames leave at once; where that cannot be had they leave a little later.
     let _ = stream.set_nodelay(true);
     let config =
         WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
-    match client_async_with_config(hub.ws(), stream, Some(config)).await {
+    match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Io(_) | Error::ConnectionClosed) => Err(Unconnected::NoAnswer),
         // Cut off while they shook hands.
@@ -53,8 +66,14 @@ async fn attempt(hub: &HubUrl) -> Result<Socket, Unconnected> {
         Err(Error::Http(response)) if response.status().is_server_error() => Err(Unconnected::NoAnswer),
         Err(Error::Http(response)) => {
             let status = response.status();
-            let error =
-                anyhow::anyhow!("{} answers HTTP {status} to a WebSocket; is it a Tapeline hub?", hub.ws());
+            let told = response.body().as_deref().and_then(refusal_in);
+            let error = match told {
+                Some(told) => anyhow::anyhow!("refused: {told}"),
+                None => anyhow::anyhow!(
+                    "{} answers HTTP {status} to a WebSocket; is it a Tapeline hub?",
+                    hub.ws()
+                ),
+            };
             Err(Unconnected::Refused(error))
         }
         Err(error) => Err(Unconnected::Refused(anyhow::anyhow!("{}: {error}", hub.ws()))),
