@@ -1,6 +1,6 @@
 //! The project's own checks and test runner, reached as `cargo xtask`.
 //!
-//! One file per subcommand: `tidy`, `codegen`, `test`, `conformance`, `sim`. Everything here drives other programs or reads
+//! One file per subcommand: `tidy`, `codegen`, `test`, `conformance`, `overhead`, `sim`. Everything here drives other programs or reads
 //! files; nothing of the product is linked in, so this builds in seconds and still runs when a crate of the product does not compile.
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ mod codegen;
 mod conformance;
 mod documents;
 mod node;
+mod overhead;
 mod root;
 mod server;
 mod sim;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
     codegen [--check]               write the generated files, or name the stale ones
     test [--only NAME]              run every suite, or one of them
     conformance [--all]             Autobahn's WebSocket cases; with --all also those that take minutes
+    overhead                        what counting costs a delivery, in instructions (needs valgrind)
     sim [--seed N] [--seconds S]    run the seeded simulator
     help                            print this
 
@@ -59,6 +61,7 @@ fn run() -> Result<()> {
         ["test", "--only", name] => test::run(&Root::open()?, Some(name)),
         ["conformance"] => conformance::run(&Root::open()?),
         ["conformance", "--all"] => conformance::run_with(&Root::open()?, &["--all"]),
+        ["overhead"] => overhead::measure(&Root::open()?),
         ["sim", flags @ ..] => sim::run(&Root::open()?, flags),
         other => bail!("unknown command `{}`; `cargo xtask help` lists them", other.join(" ")),
     }

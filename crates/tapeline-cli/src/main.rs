@@ -40,6 +40,8 @@ enum Command {
     Sub(commands::Sub),
     /// Show what a hub is doing.
     Stats(commands::Stats),
+    /// See rates, delays, slow clients and busy channels as they are now.
+    Top(commands::Top),
     /// Find out why something does not arrive.
     Doctor(commands::Doctor),
     /// Print types of a hub's channels.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Pub(publish) => publish.run(),
         Command::Sub(sub) => sub.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Top(top) => top.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),

@@ -10,7 +10,7 @@ use crate::router::{Entry, RateGroup};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
-use crate::stats::FamilyStats;
+use crate::stats::{COUNTED, FamilyStats};
 use crate::target::{Cursor, Mode, Target};
 
 /// A message on its way into the outboxes of one entry.
@@ -100,7 +100,7 @@ impl Offer<'_> {
         } else {
             session.outbox.push(self.lane, self.message.clone());
         }
-        if session.oldest_us == 0 {
+        if COUNTED && session.oldest_us == 0 {
             session.oldest_us = self.message.timestamp_us;
             session.oldest_lane = self.lane as u8;
         }
@@ -134,7 +134,7 @@ impl Shard {
     /// Routes one message. `pressured` says that the inbox is over half.
     pub fn route(&mut self, message: &Arc<Message>, pressured: bool, now: Now) {
         self.follow_catalog();
-        if let Some(watch) = &mut self.watch {
+        if COUNTED && let Some(watch) = &mut self.watch {
             watch.see(message, now);
         }
         let ended = message.channel.has_ended();

@@ -10,7 +10,7 @@ use crate::lanes::LANES;
 use crate::slow::SlowSession;
 
 /// Whether what is counted a delivery is counted at all: a build without it shows what counting costs.
-const COUNTED: bool = cfg!(feature = "counted");
+pub(crate) const COUNTED: bool = !cfg!(feature = "uncounted");
 
 /// A counter or gauge.
 #[derive(Debug, Default)]

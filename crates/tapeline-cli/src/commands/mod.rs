@@ -12,6 +12,7 @@ mod request;
 mod socket;
 mod stats;
 mod sub;
+mod top;
 mod types;
 
 pub(crate) use channel::Channel;
@@ -22,4 +23,5 @@ pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
+pub(crate) use top::Top;
 pub(crate) use types::Types;

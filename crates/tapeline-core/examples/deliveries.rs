@@ -1,0 +1,163 @@
+//! Delivers messages to sessions whose sockets take everything, and does nothing else: `deliveries SESSIONS TOGETHER
+//! ROUNDS [quiet]`. In each round so many messages are published and then written together. `cargo xtask overhead` counts
+//! its instructions with and without counting (feature `uncounted`) and, `quiet`, without notices.
+
+use std::io::IoSlice;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tapeline_brokers::memory::MemoryBroker;
+use tapeline_core::broker::Messages;
+use tapeline_core::command::{Publication, Wanted};
+use tapeline_core::hub::HubParts;
+use tapeline_core::registry::LocalRegistry;
+use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::shard::{Mailbox, Note};
+use tapeline_core::testkit::ManualClock;
+use tapeline_core::{
+    Clock, Command, Deliver, Hub, Message, Permits, Pipes, Reply, Settings, Shard, Wire, Written,
+};
+use tapeline_schema::{Catalog, CloseCode};
+
+const CHANNEL: &str = "market_data:AAPL";
+const DATA: &[u8] = br#"{"symbol":"AAPL","price":187.45,"change":0.12,"volume":1200}"#;
+
+/// JSON, as the native protocol's payload is.
+struct Json;
+
+static JSON: Json = Json;
+
+impl Wire for Json {
+    fn slot(&self) -> usize {
+        0
+    }
+
+    fn message(&self, message: &Message) -> Box<[u8]> {
+        let mut out = Vec::with_capacity(message.weight());
+        message.push_json(&mut out);
+        out.into()
+    }
+
+    fn reply(&self, _reply: &Reply) -> Bytes {
+        Bytes::from_static(b"{}")
+    }
+
+    fn ping(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn close(&self, _code: CloseCode, _reason: &str) -> Bytes {
+        Bytes::new()
+    }
+}
+
+/// One inbox that is never full.
+#[derive(Default)]
+struct Inbox {
+    messages: Mutex<Vec<Arc<Message>>>,
+    notes: Mutex<Vec<Note>>,
+}
+
+fn taken<T: Default>(from: &Mutex<T>) -> T {
+    std::mem::take(&mut *from.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Deliver for Inbox {
+    fn permits(self: Arc<Self>, count: usize) -> Option<Permits> {
+        Some(Permits::counted(count, self))
+    }
+
+    fn deliver(&self, permits: &mut Permits, messages: Messages) {
+        permits.take(messages.len());
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).extend(messages);
+    }
+
+    fn give_back(&self, _count: usize) {}
+
+    fn when_room(&self, wake: Box<dyn FnOnce() + Send>) {
+        wake();
+    }
+}
+
+impl Mailbox for Inbox {
+    fn post(&self, note: Note) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+}
+
+/// Sockets that take everything.
+struct Open;
+
+impl Pipes for Open {
+    fn write(&mut self, _slot: u32, slices: &[IoSlice<'_>]) -> Written {
+        Written::Bytes(slices.iter().map(|slice| slice.len()).sum())
+    }
+}
+
+fn main() -> ExitCode {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| given.get(at).and_then(|text| text.parse::<usize>().ok());
+    let (Some(sessions), Some(together), Some(rounds)) = (number(0), number(1), number(2)) else {
+        eprintln!("deliveries SESSIONS TOGETHER ROUNDS [quiet]");
+        return ExitCode::FAILURE;
+    };
+    let quiet = given.get(3).is_some_and(|word| word == "quiet");
+    let clock = Arc::new(ManualClock::default());
+    let hub = Arc::new(Hub::new(HubParts {
+        catalog: Catalog::built_in(),
+        settings: Settings::default(),
+        clock: clock.clone(),
+        broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
+        registry: Arc::new(LocalRegistry::default()),
+        seed: 7,
+        shards: 1,
+    }));
+    let inbox = Arc::new(Inbox::default());
+    hub.broker().attach(inbox.clone());
+    let mut shard = Shard::new(hub.clone(), 0, inbox.clone());
+    for _ in 0..sessions {
+        let arrival = Arrival {
+            principal: "p".into(),
+            seat: None,
+            client: None,
+            grant: Grant::Anyone,
+            wire: &JSON,
+            notices: !quiet,
+            heartbeat: false,
+        };
+        let slot = shard.open(arrival, clock.now()).slot;
+        let wanted = vec![Wanted::Channel(CHANNEL.into())];
+        shard.handle(slot, Command::Subscribe { wanted, options: Box::default(), req: None }, clock.now());
+    }
+    loop {
+        while shard.flush(&mut Open, 256, clock.now()) {}
+        let notes = taken(&inbox.notes);
+        if notes.is_empty() {
+            break;
+        }
+        notes.into_iter().for_each(|note| shard.on_note(note, clock.now()));
+    }
+    let principal: Arc<str> = "p".into();
+    for _ in 0..rounds {
+        clock.advance(std::time::Duration::from_millis(1));
+        let now = clock.now();
+        for _ in 0..together {
+            let publication = Publication {
+                channel: CHANNEL.into(),
+                data: Bytes::from_static(DATA),
+                ..Publication::default()
+            };
+            let Ok(draft) = hub.draft(publication, &principal, &Grant::Anyone, now) else { continue };
+            if hub.publish([draft].into_iter().collect(), None).is_err() {
+                return ExitCode::FAILURE;
+            }
+        }
+        for message in taken(&inbox.messages) {
+            shard.route(&message, false, now);
+        }
+        shard.tick(now);
+        while shard.flush(&mut Open, 256, now) {}
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask overhead`: what counting and notices cost a delivery, in instructions. The same deliveries run under
+//! valgrind in two builds, as they are and with the feature `uncounted`; setting up is subtracted by running each twice as
+//! long too. Instructions do not depend on what else the machine does.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::root::{Root, run};
+
+/// Sessions, messages written together, rounds.
+const WORKLOADS: &[(&str, u64, u64, u64)] = &[
+    ("1,000 sessions, 1 message a write", 1_000, 1, 40),
+    ("1,000 sessions, 8 messages a write", 1_000, 8, 10),
+    ("10 sessions, 1 message a write", 10, 1, 400),
+];
+/// What counting may add, in parts of a hundred.
+const GOAL: f64 = 3.0;
+
+/// Builds both, measures, and fails where the goal is missed.
+pub(crate) fn measure(root: &Root) -> Result<()> {
+    let plain = build(root, "counted", &[])?;
+    let bare = build(root, "uncounted", &["--features", "tapeline-core/uncounted"])?;
+    println!("\n{:<36}{:>12}{:>12}{:>10}", "instructions a delivery", "counted", "not", "more");
+    let mut missed = false;
+    for (name, sessions, together, rounds) in WORKLOADS {
+        let per_delivery = |program: &Path, more: &[&str]| -> Result<f64> {
+            let once = instructions(root, program, [*sessions, *together, *rounds], more)?;
+            let twice = instructions(root, program, [*sessions, *together, 2 * rounds], more)?;
+            let deliveries = sessions * together * rounds;
+            #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+            Ok((twice - once) as f64 / deliveries as f64)
+        };
+        let counted = per_delivery(&plain, &[])?;
+        let not = per_delivery(&bare, &["quiet"])?;
+        let more = (counted / not - 1.0) * 100.0;
+        missed |= more > GOAL;
+        println!("{name:<36}{counted:>12.1}{not:>12.1}{more:>8.1} %");
+    }
+    if missed {
+        bail!("counting and notices cost more than {GOAL} %");
+    }
+    Ok(())
+}
+
+fn build(root: &Root, name: &str, more: &[&str]) -> Result<PathBuf> {
+    let target = root.target.join("overhead").join(name);
+    let mut cargo = root.command("cargo");
+    cargo.args(["build", "--release", "-p", "tapeline-core", "--features", "tapeline-core/testkit"]);
+    cargo.args(["--example", "deliveries"]).args(more).arg("--target-dir").arg(&target);
+    run(&mut cargo)?;
+    Ok(target.join("release/examples/deliveries"))
+}
+
+fn instructions(root: &Root, program: &Path, numbers: [u64; 3], more: &[&str]) -> Result<u64> {
+    let mut valgrind = root.command("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
+    valgrind.args(numbers.map(|number| number.to_string())).args(more).stdout(Stdio::null());
+    let output = valgrind.output().context("valgrind is needed: install the package valgrind")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected = said.lines().find_map(|line| line.split_once("Collected : "));
+    let Some((_, count)) = collected.filter(|_| output.status.success()) else {
+        bail!("valgrind ended with {}:\n{said}", output.status);
+    };
+    count.trim().parse().with_context(|| format!("{count:?} is no number"))
+}
