@@ -11,6 +11,7 @@ mod codegen;
 mod conformance;
 mod documents;
 mod node;
+mod pages;
 mod root;
 mod server;
 mod sim;
