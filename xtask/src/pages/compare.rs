@@ -5,8 +5,8 @@
 //! stands for anything in a line, and for any lines where it stands alone. Nothing else differs: not the names of fields, their
 //! order, or a number of a channel that stands still.
 
-/// What the demo publishes about; a line that holds one of these is of a live market.
-const DEMO: &[&str] = &[":AAPL", ":TSLA", ":MSFT", ":BTC/USD", ":EUR/USD", ":portfolio-123", ":exp_123"];
+/// What the demo publishes about; a line that names one of these is of a live market.
+const DEMO: &[&str] = &["AAPL", "TSLA", "MSFT", "BTC/USD", "EUR/USD", "portfolio-123", "exp_123"];
 
 const ANYTHING: char = '…';
 const EPOCH_LENGTH: usize = 8;

@@ -38,7 +38,9 @@ impl<'a> Desk<'a> {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        std::os::unix::fs::symlink(tools.packages.join("node_modules"), folder.join("node_modules"))?;
+        for (from, to) in [(tools.packages.join("node_modules"), "node_modules"), (tools.venv(), ".venv")] {
+            std::os::unix::fs::symlink(from, folder.join(to))?;
+        }
         // In a terminal curl shows no progress beside its answer, and ends the line.
         fs::write(folder.join(".curlrc"), "silent\nshow-error\n")?;
         Ok(Self { tools, folder, hub: None, market: Market::Still, endless: Vec::new() })

@@ -41,7 +41,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("cargo xtask ", "suites and simulator have their own place in `cargo xtask test`"),
     ("cargo install --path crates/tapeline-cli", "the binary that was just built is on the PATH"),
     ("npm install ", "installed as the lock file says"),
-    ("python3 -m pip install ", "the tests' own environment has them"),
+    ("python3 -m venv .venv", "the tests' own environment is linked there"),
+    (".venv/bin/python -m pip install ", "the tests' own environment has them"),
 ];
 
 /// A cargo command that is the binary, already built.
@@ -50,7 +51,7 @@ const CARGO_RUN: &str = "cargo run --release -- ";
 const CARGO_EXAMPLE: &str = "cargo run -p tapeline --example ";
 
 /// Programs that pages use as they are.
-const PROGRAMS: &[&str] = &["tapeline", "curl", "cat", "node", "npx", "python3", "mkdir"];
+const PROGRAMS: &[&str] = &["tapeline", "curl", "cat", "echo", "node", "npx", "python3", ".venv/bin/python"];
 
 /// What to do with a command.
 pub(super) fn step(command: &str) -> Result<Step> {
@@ -60,7 +61,9 @@ pub(super) fn step(command: &str) -> Result<Step> {
     let command = if let Some(args) = command.strip_prefix(CARGO_RUN) {
         format!("tapeline {args}")
     } else if let Some(example) = command.strip_prefix(CARGO_EXAMPLE) {
-        return Ok(Step::Run(format!("\"$EXAMPLES\"/{}", example.replacen(" -- ", " ", 1))));
+        let example = format!("\"$EXAMPLES\"/{example}");
+        // One that is given a hub listens to it until it is stopped.
+        return Ok(if example.contains(" ws://") { Step::Endless(example) } else { Step::Run(example) });
     } else {
         command.to_owned()
     };
@@ -123,8 +126,10 @@ mod tests {
     #[test]
     fn cargo_is_replaced_by_what_it_has_built() {
         assert_eq!(step("cargo run --release -- serve --demo").unwrap(), Step::Hub("serve --demo".into()));
-        let example = step("cargo run -p tapeline --example first_price -- x").unwrap();
-        assert_eq!(example, Step::Run("\"$EXAMPLES\"/first_price x".into()));
+        let example = step("cargo run -p tapeline --example hello").unwrap();
+        assert_eq!(example, Step::Run("\"$EXAMPLES\"/hello".into()));
+        let example = step("cargo run -p tapeline --example prices ws://127.0.0.1:8000").unwrap();
+        assert!(matches!(example, Step::Endless(_)));
         assert!(matches!(step("cargo xtask test").unwrap(), Step::Skip(_)));
     }
 

@@ -37,11 +37,15 @@ impl Tools {
         })
     }
 
+    /// Python's environment.
+    pub(super) fn venv(&self) -> PathBuf {
+        self.python.ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
+    }
+
     /// Variables of a page's shell.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let python = self.python.parent().map(PathBuf::from).unwrap_or_default();
         let usual = std::env::var_os("PATH").unwrap_or_default();
-        let first = [self.folder.clone(), self.packages.join("node_modules/.bin"), python];
+        let first = [self.folder.clone(), self.packages.join("node_modules/.bin"), self.venv().join("bin")];
         let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&usual)));
         vec![
             ("PATH", path.unwrap_or(usual)),
