@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// No command of a page may take longer, and nothing is waited for longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// No command of a page may take longer, and nothing is waited for longer. Long, since all of them take a second or two on a
+/// machine that is not busy otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
 const LINES_AHEAD: usize = 4_096;
 
 /// A running command; dropping it ends its whole process group.
