@@ -32,9 +32,8 @@ pub(super) fn read(page: &str) -> Vec<Block> {
     for (at, line) in page.lines().enumerate() {
         let bare = line.trim_start();
         match &mut open {
-            Some((mark, _, block)) if bare.trim_end() == *mark => {
-                let _ = block;
-                blocks.extend(open.take().map(|(_, _, block)| block));
+            Some((mark, ..)) if bare.trim_end() == *mark => {
+                blocks.extend(open.take().map(|(.., block)| block));
                 only_blank = true;
             }
             Some((_, indent, block)) => {
@@ -55,7 +54,7 @@ pub(super) fn read(page: &str) -> Vec<Block> {
             }
         }
     }
-    blocks.extend(open.map(|(_, _, block)| block));
+    blocks.extend(open.map(|(.., block)| block));
     blocks
 }
 
