@@ -12,6 +12,7 @@ mod conformance;
 mod documents;
 mod node;
 mod overhead;
+mod pages;
 mod root;
 mod server;
 mod sim;

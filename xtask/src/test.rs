@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::root::Root;
-use crate::{conformance, documents, sim, spec, tidy};
+use crate::{conformance, documents, pages, sim, spec, tidy};
 
 struct Suite {
     name: &'static str,
@@ -31,6 +31,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "clippy", about: "lints, warnings as errors", run: clippy },
     Suite { name: "tidy", about: "what clippy cannot check", run: tidy::run },
     Suite { name: "unit", about: "cargo test", run: |root| root.cargo(&["test", "--workspace"]) },
+    Suite { name: "pages", about: "every command and answer of the pages", run: pages::run },
     Suite { name: "spec", about: "documents and types as others read them", run: spec::run },
     Suite { name: "build", about: "the release binary", run: conformance::build },
     Suite { name: "conformance", about: "Autobahn's WebSocket cases", run: conformance::run },

@@ -41,10 +41,11 @@ pub(crate) fn run(root: &Root) -> Result<()> {
     let files = read(root)?;
     let mut findings = arrows::check(root)?;
     findings.extend(generated::check(root)?);
+    let places = links::Places::of(&files);
     for file in &files {
         findings.extend(source::check(file));
         findings.extend(places::check(file));
-        findings.extend(links::check(file, |target| root.dir.join(target).exists()));
+        findings.extend(links::check(file, &places, |target| root.dir.join(target).exists()));
     }
     findings.sort();
     for Finding { path, line, message } in &findings {

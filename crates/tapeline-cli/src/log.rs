@@ -1,5 +1,6 @@
 //! The program's own log, on standard error. Its filter can be changed while the program runs.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -22,7 +23,9 @@ pub(crate) fn start() {
     let given = std::env::var(VARIABLE).ok().and_then(|text| filter(&text).ok());
     let (layer, handle) = reload::Layer::new(given.unwrap_or_else(|| EnvFilter::new("info")));
     // Told of a terminal that has been closed, the layer would panic as it cannot be told there.
-    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    // Colours are for eyes; in a file they are noise.
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).log_internal_errors(false);
     tracing_subscriber::registry().with(layer).with(lines).init();
     // The first call is the only one.
     let _ = FILTER.set(handle);

@@ -1,0 +1,205 @@
+//! One page being worked through: its own folder, its own hub on a free port, and the commands that still run.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::blocks::Block;
+use super::compare::{self, Extent, Market};
+use super::process::Process;
+use super::rules::{self, Step};
+use super::{commands, tools::Tools};
+use crate::server::Server;
+
+/// Where pages say that the hub is.
+const HUB: &str = "127.0.0.1:8000";
+/// What a hub is told instead.
+const FREE: &str = "127.0.0.1:0";
+/// What `tapeline sub` says when it will miss nothing any more.
+const SUBSCRIBED: &str = "subscribed ";
+const REFUSED: &str = "error: ";
+
+/// A page's surroundings. What runs ends with it.
+pub(super) struct Desk<'a> {
+    tools: &'a Tools,
+    folder: PathBuf,
+    hub: Option<Server>,
+    market: Market,
+    endless: Vec<(usize, Process, Vec<String>)>,
+}
+
+impl<'a> Desk<'a> {
+    /// An empty folder, and no hub yet.
+    pub(super) fn open(tools: &'a Tools, name: &str) -> Result<Self> {
+        let folder = tools.scratch.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        for (from, to) in [(tools.packages.join("node_modules"), "node_modules"), (tools.venv(), ".venv")] {
+            std::os::unix::fs::symlink(from, folder.join(to))?;
+        }
+        // In a terminal curl shows no progress beside its answer, and ends the line.
+        fs::write(folder.join(".curlrc"), "silent\nshow-error\n")?;
+        Ok(Self { tools, folder, hub: None, market: Market::Still, endless: Vec::new() })
+    }
+
+    /// Starts a hub as pages do that do not say how.
+    pub(super) fn start_hub(&mut self) -> Result<()> {
+        self.serve("serve")
+    }
+
+    /// Saves a block under the name that its first line says.
+    pub(super) fn save(&self, name: &str, block: &Block) -> Result<()> {
+        fs::write(self.folder.join(name), self.here(&block.text)).with_context(|| format!("saving {name}"))
+    }
+
+    /// Reads a configuration as a hub would.
+    pub(super) fn check_configuration(&self, name: &str) -> Result<()> {
+        self.run(&format!("tapeline config check {name}"), None)
+    }
+
+    /// Does what a shell block says, and compares with what the page says came of it.
+    pub(super) fn shell(&mut self, block: &Block, printed: Option<&Block>) -> Result<()> {
+        let said: Vec<String> =
+            printed.map(|block| self.here(&block.text)).iter().flat_map(|text| lines(text)).collect();
+        let typed = if block.text.starts_with("wscat ") {
+            block.text.lines().next().map(str::to_owned).into_iter().collect()
+        } else {
+            commands::split(&block.text)
+        };
+        let mut script = String::new();
+        for command in typed {
+            match rules::step(&command)? {
+                Step::Skip(reason) => println!("    skipped: {command} ({reason})"),
+                Step::Hub(words) => self.serve(&words)?,
+                Step::Dialogue(command) => self.talk(&command, &block.text)?,
+                Step::Endless(command) => self.follow(block.line, &command, said.clone())?,
+                Step::Run(command) => script = script + &self.here(&command) + "\n",
+            }
+        }
+        if script.is_empty() {
+            return Ok(());
+        }
+        self.run(&script, printed.map(|_| said.as_slice()))
+    }
+
+    /// Whether what runs until the page ends has said what the page prints.
+    pub(super) fn close(mut self) -> Result<()> {
+        for (line, process, printed) in &mut self.endless {
+            let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+            let market = self.market;
+            let is_said = |said: &[String]| {
+                // Told on standard error, so that it is not among what is piped on.
+                let said: Vec<&str> =
+                    said.iter().map(String::as_str).filter(|line| !line.starts_with(SUBSCRIBED)).collect();
+                compare::lines(&printed, &said, market, Extent::Beginning)
+            };
+            if !process.until(is_said) {
+                bail!("{}", differs(&format!("the command of line {line}"), &printed, &process.said));
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, words: &str) -> Result<()> {
+        self.hub = None;
+        let mut serve = Command::new(&self.tools.binary);
+        serve.current_dir(&self.folder);
+        serve.args(words.split_whitespace().map(|word| if word == HUB { FREE } else { word }));
+        if !words.contains("--listen") {
+            serve.args(["--listen", FREE]);
+        }
+        self.hub = Some(Server::start(serve)?);
+        self.market = if words.contains("--demo") { Market::Live } else { Market::Still };
+        Ok(())
+    }
+
+    /// Runs commands to their end; the last may be refused, if the page says so.
+    fn run(&self, script: &str, printed: Option<&[String]>) -> Result<()> {
+        let mut process = Process::start(self.sh(), &format!("set -e\n{script}"))?;
+        let status = process.end()?;
+        let may_fail = printed.is_some_and(|lines| lines.iter().any(|line| line.starts_with(REFUSED)));
+        if status.success() == may_fail {
+            bail!("{} ended with {status}; it said:\n{}", script.trim(), process.said.join("\n"));
+        }
+        let Some(printed) = printed else { return Ok(()) };
+        let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+        let came: Vec<&str> = process.said.iter().map(String::as_str).collect();
+        if !compare::lines(&printed, &came, self.market, Extent::Whole) {
+            bail!("{}", differs(script.trim(), &printed, &process.said));
+        }
+        Ok(())
+    }
+
+    /// Starts what runs until the page ends, and waits until it hears.
+    fn follow(&mut self, line: usize, command: &str, printed: Vec<String>) -> Result<()> {
+        let mut process = Process::start(self.sh(), &format!("exec {}", self.here(command)))?;
+        if !process.until(|said| !said.is_empty()) {
+            bail!("{command} ended, or said nothing");
+        }
+        self.endless.push((line, process, printed));
+        Ok(())
+    }
+
+    /// Types what stands after `> ` and waits for what stands after `< `.
+    fn talk(&self, command: &str, dialogue: &str) -> Result<()> {
+        let mut process = Process::start(self.sh(), &format!("exec \"$TERMINAL\" {}", self.here(command)))?;
+        if !process.until(|said| said.iter().any(|line| line.starts_with("Connected"))) {
+            bail!("{command} did not connect; it said:\n{}", process.said.join("\n"));
+        }
+        let mut heard: Vec<&str> = Vec::new();
+        for line in dialogue.lines().skip(1) {
+            if let Some(typed) = line.strip_prefix("> ") {
+                process.tell(typed)?;
+            } else if line.starts_with("< ") {
+                heard.push(if line == "< …" { "…" } else { line });
+                let market = self.market;
+                let is_heard = |said: &[String]| {
+                    let said: Vec<&str> =
+                        said.iter().map(String::as_str).filter(|line| line.starts_with("< ")).collect();
+                    compare::lines(&heard, &said, market, Extent::Beginning)
+                };
+                if !process.until(is_heard) {
+                    bail!("{}", differs(command, &heard, &process.said));
+                }
+            } else if !line.is_empty() && !line.starts_with("Connected") {
+                bail!("a dialogue has lines that begin with `> ` or `< `, not `{line}`");
+            }
+        }
+        Ok(())
+    }
+
+    /// A shell in the page's folder that finds what the page names.
+    fn sh(&self) -> Command {
+        let mut sh = Command::new("sh");
+        sh.current_dir(&self.folder).envs(self.tools.environment());
+        sh.env("CURL_HOME", &self.folder).env("HUB", format!("http://{}", self.address()));
+        sh
+    }
+
+    /// The text with this run's address in the place of the usual one.
+    fn here(&self, text: &str) -> String {
+        let address = self.address();
+        text.replace(HUB, &address).replace("localhost:8000", &address)
+    }
+
+    /// Of the hub; the discard port, where nobody listens, while there is none.
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.hub.as_ref().map_or(9, |hub| hub.port))
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn differs(what: &str, printed: &[&str], came: &[String]) -> String {
+    format!(
+        "{what}\n  the page prints:\n    {}\n  came:\n    {}",
+        printed.join("\n    "),
+        came.join("\n    ")
+    )
+}
