@@ -2,41 +2,76 @@
 //! them with the same message, so what is alike is counted together and the clock is read once.
 
 use crate::clock::Now;
-use crate::session::Session;
 use crate::stats::ShardStats;
 
-/// Messages of one lane and one time of receipt.
-struct Same {
-    lane: u8,
-    received_us: u64,
-    sessions: u64,
+/// Bits of a lane.
+const LANE_BITS: u32 = 2;
+
+/// A message's lane and the time of its receipt in one number, which is quick to compare. Never 0 after 1970.
+pub(crate) fn received(lane: usize, received_us: u64) -> u64 {
+    (received_us << LANE_BITS) | lane as u64
+}
+
+/// Where more hear a channel, only each eighth is timed: that is enough to know how long they all wait.
+const TIME_ALL: usize = 64;
+
+/// From one target of a channel that is timed to the next.
+pub(crate) fn timed_step(targets: usize) -> usize {
+    if targets > TIME_ALL { 8 } else { 1 }
 }
 
 /// What one flush has written and not yet timed.
 #[derive(Default)]
-pub(crate) struct Delays(Vec<Same>);
+pub(crate) struct Delays {
+    /// The newest message, and the sessions that it is the oldest of. 0 stands for none, and its count for nothing.
+    newest: u64,
+    sessions: u64,
+    /// Those before.
+    others: Vec<(u64, u64)>,
+}
 
 impl Delays {
-    /// The session's outbox is empty now.
-    pub(crate) fn note(&mut self, session: &mut Session) {
-        let (lane, received_us) = (session.oldest_lane, std::mem::take(&mut session.oldest_us));
-        if received_us == 0 {
-            return;
+    /// A session's outbox is empty now; this was its oldest live message.
+    #[inline]
+    pub(crate) fn note(&mut self, oldest: u64) {
+        if oldest == self.newest {
+            self.sessions += 1;
+        } else {
+            self.others.push((self.newest, self.sessions));
+            (self.newest, self.sessions) = (oldest, 1);
         }
-        match self.0.last_mut() {
-            Some(last) if (last.lane, last.received_us) == (lane, received_us) => last.sessions += 1,
-            _ => self.0.push(Same { lane, received_us, sessions: 1 }),
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Times all of them by the end of the flush: the last written is exact, the others a little too long.
-    pub(crate) fn count(&mut self, stats: &ShardStats, now: Now) {
-        for Same { lane, received_us, sessions } in self.0.drain(..) {
-            stats.count_delay(usize::from(lane), now.wall_us.saturating_sub(received_us), sessions);
+    pub(crate) fn count(&mut self, stats: &ShardStats, now: impl FnOnce() -> Now) {
+        let newest = (std::mem::take(&mut self.newest), std::mem::take(&mut self.sessions));
+        if newest.0 == 0 && self.others.is_empty() {
+            return;
         }
+        let now = now();
+        for (message, sessions) in self.others.drain(..).chain([newest]).filter(|(message, _)| *message > 0) {
+            let lane = usize::try_from(message & ((1 << LANE_BITS) - 1)).unwrap_or_default();
+            stats.count_delay(lane, now.wall_us.saturating_sub(message >> LANE_BITS), sessions);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_session_is_timed_once_in_the_lane_of_its_oldest_message() {
+        let (stats, mut delays) = (ShardStats::default(), Delays::default());
+        let [critical, low] = [received(0, 1_000), received(3, 1_000)];
+        for oldest in [0, critical, critical, low, 0, critical] {
+            delays.note(oldest);
+        }
+        let now = || Now { mono_us: 0, wall_us: 1_090 };
+        delays.count(&stats, now);
+        delays.count(&stats, || unreachable!("there is nothing left to time"));
+        let counted = |lane: usize| stats.delays[lane].buckets();
+        assert_eq!((counted(0)[0], counted(3)[0], stats.delays[0].sum_us()), (3, 1, 270));
+        assert_eq!(counted(1).iter().sum::<u64>(), 0);
     }
 }

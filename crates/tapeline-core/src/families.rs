@@ -69,11 +69,11 @@ impl Families {
 
 /// One thing a family.
 #[derive(Debug)]
-pub struct ByFamily<T>(Box<[T]>);
+pub struct ByFamily<T>(Box<[T; FAMILIES]>);
 
 impl<T: Default> Default for ByFamily<T> {
     fn default() -> Self {
-        ByFamily((0..FAMILIES).map(|_| T::default()).collect())
+        ByFamily(Box::new(std::array::from_fn(|_| T::default())))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::channel::Channel;
 use crate::clock::Now;
+use crate::delays::{received, timed_step};
 use crate::message::{Epoch, Message};
 use crate::router::{Entry, RateGroup};
 use crate::session::Session;
@@ -99,10 +100,6 @@ impl Offer<'_> {
             self.overwrite(target, session);
         } else {
             session.outbox.push(self.lane, self.message.clone());
-        }
-        if COUNTED && session.oldest_us == 0 {
-            session.oldest_us = self.message.timestamp_us;
-            session.oldest_lane = self.lane as u8;
         }
         target.sent = self.offset;
         target.owed = None;
@@ -239,6 +236,17 @@ impl Shard {
             // A target that falls behind is caught up by the flush that this asks for.
             if offer.to(target, session) != Offered::Passed {
                 self.dirty.mark(target.session, session, offer.lane);
+            }
+        }
+        // What a rate holds back is not late.
+        if COUNTED && rate == 0 {
+            for target in entry.targets.iter().step_by(timed_step(entry.targets.len())) {
+                if let Some(session) = self.sessions.get_mut(target.session as usize)
+                    && (target.sent, session.oldest) == (offset, 0)
+                    && !session.outbox.is_empty()
+                {
+                    session.oldest = received(entry.lane, message.timestamp_us);
+                }
             }
         }
     }

@@ -98,10 +98,8 @@ pub(crate) struct Session {
     /// Answers under way, at most [`crate::shard::IN_FLIGHT`].
     pub in_flight: u32,
     pub opened_us: u64,
-    /// When the hub received the oldest live message since the outbox was empty; 0 if there was none.
-    pub oldest_us: u64,
-    /// The lane of that message.
-    pub oldest_lane: u8,
+    /// The oldest live message since the outbox was empty, as [`crate::delays`] remembers it; 0 if there was none.
+    pub oldest: u64,
     pub sent_us: u64,
     /// The last sign of life.
     pub heard_us: u64,
@@ -140,8 +138,7 @@ impl Session {
             next_subscription: 0,
             in_flight: 0,
             opened_us: now_us,
-            oldest_us: 0,
-            oldest_lane: 0,
+            oldest: 0,
             sent_us: now_us,
             heard_us: now_us,
             took_bytes: false,

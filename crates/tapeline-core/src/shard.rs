@@ -28,7 +28,7 @@ use crate::reply::{Reply, Topic};
 use crate::router::Router;
 use crate::session::{Arrival, Session};
 use crate::shedding::Scale;
-use crate::stats::ShardStats;
+use crate::stats::{COUNTED, ShardStats};
 use crate::subscribing::JoinRequest;
 use crate::watch::Watch;
 
@@ -414,9 +414,7 @@ impl Shard {
             let Some(slot) = self.next_dirty() else { break };
             self.flush_one(slot, pipes, now);
         }
-        if !self.delays.is_empty() {
-            self.delays.count(&self.stats, self.hub.now());
-        }
+        self.delays.count(&self.stats, || self.hub.now());
         !(self.dirty.urgent.is_empty() && self.dirty.normal.is_empty())
     }
 
@@ -451,7 +449,10 @@ impl Shard {
                 self.finished.push(slot);
             }
             FlushEnd::Drained if session.closing => self.finished.push(slot),
-            FlushEnd::Drained => self.delays.note(session),
+            FlushEnd::Drained if COUNTED && session.oldest > 0 => {
+                self.delays.note(std::mem::take(&mut session.oldest));
+            }
+            FlushEnd::Drained => {}
             FlushEnd::Blocked => session.blocked_us = now.mono_us.max(1),
         }
         if !session.behind.is_empty() {
