@@ -12,12 +12,13 @@ pub(crate) fn received(lane: usize, received_us: u64) -> u64 {
     (received_us << LANE_BITS) | lane as u64
 }
 
-/// Where more hear a channel, only each eighth is timed: that is enough to know how long they all wait.
-const TIME_ALL: usize = 64;
+/// Of those who hear a channel, one in so many is timed: enough to know how long they all wait.
+const TIMED: usize = 8;
 
-/// From one target of a channel that is timed to the next.
-pub(crate) fn timed_step(targets: usize) -> usize {
-    if targets > TIME_ALL { 8 } else { 1 }
+/// Which of so many targets are timed: the first one, and the step to the next. Each has its turn as offsets go on.
+pub(crate) fn timed(targets: usize, offset: u64) -> (usize, usize) {
+    let turns = targets.clamp(1, TIMED) as u64;
+    (usize::try_from(offset % turns).unwrap_or_default(), TIMED)
 }
 
 /// What one flush has written and not yet timed.
@@ -59,6 +60,17 @@ impl Delays {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_of_a_few_has_its_turn_and_of_many_each_eighth() {
+        let timed_of = |targets: usize, offset: u64| -> Vec<usize> {
+            let (first, step) = timed(targets, offset);
+            (0..targets).skip(first).step_by(step).collect()
+        };
+        assert_eq!([1, 2, 3, 4].map(|offset| timed_of(1, offset)), [[0], [0], [0], [0]]);
+        assert_eq!([1, 2, 3, 4].map(|offset| timed_of(3, offset)), [[1], [2], [0], [1]]);
+        assert_eq!(timed_of(20, 9), [1, 9, 17]);
+    }
 
     #[test]
     fn each_session_is_timed_once_in_the_lane_of_its_oldest_message() {

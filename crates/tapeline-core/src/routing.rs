@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::channel::Channel;
 use crate::clock::Now;
-use crate::delays::{received, timed_step};
+use crate::delays::{received, timed};
 use crate::message::{Epoch, Message};
 use crate::router::{Entry, RateGroup};
 use crate::session::Session;
@@ -240,7 +240,8 @@ impl Shard {
         }
         // What a rate holds back is not late.
         if COUNTED && rate == 0 {
-            for target in entry.targets.iter().step_by(timed_step(entry.targets.len())) {
+            let (first, step) = timed(entry.targets.len(), offset);
+            for target in entry.targets.iter().skip(first).step_by(step) {
                 if let Some(session) = self.sessions.get_mut(target.session as usize)
                     && (target.sent, session.oldest) == (offset, 0)
                     && !session.outbox.is_empty()

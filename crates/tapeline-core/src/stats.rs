@@ -136,8 +136,8 @@ pub struct ShardStats {
     pub closed_overloaded: Count,
     /// Bytes waiting in outboxes, as of the last look: each second, and whenever all of them are weighed.
     pub waiting_bytes: Count,
-    /// From receipt by the hub to the write, of the oldest live message of a write, by lane; where many hear a channel, of
-    /// each eighth. What is read again for a client that catches up is not live.
+    /// From receipt by the hub to the write, of the oldest live message of a write, by lane; of those who hear a
+    /// message, one in eight is timed, and at least one. What is read again for a client that catches up is not live.
     pub delays: [Histogram; LANES],
     slowest: Mutex<Vec<SlowSession>>,
 }
