@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tapeline_schema::ErrorCode;
@@ -45,11 +45,20 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let is_last = is_last(&request);
+    let mut response = answer(&app, &peer, request, next).await;
+    if is_last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Response {
     if let Err(refused) = origin::check(&app.access.now().origins, peer.on_loopback, request.headers()) {
         return refused.into_response();
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match admit(&app, &peer, &request) {
+    let mut response = match admit(app, peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => next.run(request).await,
@@ -60,7 +69,19 @@ pub(crate) async fn guard(
     response
 }
 
-/// Refuses heads that are too large, what begins while the hub stops, and what comes too fast.
+/// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),
+/// and a target that is none may have been cut elsewhere: what stands behind either may be somebody else's word.
+fn is_last(request: &Request) -> bool {
+    request.headers().contains_key(header::TRANSFER_ENCODING) || foreign_byte(request).is_some()
+}
+
+/// Where the target has a byte that is not ASCII. RFC 3986 has none; what stands before this hub may read it otherwise.
+fn foreign_byte(request: &Request) -> Option<usize> {
+    let target = request.uri().path_and_query()?.as_str();
+    target.bytes().position(|byte| !byte.is_ascii())
+}
+
+/// Refuses heads that are too large or whose target is none, what begins while the hub stops, and what comes too fast.
 #[expect(clippy::result_large_err, reason = "a response is what the caller gives back")]
 fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
     let (bytes, limit) = (head_bytes(request), app.hub.settings().header_bytes);
@@ -69,6 +90,10 @@ fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
         let mut response = Failure::new(ErrorCode::TooLarge, message).into_response();
         *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(response);
+    }
+    if let Some(at) = foreign_byte(request) {
+        let message = format!("the target has a byte at {at} that is not ASCII; write it as %XX");
+        return Err(Failure::new(ErrorCode::InvalidRequest, message).into_response());
     }
     let (is_open, path) = (*app.door().borrow() == Door::Open, request.uri().path());
     if !is_open && !LOOKING.contains(&path) {
