@@ -16,6 +16,7 @@ mod types;
 pub(crate) use channel::Channel;
 pub(crate) use completions::Completions;
 pub(crate) use config::ShowConfig;
+pub(crate) use output::lines_shown;
 pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;
