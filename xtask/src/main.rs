@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 mod codegen;
 mod conformance;
 mod documents;
+mod hostile;
 mod node;
 mod overhead;
 mod pages;

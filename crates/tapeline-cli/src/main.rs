@@ -58,7 +58,11 @@ enum Command {
 
 fn main() -> ExitCode {
     log::start();
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ended_early(&error),
+    };
+    let outcome = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Pub(publish) => publish.run(),
         Command::Sub(sub) => sub.run(),
@@ -75,10 +79,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The causes in one line; a backtrace would tell a user nothing.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let error = commands::lines_shown(&format!("{error:#}"));
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help, or words that are no command. The words are repeated, so they must be harmless for a terminal.
+fn ended_early(error: &clap::Error) -> ExitCode {
+    let said = error.render().to_string();
+    if !error.use_stderr() || commands::lines_shown(&said) == said.trim_end() {
+        error.exit();
+    }
+    let _ = writeln!(std::io::stderr(), "{}", commands::lines_shown(&said));
+    ExitCode::from(2)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tapeline_schema::{Catalog, ErrorCode, Family};
 use crate::app::App;
 use crate::error::Failure;
 use crate::extract::Tail;
+use crate::form;
 use crate::http::body;
 use crate::origin::is_loopback;
 use crate::peer::Peer;
@@ -175,8 +176,7 @@ pub(crate) async fn add(
     request: Request,
 ) -> Result<Response, Failure> {
     let bytes = body(&app, request.into_body(), FAMILY_BYTES, "a family's row").await?;
-    let family: Family = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))?;
+    let family: Family = form::object_in(&bytes)?;
     Ok(Json(call(&app, |admin| admin.add(family)).await?).into_response())
 }
 

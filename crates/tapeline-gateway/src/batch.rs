@@ -10,7 +10,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
-use serde_json::de::Read;
 use serde_json::value::RawValue;
 use tapeline_core::broker::{Drafts, SLICE};
 use tapeline_core::{Drafter, Hub, Receipt, Refusal};
@@ -19,8 +18,8 @@ use tapeline_schema::ErrorCode;
 use crate::app::App;
 use crate::envelope::{Answers, Envelope};
 use crate::error::{Failure, push_error};
+use crate::form::{self, Object};
 use crate::http::{body, is_lines, json};
-use crate::native::json_refusal;
 use crate::peer::Peer;
 use crate::publish::{EVERYWHERE, Outcome};
 
@@ -28,7 +27,7 @@ use crate::publish::{EVERYWHERE, Outcome};
 const ANSWER_BYTES: usize = 160;
 
 /// One publish of the batch, or why it is none.
-type Item<'a> = Result<Envelope<'a>, Refusal>;
+pub(crate) type Item<'a> = Result<Envelope<'a>, Refusal>;
 
 /// An array, or one envelope a line.
 pub(crate) async fn publish_batch(
@@ -40,7 +39,7 @@ pub(crate) async fn publish_batch(
     let bytes = app.hub.settings().batch_bytes;
     let body = body(&app, request.into_body(), bytes, "limits.batch_bytes").await?;
     let limit = app.hub.settings().batch_items;
-    let items = if lines { read_lines(&body, limit)? } else { read_array(&body, limit)? };
+    let items = read(&body, lines, limit)?;
     // As a whole: half a batch would be for the client to sort out.
     peer.take_publishes(&app.hub, items.len())?;
     let mut drafter = app.hub.drafter(&peer.principal, &EVERYWHERE, app.hub.now()).in_bulk();
@@ -53,31 +52,28 @@ pub(crate) async fn publish_batch(
     Ok(json(answer.end()))
 }
 
-fn read_lines(body: &[u8], limit: usize) -> Result<Vec<Item<'_>>, Failure> {
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let items: Vec<_> = lines.take(limit + 1).map(|line| read_item(serde_json::from_slice(line))).collect();
-    if items.len() > limit { Err(too_many(limit)) } else { Ok(items) }
+/// Each item, or why it is none.
+pub(crate) fn read(body: &[u8], lines: bool, limit: usize) -> Result<Vec<Item<'_>>, Failure> {
+    if lines { read_lines(body, limit) } else { read_array(body, limit) }
 }
 
-fn read_item(parsed: serde_json::Result<Envelope<'_>>) -> Item<'_> {
-    parsed.map_err(|error| json_refusal(&error))
+fn read_lines(body: &[u8], limit: usize) -> Result<Vec<Item<'_>>, Failure> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let items: Vec<_> = lines.take(limit + 1).map(form::object_in).collect();
+    if items.len() > limit { Err(too_many(limit)) } else { Ok(items) }
 }
 
 /// The whole array at once; only if one item does not fit are they looked at one by one.
 fn read_array(body: &[u8], limit: usize) -> Result<Vec<Item<'_>>, Failure> {
-    // Checked in one go; of a body that is not UTF-8, serde_json says where.
-    let parsed = match simdutf8::basic::from_utf8(body) {
-        Ok(text) => Bounded::read(serde_json::Deserializer::from_str(text), limit),
-        Err(_) => Bounded::read(serde_json::Deserializer::from_slice(body), limit),
-    };
-    if let Ok(envelopes) = parsed {
-        let envelopes: Vec<Envelope<'_>> = envelopes.ok_or_else(|| too_many(limit))?;
-        return Ok(envelopes.into_iter().map(Ok).collect());
+    let text = form::text(body)?;
+    if let Ok(envelopes) = Bounded::read(text, limit) {
+        let envelopes: Vec<Object<Envelope<'_>>> = envelopes.ok_or_else(|| too_many(limit))?;
+        return Ok(envelopes.into_iter().map(|Object(envelope)| Ok(envelope)).collect());
     }
-    let items = Bounded::read(serde_json::Deserializer::from_slice(body), limit);
-    let items: Option<Vec<&RawValue>> = items.map_err(|error| json_refusal(&error))?;
+    let items: Option<Vec<&RawValue>> =
+        Bounded::read(text, limit).map_err(|error| form::refusal(&error, text))?;
     let items = items.ok_or_else(|| too_many(limit))?;
-    Ok(items.into_iter().map(|item| read_item(serde_json::from_str(item.get()))).collect())
+    Ok(items.into_iter().map(|item| form::object(item.get())).collect())
 }
 
 fn too_many(limit: usize) -> Failure {
@@ -94,10 +90,8 @@ struct Bounded<'a, T> {
 
 impl<'de, T: Deserialize<'de>> Bounded<'_, T> {
     /// The items, or `None` if there are more.
-    fn read<R: Read<'de>>(
-        mut json: serde_json::Deserializer<R>,
-        limit: usize,
-    ) -> serde_json::Result<Option<Vec<T>>> {
+    fn read(text: &'de str, limit: usize) -> serde_json::Result<Option<Vec<T>>> {
+        let mut json = serde_json::Deserializer::from_str(text);
         let is_over = Cell::new(false);
         let read = json.deserialize_seq(Bounded { limit, is_over: &is_over, item: PhantomData });
         match read.and_then(|items| json.end().map(|()| items)) {

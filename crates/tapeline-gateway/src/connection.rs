@@ -124,6 +124,8 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum:
     let mut served = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
+            // Who says that nothing more comes still waits for the answer.
+            .half_close(true)
             .header_read_timeout(head_timeout)
             .max_headers(HEADERS)
             .max_buf_size(header_bytes.saturating_mul(HEADER_BUFFER).max(LEAST_BUFFER))

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tapeline_schema::ErrorCode;
@@ -47,10 +47,14 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let began = Instant::now();
+    let is_last = is_last(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = answer(&app, &peer, request, next).await;
+    let mut response = answer(&app, &peer, request, next).await;
     let route = route.as_ref().map(MatchedPath::as_str);
     app.requests.count(route, response.status().as_u16(), began.elapsed());
+    if is_last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -71,7 +75,19 @@ async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Respons
     response
 }
 
-/// Refuses heads that are too large, what begins while the hub stops, and what comes too fast.
+/// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),
+/// and a target that is none may have been cut elsewhere: what stands behind either may be somebody else's word.
+fn is_last(request: &Request) -> bool {
+    request.headers().contains_key(header::TRANSFER_ENCODING) || foreign_byte(request).is_some()
+}
+
+/// Where the target has a byte that is not ASCII. RFC 3986 has none; what stands before this hub may read it otherwise.
+fn foreign_byte(request: &Request) -> Option<usize> {
+    let target = request.uri().path_and_query()?.as_str();
+    target.bytes().position(|byte| !byte.is_ascii())
+}
+
+/// Refuses heads that are too large or whose target is none, what begins while the hub stops, and what comes too fast.
 #[expect(clippy::result_large_err, reason = "a response is what the caller gives back")]
 fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
     let (bytes, limit) = (head_bytes(request), app.hub.settings().header_bytes);
@@ -80,6 +96,10 @@ fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
         let mut response = Failure::new(ErrorCode::TooLarge, message).into_response();
         *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(response);
+    }
+    if let Some(at) = foreign_byte(request) {
+        let message = format!("the target has a byte at {at} that is not ASCII; write it as %XX");
+        return Err(Failure::new(ErrorCode::InvalidRequest, message).into_response());
     }
     let (is_open, path) = (*app.door().borrow() == Door::Open, request.uri().path());
     if !is_open && !LOOKING.contains(&path) {

@@ -23,7 +23,8 @@ use crate::app::App;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
-use crate::native::{ENVELOPE_BYTES, json_refusal};
+use crate::form;
+use crate::native::ENVELOPE_BYTES;
 use crate::peer::Peer;
 
 /// Messages of one history answer.
@@ -76,7 +77,7 @@ pub(crate) async fn publish(
     is_lines(request.headers())?;
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
     let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
-    let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(|error| json_refusal(&error))?;
+    let envelope: Envelope<'_> = form::object_in(&body)?;
     peer.take_publishes(&app.hub, 1)?;
     let draft = app.draft(envelope.publication()?, &peer.principal, app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
@@ -107,7 +108,8 @@ pub(crate) async fn broadcast(
     let name = spec.name_for(value).map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let limit = app.hub.settings().publish_bytes;
     let data = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
-    let parsed: &RawValue = serde_json::from_slice(&data).map_err(|error| json_refusal(&error))?;
+    let text = form::text(&data)?;
+    let parsed: &RawValue = serde_json::from_str(text).map_err(|error| form::refusal(&error, text))?;
     if !parsed.get().starts_with('{') {
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));
     }

@@ -13,11 +13,10 @@ use tapeline_core::{Channel, Hub, incidents};
 use tapeline_schema::ops::{
     Audience, Covered, IdlePattern, Incident, IncidentsAnswer, InspectedFamily, InspectedHead, Inspection,
 };
-use tapeline_schema::{ChannelSpec, ErrorCode, Pattern};
+use tapeline_schema::{ChannelSpec, Pattern};
 use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::error::Failure;
 use crate::extract::Asking;
 use crate::stats::late_channel;
 
@@ -28,12 +27,13 @@ const NAMED: usize = 20;
 /// Standing patterns that are looked at.
 const PATTERNS: usize = 50;
 
-/// Of the two, one.
+/// What is asked about.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    channel: Option<String>,
-    pattern: Option<String>,
+    name: String,
+    #[serde(default)]
+    pattern: bool,
 }
 
 /// `GET /incidents`.
@@ -55,20 +55,16 @@ fn incident(known: &incidents::Incident) -> Incident {
     }
 }
 
-/// `GET /inspect?channel=` or `?pattern=`.
-pub(crate) async fn inspect(
-    State(app): State<Arc<App>>,
-    Asking(asked): Asking<Asked>,
-) -> Result<Json<Inspection>, Failure> {
-    let mut inspection = match (asked.channel, asked.pattern) {
-        (Some(name), None) => of_channel(&app.hub, name).await,
-        (None, Some(pattern)) => of_pattern(&app.hub, pattern).await,
-        _ => return Err(Failure::new(ErrorCode::InvalidRequest, "give either channel or pattern")),
+/// `GET /inspect?name=`, of a pattern with `&pattern=true`.
+pub(crate) async fn inspect(State(app): State<Arc<App>>, Asking(asked): Asking<Asked>) -> Json<Inspection> {
+    let mut inspection = match asked.pattern {
+        false => of_channel(&app.hub, asked.name).await,
+        true => of_pattern(&app.hub, asked.name).await,
     };
     let about = |known: &&incidents::Incident| *known.channel == *inspection.name;
     inspection.incidents = app.hub.incidents().recent().iter().filter(about).map(incident).collect();
     inspection.idle_patterns = idle_patterns(&app.hub).await;
-    Ok(Json(inspection))
+    Json(inspection)
 }
 
 async fn of_channel(hub: &Arc<Hub>, name: String) -> Inspection {

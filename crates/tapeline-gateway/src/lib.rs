@@ -11,6 +11,9 @@ mod echo;
 mod envelope;
 mod error;
 mod extract;
+mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod inspect;
 mod listen;

@@ -10,7 +10,7 @@ use tapeline_gateway::admin::{Changed, FamilyOrigin, Listed, Listing};
 use tapeline_schema::{Compress, Delivery, Family, FamilyKeep, FamilyRemovedWhen, Priority};
 
 use super::hub_url::HubUrl;
-use super::output::{Output, grouped, shown};
+use super::output::{Output, grouped, lines_shown, shown};
 use super::request::{Asker, encoded};
 use crate::config::{family_toml, read_schema};
 
@@ -150,7 +150,7 @@ impl Channel {
             Action::Remove(remove) => remove.run()?,
         };
         let mut out = Output::new();
-        out.text(&text)?;
+        out.lines(&text)?;
         out.flush()
     }
 }
@@ -186,13 +186,14 @@ impl Add {
         let path = self.schema.as_deref().map(std::path::absolute).transpose();
         let path = path.context("the folder that the schema lies in is not known")?;
         family.schema = path.map(|path| path.display().to_string().into());
-        Ok(format!(
+        let said = format!(
             "family {} was added{}; {}:\n\n{}",
             told.family,
             ended(&told),
             told.note,
             family_toml(&family)
-        ))
+        );
+        Ok(lines_shown(&said))
     }
 }
 
@@ -200,7 +201,8 @@ impl Remove {
     fn run(self) -> anyhow::Result<String> {
         let path = format!("/admin/channels/{}", encoded(&self.family));
         let told = changed(&Asker::new(self.url).delete(&path)?)?;
-        Ok(format!("family {} was removed{}; {}\n", told.family, ended(&told), told.note))
+        let said = format!("family {} was removed{}; {}", told.family, ended(&told), told.note);
+        Ok(shown(&said).into_owned())
     }
 }
 

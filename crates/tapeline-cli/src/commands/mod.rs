@@ -19,6 +19,7 @@ pub(crate) use channel::Channel;
 pub(crate) use completions::Completions;
 pub(crate) use config::ShowConfig;
 pub(crate) use doctor::Doctor;
+pub(crate) use output::lines_shown;
 pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;

@@ -41,7 +41,7 @@ impl Types {
             Language::Py => ("py", tapeline_codegen::python),
         };
         let mut out = Output::new();
-        out.text(&write(&model, &format!("tapeline types --lang {name} --url {}", self.url)))?;
+        out.lines(&write(&model, &format!("tapeline types --lang {name} --url {}", self.url)))?;
         out.flush()
     }
 }

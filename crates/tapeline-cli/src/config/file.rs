@@ -34,21 +34,25 @@ struct Families {
 }
 
 /// A file and its text.
-pub(super) struct File<'a> {
+pub(crate) struct File<'a> {
     path: &'a Path,
     text: String,
 }
 
 impl<'a> File<'a> {
+    pub(crate) fn of(path: &'a Path, text: String) -> Self {
+        File { path, text }
+    }
+
     pub(super) fn open(path: &'a Path) -> Result<Self, Faults> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Ok(File { path, text }),
+            Ok(text) => Ok(File::of(path, text)),
             Err(error) => Err(Faults::one(path.display().to_string(), format!("cannot be read: {error}"))),
         }
     }
 
     /// Takes over what the file says.
-    pub(super) fn apply(&self, loaded: &mut Loaded) -> Result<(), Faults> {
+    pub(crate) fn apply(&self, loaded: &mut Loaded) -> Result<(), Faults> {
         let broken = |error: toml::de::Error| Faults(vec![self.fault_of(&error)]);
         let places = DeTable::parse(&self.text).map_err(broken)?;
         let values: toml::Table = toml::from_str(&self.text).map_err(broken)?;

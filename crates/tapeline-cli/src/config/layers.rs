@@ -88,6 +88,12 @@ pub(crate) struct Loaded {
     pub origins: Vec<Origin>,
 }
 
+impl Default for Loaded {
+    fn default() -> Self {
+        Loaded { config: Config::default(), origins: vec![Origin::Default; ROWS.len()] }
+    }
+}
+
 impl Loaded {
     /// Sets the row of this number.
     pub(super) fn set(&mut self, at: usize, given: Given<'_>, origin: Origin) -> Result<(), String> {
@@ -119,7 +125,7 @@ impl Layers {
 
     /// Reads them all; the file anew each time.
     pub(crate) fn load(&self) -> Result<Loaded, Faults> {
-        let mut loaded = Loaded { config: Config::default(), origins: vec![Origin::Default; ROWS.len()] };
+        let mut loaded = Loaded::default();
         let mut faults = Vec::new();
         if let Some(path) = &self.path {
             let applied = File::open(path).and_then(|file| file.apply(&mut loaded));

@@ -4,7 +4,7 @@
 //! `show` writes them out. It starts nothing; `reload` in the crate's root changes a running hub.
 
 mod check;
-mod file;
+pub(crate) mod file;
 mod layers;
 mod show;
 mod table;

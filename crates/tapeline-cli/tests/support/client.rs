@@ -99,16 +99,25 @@ impl Client {
 
     /// As [`Client::read`], or `None` if nothing comes for so long.
     pub(crate) fn read_within(&mut self, time: Duration) -> Option<Result<Frame, Closed>> {
+        let parsed = |text: String| {
+            let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
+            Frame { text, json }
+        };
+        Some(self.text_within(time)?.map(parsed))
+    }
+
+    /// The next frame as it came, which a parser of numbers or of surrogates may not take.
+    pub(crate) fn text(&mut self) -> String {
+        let text = self.text_within(PATIENCE).unwrap_or_else(|| panic!("nothing came within {PATIENCE:?}"));
+        text.unwrap_or_else(|closed| panic!("the connection was closed: {closed:?}"))
+    }
+
+    fn text_within(&mut self, time: Duration) -> Option<Result<String, Closed>> {
         self.socket.get_ref().set_read_timeout(Some(time)).expect("a time-out can be set");
         loop {
             let gone = |reason: String| Some(Err(Closed { code: 1006, reason }));
             match self.socket.read() {
-                Ok(Message::Text(text)) => {
-                    let text = text.as_str().to_string();
-                    let json =
-                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
-                    return Some(Ok(Frame { text, json }));
-                }
+                Ok(Message::Text(text)) => return Some(Ok(text.as_str().to_string())),
                 Ok(Message::Close(Some(close))) => {
                     return Some(Err(Closed {
                         code: close.code.into(),

@@ -1,9 +1,10 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are.
+//! as they are, `collections` has hostile input.
 //! It knows no family and no test.
 
 pub(crate) mod client;
+pub(crate) mod collections;
 pub(crate) mod deflate;
 pub(crate) mod http;
 pub(crate) mod raw;
@@ -30,26 +31,32 @@ pub(crate) struct Hub {
     process: Child,
     address: String,
     config: Option<PathBuf>,
+    log: Option<PathBuf>,
 }
 
 impl Hub {
     /// With the defaults.
     pub(crate) fn start() -> Hub {
-        Hub::launch(None)
+        Hub::launch(None, None)
+    }
+
+    /// With the defaults, and what it logs kept.
+    pub(crate) fn with_log() -> Hub {
+        Hub::launch(None, Some(temporary("log")))
     }
 
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tapeline-e2e-{}-{count}.toml", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = temporary("toml");
         std::fs::write(&path, text).expect("the configuration can be written");
-        Hub::launch(Some(path))
+        Hub::launch(Some(path), None)
     }
 
-    fn launch(config: Option<PathBuf>) -> Hub {
+    fn launch(config: Option<PathBuf>, log: Option<PathBuf>) -> Hub {
         let mut command = serve("127.0.0.1:0");
+        if let Some(path) = &log {
+            command.stderr(std::fs::File::create(path).expect("the log can be written"));
+        }
         if let Some(path) = &config {
             command.arg("--config").arg(path);
         }
@@ -62,7 +69,7 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub ended before it listened: {:?}", process.wait());
         };
-        Hub { process, address, config }
+        Hub { process, address, config, log }
     }
 
     /// `127.0.0.1:PORT`
@@ -90,6 +97,12 @@ impl Hub {
         let text = std::fs::read_to_string(path).expect("the hub is running");
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says VmRSS");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("VmRSS is in kB") * 1_024
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        let path = self.log.as_ref().expect("the log is kept");
+        std::fs::read_to_string(path).expect("the log is text")
     }
 
     /// Asks it to stop, as a supervisor does.
@@ -135,10 +148,17 @@ impl Drop for Hub {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        if let Some(path) = &self.config {
+        for path in self.config.iter().chain(&self.log) {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// A path for a file that nobody else has.
+pub(crate) fn temporary(ending: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("tapeline-e2e-{}-{count}.{ending}", std::process::id()))
 }
 
 /// The command that runs a hub at this address; its log is kept off the test's output. Hang-ups are as usual, although the

@@ -6,25 +6,34 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use tapeline_schema::Family;
 use tapeline_schema::ops::{IncidentsAnswer, Inspection, StatsAnswer};
+use tapeline_schema::{Family, NAME_LIMIT};
 
 use crate::frames::schema_of;
+
+/// A channel's name: printable ASCII without space , * ? [ ] \\
+pub(super) const NAME: &str = r"^[\x21-\x29\x2b\x2d-\x3e\x40-\x5a\x5e-\x7e]+$";
+/// Bytes, so at least as many characters, of a type, a correlation id, an idempotency key and a client id.
+pub(super) const LABEL: usize = 256;
 
 /// One publish.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PublishRequest {
     /// The channel.
+    #[schemars(length(min = 1, max = NAME_LIMIT), regex(pattern = NAME))]
     channel: String,
     /// The message's type, where it is not the family's own.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LABEL))]
     kind: Option<String>,
     /// One JSON value; leaves as it comes.
     data: Value,
     /// Carried end to end.
+    #[schemars(length(max = LABEL))]
     #[serde(skip_serializing_if = "Option::is_none")]
     correlation_id: Option<String>,
     /// A repeat within 5 minutes is not published again.
+    #[schemars(length(max = LABEL))]
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<String>,
 }

@@ -3,7 +3,7 @@
 //! Owns each route's words. Refuses to know what a route does.
 
 use serde_json::{Value, json};
-use tapeline_schema::ErrorCode;
+use tapeline_schema::{ErrorCode, NAME_LIMIT};
 
 use ErrorCode::{
     BadChannel, BadJson, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest, NoHistory, NoValue,
@@ -11,6 +11,7 @@ use ErrorCode::{
     UnsupportedMediaType,
 };
 
+use super::bodies::{LABEL, NAME};
 use crate::model::place_of;
 
 /// Where the families' keys are parameters.
@@ -49,7 +50,7 @@ pub(super) struct Answer {
 pub(super) struct Parameter {
     name: &'static str,
     place: &'static str,
-    kind: &'static str,
+    schema: fn() -> Value,
     about: &'static str,
     required: bool,
 }
@@ -61,7 +62,7 @@ impl Parameter {
             "in": self.place,
             "required": self.required,
             "description": self.about,
-            "schema": { "type": self.kind },
+            "schema": (self.schema)(),
         })
     }
 }
@@ -86,12 +87,36 @@ impl Route {
 
 const JSON: &str = "application/json";
 
-const fn in_path(name: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, place: "path", kind: "string", about, required: true }
+const fn in_path(name: &'static str, schema: fn() -> Value, about: &'static str) -> Parameter {
+    Parameter { name, place: "path", schema, about, required: true }
 }
 
-const fn in_query(name: &'static str, kind: &'static str, about: &'static str) -> Parameter {
-    Parameter { name, place: "query", kind, about, required: false }
+const fn in_query(name: &'static str, schema: fn() -> Value, about: &'static str) -> Parameter {
+    Parameter { name, place: "query", schema, about, required: false }
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn truth() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn channel_name() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": NAME })
+}
+
+fn client_id() -> Value {
+    json!({ "type": "string", "maxLength": LABEL })
+}
+
+fn offset() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
+fn history_limit() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": 1_000 })
 }
 
 const fn ok(about: &'static str, schema: &'static str) -> Answer {
@@ -102,16 +127,22 @@ const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> 
     Answer { status, about, kind, schema: None }
 }
 
-const CHANNEL: Parameter = in_path("channel", "The channel; slashes are fine, also as %2F.");
-const CHANNEL_ASKED: Parameter =
-    Parameter { name: "channel", place: "query", kind: "string", about: "The channel.", required: true };
-const CLIENT: Parameter = in_path("client_id", "Any name, slashes included; limits are counted by it.");
-const HEARTBEAT: Parameter = in_query("heartbeat", "string", "`0` turns heartbeats off.");
-const NOTICES: Parameter = in_query("notices", "string", "`0` turns notices off.");
-const SINCE: Parameter = in_query("since", "integer", "After this offset.");
+const CHANNEL: Parameter = in_path("channel", channel_name, "The channel; slashes are fine, also as %2F.");
+const CHANNEL_ASKED: Parameter = Parameter {
+    name: "channel",
+    place: "query",
+    schema: channel_name,
+    about: "The channel.",
+    required: true,
+};
+const CLIENT: Parameter =
+    in_path("client_id", client_id, "Any name, slashes included; limits are counted by it.");
+const HEARTBEAT: Parameter = in_query("heartbeat", text, "`0` turns heartbeats off.");
+const NOTICES: Parameter = in_query("notices", text, "`0` turns notices off.");
+const SINCE: Parameter = in_query("since", offset, "After this offset.");
 const EPOCH: Parameter =
-    in_query("epoch", "string", "What the offset counts under; of another epoch all is news.");
-const LIMIT: Parameter = in_query("limit", "integer", "At most so many, 1 to 1,000; 100 if left out.");
+    in_query("epoch", text, "What the offset counts under; of another epoch all is news.");
+const LIMIT: Parameter = in_query("limit", history_limit, "At most so many, 1 to 1,000; 100 if left out.");
 
 const SWITCHED: &[Answer] = &[
     plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None),
@@ -122,8 +153,9 @@ const SWITCHED: &[Answer] = &[
         schema: Some("Error"),
     },
 ];
-/// What any request may be answered: from a page elsewhere, too fast, or while the hub stops or has no socket left.
-pub(super) const COMMON: &[ErrorCode] = &[ForeignOrigin, RateLimited, Overloaded];
+/// What any request may be answered: its target is none, from a page elsewhere, too fast, or while the hub stops or has no
+/// socket left.
+pub(super) const COMMON: &[ErrorCode] = &[InvalidRequest, ForeignOrigin, RateLimited, Overloaded];
 /// What a request with a body may be answered beside that.
 pub(super) const WITH_BODY: &[ErrorCode] = &[InvalidRequest, TooLarge, Timeout];
 
@@ -288,10 +320,16 @@ pub(super) const ROUTES: &[Route] = &[
         method: "get",
         path: "/inspect",
         id: "inspect",
-        summary: "All that the hub knows of a channel or a pattern: give one of them.",
+        summary: "All that the hub knows of a channel or a pattern.",
         parameters: &[
-            in_query("channel", "string", "The channel, declared or not."),
-            in_query("pattern", "string", "The pattern."),
+            Parameter {
+                name: "name",
+                place: "query",
+                schema: text,
+                about: "The channel, declared or not, or the pattern.",
+                required: true,
+            },
+            in_query("pattern", truth, "Whether the name is a pattern."),
         ],
         bodies: &[],
         answers: &[ok("What it knows.", "Inspection")],
@@ -325,14 +363,14 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[(JSON, Body::One("Family"))],
         answers: &[ok("It is there.", "FamilyAnswer")],
-        refusals: &[BadChannel, Forbidden, Internal],
+        refusals: &[BadJson, BadChannel, Forbidden, Internal],
     },
     Route {
         method: "delete",
         path: "/admin/channels/{family}",
         id: "remove_channel",
         summary: "Take a family away that is not built in; from the hub's own machine only.",
-        parameters: &[in_path("family", "Its name: the template up to the first colon.")],
+        parameters: &[in_path("family", text, "Its name: the template up to the first colon.")],
         bodies: &[],
         answers: &[ok("It is gone.", "FamilyAnswer")],
         refusals: &[InvalidRequest, NotFound, Forbidden, Internal],

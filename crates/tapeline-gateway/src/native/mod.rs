@@ -11,14 +11,14 @@ use tapeline_codec::websocket::encoder::{close_frame, pong_frame};
 use tapeline_codec::websocket::{Decoder, Event, Limits, ProtocolError};
 use tapeline_core::session::{Arrival, Grant};
 use tapeline_core::shard::Handled;
-use tapeline_core::{Hub, Refusal, Settings};
+use tapeline_core::{Command, Hub, Refusal, Settings};
 use tapeline_runtime::{Handover, Port, Protocol, Shards, Taken};
 use tapeline_schema::ErrorCode;
 
 pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
 
-pub(crate) use parse::{Text, json_refusal, raw};
+pub(crate) use parse::{Text, raw};
 
 /// Room for the rest of a publish beside its data.
 pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;
@@ -41,6 +41,11 @@ impl Native {
             frame_bytes: u32::try_from(settings.frame_bytes).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// One text frame as a command.
+pub(crate) fn read(text: &str) -> Result<Command, Refusal> {
+    parse::parse(text).map_err(|error| error.refusal)
 }
 
 /// Gives a socket that needs no handshake to a shard: a client in the hub's own process.
@@ -113,7 +118,7 @@ fn handle_text(
     port: &mut Port<'_>,
 ) -> Option<Box<tapeline_core::broker::Busy>> {
     let parsed = parse::parse(text);
-    let is_publish = matches!(&parsed, Ok(tapeline_core::Command::Publish { .. }));
+    let is_publish = matches!(&parsed, Ok(Command::Publish { .. }));
     if !is_publish && text.len() > frame_bytes {
         let message =
             format!("frame is {} bytes, the limit is {frame_bytes} (limits.frame_bytes)", text.len());

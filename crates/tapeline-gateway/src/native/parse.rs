@@ -11,6 +11,8 @@ use tapeline_core::command::{Command, Publication, Req, Since, SubscribeOptions,
 use tapeline_core::error::Refusal;
 use tapeline_schema::{Delivery, ErrorCode, round_rate};
 
+use crate::form::{self, Object};
+
 /// Bytes of a `req`.
 const REQ_LIMIT: usize = 256;
 
@@ -88,16 +90,9 @@ struct Frame<'a> {
     all: Option<bool>,
 }
 
-/// The refusal for text that serde did not take.
-pub(crate) fn json_refusal(error: &serde_json::Error) -> Refusal {
-    let code = if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::BadJson };
-    Refusal::new(code, error.to_string())
-}
-
 /// Reads one frame.
 pub(super) fn parse(text: &str) -> Result<Command, ParseError> {
-    let frame: Frame<'_> = serde_json::from_str(text)
-        .map_err(|error| ParseError { refusal: json_refusal(&error), req: None })?;
+    let frame: Frame<'_> = form::object(text).map_err(|refusal| ParseError { refusal, req: None })?;
     let req: Req = match frame.req {
         Some(raw) if raw.get().len() > REQ_LIMIT => {
             let message = format!("req is {} bytes, the limit is {REQ_LIMIT}", raw.get().len());
@@ -219,7 +214,9 @@ pub(crate) fn since_of(text: &str) -> Result<Since, Refusal> {
     if let Ok(offset) = serde_json::from_str::<u64>(text) {
         return Ok(Since { offset, epoch: None });
     }
-    let place: Place = serde_json::from_str(text).map_err(|error| invalid(format!("since: {error}")))?;
+    let place: Object<Place> =
+        serde_json::from_str(text).map_err(|error| invalid(format!("since: {error}")))?;
+    let place = place.0;
     Ok(Since { offset: place.offset, epoch: place.epoch.map(Into::into) })
 }
 

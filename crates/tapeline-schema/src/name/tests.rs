@@ -6,6 +6,7 @@
 use super::*;
 
 mod globs;
+mod model;
 
 #[test]
 fn names_of_every_shape_in_the_catalogue_are_taken() {

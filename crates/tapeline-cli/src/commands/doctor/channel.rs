@@ -18,7 +18,8 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let key = if is_pattern { "pattern" } else { "channel" };
-    let body = Asker::new(url.clone()).read(&format!("/inspect?{key}={}", encoded(name)))?;
+    let body =
+        Asker::new(url.clone()).read(&format!("/inspect?name={}&pattern={is_pattern}", encoded(name)))?;
     let known: Inspection = serde_json::from_str(&body).context("/inspect is not a hub's")?;
     if let Some(invalid) = &known.invalid {
         let hint = known.hint.as_deref().map(did_you_mean).unwrap_or_default();

@@ -102,8 +102,8 @@ fn ask(url: &HubUrl) -> anyhow::Result<Health> {
 pub(super) fn examine_inside(url: &HubUrl, findings: &mut Findings) -> anyhow::Result<()> {
     let hub = Asker::new(url.clone());
     let stats: StatsAnswer = serde_json::from_str(&hub.read("/stats")?).context("/stats is not a hub's")?;
-    let everything: Inspection =
-        serde_json::from_str(&hub.read("/inspect?pattern=*")?).context("/inspect is not a hub's")?;
+    let everything: Inspection = serde_json::from_str(&hub.read("/inspect?name=*&pattern=true")?)
+        .context("/inspect is not a hub's")?;
     let told: IncidentsAnswer =
         serde_json::from_str(&hub.read("/incidents")?).context("/incidents is not a hub's")?;
     findings.ok(format!(

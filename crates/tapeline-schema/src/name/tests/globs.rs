@@ -1,12 +1,13 @@
 //! What a pattern matches, against the corners of Redis' `stringmatchlen` and a naive copy of it.
 //!
-//! Owns the cases and the naive matcher, which recurses as Redis does and is in no hurry.
+//! Owns the cases; the naive matcher is `model`.
 //! Refuses to know which texts are legal names.
 
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::model::naive;
 use crate::name::Pattern;
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -122,55 +123,6 @@ fn many_stars_that_nearly_match_are_done_at_once() {
     }
     // Backtracking without a memory would take longer than the universe has.
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-}
-
-/// What `stringmatchlen` of Redis' `src/util.c` does, by plain recursion and without its short cuts.
-fn naive(pattern: &[u8], name: &[u8]) -> bool {
-    let (Some(&first), Some(&byte)) = (pattern.first(), name.first()) else {
-        return pattern.is_empty() && name.is_empty();
-    };
-    let end = |pattern: &[u8], name: &[u8]| {
-        let stars = if name.is_empty() { pattern.iter().take_while(|b| **b == b'*').count() } else { 0 };
-        naive(&pattern[stars..], name)
-    };
-    match first {
-        b'*' if pattern.len() == 1 => true,
-        b'*' => (0..name.len()).any(|taken| naive(&pattern[1..], &name[taken..])),
-        b'?' => end(&pattern[1..], &name[1..]),
-        b'[' => {
-            let (hit, after) = naive_class(pattern, byte);
-            hit && end(&pattern[after..], &name[1..])
-        }
-        b'\\' if pattern.len() >= 2 => pattern[1] == byte && end(&pattern[2..], &name[1..]),
-        _ => first == byte && end(&pattern[1..], &name[1..]),
-    }
-}
-
-fn naive_class(pattern: &[u8], byte: u8) -> (bool, usize) {
-    let mut at = 1;
-    let negated = pattern.get(at) == Some(&b'^');
-    at += usize::from(negated);
-    let mut hit = false;
-    loop {
-        let left = pattern.len() - at;
-        if left >= 2 && pattern[at] == b'\\' {
-            at += 1;
-            hit |= pattern[at] == byte;
-        } else if left == 0 {
-            at -= 1;
-            break;
-        } else if pattern[at] == b']' {
-            break;
-        } else if left >= 3 && pattern[at + 1] == b'-' {
-            let (low, high) = (pattern[at].min(pattern[at + 2]), pattern[at].max(pattern[at + 2]));
-            at += 2;
-            hit |= low <= byte && byte <= high;
-        } else {
-            hit |= pattern[at] == byte;
-        }
-        at += 1;
-    }
-    (hit != negated, at + 1)
 }
 
 proptest! {

@@ -1,0 +1,130 @@
+//! The fuzz targets' own checks, without a fuzzer: over the collections of hostile input, and over damaged copies of them
+//! from a fixed seed. `fuzz/` runs the same checks on what a fuzzer makes up.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+#[path = "fuzzing/batch.rs"]
+mod batch;
+#[expect(dead_code, unused_imports, reason = "the targets use what reads a file")]
+#[path = "../src/config/mod.rs"]
+mod config;
+#[expect(dead_code, reason = "only the check of a filter is used")]
+#[path = "../src/log.rs"]
+mod log;
+#[path = "fuzzing/mutate.rs"]
+mod mutate;
+#[path = "fuzzing/names.rs"]
+mod names;
+#[path = "fuzzing/native.rs"]
+mod native;
+#[path = "fuzzing/rows.rs"]
+mod rows;
+#[path = "fuzzing/settings.rs"]
+mod settings;
+#[expect(dead_code, unused_imports, reason = "only the collections are read")]
+mod support;
+
+use mutate::mutated;
+use support::collections::{json_cases, naughty_strings, raw_requests};
+use tapeline_core::testkit::Rng;
+
+/// Every text of the collections, and these.
+fn seeds(own: &[&str]) -> Vec<Vec<u8>> {
+    let mut seeds: Vec<Vec<u8>> = json_cases().into_iter().map(|case| case.bytes).collect();
+    seeds.extend(naughty_strings().into_iter().map(String::into_bytes));
+    seeds.extend(raw_requests().into_iter().map(|case| case.bytes));
+    seeds.extend(own.iter().map(|text| text.as_bytes().to_vec()));
+    seeds
+}
+
+/// Runs a check over the seeds and over damaged copies: of the check's own ones as many as of all others.
+fn run(own: &[&str], damaged: usize, check: fn(&[u8])) {
+    let seeds = seeds(own);
+    let try_one = |input: &[u8]| {
+        if std::panic::catch_unwind(|| check(input)).is_err() {
+            panic!("this input broke it: {:?}", String::from_utf8_lossy(input));
+        }
+    };
+    for seed in &seeds {
+        try_one(seed);
+    }
+    let mut rng = Rng::new(14);
+    for round in 0..damaged {
+        let of = if round % 2 == 0 { &seeds[seeds.len() - own.len()..] } else { &seeds[..] };
+        let (input, other) = (rng.pick(of).expect("there is one"), rng.pick(&seeds).expect("there is one"));
+        try_one(&mutated(&mut rng, input, other));
+    }
+}
+
+/// Frames of a client, some in a row.
+const FRAMES: &[&str] = &[
+    r#"{"action":"subscribe","channel":"market_data:AAPL","since":{"offset":4,"epoch":"k"},"max_rate":10,"req":7}"#,
+    r#"{"action":"subscribe","pattern":"t[a-z]*","since":{"a":{"offset":1},"time":"2026-01-01T00:00:00Z"}}"#,
+    r#"{"action":"subscribe","channels":["a","trades","b:c"],"delivery":"every","req":{"a":[1,"\u0000"]}}"#,
+    r#"{"action":"publish","channel":"a","type":"t","data":{"a":[1.50,"é"]},"correlation_id":"c","idempotency_key":"k","req":1}"#,
+    r#"{"action":"publish","channel":"positions:p","data":{"rows":[{"symbol":"A"},{"symbol":"B","removed":true}],"snapshot":true}}"#,
+    r#"{"action":"history","channel":"a","since":3,"limit":10,"req":"r"}"#,
+    r#"{"action":"last","symbol":"AAPL"}"#,
+    r#"{"action":"unsubscribe","all":true}"#,
+    r#"{"action":"list"}"#,
+    r#"{"action":"ping","req":null}"#,
+];
+
+#[test]
+fn no_text_breaks_a_shard_or_makes_it_say_what_is_no_json() {
+    run(FRAMES, 3_000, native::check);
+    // Conversations: what one frame begins, another may break.
+    run(FRAMES, 500, |input| {
+        let mut all = Vec::new();
+        for frame in FRAMES
+            .iter()
+            .map(|frame| frame.as_bytes())
+            .chain([input])
+            .chain(FRAMES.iter().map(|f| f.as_bytes()))
+        {
+            all.extend_from_slice(frame);
+            all.push(0xff);
+        }
+        native::check(&all);
+    });
+}
+
+#[test]
+fn no_body_breaks_a_publish_and_what_is_taken_are_the_bytes_that_came() {
+    run(
+        &[
+            r#"{"channel":"a","data":{"x":1.50},"type":"t","correlation_id":"c","idempotency_key":"k"}"#,
+            r#"[{"channel":"a","data":1},{"channel":"b","data":[null]},7]"#,
+            "{\"channel\":\"a\",\"data\":1}\n{\"channel\":\"b\",\"data\":\"\\n\"}\n\n[]\n",
+        ],
+        4_000,
+        batch::check,
+    );
+}
+
+#[test]
+fn no_text_breaks_names_and_patterns_match_as_the_model_does() {
+    let own = ["market_data:*\0market_data:AAPL", "[^a-c]?*\\*[]\0dx*", "t[!x]*[a-\0ta", "*a*b*?\0aabb"];
+    run(&own, 6_000, names::check);
+}
+
+#[test]
+fn no_data_breaks_a_table_and_what_it_tells_is_json() {
+    let own = [
+        r#"{"rows":[{"id":1,"n":1.50},{"id":"b","removed":true}],"meta":{"c":7},"snapshot":true}"#,
+        "{\"id\":1}\0{\"id\":2.0}\0{\"id\":2,\"removed\":true}\0{\"id\":null}",
+        "[\"b\",66787.70,0.5]\0[\"b\",66787.7,0]\0{\"rows\":[[\"a\",1,2]],\"meta\":null}",
+    ];
+    run(&own, 4_000, rows::check);
+}
+
+#[test]
+fn no_text_breaks_the_reader_of_the_configuration() {
+    let own = [
+        "log = \"info\"\n[serve]\nlisten = [\"0.0.0.0:8000\"]\nshards = 2\n[limits]\nslow_close_s = 1.5\n",
+        "[[channel]]\ntemplate = \"fx:{pair}\"\ntype = \"fx\"\ndelivery = \"table\"\nrow_key = [\"a\"]\n\
+         keep = {count = 3}\nschema = {type = \"object\", properties = {a = {pattern = \"^x\"}}}\n",
+        "[http]\nallowed_origins = [\"https://desk.example\"]\ncompression = false\n",
+    ];
+    run(&own, 1_500, settings::check);
+}
