@@ -13,6 +13,7 @@ use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::{Clock, Now};
 use crate::command::Publication;
+use crate::dead_letters::DeadLetters;
 use crate::directory::{Directory, Replaced};
 use crate::drafting::{Drafter, Ids};
 use crate::error::Refusal;
@@ -59,6 +60,7 @@ pub struct Hub {
     audience: Audience,
     ids: Ids,
     stats: Arc<HubStats>,
+    dead_letters: DeadLetters,
     shards: Box<[Arc<ShardStats>]>,
 }
 
@@ -74,6 +76,7 @@ impl Hub {
             audience: Audience::default(),
             ids: Ids::new(parts.seed),
             stats: Arc::default(),
+            dead_letters: DeadLetters::default(),
             shards: (0..parts.shards).map(|_| Arc::default()).collect(),
         }
     }
@@ -115,7 +118,7 @@ impl Hub {
     /// Hands drafts to the broker; at most [`crate::broker::SLICE`] at once.
     pub fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
         let count = drafts.len() as u64;
-        let outcome = self.broker.publish(drafts, receipts);
+        let outcome = self.dead_letters.publish(&*self.broker, drafts, receipts);
         match outcome {
             Ok(()) => self.stats.taken.add(count),
             Err(_) => self.stats.waited.add(1),
@@ -190,13 +193,19 @@ impl Hub {
         &self.stats
     }
 
+    /// Letters by source and reason; see [`Hub::give_up`].
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
+    }
+
     /// The shards' counters.
     pub fn shard_stats(&self) -> &[Arc<ShardStats>] {
         &self.shards
     }
 
-    /// Forgets what nobody uses; call every few seconds.
+    /// Forgets what nobody uses, and offers dead letters that wait once more; call every few seconds.
     pub fn sweep(&self) {
+        self.flush_dead_letters();
         self.directory.sweep();
         self.registry.sweep();
     }

@@ -9,6 +9,7 @@ mod catch_up;
 pub mod channel;
 pub mod clock;
 pub mod command;
+pub mod dead_letters;
 pub mod directory;
 mod drafting;
 mod draining;
