@@ -8,7 +8,7 @@ use axum::routing::any;
 use tapeline_core::Hub;
 use tapeline_core::stats::Count;
 use tapeline_runtime::Shards;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::admin::Admin;
 use crate::connection::Open;
@@ -48,6 +48,8 @@ pub struct App {
     pub(crate) closed_slow: Count,
     /// The hub's own description, kept while it holds.
     pub(crate) documents: Documents,
+    /// For who looks through the dead letters: one at a time.
+    pub(crate) letters: Arc<Semaphore>,
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
@@ -59,6 +61,7 @@ impl App {
         let AppParts { hub, shards, access, admin, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
+        let letters = Arc::new(Semaphore::new(1));
         let started = Instant::now();
         Arc::new(App {
             hub,
@@ -70,6 +73,7 @@ impl App {
             refusing,
             closed_slow,
             documents,
+            letters,
             door,
             conformance,
             compression,

@@ -14,6 +14,7 @@ use tapeline_core::stats::{Count, ShardStats};
 use tapeline_schema::{ErrorCode, Pattern};
 
 use crate::app::App;
+use crate::dead_letters::counted;
 use crate::door::{Door, STOPPING};
 use crate::error::Failure;
 use crate::native::NATIVE_DEFLATE;
@@ -82,6 +83,10 @@ struct Stats {
     dropped: BTreeMap<&'static str, u64>,
     closed: BTreeMap<&'static str, u64>,
     refused: u64,
+    /// Letters taken, by source and reason.
+    dead_letters: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Letters that could not be written.
+    dead_letters_lost: BTreeMap<String, BTreeMap<String, u64>>,
     catch_ups: u64,
     /// What was compressed, each once; `messages` whatever the number of their receivers.
     compressed: BTreeMap<&'static str, u64>,
@@ -105,6 +110,7 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
         ("pressure", sum(|s| &s.conflated_pressure)),
         ("max_rate", sum(|s| &s.conflated_rate)),
     ]);
+    let [dead_letters, dead_letters_lost] = counted(&app.hub);
     Json(Stats {
         connections: sum(|s| &s.sessions),
         clients: sum(|s| &s.sessions),
@@ -126,6 +132,8 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
             ("overloaded", sum(|s| &s.closed_overloaded)),
         ]),
         refused: hub.refused.read(),
+        dead_letters,
+        dead_letters_lost,
         catch_ups: sum(|s| &s.catch_ups),
         compressed: BTreeMap::from([
             ("messages", NATIVE_DEFLATE.messages()),

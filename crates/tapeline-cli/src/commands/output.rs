@@ -49,20 +49,50 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", shown(text));
 }
 
-/// Text that others sent, made harmless for a terminal: control characters are spelled out.
+/// Text that others sent, made harmless for a terminal: what controls it, or the direction of its writing, is spelled out.
 pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\r') {
+    if !text.contains(|c: char| is_steering(c) && c != '\n' && c != '\r') {
         return text.into();
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {
             '\n' | '\r' | '\t' => safe.push(' '),
-            c if c.is_control() => safe.extend(c.escape_unicode()),
+            c if is_steering(c) => safe.extend(c.escape_unicode()),
             c => safe.push(c),
         }
     }
     safe.into()
+}
+
+fn is_steering(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The same in one line of at most so many characters.
+pub(crate) fn cell(text: &str, width: usize) -> String {
+    let line = shown(text).replace(['\n', '\r'], " ");
+    match line.char_indices().nth(width) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Columns as wide as they have to be; those from `numbers` on stand to the right.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], numbers: std::ops::Range<usize>) -> String {
+    let chars = |text: &String| text.chars().count();
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(chars).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
+            if numbers.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        let line: Vec<String> = cells.collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// `1234567` as `1,234,567`.
@@ -93,5 +123,7 @@ mod tests {
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\u{9b}1m"), "a\\u{1b}[2Jb\\u{9b}1m");
         assert_eq!(shown("plain ä"), "plain ä");
+        assert_eq!(shown("\u{202e}lla"), "\\u{202e}lla");
+        assert_eq!(cell("one\ntwo\u{7} three", 9), "one two\\u…");
     }
 }

@@ -164,6 +164,10 @@ struct StatsAnswer {
     closed: BTreeMap<String, u64>,
     /// Publishes that were refused.
     refused: u64,
+    /// Dead letters taken, by source and reason.
+    dead_letters: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Dead letters that the hub could not write, by source and reason.
+    dead_letters_lost: BTreeMap<String, BTreeMap<String, u64>>,
     /// Times that a subscription fell behind and was caught up from what is kept.
     catch_ups: u64,
     /// What was compressed, each once whatever the number of its receivers.
@@ -262,7 +266,7 @@ struct Why {
     message: String,
 }
 
-fn named<T: JsonSchema>() -> (String, Value) {
+pub(super) fn named<T: JsonSchema>() -> (String, Value) {
     (T::schema_name().into_owned(), schema_of::<T>())
 }
 
