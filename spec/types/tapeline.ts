@@ -435,7 +435,8 @@ export interface SourceHeartbeat {
 
 /** A message that could not be delivered or understood, published by whoever gave it up. */
 export interface DeadLetter {
-  /** Why it was given up. */
+  /** Why it was given up: `refused`, `not_json`, `overflow`, `expired`, `max_retries`, `circuit_open`, `validation`,
+   * `timeout`, `panic`, or a word of the publisher's own. */
   reason: string;
   /** How often it was tried. */
   attempts: number;
@@ -443,8 +444,11 @@ export interface DeadLetter {
   first_at: string | number;
   /** When it was tried last. */
   last_at: string | number;
-  /** What it was: any JSON. */
+  /** What it was: any JSON. It can be published again where it is an object with `channel` and `data`, and maybe
+   * `type` and `correlation_id`. */
   original: unknown;
+  /** What went wrong, in a sentence. */
+  error?: string | null;
 }
 
 /** A message of `market_data:{symbol}`. */
@@ -939,10 +943,14 @@ export interface Notice {
   type: "notice";
   /** What it is about. */
   notice: "conflated" | "degraded" | "restored" | "stale" | "book_resync";
+  /** Of `stale`: the age of the newest message, in milliseconds. */
+  age_ms?: number | null;
   /** The channel it is about. */
   channel?: string | null;
   /** How many. */
   count?: number | null;
+  /** Of `stale`: `stale` if nothing has come for too long, `frozen` if the same comes again and again. */
+  state?: "fresh" | "delayed" | "stale" | "frozen" | null;
 }
 
 /** The hub is about to stop: connect anew after this pause and resume. */

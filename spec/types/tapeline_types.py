@@ -584,7 +584,8 @@ class DeadLetter(TypedDict):
     """A message that could not be delivered or understood, published by whoever gave it up."""
 
     reason: Required[str]
-    """Why it was given up."""
+    """Why it was given up: `refused`, `not_json`, `overflow`, `expired`, `max_retries`, `circuit_open`, `validation`,
+    `timeout`, `panic`, or a word of the publisher's own."""
 
     attempts: Required[int]
     """How often it was tried."""
@@ -596,7 +597,11 @@ class DeadLetter(TypedDict):
     """When it was tried last."""
 
     original: Required[Any]
-    """What it was: any JSON."""
+    """What it was: any JSON. It can be published again where it is an object with `channel` and `data`, and maybe
+    `type` and `correlation_id`."""
+
+    error: NotRequired[str | None]
+    """What went wrong, in a sentence."""
 
 
 class PriceUpdateMessage(Envelope):
@@ -1312,11 +1317,17 @@ class Notice(TypedDict):
     notice: Required[Literal["conflated"] | Literal["degraded"] | Literal["restored"] | Literal["stale"] | Literal["book_resync"]]
     """What it is about."""
 
+    age_ms: NotRequired[int | None]
+    """Of `stale`: the age of the newest message, in milliseconds."""
+
     channel: NotRequired[str | None]
     """The channel it is about."""
 
     count: NotRequired[int | None]
     """How many."""
+
+    state: NotRequired[Literal["fresh"] | Literal["delayed"] | Literal["stale"] | Literal["frozen"] | None]
+    """Of `stale`: `stale` if nothing has come for too long, `frozen` if the same comes again and again."""
 
 
 class Reconnect(TypedDict):

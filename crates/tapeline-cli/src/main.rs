@@ -50,6 +50,8 @@ enum Command {
     Replay(commands::Replay),
     /// Show, add and remove the families of a running hub.
     Channel(commands::Channel),
+    /// Show, publish again and purge dead letters.
+    Dlq(commands::Dlq),
     /// Show the hub's settings and where each comes from; check or reload a file.
     Config(commands::ShowConfig),
     /// Print completions for a shell.
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),
         Command::Channel(channel) => channel.run(),
+        Command::Dlq(dlq) => dlq.run(),
         Command::Config(config) => config.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
     };

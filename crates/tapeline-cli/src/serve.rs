@@ -198,9 +198,19 @@ async fn drain(hub: &Hub, app: &App, shards: &Shards, mut doors: JoinSet<()>) {
 }
 
 async fn sweep(hub: Arc<Hub>) {
+    let mut known = 0;
     loop {
         tokio::time::sleep(SWEEP).await;
         hub.sweep();
+        let lost = hub.dead_letters().lost();
+        if lost > known {
+            tracing::warn!(
+                lost = lost - known,
+                in_all = lost,
+                "dead letters could not be written; /stats says whose"
+            );
+        }
+        known = lost;
     }
 }
 

@@ -319,6 +319,7 @@ fn what_the_hub_answers_over_http_is_what_the_openapi_document_declares() {
         ("/admin/channels/{family}", "delete", hub.request("DELETE", "/admin/channels/added", "", "")),
         ("/admin/reload", "post", hub.post("/admin/reload", "")),
     ];
+    let answered = answered.into_iter().chain(ask_for_dead_letters(&hub));
     for (path, method, answer) in answered {
         let place = place_of_answer(&document, path, method, answer.status());
         let keys: &[&str] =
@@ -330,6 +331,31 @@ fn what_the_hub_answers_over_http_is_what_the_openapi_document_declares() {
             each.for_each(|item| fits(&document, &format!("{place}/properties/{name}/items"), item, keys));
         }
     }
+}
+
+/// Letters that can be redriven and that cannot, with what each route says of them.
+fn ask_for_dead_letters(hub: &Hub) -> Vec<(&'static str, &'static str, support::http::Answer)> {
+    for original in [r#"{"channel":"news","data":{}}"#, "7"] {
+        let times = r#""attempts":1,"first_at":"2026-01-01T12:00:00Z","last_at":1767268800000"#;
+        let letter = format!(r#"{{"reason":"refused",{times},"original":{original},"error":"why"}}"#);
+        hub.publish("dead_letters:worker", &letter);
+    }
+    let redrive = |body: &str| hub.post("/admin/dead-letters/redrive", body);
+    let purge = |body: &str| hub.post("/admin/dead-letters/purge", body);
+    vec![
+        ("/dead-letters", "get", hub.get("/dead-letters")),
+        ("/dead-letters", "get", hub.get("/dead-letters?limit=0")),
+        ("/admin/dead-letters/redrive", "post", redrive(r#"{"source":"worker","all":true,"dry_run":true}"#)),
+        ("/admin/dead-letters/redrive", "post", redrive(r#"{"source":"worker","all":true}"#)),
+        ("/admin/dead-letters/redrive", "post", redrive(r#"{"source":"worker","offsets":[1,99]}"#)),
+        ("/admin/dead-letters/redrive", "post", redrive("{}")),
+        ("/dead-letters", "get", hub.get("/dead-letters?all=1")),
+        ("/dead-letters/letter", "get", hub.get("/dead-letters/letter?source=worker&offset=1")),
+        ("/dead-letters/letter", "get", hub.get("/dead-letters/letter?source=worker&offset=99")),
+        ("/stats", "get", hub.get("/stats")),
+        ("/admin/dead-letters/purge", "post", purge(r#"{"source":"worker"}"#)),
+        ("/admin/dead-letters/purge", "post", purge("{}")),
+    ]
 }
 
 #[test]
@@ -348,6 +374,10 @@ fn what_any_route_may_be_refused_with_is_in_the_openapi_document() {
         ("/admin/channels", "post", "/admin/channels"),
         ("/admin/channels/{family}", "delete", "/admin/channels/x"),
         ("/admin/reload", "post", "/admin/reload"),
+        ("/admin/dead-letters/redrive", "post", "/admin/dead-letters/redrive"),
+        ("/admin/dead-letters/purge", "post", "/admin/dead-letters/purge"),
+        ("/dead-letters", "get", "/dead-letters"),
+        ("/dead-letters/letter", "get", "/dead-letters/letter?source=a&offset=1"),
         ("/last/{channel}", "get", "/last/a"),
         ("/history", "get", "/history?channel=a"),
         ("/channels", "get", "/channels"),

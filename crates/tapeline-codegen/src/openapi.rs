@@ -4,6 +4,7 @@
 //! Refuses to know WebSocket frames, which are AsyncAPI's.
 
 mod bodies;
+mod dead_letters;
 mod routes;
 
 use serde_json::{Map, Value, json};
@@ -119,7 +120,7 @@ fn broadcast_body(model: &Model) -> Value {
 }
 
 fn schemas(model: &Model) -> Map<String, Value> {
-    let mut schemas: Map<_, _> = bodies::all().into_iter().collect();
+    let mut schemas: Map<_, _> = bodies::all().into_iter().chain(dead_letters::all()).collect();
     for family in &model.families {
         if let Some(schema) = &family.schema {
             let mut schema = schema.clone();

@@ -63,7 +63,8 @@ pub struct Head {
 pub struct Page {
     /// Where the channel stood when it was read.
     pub head: Head,
-    /// In order; dense where the channel keeps history.
+    /// In order. Where the channel keeps history they are dense, but for what was forgotten of a roll-up's sources; fewer
+    /// than were asked for reach to the channel's end.
     pub messages: Vec<Arc<Message>>,
 }
 
@@ -99,6 +100,11 @@ pub trait Broker: Send + Sync {
     fn read(&self, channel: &Channel, after: u64, limit: usize, answer: Box<dyn FnOnce(Page) + Send>);
     /// Lists an interest's sources, at most `limit`.
     fn sources(&self, interest: &Interest, limit: usize, answer: Box<dyn FnOnce(Sources) + Send>);
+    /// Forgets what is kept of a channel up to this offset, in its roll-ups too, and answers how many messages of the
+    /// channel that were. Offsets go on, the epoch stays, and whoever hears the channel notices nothing; who reads later
+    /// finds what was forgotten missing. A roll-up forgets only what it keeps itself. A table is its rows and forgets
+    /// nothing.
+    fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>);
     /// Whether the broker works.
     fn health(&self) -> Health;
     /// Finishes what was acknowledged and lets go of its resources.

@@ -24,6 +24,16 @@ pub struct PageRequest {
     pub(crate) channel: Channel,
     /// What the shard had learned when it asked.
     pub(crate) asked: u64,
+    /// After which offset, and how many messages at most.
+    pub(crate) after: u64,
+    pub(crate) limit: usize,
+}
+
+impl PageRequest {
+    /// Whether nothing that the channel keeps follows the page.
+    fn reaches_end(&self, page: &Page) -> bool {
+        self.after == NEWEST || page.messages.len() < self.limit
+    }
 }
 
 impl Shard {
@@ -57,7 +67,8 @@ impl Shard {
         };
         let key = SessionKey { slot, serial: session.serial };
         let channel = entry.channel.clone();
-        let request = PageRequest { key, entry: id, channel: channel.clone(), asked: self.learned };
+        let asked = self.learned;
+        let request = PageRequest { key, entry: id, channel: channel.clone(), asked, after, limit };
         let mailbox = self.mailbox.clone();
         let answer = Box::new(move |page| mailbox.post(Note::Page(Box::new((request, page)))));
         self.hub.broker().clone().read(&channel, after, limit, answer);
@@ -88,7 +99,7 @@ impl Shard {
                 Pushed::On
             } else {
                 self.note_epoch(request.entry, &page.head.epoch);
-                self.take_page(request.entry, index, slot, page, now)
+                self.take_page(request, index, page, now)
             };
             if !self.goes_on(slot, &pushed) {
                 return;
@@ -150,7 +161,8 @@ impl Shard {
     }
 
     /// Queues a page; answers what became of its last message.
-    fn take_page(&mut self, id: u32, index: usize, slot: u32, page: Page, now: Now) -> Pushed {
+    fn take_page(&mut self, request: &PageRequest, index: usize, page: Page, now: Now) -> Pushed {
+        let (id, slot) = (request.entry, request.key.slot);
         let Some(entry) = self.router.entry(id) else { return Pushed::On };
         // What was routed meanwhile is still to be read, and so is what the broker has beyond this page.
         let (channel, last) = (entry.channel.clone(), entry.last.max(page.head.top));
@@ -159,28 +171,41 @@ impl Shard {
             return Pushed::On;
         }
         let (mode, before) = (target.mode, target.sent);
-        if channel.is_table() && self.is_outdated(id, index, &page, &channel) {
+        if channel.is_table() && self.is_outdated(request, index, &page) {
             self.read_again(id, index, slot);
             return Pushed::On;
         }
         if mode == Mode::Every {
-            self.step_over_missing(id, index, slot, &page, &channel);
+            let at_us = page.messages.first().map(|message| message.timestamp_us);
+            self.step_over_missing(request, index, page.head.oldest, at_us);
         }
-        let outdated = self.is_outdated(id, index, &page, &channel);
+        let outdated = self.is_outdated(request, index, &page);
         let mut pushed = Pushed::On;
         // A page asked for while each was wanted may hold more than the newest.
         let unwanted = if mode != Mode::Every { page.messages.len().saturating_sub(1) } else { 0 };
         for message in page.messages.iter().skip(unwanted).filter(|_| !outdated) {
             if pushed == Pushed::On {
+                if mode == Mode::Every {
+                    // Where messages of a roll-up's source were forgotten.
+                    let next = message.offset_in(&channel).unwrap_or_default();
+                    self.step_over_missing(request, index, next, Some(message.timestamp_us));
+                }
                 pushed = self.push_from_page(id, index, slot, message, &channel);
             }
+        }
+        // One that was asked for from further on, before the target went back or its channel began anew, says nothing of
+        // what lies between.
+        let in_turn = mode == Mode::Every && request.after <= before;
+        if in_turn && pushed == Pushed::On && !outdated && request.reaches_end(&page) {
+            self.step_over_missing(request, index, page.head.top + 1, None);
         }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return pushed };
         let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get_mut(index)) else {
             return pushed;
         };
-        // A page asked for in another mode may end before the newest.
-        let ends = page.messages.last().is_none_or(|last| last.offset_in(&channel) == Some(page.head.top));
+        // A page asked for in another mode may end before the newest that is kept.
+        let is_top = |last: &Arc<Message>| last.offset_in(&channel) == Some(page.head.top);
+        let ends = request.reaches_end(&page) || page.messages.last().is_none_or(is_top);
         let done = pushed == Pushed::On && (mode == Mode::Every || ends);
         if mode == Mode::Latest && done {
             target.sent = target.sent.max(page.head.top);
@@ -204,30 +229,32 @@ impl Shard {
 
     /// Whether the page begins after what the target lacks, though that is kept: it was asked for before the target
     /// went back.
-    fn is_outdated(&mut self, id: u32, index: usize, page: &Page, channel: &Channel) -> bool {
-        let Some(target) = self.router.entry(id).and_then(|entry| entry.targets.get(index)) else {
+    fn is_outdated(&mut self, request: &PageRequest, index: usize, page: &Page) -> bool {
+        let Some(target) = self.router.entry(request.entry).and_then(|entry| entry.targets.get(index)) else {
             return true;
         };
         let Some(message) = page.messages.first() else { return false };
-        if channel.is_table() {
+        if request.channel.is_table() {
             let wants_whole = target.whole || target.mode == Mode::Latest;
             return message.since > target.sent || (wants_whole && !message.is_whole());
         }
-        let first = message.offset_in(channel);
-        target.mode == Mode::Every && first.is_some_and(|first| first > target.sent + 1)
+        let first = message.offset_in(&request.channel);
+        let skips = target.mode == Mode::Every && first.is_some_and(|first| first > target.sent + 1);
+        // What is missing in a page that was asked for from here on was forgotten.
+        skips && request.after > target.sent
     }
 
-    /// Offsets that are no longer kept are said as a gap, once, before what follows them.
-    fn step_over_missing(&mut self, id: u32, index: usize, slot: u32, page: &Page, channel: &Channel) {
+    /// Offsets before `next` that are no longer kept are said as a gap, once, before what follows them, which came at
+    /// `at_us` where that is known.
+    fn step_over_missing(&mut self, request: &PageRequest, index: usize, next: u64, at_us: Option<u64>) {
+        let (id, slot, channel) = (request.entry, request.key.slot, &request.channel);
         let Some(entry) = self.router.entry(id) else { return };
         let Some(target) = entry.targets.get_mut(index) else { return };
-        let next = page.head.oldest;
         let from = target.sent + 1;
         if next <= from {
             return;
         }
-        let unwanted = target.not_before_us > 0
-            && page.messages.first().is_some_and(|message| message.timestamp_us < target.not_before_us);
+        let unwanted = target.not_before_us > 0 && at_us.is_some_and(|at_us| at_us < target.not_before_us);
         target.pass(next - 1);
         // If what the page says does not fit, the next one, read after the gap, would not say it all.
         target.whole |= channel.is_table();

@@ -15,6 +15,7 @@ use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::{Clock, Now};
 use crate::command::Publication;
+use crate::dead_letters::DeadLetters;
 use crate::directory::{Directory, Replaced};
 use crate::drafting::{Drafter, Ids};
 use crate::error::Refusal;
@@ -66,6 +67,7 @@ pub struct Hub {
     stats: Arc<HubStats>,
     incidents: Incidents,
     board: Board,
+    dead_letters: DeadLetters,
     shards: Box<[Arc<ShardStats>]>,
 }
 
@@ -84,6 +86,7 @@ impl Hub {
             stats: Arc::default(),
             incidents: Incidents::default(),
             board: Board::default(),
+            dead_letters: DeadLetters::default(),
             shards: (0..parts.shards).map(|_| Arc::default()).collect(),
         }
     }
@@ -131,7 +134,7 @@ impl Hub {
                 _ => counts.push((family, 1)),
             }
         }
-        let outcome = self.broker.publish(drafts, receipts);
+        let outcome = self.dead_letters.publish(&*self.broker, drafts, receipts);
         match outcome {
             Ok(()) => {
                 counts.iter().for_each(|(family, count)| self.stats.families.of(*family).taken.add(*count))
@@ -255,13 +258,19 @@ impl Hub {
         &self.board
     }
 
+    /// Letters by source and reason; see [`Hub::give_up`].
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
+    }
+
     /// The shards' counters.
     pub fn shard_stats(&self) -> &[Arc<ShardStats>] {
         &self.shards
     }
 
-    /// Forgets what nobody uses; call every few seconds.
+    /// Forgets what nobody uses, and offers dead letters that wait once more; call every few seconds.
     pub fn sweep(&self) {
+        self.flush_dead_letters();
         self.directory.sweep();
         self.registry.sweep();
     }

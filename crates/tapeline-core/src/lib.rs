@@ -10,6 +10,7 @@ mod catch_up;
 pub mod channel;
 pub mod clock;
 pub mod command;
+pub mod dead_letters;
 mod delays;
 pub mod directory;
 mod drafting;

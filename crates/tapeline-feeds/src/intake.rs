@@ -1,6 +1,7 @@
 //! The way from a feed into the hub that never waits: what a busy hub does not take stays here, bounded, and is
 //! offered again. While it stays, a `latest` message gives way to the next one of its channel; past the bound the
-//! oldest are dropped. Both are counted and said in the log. It does not know where publications come from.
+//! oldest are dropped. Both are counted and said in the log; what is dropped of an `every` family, or refused, becomes a
+//! dead letter. It does not know where publications come from.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use std::sync::Arc;
 use tapeline_core::broker::{Drafts, Receipts, SLICE};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
-use tapeline_core::hub::Refused;
 use tapeline_core::session::Grant;
 use tapeline_core::stats::FeedStats;
-use tapeline_core::{Draft, Hub};
+use tapeline_core::{Draft, Hub, Now, Refusal};
 use tapeline_schema::Delivery;
+
+use crate::given_up::{self, Sent};
 
 /// Messages that stay while the hub is busy.
 pub const WAITING_LIMIT: usize = 1_024;
@@ -41,11 +43,12 @@ impl Intake {
     pub fn publish(&mut self, due: impl IntoIterator<Item = Publication>) -> bool {
         let now = self.hub.now();
         for publication in due {
-            match self.hub.draft(publication, &self.principal, &Grant::Anyone, now) {
+            match self.draft(&publication, now) {
                 Ok(draft) => self.waiting.push_back(draft),
-                Err(Refused { refusal, .. }) => {
+                Err(refusal) => {
                     self.stats.refused.add(1);
                     tracing::warn!(feed = &*self.principal, %refusal, "the hub refused a feed's message");
+                    given_up::refused(&self.hub, &self.principal, &publication, &refusal);
                 }
             }
             if self.waiting.len().is_multiple_of(SLICE) {
@@ -55,28 +58,38 @@ impl Intake {
         self.flush()
     }
 
+    fn draft(&self, publication: &Publication, now: Now) -> Result<Draft, Refusal> {
+        let Publication { channel, kind, data, correlation_id, idempotency_key } = publication.clone();
+        let borrowed = Publication { channel: &*channel, kind, data, correlation_id, idempotency_key };
+        self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)
+    }
+
     /// Offers what stayed once more; `false` if something still stays.
     pub fn flush(&mut self) -> bool {
         while !self.waiting.is_empty() {
             let slice: Drafts = self.waiting.drain(..self.waiting.len().min(SLICE)).collect();
-            if let Err(busy) = self.hub.publish(slice, Some(self.receipts())) {
+            let receipts = self.receipts(&slice);
+            if let Err(busy) = self.hub.publish(slice, Some(receipts)) {
                 self.keep(busy.drafts);
                 return false;
             }
         }
+        self.hub.flush_dead_letters();
         true
     }
 
     /// A broker may refuse what the hub took, and say so later.
-    fn receipts(&self) -> Receipts {
-        let (stats, principal) = (self.stats.clone(), self.principal.clone());
+    fn receipts(&self, drafts: &Drafts) -> Receipts {
+        let (stats, principal, hub) = (self.stats.clone(), self.principal.clone(), self.hub.clone());
+        let sent: Vec<Sent> = drafts.iter().map(Sent::from).collect();
         Box::new(move |outcomes| {
-            for outcome in outcomes {
+            for (sent, outcome) in sent.iter().zip(outcomes) {
                 match outcome {
                     Ok(_) => stats.published.add(1),
                     Err(refusal) => {
                         stats.refused.add(1);
                         tracing::warn!(feed = &*principal, %refusal, "the message broker refused a feed's message");
+                        sent.refused(&hub, &principal, &refusal);
                     }
                 }
             }
@@ -91,16 +104,21 @@ impl Intake {
         conflate(&mut self.waiting);
         self.stats.conflated.add((before - self.waiting.len()) as u64);
         let over = self.waiting.len().saturating_sub(WAITING_LIMIT);
-        if over > 0 {
-            self.waiting.drain(..over);
-            self.stats.dropped.add(over as u64);
-            tracing::warn!(
-                feed = &*self.principal,
-                dropped = over,
-                in_all = self.stats.dropped.read(),
-                "the hub is busy: more than {WAITING_LIMIT} messages of a feed wait, the oldest are dropped"
-            );
+        if over == 0 {
+            return;
         }
+        let why = format!(
+            "the hub is busy: more than {WAITING_LIMIT} messages of a feed wait, the oldest are dropped"
+        );
+        // Of the others what is lost would be older than what has followed it.
+        for draft in
+            self.waiting.drain(..over).filter(|draft| draft.channel.spec().delivery == Delivery::Every)
+        {
+            Sent::from(&draft).dropped(&self.hub, &self.principal, &why);
+        }
+        self.stats.dropped.add(over as u64);
+        let in_all = self.stats.dropped.read();
+        tracing::warn!(feed = &*self.principal, dropped = over, in_all, "{why}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who speaks to exchanges: feeds, recordings, the synthetic market.
 
+mod given_up;
 pub mod intake;
 pub mod replay;
 pub mod runner;

@@ -9,7 +9,7 @@ use tapeline_core::incidents::{IncidentKind, Trouble};
 use tapeline_core::stats::Count;
 use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Shards;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::admin::Admin;
 use crate::connection::Open;
@@ -52,6 +52,8 @@ pub struct App {
     pub(crate) documents: Documents,
     /// What is counted of HTTP requests.
     pub(crate) requests: Requests,
+    /// For who looks through the dead letters: one at a time.
+    pub(crate) letters: Arc<Semaphore>,
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
@@ -63,6 +65,7 @@ impl App {
         let AppParts { hub, shards, access, admin, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
+        let letters = Arc::new(Semaphore::new(1));
         let started = Instant::now();
         Arc::new(App {
             hub,
@@ -75,6 +78,7 @@ impl App {
             closed_slow,
             documents,
             requests: Requests::new(routes::table().iter().map(|served| served.path)),
+            letters,
             door,
             conformance,
             compression,

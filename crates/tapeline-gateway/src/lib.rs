@@ -6,6 +6,7 @@ pub mod admin;
 mod app;
 mod batch;
 mod connection;
+pub mod dead_letters;
 mod door;
 mod echo;
 mod envelope;

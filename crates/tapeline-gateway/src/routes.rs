@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{admin, batch, http, inspect, metrics, ops, spec, stats, upgrade};
+use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, spec, stats, upgrade};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -55,6 +55,10 @@ pub(crate) fn table() -> Vec<Served> {
         get("/inspect", inspect::inspect),
         get("/incidents", inspect::incidents),
         get("/channels", admin::list),
+        get("/dead-letters", dead_letters::list),
+        get("/dead-letters/letter", dead_letters::letter),
+        post("/admin/dead-letters/redrive", dead_letters::redrive),
+        post("/admin/dead-letters/purge", dead_letters::purge),
         post("/admin/reload", admin::reload),
         post("/admin/channels", admin::add),
         delete("/admin/channels/{*family}", admin::remove),

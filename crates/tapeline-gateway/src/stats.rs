@@ -17,6 +17,7 @@ use tapeline_schema::ops::{
 use tapeline_schema::{Pattern, Priority};
 
 use crate::app::App;
+use crate::dead_letters::counted;
 use crate::native::NATIVE_DEFLATE;
 
 /// Channels that `/stats` names.
@@ -74,6 +75,7 @@ fn answer(app: &App) -> StatsAnswer {
     let (hub, counts) = (&app.hub, app.hub.stats());
     let conflated_by = by_cause(hub, &CONFLATED);
     let sessions = sum(hub, |shard| shard.sessions.read());
+    let [dead_letters, dead_letters_lost] = counted(hub);
     StatsAnswer {
         connections: sessions,
         clients: sessions,
@@ -88,6 +90,8 @@ fn answer(app: &App) -> StatsAnswer {
         closed: named(closed(app)),
         refused: counts.refused(),
         refused_by: named(counts.refused_by().map(|(code, count)| (code.name(), count))),
+        dead_letters,
+        dead_letters_lost,
         catch_ups: sum(hub, |shard| shard.total(|family| &family.catch_ups)),
         resumed: named([
             ("recovered", sum(hub, |shard| shard.recovered.read())),

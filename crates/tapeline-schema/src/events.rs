@@ -4,6 +4,7 @@
 //! Fields that are not declared are always allowed. Refuses to know how a family is delivered and kept.
 
 mod agents;
+mod dead_letter;
 mod kinds;
 mod market;
 mod mismatch;
@@ -18,14 +19,14 @@ mod training;
 mod values;
 
 pub use agents::{AgentResult, AgentStatus, PipelineUpdate, Signal};
+pub use dead_letter::{DEAD_LETTER_REDRIVEN, DEAD_LETTERS, DeadLetter, DeadLetterReason};
 pub use market::{BookRow, BookSide, Candle, Level, MarketTrade, OrderBook, PriceUpdate};
 pub use mismatch::Mismatch;
 pub use portfolio::{Balance, Portfolio, PortfolioValue, Position};
 pub use schema::{BadSchema, EventSchema};
 pub use sentiment::{NewsItem, SentimentUpdate, SocialPost};
 pub use system::{
-    Alert, AlertState, DeadLetter, Freshness, FreshnessState, Metric, Notification, SourceHeartbeat,
-    SystemHealth,
+    Alert, AlertState, Freshness, FreshnessState, Metric, Notification, SourceHeartbeat, SystemHealth,
 };
 pub use trading::{Execution, OrderStatus, Trade, TradeType};
 pub use training::{LogUpdate, MetricsUpdate, ProgressUpdate, StatusUpdate, TrainingError};

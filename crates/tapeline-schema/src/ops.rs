@@ -40,6 +40,10 @@ pub struct StatsAnswer {
     pub refused: u64,
     /// The same by error code.
     pub refused_by: BTreeMap<String, u64>,
+    /// Dead letters taken, by source and reason.
+    pub dead_letters: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Dead letters that the hub could not write, by source and reason.
+    pub dead_letters_lost: BTreeMap<String, BTreeMap<String, u64>>,
     /// Times that a subscription fell behind and was caught up from what is kept.
     pub catch_ups: u64,
     /// Subscriptions that came back with their place: `recovered` lack nothing, `not_recovered` were told that they do.

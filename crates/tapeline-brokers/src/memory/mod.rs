@@ -175,6 +175,18 @@ impl Broker for MemoryBroker {
         answer(self.stripes.sources(interest, limit, now_us));
     }
 
+    fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {
+        let now_us = self.clock.now().wall_us;
+        let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
+        while channel.is_replaced() || roll_ups.iter().any(Channel::is_replaced) {
+            drop(locked);
+            (channel, roll_ups, locked) = self.lock_run(&channel);
+        }
+        let forgotten = locked.forget(&channel, &roll_ups, through, now_us);
+        drop(locked);
+        answer(forgotten);
+    }
+
     fn health(&self) -> Health {
         let channels = self.channels();
         let ending = if channels == 1 { "" } else { "s" };

@@ -106,9 +106,32 @@ impl State {
             self.kept_bytes -= oldest.data.len();
             self.kept.pop_front();
         }
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
         if self.kept.capacity() > 64 && self.kept.len() * 4 < self.kept.capacity() {
             self.kept.shrink_to(self.kept.len() * 2);
         }
+    }
+
+    /// Whether it keeps messages rather than rows.
+    pub(super) fn is_history(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Keeps no longer what is `unwanted`, and answers how many messages that were.
+    pub(super) fn forget(&mut self, now_us: u64, unwanted: impl Fn(&Message) -> bool) -> u64 {
+        self.trim(now_us);
+        let (before, mut bytes) = (self.kept.len(), 0);
+        self.kept.retain(|message| {
+            let goes = unwanted(message);
+            bytes += if goes { message.data.len() } else { 0 };
+            !goes
+        });
+        self.kept_bytes -= bytes;
+        self.shrink();
+        (before - self.kept.len()) as u64
     }
 
     /// The first receipt of a publish with this key, if it is recent.
@@ -160,7 +183,11 @@ impl State {
         }
         let first = match after {
             NEWEST => self.kept.len().saturating_sub(1),
-            after => usize::try_from((after + 1).saturating_sub(head.oldest)).unwrap_or(usize::MAX),
+            // Dense, but for what was forgotten.
+            after if self.kept.len() as u64 == head.top + 1 - head.oldest => {
+                usize::try_from((after + 1).saturating_sub(head.oldest)).unwrap_or(usize::MAX)
+            }
+            after => self.kept.partition_point(|message| message.offset_in(&self.channel) <= Some(after)),
         };
         let messages = self.kept.iter().skip(first).take(limit).cloned().collect();
         Page { head, messages }

@@ -224,6 +224,29 @@ impl Locked<'_> {
         }
         (receipt, Some(message))
     }
+
+    /// Forgets what the channel and its roll-ups keep of its messages up to an offset; all their stripes must be held.
+    /// Answers how many messages of the channel that were.
+    pub(super) fn forget(
+        &mut self,
+        channel: &Channel,
+        roll_ups: &[Channel],
+        through: u64,
+        now_us: u64,
+    ) -> u64 {
+        let Some(state) = self.existing(channel) else { return 0 };
+        let Some(epoch) = state.is_history().then(|| state.head().epoch) else { return 0 };
+        let forgotten = state.forget(now_us, |message| message.offset_in(channel) <= Some(through));
+        for roll_up in roll_ups {
+            // A roll-up may outlive a source that has been forgotten as idle and begun anew.
+            if let Some(state) = self.existing(roll_up) {
+                state.forget(now_us, |message| {
+                    message.channel == *channel && message.epoch == epoch && message.offset <= through
+                });
+            }
+        }
+        forgotten
+    }
 }
 
 /// Forgets the longest idle of a sample without subscribers.

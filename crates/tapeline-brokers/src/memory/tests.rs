@@ -47,6 +47,10 @@ promises! {
     a_channel_within_its_retention_age_is_never_forgotten: a_channel_within_its_age_is_not_forgotten,
     a_table_is_told_whole_or_by_what_changed: a_table_is_read_whole_or_by_what_changed,
     rows_beyond_a_tables_bound_leave_and_it_is_said: rows_beyond_the_bound_leave_aloud,
+    what_is_purged_is_gone_and_the_count_goes_on: what_is_forgotten_is_gone_and_the_count_goes_on,
+    a_roll_up_lacks_what_was_purged_of_a_source: a_roll_up_forgets_with_its_source,
+    a_purged_roll_up_leaves_its_sources_what_they_keep: a_roll_up_forgets_for_itself,
+    a_table_cannot_be_purged: a_table_forgets_nothing,
 }
 
 #[test]

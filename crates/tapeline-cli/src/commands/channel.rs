@@ -1,6 +1,5 @@
 //! `tapeline channel`: the families of a running hub, listed, added until it ends, and removed.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,7 +9,7 @@ use tapeline_gateway::admin::{Changed, FamilyOrigin, Listed, Listing};
 use tapeline_schema::{Compress, Delivery, Family, FamilyKeep, FamilyRemovedWhen, Priority};
 
 use super::hub_url::HubUrl;
-use super::output::{Output, grouped, lines_shown, shown};
+use super::output::{Output, columns, grouped, lines_shown, shown};
 use super::request::{Asker, encoded};
 use crate::config::{family_toml, read_schema};
 
@@ -123,7 +122,7 @@ fn removed_when(text: &str) -> Result<FamilyRemovedWhen, String> {
 
 /// Seconds, written with a unit or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Age(u64);
+pub(super) struct Age(pub(super) u64);
 
 impl FromStr for Age {
     type Err = String;
@@ -243,20 +242,8 @@ fn table(families: &[Listed]) -> String {
     ];
     let mut rows = vec![head.map(str::to_string)];
     rows.extend(families.iter().map(cells));
-    let width =
-        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| match at {
-            // Numbers to the right.
-            7.. => format!("{cell:>width$}"),
-            _ => format!("{cell:<width$}"),
-        });
-        let line: Vec<String> = cells.collect();
-        let _ = writeln!(text, "{}", line.join("  ").trim_end());
-    }
-    text
+    // Numbers to the right.
+    columns(&rows, 7..9)
 }
 
 fn cells(family: &Listed) -> [String; 9] {

@@ -1,8 +1,9 @@
-//! The commands beside `serve`, one file each; those that talk to a running hub use nothing but its public doors.
+//! The commands beside `serve`, one file or folder each; those that talk to a running hub use nothing but its public doors.
 
 mod channel;
 mod completions;
 mod config;
+mod dlq;
 mod doctor;
 mod hub_url;
 mod output;
@@ -18,6 +19,7 @@ mod types;
 pub(crate) use channel::Channel;
 pub(crate) use completions::Completions;
 pub(crate) use config::ShowConfig;
+pub(crate) use dlq::Dlq;
 pub(crate) use doctor::Doctor;
 pub(crate) use output::lines_shown;
 pub(crate) use publish::Pub;

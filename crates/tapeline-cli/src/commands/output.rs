@@ -112,6 +112,32 @@ fn json_shown(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
+/// Text that others sent in one line of at most so many characters.
+pub(crate) fn cell(text: &str, width: usize) -> String {
+    let line = shown(text).replace(['\n', '\r'], " ");
+    match line.char_indices().nth(width) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Columns as wide as they have to be; those from `numbers` on stand to the right.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], numbers: std::ops::Range<usize>) -> String {
+    let chars = |text: &String| text.chars().count();
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(chars).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
+            if numbers.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        let line: Vec<String> = cells.collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -151,5 +177,6 @@ mod tests {
         assert_eq!(json_shown(json), "{\"a\":\n\"\\u009b1m\\u202e\\u007f\"}");
         let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parsed(&json_shown(json)), parsed(json));
+        assert_eq!(cell("one\ntwo\u{7} three", 9), "one two\\u…");
     }
 }

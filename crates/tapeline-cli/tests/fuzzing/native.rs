@@ -102,6 +102,7 @@ impl Desk {
             let arrival = Arrival {
                 principal: "fuzz".into(),
                 seat: None,
+                client: None,
                 grant: Grant::Anyone,
                 wire: &native::NATIVE,
                 notices: true,

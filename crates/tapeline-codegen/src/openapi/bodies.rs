@@ -225,7 +225,7 @@ struct Why {
     message: String,
 }
 
-fn named<T: JsonSchema>() -> (String, Value) {
+pub(super) fn named<T: JsonSchema>() -> (String, Value) {
     (T::schema_name().into_owned(), schema_of::<T>())
 }
 

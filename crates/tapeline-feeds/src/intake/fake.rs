@@ -25,12 +25,19 @@ impl Clock for NoTime {
 pub(crate) struct Notebook {
     busy: AtomicBool,
     refused: AtomicU64,
+    /// Channels that are refused late, by the start of their names.
+    refuses: Mutex<Option<&'static str>>,
     taken: Mutex<Vec<String>>,
 }
 
 impl Notebook {
     pub(crate) fn be_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// From now on it refuses what it takes of channels whose names start so.
+    pub(crate) fn refuse(&self, start: &'static str) {
+        *self.refuses.lock().unwrap() = Some(start);
     }
 
     /// How often it was busy.
@@ -56,7 +63,11 @@ impl Broker for Notebook {
         let line =
             |draft: &Draft| format!("{} {}", draft.channel.name(), String::from_utf8_lossy(&draft.data));
         self.taken.lock().unwrap().extend(drafts.iter().map(line));
+        let refuses = *self.refuses.lock().unwrap();
         let receipt = |draft: Draft| {
+            if refuses.is_some_and(|start| draft.channel.name().starts_with(start)) {
+                return Err(Refusal::new(tapeline_schema::ErrorCode::StorageFull, "no space"));
+            }
             Ok(tapeline_core::Receipt { offset: 1, epoch: "e".into(), id: draft.id, duplicate: false })
         };
         if let Some(receipts) = receipts {
@@ -69,6 +80,7 @@ impl Broker for Notebook {
     fn leave(&self, _: &Channel) {}
     fn read(&self, _: &Channel, _: u64, _: usize, _: Box<dyn FnOnce(Page) + Send>) {}
     fn sources(&self, _: &Interest, _: usize, _: Box<dyn FnOnce(Sources) + Send>) {}
+    fn forget(&self, _: &Channel, _: u64, _: Box<dyn FnOnce(u64) + Send>) {}
     fn health(&self) -> Health {
         Health { ok: true, detail: String::new() }
     }

@@ -1,13 +1,20 @@
 //! A feed against a hub that is busy for a while.
 
-use super::fake::{intake, said};
 use tapeline_core::stats::Count;
 
+use super::fake::{Notebook, intake, said};
 use super::*;
 
 fn counts(intake: &Intake) -> [u64; 4] {
     let stats = intake.stats();
     [&stats.published, &stats.conflated, &stats.dropped, &stats.refused].map(Count::read)
+}
+
+/// The dead letters of the feed, as the broker took them.
+fn letters(notebook: &Notebook) -> Vec<serde_json::Value> {
+    let taken = notebook.taken();
+    let data = taken.iter().filter_map(|line| line.strip_prefix("dead_letters:test "));
+    data.map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 
 #[test]
@@ -52,12 +59,59 @@ fn past_the_bound_the_oldest_are_dropped_and_counted() {
     assert!(intake.flush());
     assert_eq!(counts(&intake), [WAITING_LIMIT as u64, 0, 500, 0]);
     assert_eq!(notebook.taken()[0], "trades:p 500");
+    let letters = letters(&notebook);
+    let numbers: Vec<_> = letters.iter().map(|letter| letter["original"]["data"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..500).collect::<Vec<_>>());
+    assert_eq!(
+        (&letters[7]["reason"], &letters[7]["original"]["channel"]),
+        (&"overflow".into(), &"trades:p".into())
+    );
+}
+
+#[test]
+fn a_price_that_gives_way_is_no_loss() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    intake.publish((0..WAITING_LIMIT + 500).map(|n| said(&format!("market_data:{n}"), n)));
+    notebook.be_busy(false);
+    assert!(intake.flush());
+    assert_eq!(counts(&intake), [WAITING_LIMIT as u64, 0, 500, 0]);
+    assert!(letters(&notebook).is_empty());
 }
 
 #[test]
 fn a_refused_message_is_counted_and_the_next_goes_on() {
     let (mut intake, notebook) = intake();
     assert!(intake.publish([said("not a name", 1), said("news", 2)]));
-    assert_eq!(notebook.taken(), ["news 2"]);
+    assert_eq!(notebook.taken().pop().unwrap(), "news 2");
     assert_eq!(counts(&intake), [1, 0, 0, 1]);
+}
+
+#[test]
+fn what_the_hub_refuses_early_or_late_becomes_a_letter_that_says_why() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("news");
+    assert!(intake.publish([said("not a name", 1), said("news", 2), said("trades:p", 3)]));
+    let letters = letters(&notebook);
+    assert_eq!(letters.len(), 2, "{letters:?}");
+    for (letter, channel, code, number) in
+        [(&letters[0], "not a name", "bad_channel", 1), (&letters[1], "news", "storage_full", 2)]
+    {
+        let error = letter["error"].as_str().unwrap();
+        assert!(error.starts_with(code), "{error}");
+        let original = serde_json::json!({"channel": channel, "type": "number", "data": number});
+        assert_eq!((&letter["reason"], &letter["original"]), (&"refused".into(), &original));
+        assert_eq!(letter["attempts"], 1);
+    }
+    assert_eq!(counts(&intake), [1, 0, 0, 2]);
+}
+
+#[test]
+fn letters_that_are_refused_themselves_are_counted_and_come_to_an_end() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("");
+    assert!(intake.publish([said("news", 1)]));
+    assert_eq!(notebook.taken().len(), 2, "the message and one letter were offered");
+    let counts = intake.hub.dead_letters().counts();
+    assert_eq!((counts[0].taken, counts[0].lost), (0, 1));
 }

@@ -1,9 +1,7 @@
-//! The system about itself: health, metrics, alerts, freshness, dead letters; and what it tells its users.
+//! The system about itself: health, metrics, alerts, freshness; and what it tells its users.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use serde_json::Value;
 
 use super::values::Time;
 
@@ -114,19 +112,4 @@ pub struct Notification {
 pub struct SourceHeartbeat {
     /// The source, as the channel's key names it.
     pub source: String,
-}
-
-/// A message that could not be delivered or understood, published by whoever gave it up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DeadLetter {
-    /// Why it was given up.
-    pub reason: String,
-    /// How often it was tried.
-    pub attempts: u64,
-    /// When it was tried first.
-    pub first_at: Time,
-    /// When it was tried last.
-    pub last_at: Time,
-    /// What it was: any JSON.
-    pub original: Value,
 }

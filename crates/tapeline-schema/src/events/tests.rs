@@ -39,7 +39,7 @@ log_update             | experiment_id message | level namespace timestamp progr
 progress_update        | experiment_id current_step total_steps epoch progress |
 metrics_update         | experiment_id metrics |
 source_heartbeat       | source |
-dead_letter            | reason attempts first_at last_at original |
+dead_letter            | reason attempts first_at last_at original | error
 ";
 
 fn words(text: &str) -> Vec<&str> {

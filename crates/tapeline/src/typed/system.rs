@@ -43,7 +43,24 @@ impl EventBus {
         self.publish_event(&SourceHeartbeat { source: source.into() })
     }
 
-    /// A message that was given up, on `dead_letters:{source}`.
+    /// A message that was given up, on `dead_letters:{source}`. A letter about a message of the hub names its channel,
+    /// so that an operator can have it published again.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), tapeline::Error> {
+    /// use tapeline::events::{DeadLetter, DeadLetterReason};
+    /// let bus = tapeline::connect("memory://dead-letters").await?;
+    /// # let mut letters = bus.subscribe_stream("dead_letters").await?;
+    /// let fill = serde_json::json!({"portfolio_id": "p1", "quantity": 0});
+    /// let letter = DeadLetter::of(DeadLetterReason::Validation, "2026-01-01T12:00:00Z", "trades:p1", fill)
+    ///     .with_error("a trade of nothing");
+    /// bus.publish_dead_letter("risk", &letter).await?;
+    /// # let event = letters.next().await.expect("data arrives");
+    /// # let heard: DeadLetter = event.message().expect("a message").parse()?;
+    /// # assert_eq!((heard.original["channel"].as_str(), &heard), (Some("trades:p1"), &letter));
+    /// # Ok(()) }
+    /// ```
     pub fn publish_dead_letter(&self, source: impl AsRef<str>, letter: &DeadLetter) -> Publish<'_> {
         self.publish_event_to(source, letter)
     }

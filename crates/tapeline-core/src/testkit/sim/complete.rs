@@ -88,7 +88,13 @@ fn check_newest(
     // source: the newest that the roll-up keeps is mostly a source's.
     let had = had || space.channel.counts_for_itself() || claimed >= offset;
     let ended = standing.ended.get(name).is_some_and(|ended| space.counts.len() <= *ended);
-    if had || unlisted || ended || space.oldest(now_us) > offset || seen.contains_key(&newest.serial) {
+    if newest.gone
+        || had
+        || unlisted
+        || ended
+        || space.oldest(now_us) > offset
+        || seen.contains_key(&newest.serial)
+    {
         return Ok(());
     }
     Err(format!("{name} {offset}, the newest, never came to {}", standing.topic.name()))

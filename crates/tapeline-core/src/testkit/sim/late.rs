@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::inboxes::lock;
 use super::model::Model;
-use crate::broker::{Broker, Busy, Deliver, Drafts, Head, Health, Interest, Page, Receipts, Sources};
+use crate::broker::{Broker, Busy, Deliver, Drafts, Head, Health, Interest, NEWEST, Page, Receipts, Sources};
 use crate::channel::Channel;
 use crate::clock::Clock;
 
@@ -174,6 +174,20 @@ impl Broker for LateBroker {
             });
             inner.sources(&interest, limit, check);
         }));
+    }
+
+    fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {
+        let (model, at, now_us) = (self.model.clone(), channel.clone(), self.clock.now().wall_us);
+        // A channel that the broker has forgotten whole has nothing to forget, and a new one may be unknown here yet.
+        let learn = Box::new(move |page: Page| {
+            if !page.head.epoch.is_empty() {
+                let mut model = lock(&model);
+                model.check_head(&at, &page.head, now_us);
+                model.on_forget(&at, through, now_us);
+            }
+        });
+        self.inner.read(channel, NEWEST, 0, learn);
+        self.inner.forget(channel, through, answer);
     }
 
     fn health(&self) -> Health {

@@ -1,7 +1,7 @@
 //! The naive model: a plain log of everything published, per channel and roll-up, and the plainest possible rules
 //! for what is kept of it. It is told of messages as the broker delivers them, and never asks the core.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tapeline_schema::Keep;
@@ -24,6 +24,8 @@ pub(super) struct Logged {
     pub bytes: usize,
     /// Published to this very name, rather than to a source of it.
     pub own: bool,
+    /// The broker was told to forget it, or had trimmed it when it was told to forget another.
+    pub gone: bool,
     /// Its channel's table, from this message on.
     pub table: Option<TableRows>,
 }
@@ -77,16 +79,35 @@ impl Space {
             true => Keep { count: 1, age: None, bytes: None },
         };
         let too_old = keep.age.map_or(0, |age| now_us.saturating_sub(micros(age)));
-        let (mut kept, mut bytes) = (0, 0);
-        for message in count.messages.iter().rev() {
+        let (mut kept, mut bytes, mut oldest) = (0, 0, count.top() + 1);
+        for (offset, message) in (1..=count.top()).rev().zip(count.messages.iter().rev()) {
+            if message.gone {
+                continue;
+            }
             let too_large = keep.bytes.is_some_and(|bound| kept > 0 && bytes + message.bytes > bound);
             if kept == keep.count.max(1) || too_large || message.at_us < too_old {
                 break;
             }
             kept += 1;
             bytes += message.bytes;
+            oldest = offset;
         }
-        count.top() + 1 - kept as u64
+        oldest
+    }
+
+    /// The first offset of these that is kept.
+    pub(super) fn kept_within(&self, from: u64, to: u64, now_us: u64) -> Option<u64> {
+        let count = self.current()?;
+        (from.max(self.oldest(now_us))..=to).find(|offset| count.at(*offset).is_some_and(|at| !at.gone))
+    }
+
+    /// What is `unwanted` is kept no longer, nor comes back what had been trimmed.
+    fn forget(&mut self, now_us: u64, unwanted: impl Fn(u64, &Logged) -> bool) {
+        let oldest = self.oldest(now_us);
+        let Some(count) = self.counts.last_mut() else { return };
+        for (offset, message) in (1..).zip(&mut count.messages) {
+            message.gone |= offset < oldest || unwanted(offset, message);
+        }
     }
 }
 
@@ -133,8 +154,14 @@ impl Model {
         self.published += 1;
         let now_us = message.timestamp_us;
         let table = self.table_after(message);
-        let logged =
-            |own| Logged { serial, at_us: now_us, bytes: message.data.len(), own, table: table.clone() };
+        let logged = |own| Logged {
+            serial,
+            at_us: now_us,
+            bytes: message.data.len(),
+            own,
+            gone: false,
+            table: table.clone(),
+        };
         self.log(&message.channel, &message.epoch, message.offset, logged(true));
         let counting: Vec<&Channel> =
             message.channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()).collect();
@@ -144,6 +171,22 @@ impl Model {
         }
         for mark in &message.roll_ups {
             self.log(&mark.channel, &mark.epoch, mark.offset, logged(false));
+        }
+    }
+
+    /// The broker was told to forget what a channel keeps up to an offset.
+    pub(super) fn on_forget(&mut self, channel: &Channel, through: u64, now_us: u64) {
+        if channel.is_table() {
+            return;
+        }
+        let space = self.space(channel);
+        let serials: HashSet<u64> = space.current().map_or_else(HashSet::new, |count| {
+            let own = |(offset, message): (u64, &Logged)| (offset <= through).then_some(message.serial);
+            (1..).zip(&count.messages).filter_map(own).collect()
+        });
+        space.forget(now_us, |offset, _| offset <= through);
+        for roll_up in channel.roll_ups().iter().filter(|roll_up| roll_up.counts_for_itself()) {
+            self.space(roll_up).forget(now_us, |_, message| serials.contains(&message.serial));
         }
     }
 
@@ -265,8 +308,12 @@ impl Model {
         }
         self.check_head(channel, &page.head, now_us);
         let Head { top, oldest, .. } = page.head;
-        let first = if after == NEWEST { top.max(oldest) } else { oldest.max(after.saturating_add(1)) };
-        let expected: Vec<u64> = (first..=top).take(limit).collect();
+        let space = self.space(channel);
+        let is_kept = |offset: &u64| space.kept_within(*offset, *offset, now_us).is_some();
+        let expected: Vec<u64> = match after {
+            NEWEST => (oldest..=top).rev().find(is_kept).into_iter().take(limit).collect(),
+            after => (oldest.max(after.saturating_add(1))..=top).filter(is_kept).take(limit).collect(),
+        };
         let offsets: Vec<u64> =
             page.messages.iter().filter_map(|message| message.offset_in(channel)).collect();
         if offsets != expected {

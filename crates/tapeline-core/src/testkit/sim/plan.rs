@@ -102,6 +102,8 @@ pub(super) struct Plan {
     pub leaves: bool,
     /// Families come and go, and keep less and less.
     pub redeclares: bool,
+    /// The broker is told to forget what it keeps.
+    pub purges: bool,
 }
 
 impl Plan {
@@ -124,6 +126,7 @@ impl Plan {
             leaves: rng.percent(70),
             redeclares: rng.percent(25),
             wish: wish(rng),
+            purges: rng.percent(25),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::asked::{Standing, manner};
 use super::inboxes::lock;
 use super::plan::{KIND, wish};
 use super::world::World;
-use crate::broker::Drafts;
+use crate::broker::{Broker, Drafts};
 use crate::clock::Clock;
 use crate::command::{Command, Publication, Since, SubscribeOptions, Wanted};
 use crate::reply::Topic;
@@ -77,6 +77,16 @@ impl World {
         });
         // Without room in the inboxes the publisher gives up; what came back is checked on the way.
         let _ = self.hub.publish(drafts, None);
+    }
+
+    /// The broker is told to forget what a channel keeps, up to one of its newest messages or all of it.
+    pub(super) fn purge(&mut self) {
+        let Some(name) = self.rng.pick(&self.plan.channels).cloned() else { return };
+        let Ok(channel) = self.hub.channel(&name) else { return };
+        let top = lock(&self.model).space(&channel).current().map_or(0, |count| count.top());
+        let through = top.saturating_sub(self.rng.below(5) as u64);
+        self.say(|| format!("forget {name} through {through}"));
+        self.broker.forget(&channel, through, Box::new(|_| {}));
     }
 
     /// A client that is connected and may speak.

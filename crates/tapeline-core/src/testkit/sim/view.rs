@@ -495,8 +495,8 @@ impl View {
         // Of a count that has ended nothing is kept, and what was, by another row.
         let goes_on = space.ended < space.counts.len();
         let is_current = goes_on && (only || (heard.epoch.is_some() && heard.epoch == current));
-        if is_current && space.oldest(now_us) <= to {
-            return Err(format!("{name}: gap {from}..{to}, but {} is kept", space.oldest(now_us)));
+        if let Some(kept) = space.kept_within(from, to, now_us).filter(|_| is_current) {
+            return Err(format!("{name}: gap {from}..{to}, but {kept} is kept"));
         }
         match heard.epoch.clone() {
             Some(epoch) => {

@@ -164,6 +164,7 @@ impl World {
             98..=103 => self.pass_time()?,
             104 if self.plan.forgets => (self.sweep)(),
             105 if self.plan.redeclares => self.redeclare(),
+            106 if self.plan.purges => self.purge(),
             _ => self.come_or_go(),
         }
         self.flush_if_prompt();

@@ -8,6 +8,7 @@ mod changing;
 mod forgetting;
 mod keeping;
 mod order;
+mod purging;
 mod repeats;
 mod room;
 mod sink;
@@ -28,6 +29,10 @@ pub use keeping::{
     retention_by_count, the_newest_is_read,
 };
 pub use order::{concurrent_publishes_are_delivered_in_order, offsets_are_dense};
+pub use purging::{
+    a_roll_up_forgets_for_itself, a_roll_up_forgets_with_its_source, a_table_forgets_nothing,
+    what_is_forgotten_is_gone_and_the_count_goes_on,
+};
 pub use repeats::{
     a_key_belongs_to_its_principal_and_channel, a_key_is_new_after_five_minutes, a_repeat_goes_nowhere,
     a_repeat_within_a_batch_goes_nowhere,
@@ -43,7 +48,7 @@ pub type Open<'a> = &'a dyn Fn() -> Subject;
 
 /// Every promise.
 pub fn all(open: Open<'_>) {
-    let promises: [fn(Open<'_>); 23] = [
+    let promises: [fn(Open<'_>); 27] = [
         offsets_are_dense,
         concurrent_publishes_are_delivered_in_order,
         retention_by_count,
@@ -67,6 +72,10 @@ pub fn all(open: Open<'_>) {
         a_channel_that_goes_on_keeps_as_its_row_says_now,
         a_table_is_read_whole_or_by_what_changed,
         rows_beyond_the_bound_leave_aloud,
+        what_is_forgotten_is_gone_and_the_count_goes_on,
+        a_roll_up_forgets_with_its_source,
+        a_roll_up_forgets_for_itself,
+        a_table_forgets_nothing,
     ];
     for promise in promises {
         promise(open);

@@ -163,6 +163,11 @@ impl Subject {
         page.messages.iter().map(|message| offset(message.offset_in(&channel))).collect()
     }
 
+    /// [`Broker::forget`].
+    pub fn forget(&self, channel: &str, through: u64) -> u64 {
+        answer(|to| self.broker.forget(&self.channel(channel), through, to))
+    }
+
     /// [`Broker::sources`].
     pub fn sources(&self, interest: &Interest, limit: usize) -> Sources {
         answer(|to| self.broker.sources(interest, limit, to))
