@@ -6,8 +6,7 @@ use tapeline_gateway::dead_letters::{Letter, Letters, Total};
 
 use super::super::hub_url::HubUrl;
 use super::super::output::{Output, cell, columns, grouped};
-use super::super::request::Asker;
-use super::super::request::encoded;
+use super::super::request::{Asker, encoded};
 use super::letters;
 
 /// List letters, newest first, and count them by source and reason.

@@ -5,8 +5,7 @@ use tapeline_gateway::dead_letters::Letter;
 
 use super::super::hub_url::HubUrl;
 use super::super::output::{Output, shown};
-use super::super::request::Asker;
-use super::super::request::encoded;
+use super::super::request::{Asker, encoded};
 
 /// Show one letter whole.
 #[derive(clap::Args)]
