@@ -11,6 +11,7 @@ mod codegen;
 mod conformance;
 mod documents;
 mod hostile;
+mod metrics;
 mod node;
 mod overhead;
 mod pages;

@@ -9,8 +9,14 @@ use anyhow::{Result, bail};
 use crate::root::{Root, run};
 
 /// Pinned where another release may hold other cases or find other faults.
-const PACKAGES: &[&str] =
-    &["kosoku==0.1.0", "websockets", "openapi-spec-validator==0.9.0", "mypy==2.4.1", "schemathesis==4.32.5"];
+const PACKAGES: &[&str] = &[
+    "kosoku==0.1.0",
+    "websockets",
+    "openapi-spec-validator==0.9.0",
+    "mypy==2.4.1",
+    "schemathesis==4.32.5",
+    "prometheus-client==0.26.0",
+];
 
 /// Answers the environment's interpreter, after making the environment when it is missing or out of date.
 pub(crate) fn python(root: &Root) -> Result<PathBuf> {

@@ -1,8 +1,8 @@
 //! `GET /metrics`: the hub's counters for Prometheus, in OpenMetrics 1.0 where that is asked for, else in the older text
 //! format (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Everything is read when it is asked for.
 //!
-//! Every label has a bound: families are counted apart up to a number, routes and codes are tables, and no client, channel
-//! or text from outside becomes a label.
+//! Every label has a bound: families and the sources of dead letters are counted apart up to a number, routes and codes
+//! are tables, and no client and no channel becomes a label.
 
 use std::fmt;
 use std::sync::Arc;
@@ -384,6 +384,16 @@ impl Hub {
             ];
             results.map(|(result, count)| ([&**name, result], count.read()))
         });
+        let letters = hub.dead_letters().counts();
+        let by_reason = letters.iter().map(|count| ([&*count.source, &*count.reason], count.taken));
+        page.counters(
+            "tapeline_dead_letters",
+            "Messages that were given up, by who did and why",
+            ["source", "reason"],
+            by_reason,
+        )?;
+        let lost = letters.iter().map(|count| count.lost).sum::<u64>();
+        page.counter("tapeline_dead_letters_lost", "Dead letters that the hub could not write", lost)?;
         page.counters(
             "tapeline_feed_messages",
             "What became of what feeds brought, by feed",

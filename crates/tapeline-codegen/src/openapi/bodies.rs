@@ -135,6 +135,8 @@ struct HealthAnswer {
     status: String,
     /// The hub's version.
     version: String,
+    /// Another one for each start of a hub.
+    instance: String,
     /// Each part's own status and a sentence.
     #[serde(flatten)]
     parts: BTreeMap<String, Value>,
