@@ -106,7 +106,7 @@ impl Reloader {
         told.channels_ended = self.replace_catalog(next.catalog(&running.live).map_err(misfit)?)?;
         self.hub.replace_settings(next.settings(self.machine));
         self.access.replace(next.access());
-        log::set(&next.log);
+        log::set(&next.log, next.log_format);
         running.config = next;
         Ok(told)
     }

@@ -94,7 +94,7 @@ impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let layers = self.flags.layers();
         let config = layers.load()?.config;
-        log::set(&config.log);
+        log::set(&config.log, config.log_format);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = config.serve.shards.unwrap_or(cores.saturating_sub(1)).max(1);
         let machine = Machine { shards, memory_bytes: memory_bytes(), sockets: raise_file_limit() };

@@ -17,6 +17,8 @@ use tapeline_core::settings::Rate;
 use tapeline_gateway::{Access, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
+use crate::log::Format;
+
 pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, reference};
@@ -28,6 +30,7 @@ pub(crate) struct Config {
     pub serve: ServeValues,
     pub http: HttpValues,
     pub log: String,
+    pub log_format: Format,
     /// The bounds, but for the next.
     pub limits: Settings,
     /// For all shards together; by default a quarter of the memory.
@@ -72,6 +75,7 @@ impl Default for Config {
             },
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
             log: "info".to_string(),
+            log_format: Format::Text,
             limits: Settings::default(),
             outboxes_bytes: None,
             connections: None,

@@ -82,6 +82,8 @@ rows! {
         "Watch each channel's rhythm: those that fall out of it are published as freshness:{of} and told to their subscribers."
     "log" Reload No any log
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
+    "log_format" Reload No any log_format
+        "How the log is written: text for eyes, or json, one object a line."
     "serve.listen" Restart No addresses serve.listen
         "Addresses to listen on; port 0 takes a free one."
     "serve.broker" Restart UrlPassword broker serve.broker

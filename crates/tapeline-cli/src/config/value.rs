@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use toml::Value as Toml;
 
+use crate::log::Format;
+
 /// A value as it was given.
 #[derive(Clone, Copy)]
 pub(super) enum Given<'a> {
@@ -93,6 +95,28 @@ impl Value for String {
 
     fn show(&self) -> String {
         Toml::String(self.clone()).to_string()
+    }
+}
+
+impl Value for Format {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = match given {
+            Given::Toml(value) => value.as_str(),
+            Given::Text(text) => Some(text),
+        };
+        match text {
+            Some("text") => Ok(Format::Text),
+            Some("json") => Ok(Format::Json),
+            _ => expected("\"text\" or \"json\"", given),
+        }
+    }
+
+    fn show(&self) -> String {
+        let word = match self {
+            Format::Text => "text",
+            Format::Json => "json",
+        };
+        Toml::String(word.to_string()).to_string()
     }
 }
 

@@ -141,7 +141,8 @@ fn draw_late(frame: &mut Frame<'_>, area: Rect, view: &View) {
         1 => "1 channel has gone quiet".to_string(),
         more => format!("{more} channels have gone quiet"),
     };
-    let head = Row::new([Cell::from(heading).style(HEAD), Cell::from(""), right_title("silent")]);
+    let silent = if view.late.is_empty() { "" } else { "silent" };
+    let head = Row::new([Cell::from(heading).style(HEAD), Cell::from(""), right_title(silent)]);
     let widths = [Constraint::Min(25), Constraint::Length(8), Constraint::Length(8)];
     frame.render_widget(Table::new(rows, widths).header(head), area);
 }
@@ -157,9 +158,11 @@ fn draw_slowest(frame: &mut Frame<'_>, area: Rect, view: &View) {
             right(grouped(slow.conflated)),
         ])
     });
-    let heading = if view.slowest.is_empty() { "no client is slow" } else { "slowest clients" };
+    if view.slowest.is_empty() {
+        return frame.render_widget(Line::styled("no client is slow", HEAD), area);
+    }
     let head = Row::new([
-        title(heading),
+        title("slowest clients"),
         right_title("waiting"),
         right_title("messages"),
         right_title("blocked"),
