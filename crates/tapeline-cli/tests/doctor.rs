@@ -101,7 +101,7 @@ fn data_that_has_stopped_behind_a_living_connection_is_named_and_told() {
     // Ten a second each; one of them ends after two seconds, and the other never says anything new.
     let began = Instant::now();
     for n in 0..150 {
-        if n < 20 {
+        if n < 40 {
             publish(&mut publisher, "QUIET", n);
         }
         publish(&mut publisher, "FROZEN", 1);

@@ -60,8 +60,8 @@ fn what_happens_is_counted_by_family_lane_and_cause() {
     for (series, expected) in [
         ("tapeline_messages_published_total{family=\"orderbook\",priority=\"high\"}", 5.0),
         ("tapeline_messages_published_total{family=\"trades\",priority=\"critical\"}", 1.0),
-        ("tapeline_messages_published_total{family=\"undeclared\",priority=\"medium\"}", 2.0),
-        ("tapeline_publishes_duplicate_total{family=\"undeclared\",priority=\"medium\"}", 1.0),
+        ("tapeline_messages_published_total{family=\"(no family)\",priority=\"medium\"}", 2.0),
+        ("tapeline_publishes_duplicate_total{family=\"(no family)\",priority=\"medium\"}", 1.0),
         ("tapeline_messages_delivered_total{family=\"trades\",priority=\"critical\"}", 1.0),
         ("tapeline_messages_delivered_total{family=\"orderbook\",priority=\"high\"}", 1.0),
         ("tapeline_messages_conflated_total{family=\"orderbook\",priority=\"high\",cause=\"max_rate\"}", 3.0),
@@ -126,8 +126,8 @@ fn whatever_strangers_do_the_number_of_series_has_a_bound() {
         "{}",
         count("tapeline_messages_published_total")
     );
-    assert_eq!(found["tapeline_messages_published_total{family=\"undeclared\",priority=\"medium\"}"], 300.0);
-    assert!(found["tapeline_messages_published_total{family=\"other\",priority=\"medium\"}"] > 0.0);
+    assert_eq!(found["tapeline_messages_published_total{family=\"(no family)\",priority=\"medium\"}"], 300.0);
+    assert!(found["tapeline_messages_published_total{family=\"(all others)\",priority=\"medium\"}"] > 0.0);
     assert_eq!(found["tapeline_http_requests_total{route=\"none\",status=\"4xx\"}"], 300.0);
     assert!((1..=65 * 33).contains(&count("tapeline_dead_letters_total")));
     assert!(found.len() < 6_000, "{} series", found.len());

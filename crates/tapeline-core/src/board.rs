@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tapeline_schema::events::FreshnessState;
 
 /// How many changes a shard may be behind by before it has missed some.
-const CHANGES: usize = 4_096;
+const CHANGES: usize = 65_536;
 
 /// A channel and how much it says.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +36,9 @@ pub struct LateChannel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub channel: Box<str>,
-    pub before: FreshnessState,
     pub state: FreshnessState,
+    /// Its subscribers had been told that it is stale.
+    pub was_alarmed: bool,
     pub age_ms: u64,
 }
 
@@ -46,6 +47,8 @@ pub(crate) struct Change {
 pub(crate) struct Seen {
     pub busiest: Vec<BusyChannel>,
     pub late: BTreeMap<Box<str>, LateChannel>,
+    /// The same of channels of which each message counts.
+    pub quiet: BTreeMap<Box<str>, LateChannel>,
     pub changes: Vec<Change>,
     pub watched: usize,
 }
@@ -54,6 +57,7 @@ pub(crate) struct Seen {
 struct Inner {
     busiest: Vec<BusyChannel>,
     late: BTreeMap<Box<str>, LateChannel>,
+    quiet: BTreeMap<Box<str>, LateChannel>,
     changes: VecDeque<Change>,
     /// Changes that are no longer in the list.
     gone: u64,
@@ -75,7 +79,8 @@ impl Board {
     pub(crate) fn update(&self, seen: Seen) {
         let mut inner = self.lock();
         self.late.store(seen.late.len(), Ordering::Relaxed);
-        (inner.busiest, inner.late, inner.watched) = (seen.busiest, seen.late, seen.watched);
+        (inner.busiest, inner.late, inner.quiet) = (seen.busiest, seen.late, seen.quiet);
+        inner.watched = seen.watched;
         inner.changes.extend(seen.changes);
         while inner.changes.len() > CHANGES {
             inner.changes.pop_front();
@@ -83,13 +88,14 @@ impl Board {
         }
     }
 
-    /// What has changed since a reader looked; `read` counts what it has read.
-    pub(crate) fn changes_after(&self, read: &mut u64) -> Vec<Change> {
+    /// At most `limit` changes since a reader looked, the oldest first; `read` counts what it has read.
+    pub(crate) fn changes_after(&self, read: &mut u64, limit: usize) -> Vec<Change> {
         let inner = self.lock();
-        let all = inner.gone + inner.changes.len() as u64;
-        let new = usize::try_from(all - (*read).max(inner.gone)).unwrap_or_default();
-        *read = all;
-        inner.changes.iter().skip(inner.changes.len() - new).cloned().collect()
+        let from = (*read).max(inner.gone);
+        let known = usize::try_from(from - inner.gone).unwrap_or_default();
+        let new: Vec<Change> = inner.changes.iter().skip(known).take(limit).cloned().collect();
+        *read = from + new.len() as u64;
+        new
     }
 
     /// The busiest channels, the busiest first.
@@ -110,6 +116,11 @@ impl Board {
         self.lock().late.get(channel).cloned()
     }
 
+    /// How a channel stands of which each message counts, if it is silent against its rhythm. Nobody is told so.
+    pub fn find_quiet(&self, channel: &str) -> Option<LateChannel> {
+        self.lock().quiet.get(channel).cloned()
+    }
+
     /// How many channels are watched.
     pub fn watched(&self) -> usize {
         self.lock().watched
@@ -121,8 +132,7 @@ mod tests {
     use super::*;
 
     fn change(n: usize) -> Change {
-        let [before, state] = [FreshnessState::Fresh, FreshnessState::Stale];
-        Change { channel: n.to_string().into(), before, state, age_ms: 0 }
+        Change { channel: n.to_string().into(), state: FreshnessState::Stale, was_alarmed: false, age_ms: 0 }
     }
 
     #[test]
@@ -130,13 +140,14 @@ mod tests {
         let board = Board::default();
         let (mut early, mut late) = (0, 0);
         board.update(Seen { changes: vec![change(1)], ..Seen::default() });
-        assert_eq!(board.changes_after(&mut early), [change(1)]);
-        assert_eq!(board.changes_after(&mut early), []);
+        assert_eq!(board.changes_after(&mut early, 10), [change(1)]);
+        assert_eq!(board.changes_after(&mut early, 10), []);
         board.update(Seen { changes: vec![change(2)], ..Seen::default() });
-        assert_eq!(board.changes_after(&mut early), [change(2)]);
-        assert_eq!(board.changes_after(&mut late), [change(1), change(2)]);
+        assert_eq!(board.changes_after(&mut early, 10), [change(2)]);
+        assert_eq!(board.changes_after(&mut late, 1), [change(1)]);
+        assert_eq!(board.changes_after(&mut late, 9), [change(2)]);
         board.update(Seen { changes: (0..CHANGES + 5).map(change).collect(), ..Seen::default() });
-        let told = board.changes_after(&mut late);
+        let told = board.changes_after(&mut late, usize::MAX);
         assert_eq!((told.len(), &told[0]), (CHANGES, &change(5)));
     }
 }

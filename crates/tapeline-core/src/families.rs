@@ -10,10 +10,10 @@ use tapeline_schema::{Priority, Resolved};
 /// Families that are counted apart; all others are counted together.
 pub const FAMILIES: usize = 256;
 
-/// What names that no family declares are counted as.
-pub const UNDECLARED: &str = "undeclared";
+/// What names that no family declares are counted as. No name has a space, so no family is called like this.
+pub const UNDECLARED: &str = "(no family)";
 /// What the families beyond [`FAMILIES`] are counted as.
-pub const OTHERS: &str = "other";
+pub const OTHERS: &str = "(all others)";
 
 /// The number of a family at a priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use crate::clock::Now;
 use crate::stats::Count;
 
+/// How many are remembered of one kind and client; what comes on top of that is one together, about no channel.
+pub const OF_ONE_CLIENT: usize = 32;
 /// How many are remembered.
 pub const INCIDENTS: usize = 256;
 /// Bytes that are remembered of a name or a sentence.
@@ -107,7 +109,14 @@ impl Incidents {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        let channel = cut(trouble.channel);
+        let (client, mut channel) = (cut(trouble.client), cut(trouble.channel));
+        let of_client = |known: &&Incident| known.kind == trouble.kind && *known.client == *client;
+        let is_known = |known: &Incident| {
+            (known.kind, known.code) == (trouble.kind, trouble.code) && *known.channel == *channel
+        };
+        if !recent.iter().any(is_known) && recent.iter().filter(of_client).count() >= OF_ONE_CLIENT {
+            channel = "";
+        }
         let is_same = |known: &Incident| {
             (known.kind, known.code) == (trouble.kind, trouble.code) && *known.channel == *channel
         };
@@ -120,7 +129,7 @@ impl Incidents {
             kind: trouble.kind,
             code: trouble.code,
             channel: channel.into(),
-            client: cut(trouble.client).into(),
+            client: client.into(),
             message: cut(trouble.message).into(),
             count: count + 1,
             first_us,
@@ -168,11 +177,25 @@ mod tests {
     fn only_so_many_are_remembered_and_of_each_only_so_much() {
         let incidents = Incidents::default();
         for n in 0..2 * INCIDENTS as u64 {
-            incidents.report(trouble(&format!("{n} {}", "é".repeat(TEXT_BYTES)), "one"), at(n));
+            let (channel, client) = (format!("{n} {}", "é".repeat(TEXT_BYTES)), format!("client {n}"));
+            incidents.report(trouble(&channel, &client), at(n));
         }
         let recent = incidents.recent();
         assert_eq!(recent.len(), INCIDENTS);
         assert!(recent[0].channel.starts_with("511 "), "{}", recent[0].channel);
         assert!(recent.iter().all(|one| one.channel.len() <= TEXT_BYTES));
+    }
+
+    #[test]
+    fn one_client_does_not_push_out_what_others_had() {
+        let incidents = Incidents::default();
+        incidents.report(trouble("a b", "other"), at(1));
+        for n in 0..1_000 {
+            incidents.report(trouble(&format!("bad {n}"), "noisy"), at(n));
+        }
+        let recent = incidents.recent();
+        assert_eq!(recent.len(), OF_ONE_CLIENT + 2);
+        assert!(recent.iter().any(|one| &*one.client == "other"));
+        assert_eq!((&*recent[0].channel, recent[0].count), ("", 1_000 - OF_ONE_CLIENT as u64));
     }
 }

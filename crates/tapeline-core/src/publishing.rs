@@ -7,6 +7,7 @@ use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::{Publication, Req};
 use crate::error::Refusal;
+use crate::incidents::IncidentKind;
 use crate::message::Receipt;
 use crate::reply::Reply;
 use crate::shard::{Handled, Note, SessionKey, Shard};
@@ -68,7 +69,11 @@ impl Shard {
                 let subscribers = self.hub.subscribers(&channel);
                 self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
             }
-            Err(refusal) => self.reply_refusal(key.slot, refusal, None, &req),
+            Err(refusal) => {
+                let (kind, code) = (IncidentKind::PublishRefused, refusal.code.name());
+                self.report(key.slot, kind, code, channel.name(), &refusal.message);
+                self.reply_refusal(key.slot, refusal, None, &req);
+            }
         }
     }
 }

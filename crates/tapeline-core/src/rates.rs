@@ -71,9 +71,6 @@ impl Shard {
         if bucket.take(count, rate, now) {
             return Ok(());
         }
-        if matches!(command, Command::Publish { .. }) {
-            self.hub.stats().refuse(ErrorCode::RateLimited, 1);
-        }
         Err(too_fast(what, rate))
     }
 }

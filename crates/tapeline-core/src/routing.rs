@@ -122,6 +122,8 @@ impl Offer<'_> {
         let message = self.message.clone();
         if session.outbox.push_latest(self.lane, self.entry, &mut target.waiting, message) {
             self.stats.conflated_pressure.bump(1);
+            // What it was the time of does not leave.
+            session.oldest = 0;
             session.count_conflated(self.entry, 1);
         }
     }

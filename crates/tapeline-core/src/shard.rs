@@ -242,7 +242,14 @@ impl Shard {
             return Handled::Done;
         }
         if let Err(refusal) = self.admit(slot, &command, now) {
-            self.reply_error(slot, refusal, None, command.req());
+            match &command {
+                Command::Publish { publication, req } => {
+                    let client = self.sessions.get(slot as usize).map(Session::called).unwrap_or_default();
+                    self.hub.on_publish_refused(&publication.channel, &client, &refusal, now);
+                    self.reply_refusal(slot, refusal, None, req);
+                }
+                other => self.reply_error(slot, refusal, None, other.req()),
+            }
             return Handled::Done;
         }
         match command {

@@ -105,6 +105,7 @@ impl Shard {
     /// is told stays, and what nobody could read again, because its epoch is over.
     fn shed_lane(&mut self, slot: u32, lane: usize) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        session.oldest = 0;
         for unsent in session.outbox.clear_lane(lane) {
             let taken_back = match &unsent {
                 Unsent::Message(message) => self.unsend(slot, message),

@@ -124,9 +124,9 @@ pub struct ShardStats {
     pub families: ByFamily<FamilyStats>,
     /// Bytes written to sockets.
     pub bytes: Count,
-    /// Subscriptions with a place to resume from that lack nothing.
+    /// Places that were resumed from and lack nothing; a roll-up or pattern may have one in each of its sources.
     pub recovered: Count,
-    /// Subscriptions with a place to resume from that were told that something is missing.
+    /// Places that were resumed from and whose clients were told that something is missing.
     pub not_recovered: Count,
     /// Sessions closed because they took no byte for too long.
     pub closed_slow: Count,
@@ -137,7 +137,7 @@ pub struct ShardStats {
     /// Bytes waiting in outboxes, as of the last look: each second, and whenever all of them are weighed.
     pub waiting_bytes: Count,
     /// From receipt by the hub to the write, of the oldest live message of a write, by lane; of those who hear a
-    /// message, one in eight is timed, and at least one. What is read again for a client that catches up is not live.
+    /// message, one in eight is timed, in turn. What is read again for a client that catches up is not live.
     pub delays: [Histogram; LANES],
     slowest: Mutex<Vec<SlowSession>>,
 }
@@ -174,12 +174,15 @@ pub struct PublishStats {
     pub duplicates: Count,
     /// Publishes that waited and were then refused by the row that their channel had by that time; in `refused` too.
     pub refused_late: Count,
+    /// What was last said to be published: the three above are not counted at the same moment.
+    said: Count,
 }
 
 impl PublishStats {
-    /// Messages published: taken by the broker, and neither repeats nor refused after all.
+    /// Messages published: taken by the broker, and neither repeats nor refused after all. Never less than before.
     pub fn published(&self) -> u64 {
-        self.taken.read().saturating_sub(self.duplicates.read() + self.refused_late.read())
+        let published = self.taken.read().saturating_sub(self.duplicates.read() + self.refused_late.read());
+        self.said.0.fetch_max(published, Ordering::Relaxed).max(published)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tapeline_schema::CloseCode;
+use tapeline_schema::events::FreshnessState;
 
 use crate::channel::Channel;
 use crate::clock::{Now, micros};
@@ -10,6 +11,8 @@ use crate::incidents::IncidentKind;
 use crate::reply::Reply;
 use crate::shard::{SWEEP_US, Shard};
 
+/// Changes of channels' freshness that sessions are told in one second; the rest is told in the next.
+const CHANGES_TOLD: usize = 1_024;
 /// A closing session whose socket takes no byte is given up after this.
 const CLOSE_GRACE_US: u64 = 2_000_000;
 
@@ -93,15 +96,15 @@ impl Shard {
     /// Tells who hears a channel that it has fallen out of its rhythm, or come back to it.
     fn tell_freshness(&mut self) {
         let hub = self.hub.clone();
-        for change in hub.board().changes_after(&mut self.freshness_told) {
-            let (was, is) = (change.before.is_stale(), change.state.is_stale());
+        for change in hub.board().changes_after(&mut self.freshness_told, CHANGES_TOLD) {
+            let is_over = change.was_alarmed && change.state == FreshnessState::Fresh;
+            if !(is_over || change.state.is_stale()) {
+                continue;
+            }
             let Some(id) = hub.channel(&change.channel).ok().and_then(|channel| self.router.find(&channel))
             else {
                 continue;
             };
-            if !was && !is {
-                continue;
-            }
             let Some(entry) = self.router.entry(id) else { continue };
             let (channel, lane) = (entry.channel.clone(), entry.lane);
             let slots: Vec<u32> = entry.targets.iter().map(|target| target.session).collect();
@@ -122,7 +125,8 @@ impl Shard {
     }
 
     fn notify(&mut self, slot: u32, lane: usize, reply: &Reply) {
-        if self.sessions.get(slot as usize).is_some_and(|session| session.notices) {
+        // A full socket gets none: what waits for it would only grow.
+        if self.sessions.get(slot as usize).is_some_and(|session| session.notices && !session.is_blocked()) {
             self.reply_in_lane(slot, lane, reply);
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! It costs a message a few instructions and no lock; whatever takes longer waits for the look.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -24,20 +24,26 @@ use crate::rhythm::{Heard, Rhythm};
 use crate::session::Grant;
 use crate::shard::Shard;
 
-/// Channels that are watched; those that come later have to wait for one to be forgotten.
+/// Channels that are watched. For one more, those that have been silent for longest are given up.
 const WATCHED: usize = 65_536;
-/// A channel that has been silent for so long is no longer watched.
+/// So many at once.
+const GIVEN_UP: usize = WATCHED / 16;
+/// A channel that has been silent for so long is forgotten where nobody was told that it is late.
 const FORGOTTEN_US: u64 = 3_600_000_000;
+/// After so long, in any case: by then its last value is forgotten too.
+const LONG_FORGOTTEN_US: u64 = 14 * 24 * FORGOTTEN_US;
+/// After a longer pause between two looks it was the hub that was late.
+const STALLED_US: u64 = 3_000_000;
 /// The busiest that are named.
 const BUSIEST: usize = 20;
-/// Drafts that may wait for a busy hub.
-const UNSENT: usize = 4 * SLICE;
 /// The family that the watch publishes, and does not watch.
 const FAMILY: &str = "freshness";
 /// Whom its messages are from.
 const PRINCIPAL: &str = "hub";
 /// Bytes of the data that are compared.
 const COMPARED: usize = 4_096;
+/// The place of channels that are not watched.
+const UNWATCHED: u32 = u32::MAX - 1;
 
 /// What is kept of a channel.
 struct Watched {
@@ -45,13 +51,18 @@ struct Watched {
     /// Since the last look.
     messages: u64,
     newest_us: u64,
-    /// The first message after the last look, in short.
+    longest_us: u64,
+    /// What a message said, in short: of the first after each look, and of each while they repeat.
     print: u64,
     same: bool,
     /// Whether it has a freshness: the newest is all that matters of it.
     has_freshness: bool,
     rhythm: Rhythm,
     state: FreshnessState,
+    /// Its subscribers were told that it is stale, and not yet that it is no longer.
+    alarmed: bool,
+    /// It waits in `unsent`.
+    waits: bool,
     per_second: f64,
 }
 
@@ -64,7 +75,8 @@ pub(crate) struct Watch {
     /// Places in `channels` that may be used anew: their channels are forgotten.
     free: Vec<u32>,
     looked_us: u64,
-    unsent: Vec<Draft>,
+    /// Channels whose state is still to be published, each once: what is published is the newest.
+    unsent: VecDeque<u32>,
 }
 
 /// What stands for the data where it is compared.
@@ -74,45 +86,43 @@ fn print_of(data: &Bytes) -> u64 {
 }
 
 fn has_freshness(channel: &Channel) -> bool {
-    let spec = channel.spec();
-    spec.delivery != Delivery::Every && spec.family != FAMILY
+    channel.spec().delivery != Delivery::Every
 }
 
 impl Watch {
     /// A message goes by.
     pub(crate) fn see(&mut self, message: &Message, now: Now) {
-        let channel = &message.channel;
-        let known = self.channels.get_mut(channel.watch_place() as usize);
-        match known.filter(|known| *known.name == *channel.name()) {
-            Some(known) => known.see(message, now),
-            None => self.see_new(message, now),
+        let place = message.channel.watch_place();
+        match self.channels.get_mut(place as usize) {
+            Some(known) if *known.name == *message.channel.name() => known.see(message, now),
+            _ if place == UNWATCHED => {}
+            _ => self.see_new(message, now),
         }
     }
 
     fn see_new(&mut self, message: &Message, now: Now) {
         let channel = &message.channel;
-        if let Some(place) = self.places.get(channel.name()).copied() {
-            channel.set_watch_place(place);
-            return self.channels.get_mut(place as usize).map_or((), |known| known.see(message, now));
+        if channel.spec().family == FAMILY {
+            return channel.set_watch_place(UNWATCHED);
         }
-        let mut watched = Watched {
-            name: channel.name().into(),
-            messages: 0,
-            newest_us: 0,
-            print: 0,
-            same: false,
-            has_freshness: has_freshness(channel),
-            rhythm: Rhythm::default(),
-            state: FreshnessState::Fresh,
-            per_second: 0.0,
-        };
-        watched.see(message, now);
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None if self.channels.len() < WATCHED => u32::try_from(self.channels.len()).unwrap_or(u32::MAX),
-            None => return,
+        let known = self.places.get(channel.name()).copied();
+        let is_full = self.free.is_empty() && self.channels.len() == WATCHED;
+        if known.is_none() && is_full {
+            self.give_up();
+        }
+        let Some(place) =
+            known.or_else(|| self.free.pop()).or_else(|| u32::try_from(self.channels.len()).ok())
+        else {
+            return;
         };
         channel.set_watch_place(place);
+        if let Some(watched) = self.channels.get_mut(place as usize).filter(|_| known.is_some()) {
+            // Its row may be another by now.
+            watched.has_freshness = has_freshness(channel);
+            return watched.see(message, now);
+        }
+        let mut watched = Watched::new(channel);
+        watched.see(message, now);
         self.places.insert(channel.name().into(), place);
         match self.channels.get_mut(place as usize) {
             Some(old) => *old = watched,
@@ -120,65 +130,145 @@ impl Watch {
         }
     }
 
-    /// Looks at all channels.
-    pub(crate) fn look(&mut self, now: Now) -> Seen {
+    /// Makes room: those that have been silent for longest are no longer watched.
+    fn give_up(&mut self) {
+        let mut silent: Vec<(u64, usize)> =
+            self.channels.iter().enumerate().map(|(place, watched)| (watched.newest_us, place)).collect();
+        let last = silent.len().saturating_sub(1);
+        silent.select_nth_unstable(GIVEN_UP.min(last));
+        for (_, place) in silent.into_iter().take(GIVEN_UP) {
+            self.forget(place);
+        }
+    }
+
+    fn forget(&mut self, place: usize) {
+        let Some(watched) = self.channels.get_mut(place) else { return };
+        self.places.remove(&watched.name);
+        watched.name = Box::default();
+        watched.waits = false;
+        self.free.extend(u32::try_from(place).ok());
+    }
+
+    /// Looks at all channels; `judges` where their freshness is wanted.
+    pub(crate) fn look(&mut self, now: Now, judges: bool) -> Seen {
         let elapsed_us = now.mono_us.saturating_sub(self.looked_us).max(1);
         self.looked_us = now.mono_us;
-        let mut seen = Seen::default();
-        for (place, watched) in self.channels.iter_mut().enumerate() {
-            if watched.name.is_empty() {
-                continue;
-            }
-            if now.mono_us.saturating_sub(watched.newest_us) > FORGOTTEN_US {
-                self.places.remove(&watched.name);
-                watched.name = Box::default();
-                self.free.extend(u32::try_from(place).ok());
+        let judges = judges && elapsed_us < STALLED_US;
+        let (mut seen, mut busy, mut forgotten) = (Seen::default(), Vec::new(), Vec::new());
+        for (place, watched) in self.channels.iter_mut().enumerate().filter(|(_, one)| !one.name.is_empty()) {
+            if watched.is_forgotten(now) {
+                forgotten.push(place);
                 continue;
             }
             seen.watched += 1;
-            watched.look(elapsed_us, now, &mut seen);
+            watched.look(elapsed_us, now);
+            if watched.per_second >= 0.05 {
+                busy.push((watched.per_second, place));
+            }
+            if judges {
+                let changed = watched.judge(now, &mut seen);
+                if changed && !std::mem::replace(&mut watched.waits, true) {
+                    self.unsent.extend(u32::try_from(place).ok());
+                }
+            }
         }
-        let by_rate = |one: &BusyChannel, other: &BusyChannel| other.per_second.total_cmp(&one.per_second);
-        seen.busiest.sort_by(|one, other| by_rate(one, other).then_with(|| one.channel.cmp(&other.channel)));
-        seen.busiest.truncate(BUSIEST);
+        forgotten.into_iter().for_each(|place| self.forget(place));
+        seen.busiest = self.busiest(busy);
         seen
+    }
+
+    fn busiest(&self, mut busy: Vec<(f64, usize)>) -> Vec<BusyChannel> {
+        let by_rate = |one: &(f64, usize), other: &(f64, usize)| other.0.total_cmp(&one.0);
+        if busy.len() > BUSIEST {
+            busy.select_nth_unstable_by(BUSIEST, by_rate);
+            busy.truncate(BUSIEST);
+        }
+        busy.sort_unstable_by(by_rate);
+        let named = busy.into_iter().filter_map(|(per_second, place)| {
+            Some(BusyChannel { channel: self.channels.get(place)?.name.clone(), per_second })
+        });
+        named.collect()
+    }
+
+    /// What is to be published of a channel that waits, if it still is what waits.
+    fn event(&mut self, place: u32, now: Now) -> Option<Freshness> {
+        let watched = self.channels.get_mut(place as usize)?;
+        std::mem::take(&mut watched.waits).then(|| Freshness {
+            of: watched.name.to_string(),
+            state: watched.state,
+            age_ms: watched.rhythm.age_us(now.mono_us) / 1_000,
+        })
     }
 }
 
 impl Watched {
+    fn new(channel: &Channel) -> Self {
+        Watched {
+            name: channel.name().into(),
+            messages: 0,
+            newest_us: 0,
+            longest_us: 0,
+            print: 0,
+            same: false,
+            has_freshness: has_freshness(channel),
+            rhythm: Rhythm::default(),
+            state: FreshnessState::Fresh,
+            alarmed: false,
+            waits: false,
+            per_second: 0.0,
+        }
+    }
+
     fn see(&mut self, message: &Message, now: Now) {
-        if self.messages == 0 && self.has_freshness {
+        if self.has_freshness && (self.messages == 0 || self.rhythm.repeats()) {
             let print = print_of(&message.data);
-            self.same = print == self.print;
+            self.same = (self.messages == 0 || self.same) && print == self.print;
             self.print = print;
+        }
+        if self.newest_us > 0 {
+            self.longest_us = self.longest_us.max(now.mono_us - self.newest_us);
         }
         self.messages += 1;
         self.newest_us = now.mono_us;
     }
 
-    fn look(&mut self, elapsed_us: u64, now: Now, seen: &mut Seen) {
+    fn is_forgotten(&self, now: Now) -> bool {
+        let silent_us = now.mono_us.saturating_sub(self.newest_us);
+        let is_quiet = self.state == FreshnessState::Fresh && !self.waits;
+        (is_quiet && silent_us > FORGOTTEN_US) || silent_us > LONG_FORGOTTEN_US
+    }
+
+    /// Takes in what has come.
+    fn look(&mut self, elapsed_us: u64, now: Now) {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.messages as f64 * 1e6 / elapsed_us as f64;
         self.per_second += (rate - self.per_second) * 0.3;
-        let heard = Heard { messages: self.messages, newest_us: self.newest_us, same: self.same };
-        self.messages = 0;
-        if self.per_second >= 0.05 {
-            seen.busiest.push(BusyChannel { channel: self.name.clone(), per_second: self.per_second });
-        }
-        if !self.has_freshness {
-            return;
-        }
-        self.rhythm.hear(heard);
+        let (messages, longest_us) =
+            (std::mem::take(&mut self.messages), std::mem::take(&mut self.longest_us));
+        let (same, newest_us) = (self.same && self.has_freshness, self.newest_us.min(now.mono_us));
+        self.rhythm.hear(Heard { messages, newest_us, longest_us, same });
+    }
+
+    /// How it stands; answers whether that has changed and is to be told. Of a channel of which each message counts it is
+    /// only noted: that nobody trades is no fault.
+    fn judge(&mut self, now: Now, seen: &mut Seen) -> bool {
         let (state, before) = (self.rhythm.state(now.mono_us), self.state);
         let age_ms = self.rhythm.age_us(now.mono_us) / 1_000;
-        if state != before {
-            self.state = state;
-            seen.changes.push(Change { channel: self.name.clone(), before, state, age_ms });
-        }
         if state != FreshnessState::Fresh {
             let (channel, usual_ms) = (self.name.clone(), self.rhythm.usual_us() / 1_000);
-            seen.late.insert(self.name.clone(), LateChannel { channel, state, age_ms, usual_ms });
+            let list = if self.has_freshness { &mut seen.late } else { &mut seen.quiet };
+            list.insert(self.name.clone(), LateChannel { channel, state, age_ms, usual_ms });
         }
+        if !self.has_freshness {
+            return false;
+        }
+        self.state = state;
+        if state != before {
+            let was_alarmed = self.alarmed;
+            self.alarmed = state.is_stale() || (self.alarmed && state != FreshnessState::Fresh);
+            seen.changes.push(Change { channel: self.name.clone(), state, was_alarmed, age_ms });
+        }
+        state != before
     }
 }
 
@@ -186,32 +276,167 @@ impl Shard {
     /// Looks at what has gone by; publishes whose freshness has changed.
     pub(crate) fn look_around(&mut self, now: Now) {
         let Some(mut watch) = self.watch.take() else { return };
-        let mut seen = watch.look(now);
-        if !self.hub.settings().freshness {
-            seen.late = BTreeMap::new();
-            seen.changes.clear();
-        }
-        let from: Arc<str> = PRINCIPAL.into();
-        for change in &seen.changes {
-            let channel = format!("{FAMILY}:{}", change.channel);
-            if watch.unsent.len() == UNSENT || tapeline_schema::check_name(&channel).is_err() {
-                continue;
-            }
-            let event =
-                Freshness { of: change.channel.to_string(), state: change.state, age_ms: change.age_ms };
-            let Ok(data) = serde_json::to_vec(&event) else { continue };
-            let publication = Publication { channel: &*channel, data: data.into(), ..Publication::default() };
-            let drafted = self.hub.drafter(&from, &Grant::Anyone, now).draft(publication, None);
-            watch.unsent.extend(drafted.ok());
-        }
+        let seen = watch.look(now, self.hub.settings().freshness);
         self.hub.board().update(seen);
+        self.publish_freshness(&mut watch, now);
+        self.watch = Some(watch);
+    }
+
+    /// As much of it as the hub takes; the rest has its turn at the next look.
+    fn publish_freshness(&self, watch: &mut Watch, now: Now) {
+        let from: Arc<str> = PRINCIPAL.into();
         while !watch.unsent.is_empty() {
-            let slice: Drafts = watch.unsent.drain(..watch.unsent.len().min(SLICE)).collect();
-            if let Err(busy) = self.hub.publish(slice, None) {
-                watch.unsent.splice(..0, busy.drafts);
-                break;
+            let places: Vec<u32> = watch.unsent.drain(..watch.unsent.len().min(SLICE)).collect();
+            let (mut drafts, mut drafted) = (Drafts::new(), Vec::new());
+            for place in places {
+                let event = watch.event(place, now);
+                if let Some(draft) = event.and_then(|event| self.draft_freshness(&event, &from, now)) {
+                    drafts.push(draft);
+                    drafted.push(place);
+                }
+            }
+            if !drafts.is_empty() && self.hub.publish(drafts, None).is_err() {
+                for place in drafted.into_iter().rev() {
+                    watch.unsent.push_front(place);
+                    if let Some(watched) = watch.channels.get_mut(place as usize) {
+                        watched.waits = true;
+                    }
+                }
+                return;
             }
         }
-        self.watch = Some(watch);
+    }
+
+    /// Nothing for a name that leaves no room for the family's before it.
+    fn draft_freshness(&self, event: &Freshness, from: &Arc<str>, now: Now) -> Option<Draft> {
+        let channel = format!("{FAMILY}:{}", event.of);
+        tapeline_schema::check_name(&channel).ok()?;
+        let data = serde_json::to_vec(event).ok()?;
+        let publication = Publication { channel: &*channel, data: data.into(), ..Publication::default() };
+        self.hub.drafter(from, &Grant::Anyone, now).draft(publication, None).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::SmallVec;
+    use tapeline_schema::Catalog;
+
+    use super::*;
+    use crate::directory::Directory;
+    use crate::message::{Draft, Epoch};
+
+    const SECOND: u64 = 1_000_000;
+
+    struct Desk {
+        directory: Directory,
+        watch: Watch,
+        now_us: u64,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            Desk { directory: Directory::new(Catalog::built_in()), watch: Watch::default(), now_us: SECOND }
+        }
+
+        fn now(&self) -> Now {
+            Now { mono_us: self.now_us, wall_us: self.now_us }
+        }
+
+        fn see(&mut self, channel: &str, data: &str) {
+            let channel = self.directory.channel(channel).unwrap();
+            let data = Bytes::copy_from_slice(data.as_bytes());
+            let draft = Draft {
+                channel,
+                kind: None,
+                data,
+                rows: None,
+                correlation_id: None,
+                idempotency: None,
+                id: uuid::Uuid::nil(),
+                timestamp_us: self.now_us,
+            };
+            let message = Message::new(draft, 1, Epoch::from("e"), SmallVec::new());
+            self.watch.see(&message, self.now());
+        }
+
+        /// Seconds, each with these messages, and a look at its end; answers the changes.
+        fn seconds(&mut self, count: u64, each: &[(&str, &str)]) -> Vec<(String, FreshnessState)> {
+            let mut changes = Vec::new();
+            for _ in 0..count {
+                for (channel, data) in each {
+                    self.now_us += SECOND / 10;
+                    self.see(channel, data);
+                }
+                self.now_us += SECOND - each.len() as u64 * SECOND / 10;
+                let seen = self.watch.look(self.now(), true);
+                changes.extend(seen.changes.into_iter().map(|change| (change.channel.into(), change.state)));
+            }
+            changes
+        }
+    }
+
+    fn told(name: &str, states: &[FreshnessState]) -> Vec<(String, FreshnessState)> {
+        states.iter().map(|state| (name.to_string(), *state)).collect()
+    }
+
+    #[test]
+    fn a_channel_that_falls_silent_is_told_until_it_speaks_again_even_days_later() {
+        use FreshnessState::{Delayed, Fresh, Stale};
+        let mut desk = Desk::new();
+        let moving: Vec<(u64, String)> = (0..10).map(|n| (n, n.to_string())).collect();
+        for (_, data) in &moving {
+            assert_eq!(desk.seconds(1, &[("market_data:A", data)]), []);
+        }
+        assert_eq!(desk.seconds(20, &[]), told("market_data:A", &[Delayed, Stale]));
+        assert_eq!(desk.watch.unsent.len(), 1, "what waits to be published waits once");
+        desk.now_us += 3 * 24 * 3_600 * SECOND;
+        desk.watch.look(desk.now(), true);
+        assert_eq!(desk.seconds(1, &[("market_data:A", "x")]), told("market_data:A", &[Fresh]));
+    }
+
+    #[test]
+    fn what_has_no_freshness_is_counted_and_in_time_forgotten() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.seconds(10, &[("trades:p", "1"), ("freshness:x", "1")]), []);
+        assert_eq!(desk.seconds(100, &[]), []);
+        assert_eq!(desk.watch.places.len(), 1, "the watch does not watch itself");
+        desk.now_us += 2 * FORGOTTEN_US;
+        desk.watch.look(desk.now(), true);
+        assert_eq!((desk.watch.places.len(), desk.watch.free.len()), (0, 1));
+        desk.see("news", "1");
+        assert_eq!((desk.watch.channels.len(), desk.watch.free.len()), (1, 0), "its place is used anew");
+    }
+
+    #[test]
+    fn rows_that_take_turns_are_not_the_same_again() {
+        let mut desk = Desk::new();
+        let rows = [("balances:a", "USDT"), ("balances:a", "BTC"), ("balances:a", "ETH")];
+        assert_eq!(desk.seconds(30, &rows), []);
+        let same = [("balances:a", "USDT"), ("balances:a", "USDT"), ("balances:a", "USDT")];
+        assert_eq!(desk.seconds(30, &same), told("balances:a", &[FreshnessState::Frozen]));
+    }
+
+    #[test]
+    fn a_hub_that_stood_still_blames_nobody() {
+        let mut desk = Desk::new();
+        for n in 0..10 {
+            desk.seconds(1, &[("market_data:A", &n.to_string())]);
+        }
+        desk.now_us += 60 * SECOND;
+        let seen = desk.watch.look(desk.now(), true);
+        assert!(seen.changes.is_empty() && seen.late.is_empty(), "{seen:?}");
+    }
+
+    #[test]
+    fn with_too_many_channels_the_longest_silent_give_way() {
+        let mut desk = Desk::new();
+        for n in 0..=WATCHED {
+            desk.now_us += 1;
+            desk.see(&format!("c{n}"), "1");
+        }
+        assert!(desk.watch.channels.len() <= WATCHED);
+        assert!(!desk.watch.places.contains_key("c0"), "the first one");
+        assert!(desk.watch.places.contains_key(&*format!("c{WATCHED}")), "the last one");
     }
 }

@@ -17,7 +17,7 @@ use crate::door::{self, Door};
 use crate::origin::LiveAccess;
 use crate::requests::Requests;
 use crate::spec::Documents;
-use crate::{ops, routes, upgrade};
+use crate::{ops, process, routes, upgrade};
 
 /// What a gateway is made of.
 pub struct AppParts {
@@ -42,6 +42,8 @@ pub struct App {
     pub(crate) access: Arc<LiveAccess>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) started: Instant,
+    /// The same in seconds since 1970.
+    pub(crate) started_at: f64,
     /// Connections on the HTTP port that are no sessions.
     pub(crate) open: Open,
     /// Those that are being told that they are too many.
@@ -73,6 +75,7 @@ impl App {
             access,
             admin,
             started,
+            started_at: process::now_seconds(),
             open,
             refusing,
             closed_slow,

@@ -24,7 +24,7 @@ use crate::stats::late_channel;
 const COUNTED: usize = 1_000;
 /// Channels that are named of them.
 const NAMED: usize = 20;
-/// Standing patterns that are looked at.
+/// Patterns that are named.
 const PATTERNS: usize = 50;
 
 /// What is asked about.
@@ -81,10 +81,12 @@ async fn of_channel(hub: &Arc<Hub>, name: String) -> Inspection {
     inspection.family = Some(family(&channel));
     inspection.head = head(hub, &channel).await;
     if channel.is_roll_up() {
-        inspection.covers = Some(covered(hub, Interest::RollUp(channel.clone())).await);
+        inspection.covers = Some(covered(hub, Interest::RollUp(channel.clone()), COUNTED).await);
     }
     inspection.subscribers = audience(hub, &channel);
-    inspection.late = hub.board().find_late(channel.name()).map(late_channel);
+    let board = hub.board();
+    let late = board.find_late(channel.name()).or_else(|| board.find_quiet(channel.name()));
+    inspection.late = late.map(late_channel);
     inspection
 }
 
@@ -124,11 +126,11 @@ async fn head(hub: &Hub, channel: &Channel) -> Option<InspectedHead> {
     })
 }
 
-async fn covered(hub: &Hub, interest: Interest) -> Covered {
+async fn covered(hub: &Hub, interest: Interest, limit: usize) -> Covered {
     let (tell, told) = oneshot::channel();
     hub.broker().sources(
         &interest,
-        COUNTED,
+        limit,
         Box::new(move |sources: Sources| {
             // Whoever asked may have gone.
             let _ = tell.send(sources);
@@ -168,7 +170,7 @@ async fn of_pattern(hub: &Hub, text: String) -> Inspection {
         Ok(pattern) => pattern,
         Err(error) => return Inspection { invalid: Some(error.to_string()), ..named },
     };
-    let covers = covered(hub, Interest::Pattern(pattern)).await;
+    let covers = covered(hub, Interest::Pattern(pattern), COUNTED).await;
     let hint = if covers.count == 0 { hub.suggest_pattern(&named.name) } else { None };
     let standing = hub.subscribed_patterns();
     let sessions =
@@ -179,9 +181,12 @@ async fn of_pattern(hub: &Hub, text: String) -> Inspection {
 
 async fn idle_patterns(hub: &Hub) -> Vec<IdlePattern> {
     let mut idle = Vec::new();
-    for (pattern, sessions) in hub.subscribed_patterns().into_iter().take(PATTERNS) {
+    for (pattern, sessions) in hub.subscribed_patterns() {
+        if idle.len() == PATTERNS {
+            break;
+        }
         let text = pattern.as_str().to_string();
-        if covered(hub, Interest::Pattern(pattern)).await.count == 0 {
+        if covered(hub, Interest::Pattern(pattern), 1).await.count == 0 {
             let hint = hub.suggest_pattern(&text);
             idle.push(IdlePattern { pattern: text, sessions: sessions as u64, hint });
         }

@@ -191,14 +191,13 @@ impl Hub {
         let version = labels(["version"], [env!("CARGO_PKG_VERSION")]);
         let about = "The version that runs; always 1";
         page.begin("tapeline_build", about, None, MetricType::Info)?.encode_info(&version)?;
-        let started = process::now_seconds() - self.0.started.elapsed().as_secs_f64();
         page.begin(
             "process_start_time",
             "When the hub was started, since 1970",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?
-        .encode_gauge(&started)?;
+        .encode_gauge(&self.0.started_at)?;
         let Some(process) = process::read() else { return Ok(()) };
         page.begin(
             "process_resident_memory",
@@ -238,8 +237,8 @@ impl Hub {
             (["not_recovered"], sum(hub, |shard| shard.not_recovered.read())),
         ];
         page.counters(
-            "tapeline_subscriptions_resumed",
-            "Subscriptions that came back with their place, by whether they lack nothing",
+            "tapeline_resumes",
+            "Places in channels that clients came back with, by whether they lack nothing",
             ["result"],
             resumed,
         )?;

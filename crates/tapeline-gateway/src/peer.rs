@@ -45,7 +45,8 @@ impl Peer {
             return Ok(());
         }
         let refusal = too_fast("publishes", rate);
-        hub.stats().refuse(refusal.code, count as u64);
+        hub.stats().refuse(refusal.code, count as u64 - 1);
+        hub.on_publish_refused("", &self.principal, &refusal, hub.now());
         Err(refusal)
     }
 

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use tapeline_core::Hub;
+use tapeline_core::board;
 use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::families::FamilyNumber;
@@ -80,6 +81,7 @@ fn answer(app: &App) -> StatsAnswer {
         connections: sessions,
         clients: sessions,
         subscriptions: sum(hub, |shard| shard.subscriptions.read()),
+        channels_watched: hub.board().watched() as u64,
         channels: channels(app),
         published: counts.published(),
         delivered: sum(hub, |shard| shard.total(|family| &family.delivered)),
@@ -129,7 +131,7 @@ fn families(hub: &Hub) -> BTreeMap<String, FamilyCounts> {
             catch_ups: count(|family| &family.catch_ups),
         };
         if counts.published + counts.duplicates + counts.delivered > 0 {
-            families.insert(family.name.into(), counts);
+            families.entry(family.name.into()).or_default().add(counts);
         }
     }
     families
@@ -166,12 +168,16 @@ fn slowest(hub: &Hub) -> Vec<SlowClient> {
 fn busiest(hub: &Hub) -> Vec<BusyChannel> {
     let rounded = |rate: f64| (rate * 10.0).round() / 10.0;
     let told = hub.board().busiest().into_iter();
-    told.map(|busy| BusyChannel { channel: busy.channel.into(), per_second: rounded(busy.per_second) })
-        .collect()
+    let one = |busy: board::BusyChannel| BusyChannel {
+        subscribers: hub.channel(&busy.channel).map_or(0, |channel| hub.subscribers(&channel) as u64),
+        channel: busy.channel.into(),
+        per_second: rounded(busy.per_second),
+    };
+    told.map(one).collect()
 }
 
-pub(crate) fn late_channel(late: tapeline_core::board::LateChannel) -> LateChannel {
-    let tapeline_core::board::LateChannel { channel, state, age_ms, usual_ms } = late;
+pub(crate) fn late_channel(late: board::LateChannel) -> LateChannel {
+    let board::LateChannel { channel, state, age_ms, usual_ms } = late;
     LateChannel { channel: channel.into(), state, age_ms, usual_ms }
 }
 

@@ -20,6 +20,8 @@ pub struct StatsAnswer {
     pub clients: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
+    /// Channels that said something within the hour.
+    pub channels_watched: u64,
     /// By name, at most 1,000.
     pub channels: BTreeMap<String, ChannelStats>,
     /// Messages taken.
@@ -46,7 +48,8 @@ pub struct StatsAnswer {
     pub dead_letters_lost: BTreeMap<String, BTreeMap<String, u64>>,
     /// Times that a subscription fell behind and was caught up from what is kept.
     pub catch_ups: u64,
-    /// Subscriptions that came back with their place: `recovered` lack nothing, `not_recovered` were told that they do.
+    /// Places in channels that clients came back with: `recovered` lack nothing, of `not_recovered` they were told that
+    /// something is missing.
     pub resumed: BTreeMap<String, u64>,
     /// What was compressed, each once whatever the number of its receivers.
     pub compressed: BTreeMap<String, u64>,
@@ -106,6 +109,22 @@ pub struct FamilyCounts {
     pub catch_ups: u64,
 }
 
+impl FamilyCounts {
+    /// Adds what was counted of the same family.
+    pub fn add(&mut self, more: FamilyCounts) {
+        self.priority = more.priority;
+        self.published += more.published;
+        self.duplicates += more.duplicates;
+        self.delivered += more.delivered;
+        self.catch_ups += more.catch_ups;
+        for (sums, counts) in [(&mut self.conflated, more.conflated), (&mut self.dropped, more.dropped)] {
+            for (cause, count) in counts {
+                *sums.entry(cause).or_default() += count;
+            }
+        }
+    }
+}
+
 /// How long messages took from their receipt to the write: the oldest live one of each write.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -142,6 +161,8 @@ pub struct BusyChannel {
     pub channel: String,
     /// Messages a second, over the last few seconds.
     pub per_second: f64,
+    /// Sessions that hear it.
+    pub subscribers: u64,
 }
 
 /// A channel that is not as fresh as it should be.
