@@ -1,6 +1,7 @@
-//! Delivers messages to sessions whose sockets take everything, and does nothing else: `deliveries SESSIONS TOGETHER
-//! ROUNDS [quiet]`. In each round so many messages are published and then written together. `cargo xtask overhead` counts
-//! its instructions with and without counting (feature `uncounted`) and, `quiet`, without notices.
+//! Delivers messages to sessions, and does nothing else: `deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet]`. Every
+//! session hears all channels; in each round, a millisecond, so many messages are published and then written together. Of
+//! ten sockets one is full most of the time, so that there is conflation to tell of. `cargo xtask overhead` counts its
+//! instructions with and without counting (feature `uncounted`) and, `quiet`, without notices.
 
 use std::io::IoSlice;
 use std::process::ExitCode;
@@ -20,7 +21,11 @@ use tapeline_core::{
 };
 use tapeline_schema::{Catalog, CloseCode};
 
-const CHANNEL: &str = "market_data:AAPL";
+/// The roll-up that every session hears.
+const HEARD: &str = "market_data";
+/// Of so many sockets one is full, but for one round in so many.
+const FULL: u32 = 10;
+const PAUSE: usize = 100;
 const DATA: &[u8] = br#"{"symbol":"AAPL","price":187.45,"change":0.12,"volume":1200}"#;
 
 /// JSON, as the native protocol's payload is.
@@ -86,11 +91,16 @@ impl Mailbox for Inbox {
     }
 }
 
-/// Sockets that take everything.
-struct Open;
+/// Sockets that take everything, but for those that are full now.
+struct Sockets {
+    some_are_full: bool,
+}
 
-impl Pipes for Open {
-    fn write(&mut self, _slot: u32, slices: &[IoSlice<'_>]) -> Written {
+impl Pipes for Sockets {
+    fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written {
+        if self.some_are_full && slot % FULL == FULL - 1 {
+            return Written::Blocked;
+        }
         Written::Bytes(slices.iter().map(|slice| slice.len()).sum())
     }
 }
@@ -98,11 +108,13 @@ impl Pipes for Open {
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| given.get(at).and_then(|text| text.parse::<usize>().ok());
-    let (Some(sessions), Some(together), Some(rounds)) = (number(0), number(1), number(2)) else {
-        eprintln!("deliveries SESSIONS TOGETHER ROUNDS [quiet]");
+    let (Some(sessions), Some(channels), Some(together), Some(rounds)) =
+        (number(0), number(1), number(2), number(3))
+    else {
+        eprintln!("deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet]");
         return ExitCode::FAILURE;
     };
-    let quiet = given.get(3).is_some_and(|word| word == "quiet");
+    let quiet = given.get(4).is_some_and(|word| word == "quiet");
     let clock = Arc::new(ManualClock::default());
     let hub = Arc::new(Hub::new(HubParts {
         catalog: Catalog::built_in(),
@@ -115,6 +127,7 @@ fn main() -> ExitCode {
     }));
     let inbox = Arc::new(Inbox::default());
     hub.broker().attach(inbox.clone());
+    let mut sockets = Sockets { some_are_full: false };
     let mut shard = Shard::new(hub.clone(), 0, inbox.clone());
     for _ in 0..sessions {
         let arrival = Arrival {
@@ -127,11 +140,11 @@ fn main() -> ExitCode {
             heartbeat: false,
         };
         let slot = shard.open(arrival, clock.now()).slot;
-        let wanted = vec![Wanted::Channel(CHANNEL.into())];
+        let wanted = vec![Wanted::Channel(HEARD.into())];
         shard.handle(slot, Command::Subscribe { wanted, options: Box::default(), req: None }, clock.now());
     }
     loop {
-        while shard.flush(&mut Open, 256, clock.now()) {}
+        while shard.flush(&mut sockets, 256, clock.now()) {}
         let notes = taken(&inbox.notes);
         if notes.is_empty() {
             break;
@@ -139,15 +152,21 @@ fn main() -> ExitCode {
         notes.into_iter().for_each(|note| shard.on_note(note, clock.now()));
     }
     let principal: Arc<str> = "p".into();
-    for _ in 0..rounds {
+    let names: Vec<String> = (0..channels.max(1)).map(|n| format!("market_data:S{n}")).collect();
+    let mut names = names.iter().cycle();
+    for round in 0..rounds {
         clock.advance(std::time::Duration::from_millis(1));
         let now = clock.now();
-        for _ in 0..together {
-            let publication = Publication {
-                channel: CHANNEL.into(),
-                data: Bytes::from_static(DATA),
-                ..Publication::default()
-            };
+        sockets.some_are_full = round % PAUSE != 0;
+        if !sockets.some_are_full {
+            let slots =
+                (0..u32::try_from(sessions).unwrap_or(u32::MAX)).filter(|slot| slot % FULL == FULL - 1);
+            slots.for_each(|slot| shard.on_writable(slot));
+        }
+        for channel in names.by_ref().take(together) {
+            let data = Bytes::from_static(DATA);
+            let publication =
+                Publication { channel: channel.as_str().into(), data, ..Publication::default() };
             let Ok(draft) = hub.draft(publication, &principal, &Grant::Anyone, now) else { continue };
             if hub.publish([draft].into_iter().collect(), None).is_err() {
                 return ExitCode::FAILURE;
@@ -157,7 +176,7 @@ fn main() -> ExitCode {
             shard.route(&message, false, now);
         }
         shard.tick(now);
-        while shard.flush(&mut Open, 256, now) {}
+        while shard.flush(&mut sockets, 256, now) {}
     }
     ExitCode::SUCCESS
 }

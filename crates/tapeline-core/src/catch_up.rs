@@ -333,7 +333,7 @@ impl Shard {
             if target.mode != Mode::Every && offset > target.sent + 1 && target.sent > 0 {
                 let skipped = offset - target.sent - 1;
                 self.stats.families.of(message.family()).conflated_pressure.bump(skipped);
-                session.count_conflated(id, skipped);
+                target.count_conflated(session, skipped);
             }
             let replaces = target.mode != Mode::Every && !target.overlap;
             if target.whole {

@@ -291,7 +291,6 @@ impl Router {
         let Some(at) = session.places.iter().position(|place| place.entry == id) else { return };
         let place = session.places.swap_remove(at);
         session.behind.retain(|behind| *behind != id);
-        session.conflated.retain(|(entry, _)| *entry != id);
         let Some(entry) = self.entries.get_mut(id as usize) else { return };
         if place.index as usize >= entry.targets.len() {
             return;

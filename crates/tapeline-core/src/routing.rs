@@ -124,7 +124,7 @@ impl Offer<'_> {
             self.stats.conflated_pressure.bump(1);
             // What it was the time of does not leave.
             session.oldest = 0;
-            session.count_conflated(self.entry, 1);
+            target.count_conflated(session, 1);
         }
     }
 }

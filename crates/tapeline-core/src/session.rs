@@ -90,10 +90,10 @@ pub(crate) struct Session {
     pub behind: Vec<u32>,
     /// Pages in a row that had to wait for another target.
     pub waits: usize,
-    /// Conflated under pressure since the last notice, by entry.
-    pub conflated: Vec<(u32, u64)>,
     /// Conflated under pressure since it came.
-    pub conflated_in_all: u64,
+    pub conflated: u64,
+    /// Some of it has not been told; its targets know what.
+    pub untold: bool,
     pub next_subscription: u32,
     /// Answers under way, at most [`crate::shard::IN_FLIGHT`].
     pub in_flight: u32,
@@ -133,8 +133,8 @@ impl Session {
             places: Vec::new(),
             behind: Vec::new(),
             waits: 0,
-            conflated: Vec::new(),
-            conflated_in_all: 0,
+            conflated: 0,
+            untold: false,
             next_subscription: 0,
             in_flight: 0,
             opened_us: now_us,
@@ -187,18 +187,6 @@ impl Session {
     pub(crate) fn find_by_name(&self, is_pattern: bool, name: &str) -> Option<&Subscription> {
         let asked = |topic: &Topic| matches!(topic, Topic::Pattern(_)) == is_pattern && topic.name() == name;
         self.subscriptions.iter().find(|subscription| asked(&subscription.topic))
-    }
-
-    /// Remembers what to say in the next notice, if the client wants notices.
-    pub(crate) fn count_conflated(&mut self, entry: u32, count: u64) {
-        self.conflated_in_all += count;
-        if !self.notices {
-            return;
-        }
-        match self.conflated.iter_mut().find(|(known, _)| *known == entry) {
-            Some((_, sum)) => *sum += count,
-            None => self.conflated.push((entry, count)),
-        }
     }
 
     /// Counts a new subscription, or says which limit it is over.

@@ -42,7 +42,7 @@ impl Shard {
             waiting_messages: session.outbox.count(),
             blocked_us: if session.is_blocked() { now.mono_us.saturating_sub(session.blocked_us) } else { 0 },
             behind: session.behind.len(),
-            conflated: session.conflated_in_all,
+            conflated: session.conflated,
         });
         self.stats.set_slowest(named.collect());
     }

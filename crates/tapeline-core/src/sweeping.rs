@@ -134,14 +134,24 @@ impl Shard {
     /// At most once a second a channel, and only when the socket takes bytes.
     fn tell_conflated(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if session.conflated.is_empty() || session.is_blocked() {
+        if !session.untold || session.is_blocked() {
             return;
         }
-        for (entry, count) in std::mem::take(&mut session.conflated) {
-            let Some((channel, lane)) = self.router.entry(entry).map(|e| (e.channel.clone(), e.lane)) else {
-                continue;
-            };
-            self.reply_in_lane(slot, lane, &Reply::Conflated { channel, count });
+        session.untold = false;
+        if !session.notices {
+            return;
+        }
+        let mut told = Vec::new();
+        for place in &session.places {
+            let Some(entry) = self.router.entry(place.entry) else { continue };
+            let Some(target) = entry.targets.get_mut(place.index as usize) else { continue };
+            let count = u64::from(std::mem::take(&mut target.conflated));
+            if count > 0 {
+                told.push((entry.lane, Reply::Conflated { channel: entry.channel.clone(), count }));
+            }
+        }
+        for (lane, notice) in told {
+            self.reply_in_lane(slot, lane, &notice);
         }
     }
 }

@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use crate::outbox::NOT_WAITING;
+use crate::session::Session;
 
 /// How a target is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Target {
     pub overlap: bool,
     /// Where its newest message waits in the outbox.
     pub waiting: u32,
+    /// Conflated under pressure since the session was told.
+    pub conflated: u32,
     /// The newest offset queued or passed by.
     pub sent: u64,
     /// `(start, sent]` has been queued in full (mode Every).
@@ -74,6 +77,7 @@ impl Target {
             rate,
             overlap: false,
             waiting: NOT_WAITING,
+            conflated: 0,
             sent: 0,
             start: 0,
             base: 0,
@@ -83,6 +87,14 @@ impl Target {
             not_before_us: 0,
             covers: SmallVec::from_slice(&[subscription]),
         }
+    }
+
+    /// Newer messages have taken the place of so many.
+    #[inline]
+    pub(crate) fn count_conflated(&mut self, session: &mut Session, count: u64) {
+        self.conflated = self.conflated.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        session.conflated += count;
+        session.untold = true;
     }
 
     /// Whether it queued this offset of its channel, in mode Every.

@@ -4,6 +4,7 @@
 //! Every label has a bound: families and the sources of dead letters are counted apart up to a number, routes and codes
 //! are tables, and no client and no channel becomes a label.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ use crate::process;
 use crate::stats::{CONFLATED, Cause, DROPPED, closed, of_family, sum};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Stands for text that makes no label.
+const STRANGE: &str = "other";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `GET /metrics`.
@@ -162,6 +165,12 @@ impl Page<'_> {
         }
         Ok(())
     }
+}
+
+/// A label out of a stranger's text: as it is where it is a plain word.
+fn plain(text: &str) -> &str {
+    let is_plain = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain { text } else { STRANGE }
 }
 
 fn labels<'l, const N: usize>(keys: [&'static str; N], values: [&'l str; N]) -> [(&'static str, &'l str); N] {
@@ -384,7 +393,10 @@ impl Hub {
             results.map(|(result, count)| ([&**name, result], count.read()))
         });
         let letters = hub.dead_letters().counts();
-        let by_reason = letters.iter().map(|count| ([&*count.source, &*count.reason], count.taken));
+        let mut by_reason = BTreeMap::<[&str; 2], u64>::new();
+        for count in &letters {
+            *by_reason.entry([&*count.source, &*count.reason].map(plain)).or_default() += count.taken;
+        }
         page.counters(
             "tapeline_dead_letters",
             "Messages that were given up, by who did and why",
