@@ -1,69 +1,43 @@
-// The live page in a real browser, against the real binary. Run by hand:
-//
-//   cargo build && npm install --prefix target/browser playwright-core && node tests/browser/live_page.mjs
-//
-// TAPELINE names another binary, CHROMIUM another browser; SCREENSHOTS a folder that gets a picture of each state.
-// The last line is `N passed, N failed`.
+// The live page in a real browser, against the real binary. `cargo xtask test --only browser` sets TAPELINE, PACKAGES and
+// CHROMIUM; SCREENSHOTS names a folder that gets a picture of each state, in another test too. The last line is
+// `N passed, N failed`.
 
 import assert from 'node:assert/strict'
-import { spawn, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '../..')
-const { chromium } = createRequire(join(root, 'target/browser/'))('playwright-core')
-const binary = process.env.TAPELINE ?? join(root, 'target/debug/tapeline')
-const browserPath = process.env.CHROMIUM ?? execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim()
+import { Hub, packages } from '../documents/hub.mjs'
+import { RawClient } from './raw_client.mjs'
+
+const { chromium } = packages('playwright-core')
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync']
 
-class Hub {
-  static async start(address = '127.0.0.1:0', ...more) {
-    const process = spawn(binary, ['serve', '--listen', address, ...more], { stdio: ['ignore', 'pipe', 'ignore'] })
-    const hub = Object.assign(new Hub(), { process })
-    hub.address = await new Promise((resolve, reject) => {
-      let said = ''
-      process.stdout.on('data', text => {
-        const found = /listening on http:\/\/(\S+)/.exec(said += text)
-        if (found) resolve(found[1])
-      })
-      process.on('error', reject)
-      process.on('exit', code => reject(new Error(`the hub ended with ${code}`)))
-    })
-    return hub
-  }
+const AT_ONCE = 3
 
-  get url() { return `http://${this.address}/` }
-
-  async publish(channel, data) {
-    const answer = await fetch(this.url + 'publish', {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ channel, data }),
-    })
-    assert.equal(answer.status, 200, await answer.text())
-  }
-
-  kill() {
-    if (this.process.exitCode !== null || this.process.signalCode) return Promise.resolve()
-    const ended = new Promise(resolve => this.process.once('exit', resolve))
-    this.process.kill('SIGKILL')
-    return ended
-  }
-}
-
+const publish = (hub, channel, data) => hub.post('/publish', { channel, data })
+const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 const price = (symbol, price, change = 0) => ({ symbol, price, change, volume: 1000 })
 const row = (page, symbol) => page.locator('#prices tr').filter({ has: page.getByRole('button', { name: symbol, exact: true }) })
 const cell = async (page, symbol, n) => (await row(page, symbol).locator('td').nth(n).textContent()).trim()
+const text = async (page, id) => (await page.locator('#' + id).textContent()).trim()
+const line = (page, part, name) => page.locator(`#${part} tr`).filter({ has: page.getByRole('rowheader', { name, exact: true }) })
+const EVIL = '<img/src=x/onerror=alert(1)>'
 const state = (page, text) => page.getByText(text, { exact: true }).waitFor()
 
 async function until(holds, what) {
   const end = Date.now() + 15_000
   while (!await holds()) {
     assert(Date.now() < end, `waited in vain: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await pause(50)
   }
+}
+
+// Does it again and again until that holds.
+async function steadily(act, holds, what) {
+  await until(async () => { await act(); await pause(50); return holds() }, what)
 }
 
 async function snap(page, name) {
@@ -75,7 +49,7 @@ const tests = {
     const hub = await open()
     await page.locator('#empty').waitFor()
     const line = await page.locator('#curl').textContent()
-    assert(line.includes(`curl ${hub.url}publish`), line)
+    assert(line.includes(`curl http://${hub.address}/publish`), line)
     await snap(page, 'empty')
     execFileSync('sh', ['-c', line], { stdio: 'ignore' })
     await row(page, 'AAPL').waitFor()
@@ -85,49 +59,48 @@ const tests = {
 
   async 'a price that moves says so by sign and colour'(page, open) {
     const hub = await open()
-    await hub.publish('market_data:X', price('X', 10))
+    await publish(hub, 'market_data:X', price('X', 10))
     await row(page, 'X').waitFor()
-    await hub.publish('market_data:X', price('X', 10.5, 0.5))
+    await publish(hub, 'market_data:X', price('X', 10.5, 0.5))
     await until(async () => await cell(page, 'X', 0) === '10.50', 'the new price')
     assert.equal(await cell(page, 'X', 1), '▲ +0.50')
-    await hub.publish('market_data:X', price('X', 10.125, -0.375))
+    await publish(hub, 'market_data:X', price('X', 10.125, -0.375))
     await until(async () => await cell(page, 'X', 1) === '▼ −0.375', 'the change downwards')
     assert.equal(await row(page, 'X').locator('td.down').count(), 1)
   },
 
   async 'a price that has stopped turns grey and says for how long, until the next'(page, open) {
     const hub = await open()
-    await hub.publish('market_data:X', price('X', 10))
+    await publish(hub, 'market_data:X', price('X', 10))
     await row(page, 'X').waitFor()
     assert.equal(await row(page, 'X').getAttribute('class'), '')
     await until(async () => await row(page, 'X').getAttribute('class') === 'stale', 'grey after 5 s')
     assert.match(await cell(page, 'X', 3), /^stale \d+ s$/)
-    await hub.publish('market_data:X', price('X', 11))
+    await publish(hub, 'market_data:X', price('X', 11))
     await until(async () => await row(page, 'X').getAttribute('class') === '', 'fresh again')
   },
 
   async 'a value that was old before the page came is grey at once'(page, open, start) {
     const hub = await start()
-    await hub.publish('market_data:X', price('X', 10))
-    await new Promise(resolve => setTimeout(resolve, 5_500))
-    await page.goto(hub.url)
+    await publish(hub, 'market_data:X', price('X', 10))
+    await pause(5_500)
+    await page.goto(`http://${hub.address}/`)
     await row(page, 'X').waitFor()
     assert.match(await cell(page, 'X', 3), /^stale [5-7] s$/)
   },
 
   async 'what people publish is shown as text'(page, open) {
     const hub = await open()
-    const evil = '<img/src=x/onerror=alert(1)>'
-    await hub.publish('market_data:' + evil, price(evil, evil, evil))
-    await hub.publish('trades:portfolio-123',
-      { portfolio_id: 'portfolio-123', symbol: evil, trade_type: evil, quantity: 1, price: 1 })
-    await row(page, evil).waitFor()
+    await publish(hub, 'market_data:' + EVIL, price(EVIL, 1))
+    await publish(hub, 'trades:portfolio-123',
+      { portfolio_id: 'portfolio-123', symbol: EVIL, trade_type: 'BUY', quantity: 1, price: 1 })
+    await row(page, EVIL).waitFor()
     await page.locator('#trade-rows tr').first().waitFor()
     assert.equal(await page.locator('img').count(), 0)
   },
 
   async 'the demo moves, with a book, trades and counts'(page, open) {
-    await open('--demo')
+    await open({ flags: ['--demo'] })
     for (const symbol of ['AAPL', 'TSLA', 'MSFT', 'BTC/USD', 'EUR/USD']) await row(page, symbol).waitFor()
     const first = await cell(page, 'AAPL', 0)
     await until(async () => await cell(page, 'AAPL', 0) !== first, 'another price')
@@ -136,35 +109,112 @@ const tests = {
     await until(async () => await page.locator('#book tr').count() === 8, 'eight levels')
     await until(async () => await page.locator('#trade-rows tr').count() === 10, 'ten trades')
     await until(async () => /^\d+$/.test(await page.locator('#published').textContent()), 'a rate')
+    await until(async () => (await text(page, 'busiest')).includes('market_data:AAPL'), 'the busiest channels')
+    // One word about the connection is read aloud; figures that change every second are not.
+    assert.equal(await page.locator('[role=status], [role=alert], [role=log], [aria-live]').count(), 1)
     await snap(page, 'demo')
     await page.emulateMedia({ colorScheme: 'dark' })
     await snap(page, 'demo-dark')
   },
 
   async 'when the hub is gone old values stay, grey; when it is back they go on'(page, open, start) {
-    const hub = await open('--demo')
+    const hub = await open({ flags: ['--demo'] })
     await row(page, 'AAPL').waitFor()
     await until(async () => await page.locator('#trade-rows tr').count() > 0, 'a trade')
-    await hub.kill()
+    await hub.stop('SIGKILL')
     await state(page, 'reconnecting')
     await until(async () => await page.locator('#prices tr.stale').count() === 5, 'all grey')
     assert.match(await cell(page, 'AAPL', 0), /^\d+\.\d\d$/)
     assert.equal(await page.locator('#trade-rows').getAttribute('class'), 'stale')
+    await page.locator('#inside.stale').waitFor()
+    assert.equal(await text(page, 'connections'), '–')
     await until(async () => /^in \d+ s$/.test(await page.locator('#wait').textContent()), 'the countdown')
     await snap(page, 'gone')
-    await start(hub.address, '--demo')
+    await start({ address: hub.address, flags: ['--demo'] })
     await state(page, 'connected')
     await until(async () => await page.locator('#prices tr.stale').count() === 0, 'all fresh')
     await until(async () => !(await page.locator('#book-title').getAttribute('class')), 'the book is fresh')
+    await until(async () => await page.locator('#inside.stale').count() === 0, 'the counts are fresh')
+  },
+
+  async 'rates and delays appear with the traffic, and where it is'(page, open) {
+    const hub = await open()
+    await until(async () => await text(page, 'published') === '0', 'a first rate')
+    assert.equal(await text(page, 'p50'), '–')
+    await steadily(() => publish(hub, 'market_data:X', price('X', Math.random())), async () =>
+      /^[1-9]\d*$/.test(await text(page, 'published')) && /^[1-9]\d*$/.test(await text(page, 'delivered')) &&
+      /^≤ [\d.]+ ms$/.test(await text(page, 'p50')) && /^≤ [\d.]+ ms$/.test(await text(page, 'p99')), 'rates and delays')
+    await line(page, 'busiest', 'market_data:X').waitFor()
+    const [perSecond, heardBy] = await line(page, 'busiest', 'market_data:X').locator('td').allTextContents()
+    assert(Number(perSecond) > 0, perSecond)
+    assert.equal(heardBy, '1')
+  },
+
+  async 'a client that does not read is named as it calls itself, until it reads again'(page, open, start, t) {
+    const hub = await open()
+    await page.getByText('No client is slow').waitFor()
+    const before = await page.locator('#dropped').boundingBox()
+    const slow = await RawClient.connect(t, hub, EVIL)
+    slow.send({ action: 'subscribe', channel: 'flood', delivery: 'latest' })
+    await until(async () => (await text(page, 'connections')) === '2', 'two connections')
+    slow.stopReading()
+    const named = line(page, 'slow', `${EVIL} (127.0.0.1)`)
+    const large = 'x'.repeat(50_000)
+    await steadily(() => Promise.all(Array.from({ length: 30 }, () => publish(hub, 'flood', large))), async () =>
+      await named.count() === 1 && /^pressure [\d,]+$/.test(await text(page, 'conflated-by')), 'the slow client')
+    await page.getByText('Slow clients').waitFor()
+    const [waiting, blocked, , conflated] = await named.locator('td').allTextContents()
+    assert.match(waiting, /^[\d.,]+ (KiB|MiB)$/)
+    assert.match(blocked, /^[\d.]+ s$/)
+    assert.match(conflated, /^[1-9][\d,]*$/)
+    assert.equal((await page.locator('#dropped').boundingBox()).x, before.x)
+    assert.equal(await page.locator('img').count(), 0)
+    await snap(page, 'slow')
+    slow.readOn()
+    await page.getByText('No client is slow').waitFor()
+    assert.equal(await named.count(), 0)
+    await until(async () => await text(page, 'waiting') === '0 B', 'nothing waits')
+  },
+
+  async 'a channel that goes quiet is named with its state, until it speaks again'(page, open) {
+    const hub = await open()
+    const channel = 'market_data:' + EVIL
+    const quiet = line(page, 'late', channel)
+    const speak = () => publish(hub, channel, price('X', Math.random()))
+    await page.getByText('No channel has gone quiet').waitFor()
+    const end = Date.now() + 2_500
+    await steadily(speak, () => Date.now() > end, 'its rhythm')
+    await page.getByText('1 channel has gone quiet').waitFor()
+    const [state, silent, usually] = await quiet.locator('td').allTextContents()
+    assert.match(state, /^(delayed|stale)$/)
+    assert.match(silent, /^[\d.]+ s$/)
+    assert.match(usually, /^0\.[1-3] s$/)
+    await until(async () => await quiet.locator('td').first().textContent() === 'stale', 'the next state')
+    assert.equal(await page.locator('img').count(), 0)
+    await snap(page, 'quiet')
+    await steadily(speak, () => page.getByText('No channel has gone quiet').isVisible(), 'fresh again')
+    assert.equal(await quiet.count(), 0)
+  },
+
+  async 'what a chosen rate conflates is told apart by its cause'(page, open, start, t) {
+    const hub = await open()
+    const chart = await RawClient.connect(t, hub, 'chart')
+    chart.send({ action: 'subscribe', channel: 'market_data:X', max_rate: 1 })
+    await until(async () => (await text(page, 'connections')) === '2', 'two connections')
+    await steadily(() => publish(hub, 'market_data:X', price('X', Math.random())), async () =>
+      /^max_rate [1-9]\d*$/.test(await text(page, 'conflated-by')), 'the cause')
+    assert.match(await text(page, 'conflated'), /^[1-9]\d*$/)
+    assert.equal(await text(page, 'dropped'), '0')
+    assert.equal(await text(page, 'dropped-by'), '')
   },
 }
 
 if (process.env.SCREENSHOTS) {
   tests['EUR/USD of the demo stops every minute'] = async (page, open) => {
-    await open('--demo')
+    await open({ flags: ['--demo'] })
     await page.locator('#prices tr.stale').waitFor({ timeout: 60_000 })
     await row(page, 'EUR/USD').getByRole('button').click()
-    await new Promise(resolve => setTimeout(resolve, 3_000))
+    await pause(3_000)
     await snap(page, 'stale')
     await page.emulateMedia({ colorScheme: 'dark' })
     await snap(page, 'stale-dark')
@@ -175,36 +225,40 @@ if (process.env.SCREENSHOTS) {
 
 const profile = mkdtempSync(join(tmpdir(), 'tapeline-page-'))
 const context = await chromium.launchPersistentContext(profile, {
-  executablePath: browserPath, args: flags, headless: true, viewport: { width: 1100, height: 640 }, colorScheme: 'light',
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags, headless: true,
+  viewport: { width: 1100, height: 640 }, colorScheme: 'light',
 })
 let failed = 0
-for (const [name, test] of Object.entries(tests)) {
+
+async function judge(name, test) {
+  const began = Date.now()
   const page = await context.newPage()
   page.setDefaultTimeout(15_000)
-  const hubs = [], errors = []
+  const endings = [], errors = []
+  const t = { after: ending => endings.unshift(ending) }
   page.on('pageerror', error => errors.push(error))
-  const start = async (...options) => {
-    const hub = await Hub.start(...options)
-    hubs.push(hub)
-    return hub
-  }
-  const open = async (...more) => {
-    const hub = await start('127.0.0.1:0', ...more)
-    await page.goto(hub.url)
+  const start = options => Hub.start(t, options)
+  const open = async options => {
+    const hub = await start(options)
+    await page.goto(`http://${hub.address}/`)
     await state(page, 'connected')
     return hub
   }
   try {
-    await test(page, open, start)
+    await test(page, open, start, t)
     assert.deepEqual(errors, [])
-    console.log(`ok      ${name}`)
+    console.log(`ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
   } catch (error) {
     failed += 1
     console.log(`failed  ${name}\n${error.stack}\n${errors.join('\n')}`)
   }
   await page.close()
-  for (const hub of hubs) await hub.kill()
+  for (const ending of endings) await ending()
 }
+
+// Most of a test is waiting: several at a time, each with a hub and a page of its own.
+const left = Object.entries(tests)
+await Promise.all(Array.from({ length: AT_ONCE }, async () => { while (left.length > 0) await judge(...left.shift()) }))
 await context.close()
 rmSync(profile, { recursive: true, force: true })
 console.log(`${Object.keys(tests).length - failed} passed, ${failed} failed`)

@@ -1,4 +1,4 @@
-// The real binary for the tests beside this file, and where the packages that they use are installed.
+// The real binary for the tests beside this file and those of the live page, and where the packages that they use are installed.
 // `cargo xtask test --only documents` sets TAPELINE and PACKAGES; by hand:
 //
 //   cargo build && npm ci --prefix tests/documents && node --test tests/documents/*.test.mjs
@@ -30,8 +30,8 @@ export async function within(promise, what) {
 
 /** A hub that ends with the test `t`. */
 export class Hub {
-  static async start(t, { address = '127.0.0.1:0', config } = {}) {
-    const args = ['serve', '--listen', address]
+  static async start(t, { address = '127.0.0.1:0', config, flags = [] } = {}) {
+    const args = ['serve', '--listen', address, ...flags]
     if (config) {
       const folder = mkdtempSync(join(tmpdir(), 'tapeline-documents-'))
       t.after(() => rmSync(folder, { recursive: true }))

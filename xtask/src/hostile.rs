@@ -6,13 +6,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::root::{Root, run as run_command};
 use crate::server::Server;
-use crate::{conformance, venv};
+use crate::{conformance, debian, venv};
 
 const FOLDER: &str = "tests/hostile";
 /// The same requests in the same order, so that a red run is the change's doing; a faster machine gets further.
@@ -22,7 +21,7 @@ const SECONDS: &str = "75";
 /// Builds, checks the fuzz targets, starts a hub, attacks it twice, and sees that it still runs.
 pub(crate) fn run(root: &Root) -> Result<()> {
     let python = venv::python(root)?;
-    slowhttptest(root)?;
+    debian::program(root, "slowhttptest", "slowhttptest")?;
     targets(root)?;
     conformance::build(root)?;
     let binary = root.target.join(format!("release/tapeline{}", std::env::consts::EXE_SUFFIX));
@@ -58,23 +57,4 @@ fn schemathesis(root: &Root, python: &Path, port: u16) -> Result<()> {
     ask.args(["--phases", "examples,coverage,fuzzing", "--max-time", SECONDS, "--seed", SEED]);
     ask.args(["--continue-on-failure", "--no-shrink", "--warnings", "off"]);
     run_command(ask.current_dir(scratch))
-}
-
-/// Debian's package, installed where that is allowed.
-fn slowhttptest(root: &Root) -> Result<()> {
-    let there =
-        || root.command("slowhttptest").arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if there().is_ok() {
-        return Ok(());
-    }
-    let id = root.command("id").arg("-u").output().context("who runs this")?;
-    if String::from_utf8_lossy(&id.stdout).trim() == "0" {
-        // What is listed may be out of date; then the installation fails and says so.
-        let _ = run_command(root.command("apt-get").args(["update", "--quiet=2"]));
-        let _ = run_command(root.command("apt-get").args(["install", "--yes", "--quiet=2", "slowhttptest"]));
-    }
-    if there().is_err() {
-        bail!("slowhttptest is needed: install the package slowhttptest (apt-get install slowhttptest)");
-    }
-    Ok(())
 }

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+mod browser;
 mod codegen;
 mod conformance;
+mod debian;
 mod documents;
 mod hostile;
 mod metrics;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::root::Root;
-use crate::{conformance, documents, hostile, metrics, pages, sim, spec, tidy};
+use crate::{browser, conformance, documents, hostile, metrics, pages, sim, spec, tidy};
 
 struct Suite {
     name: &'static str,
@@ -36,7 +36,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "build", about: "the release binary", run: conformance::build },
     Suite { name: "conformance", about: "Autobahn's WebSocket cases", run: conformance::run },
     Suite { name: "documents", about: "the documents' own code against the binary", run: documents::run },
-    Suite { name: "metrics", about: "the metrics as Prometheus reads them", run: metrics::run },
+use crate::{browser, conformance, documents, hostile, metrics, pages, sim, spec, tidy};
     Suite { name: "hostile", about: "hostile requests against the binary, fuzz targets", run: hostile::run },
     Suite { name: "sim", about: "the simulator, for 10 s", run: |root| sim::run(root, SIMULATED) },
 ];

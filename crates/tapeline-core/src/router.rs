@@ -69,6 +69,8 @@ pub(crate) struct Entry {
     /// How many targets have `overlap` set.
     pub overlaps: u32,
     pub touched_us: u64,
+    /// When a message was last timed.
+    pub timed_us: u64,
 }
 
 impl Entry {
@@ -147,6 +149,7 @@ impl Router {
             groups: Vec::new(),
             overlaps: 0,
             touched_us: now_us,
+            timed_us: 0,
         };
         let id = u32::try_from(self.entries.insert(entry)).unwrap_or(u32::MAX);
         self.index.insert(channel.clone(), id);

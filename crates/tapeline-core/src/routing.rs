@@ -184,6 +184,9 @@ impl Shard {
             self.pass_over_overlaps(id, message, offset);
         }
         self.offer_at_rate(id, 0, message, offset, pressured);
+        if COUNTED {
+            self.time_some(id, message, offset, now);
+        }
         self.offer_to_groups(id, message, now);
     }
 
@@ -240,16 +243,22 @@ impl Shard {
                 self.dirty.mark(target.session, session, offer.lane);
             }
         }
-        // What a rate holds back is not late.
-        if COUNTED && rate == 0 {
-            let (first, step) = timed(entry.targets.len(), offset);
-            for target in entry.targets.iter().skip(first).step_by(step) {
-                if let Some(session) = self.sessions.get_mut(target.session as usize)
-                    && (target.sent, session.oldest) == (offset, 0)
-                    && !session.outbox.is_empty()
-                {
-                    session.oldest = received(entry.lane, message.timestamp_us);
-                }
+    }
+
+    /// Remembers for some of those who were just queued a message when it was received. Once a turn is enough, and what
+    /// a rate holds back is not late.
+    fn time_some(&mut self, id: u32, message: &Message, offset: u64, now: Now) {
+        let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
+        if std::mem::replace(&mut entry.timed_us, now.mono_us) == now.mono_us {
+            return;
+        }
+        let (first, step) = timed(entry.targets.len(), offset);
+        for target in entry.targets.iter().skip(first).step_by(step) {
+            if let Some(session) = self.sessions.get_mut(target.session as usize)
+                && (target.sent, session.oldest, target.rate) == (offset, 0, 0)
+                && !session.outbox.is_empty()
+            {
+                session.oldest = received(entry.lane, message.timestamp_us);
             }
         }
     }
