@@ -36,7 +36,8 @@ const SUITES: &[Suite] = &[
     Suite { name: "build", about: "the release binary", run: conformance::build },
     Suite { name: "conformance", about: "Autobahn's WebSocket cases", run: conformance::run },
     Suite { name: "documents", about: "the documents' own code against the binary", run: documents::run },
-use crate::{browser, conformance, documents, hostile, metrics, pages, sim, spec, tidy};
+    Suite { name: "browser", about: "the live page in a browser", run: browser::run },
+    Suite { name: "metrics", about: "the metrics as Prometheus reads them", run: metrics::run },
     Suite { name: "hostile", about: "hostile requests against the binary, fuzz targets", run: hostile::run },
     Suite { name: "sim", about: "the simulator, for 10 s", run: |root| sim::run(root, SIMULATED) },
 ];
