@@ -1,6 +1,6 @@
 //! Delivers messages to sessions, and does nothing else: `deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet]`. Every
 //! session hears all channels; in each round, a millisecond, so many messages are published and then written together. Of
-//! ten sockets one is full most of the time, so that there is conflation to tell of. `cargo xtask overhead` counts its
+//! fifty sockets one is full most of the time, so that there is conflation to tell of. `cargo xtask overhead` counts its
 //! instructions with and without counting (feature `uncounted`) and, `quiet`, without notices.
 
 use std::io::IoSlice;
@@ -24,9 +24,8 @@ use tapeline_schema::{Catalog, CloseCode};
 /// The roll-up that every session hears.
 const HEARD: &str = "market_data";
 /// Of so many sockets one is full, but for one round in so many.
-const FULL: u32 = 10;
+const FULL: u32 = 50;
 const PAUSE: usize = 100;
-const DATA: &[u8] = br#"{"symbol":"AAPL","price":187.45,"change":0.12,"volume":1200}"#;
 
 /// JSON, as the native protocol's payload is.
 struct Json;
@@ -164,7 +163,8 @@ fn main() -> ExitCode {
             slots.for_each(|slot| shard.on_writable(slot));
         }
         for channel in names.by_ref().take(together) {
-            let data = Bytes::from_static(DATA);
+            let data =
+                Bytes::from(format!(r#"{{"symbol":"AAPL","price":187.45,"change":0.12,"volume":{round}}}"#));
             let publication =
                 Publication { channel: channel.as_str().into(), data, ..Publication::default() };
             let Ok(draft) = hub.draft(publication, &principal, &Grant::Anyone, now) else { continue };
