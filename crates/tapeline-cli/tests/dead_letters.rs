@@ -5,8 +5,13 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, ExitStatus};
+
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use serde_json::{Value, json};
-use support::{Client, Hub, eventually};
+use support::{Client, Hub, eventually, run_to_end};
 
 /// A letter as a worker publishes it.
 fn letter(reason: &str, original: &Value) -> String {
@@ -105,6 +110,8 @@ fn a_workers_letter_is_listed_shown_and_counted() {
     assert_eq!(lines[3], "2 letters outstanding: risk timeout 1, risk validation 1");
     let shown = good(&hub, &["dlq", "show", "feeds/eu:1", "1"]);
     assert!(shown.contains("reason    my own word") && shown.contains("original  \"anything\""), "{shown}");
+    let at = "2026-01-01T12:00:00Z";
+    assert!(shown.contains(&format!("tried     3×, first {at}, last {at}\n")), "{shown}");
     let json: Value = serde_json::from_str(&good(&hub, &["dlq", "list", "--json"])).expect("JSON");
     assert_eq!(json["totals"], json!(totals));
 }
@@ -249,6 +256,173 @@ fn an_old_price_does_not_take_the_place_of_a_newer_one() {
     let answer = redrive(&hub, &json!({"source": "risk", "all": true}));
     assert_eq!(answer["results"][0]["outcome"], "refused", "{answer}");
     assert_eq!(hub.get("/last/market_data:AAPL").json()["data"]["price"], 2.0);
+}
+
+/// A price that was first tried at this time, or at the letter's own.
+fn late_price(price: f64, first_at: &Value) -> String {
+    let data = json!({"symbol": "AAPL", "price": price, "change": 0, "volume": 1});
+    json!({"reason": "timeout", "attempts": 3, "first_at": first_at, "last_at": "2026-01-01T12:00:00Z",
+        "original": {"channel": "market_data:AAPL", "data": data}})
+    .to_string()
+}
+
+#[test]
+fn a_price_that_came_while_an_original_was_tried_keeps_its_place() {
+    let hub = Hub::start();
+    let price = json!({"symbol": "AAPL", "price": 2.0, "change": 0, "volume": 1});
+    hub.publish("market_data:AAPL", &price.to_string());
+    // The letters are written after the price, their originals were tried before.
+    for first_at in [json!("2026-01-01T12:00:00Z"), json!(1_767_268_800_000_u64)] {
+        hub.publish("dead_letters:risk", &late_price(1.0, &first_at));
+    }
+    let answer = redrive(&hub, &json!({"source": "risk", "all": true}));
+    for result in answer["results"].as_array().expect("a list") {
+        assert_eq!(result["error"]["code"], "invalid_data", "{answer}");
+    }
+    assert_eq!(hub.get("/last/market_data:AAPL").json()["data"]["price"], 2.0);
+    // One that does not say when it was tried was tried when it was written.
+    hub.publish("dead_letters:risk", &late_price(3.0, &"just now".into()));
+    hub.publish("dead_letters:risk", &late_price(4.0, &"2999-01-01T00:00:00Z".into()));
+    let answer = redrive(&hub, &json!({"source": "risk", "offsets": [3, 4]}));
+    assert_eq!(answer["results"][1]["outcome"], "redriven", "{answer}");
+    assert_eq!(hub.get("/last/market_data:AAPL").json()["data"]["price"], 4.0);
+}
+
+#[test]
+fn of_several_originals_of_a_price_the_newest_comes_last_and_stays() {
+    let hub = Hub::start();
+    for (price, second) in [(1.0, 1), (3.0, 3), (2.0, 2)] {
+        let first_at = format!("2026-01-01T12:00:0{second}Z");
+        hub.publish("dead_letters:risk", &late_price(price, &first_at.into()));
+    }
+    for _ in 0..3 {
+        redrive(&hub, &json!({"source": "risk", "all": true, "limit": 1}));
+    }
+    redrive(&hub, &json!({"source": "risk", "all": true}));
+    assert_eq!(hub.get("/last/market_data:AAPL").json()["data"]["price"], 3.0);
+    assert_eq!(places(&list(&hub, "")), [("risk".into(), 3)], "the older one is refused and stays");
+}
+
+#[test]
+fn a_letter_that_cannot_be_read_hides_no_other() {
+    let hub = Hub::start();
+    let at = r#""first_at":"2026-01-01T12:00:00Z","last_at":"2026-01-01T12:00:00Z""#;
+    let original = trade(5.0);
+    let unreadable = [
+        format!(r#"{{"reason":"timeout","attempts":3,{at},"error":"\ud800","original":{original}}}"#),
+        format!(r#"{{"reason":"timeout","attempts":3,"attempts":4,{at},"original":{original}}}"#),
+        format!(r#"{{"reason":"timeout","attempts":3,{at},"original":{original},"\udc00":1}}"#),
+    ];
+    for letter in &unreadable {
+        hub.publish("dead_letters:risk", letter);
+    }
+    give_up(&hub, "risk", "timeout", &trade(1.0));
+    let listed = list(&hub, "");
+    assert_eq!(places(&listed).len(), 4);
+    for (at, attempts) in [(2, 4), (3, 3)] {
+        let letter = &listed["letters"][at];
+        let error = letter["error"].as_str().expect("an error");
+        assert!(error.starts_with("cannot be read: "), "{error}");
+        assert_eq!((&letter["attempts"], &letter["original"]), (&attempts.into(), &original));
+    }
+    // A name that is no text leaves nothing to look up.
+    let letter = &listed["letters"][1];
+    assert_eq!((&letter["attempts"], &letter["original"]), (&Value::Null, &Value::Null));
+    let table = good(&hub, &["dlq", "list"]);
+    assert_eq!(table.matches("cannot be read: ").count(), 3, "{table}");
+    for offset in 1..=3 {
+        let refusal = hub.get(&format!("/dead-letters/letter?source=risk&offset={offset}")).refusal();
+        assert_eq!(refusal, (400, "invalid_data".into()));
+        let (_, err) = bad(&hub, &["dlq", "show", "risk", &offset.to_string()]);
+        assert!(err.contains(&format!("letter {offset} of \"risk\" cannot be read: ")), "{err}");
+    }
+    good(&hub, &["dlq", "show", "risk", "4"]);
+    let (out, _) = bad(&hub, &["dlq", "redrive", "--source", "risk", "--all"]);
+    assert!(out.contains("1 redriven, 3 refused"), "{out}");
+}
+
+#[test]
+fn what_a_redrive_refuses_is_counted_as_no_publish() {
+    let hub = Hub::with_config("[limits]\npublishes_per_second = 1\npublishes_burst = 1\n");
+    let unfit = json!({"channel": "trades:p1", "data": {"portfolio_id": "p1"}});
+    give_up(&hub, "risk", "other", &unfit);
+    give_up(&hub, "risk", "other", &trade(1.0));
+    give_up(&hub, "risk", "other", &trade(2.0));
+    for dry_run in [true, true, false] {
+        let asked = json!({"source": "risk", "all": true, "dry_run": dry_run});
+        let answer = redrive(&hub, &asked);
+        assert_eq!(answer["results"][0]["outcome"], "refused", "{answer}");
+        assert_eq!(answer["retry_after_ms"].is_number(), !dry_run, "{answer}");
+    }
+    let after = hub.stats();
+    assert_eq!((&after["refused"], &after["incidents"]["publish_refused"]), (&json!(0), &json!(0)));
+    assert_eq!(history(&hub, "trades:p1"), 1);
+}
+
+#[test]
+fn a_redrive_stops_where_publishes_are_limited_and_the_command_goes_on_by_itself() {
+    let hub = Hub::with_config("[limits]\npublishes_per_second = 20\n");
+    // Each over a connection of its own, as limits are counted by connection.
+    for quantity in 1..=60 {
+        give_up(&hub, "risk", "timeout", &trade(f64::from(quantity)));
+    }
+    let offsets: Vec<u64> = (1..=60).chain([99_999]).collect();
+    let mut asked = json!({"source": "risk", "offsets": offsets, "dry_run": true});
+    let dry = redrive(&hub, &asked);
+    assert_eq!((dry["results"].as_array().map(Vec::len), dry.get("retry_after_ms")), (Some(61), None));
+    asked["dry_run"] = false.into();
+    let answer = redrive(&hub, &asked);
+    let results = answer["results"].as_array().expect("a list");
+    assert!((20..60).contains(&results.len()), "{answer}");
+    assert!(results.iter().all(|result| result["outcome"] == "redriven"), "{answer}");
+    assert_eq!(answer["next"], results.len(), "the place of the last one that was published: {answer}");
+    assert_eq!(answer["retry_after_ms"], 1_000);
+    let (status, out, err) = hub.run(&["dlq", "redrive", "--source", "risk", "--all"]);
+    assert!(status.success(), "{err}\n{out}");
+    assert!(err.contains("limits.publishes_per_second"), "{err}");
+    assert_eq!(out.lines().last(), Some(&*format!("{} redriven", 60 - results.len())));
+    assert!(places(&list(&hub, "")).is_empty());
+    let kept = hub.get("/history/trades:p1?limit=1000").json();
+    let kept = kept["messages"].as_array().expect("a list").iter();
+    assert!(
+        kept.map(|message| &message["data"]["quantity"]).eq((1..=60)
+            .map(f64::from)
+            .map(Value::from)
+            .collect::<Vec<_>>()
+            .iter())
+    );
+}
+
+/// The hub's standard input is a terminal on which this was typed.
+fn typed(hub: &Hub, words: &[&str], answer: &str) -> (ExitStatus, String, String) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal can be had");
+    grantpt(&terminal).expect("it is ours");
+    unlockpt(&terminal).expect("it can be opened");
+    let other = ioctl_tiocgptpeer(&terminal, OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("it has a side");
+    let mut keyboard = File::from(terminal);
+    keyboard.write_all(answer.as_bytes()).expect("a terminal takes what is typed");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(words).args(["--url", &format!("http://{}", hub.address())]).stdin(other);
+    run_to_end(command)
+}
+
+#[test]
+fn on_a_terminal_a_purge_asks_and_only_a_yes_purges() {
+    let hub = Hub::start();
+    give_up(&hub, "risk", "timeout", &trade(1.0));
+    for answer in ["n\n", "\n", "yet\n", "\u{4}"] {
+        let (status, _, err) = typed(&hub, &["dlq", "purge", "--source", "risk"], answer);
+        assert_eq!(status.code(), Some(1), "{answer:?}: {err}");
+        assert!(err.contains("Forget dead letters of \"risk\" for good? [y/N]"), "{err}");
+        assert!(err.contains("nothing was purged"), "{answer:?}: {err}");
+        assert_eq!(history(&hub, "dead_letters:risk"), 1);
+    }
+    for answer in ["y\n", "Y\n", "yes\n"] {
+        let (status, out, err) = typed(&hub, &["dlq", "purge", "--all"], answer);
+        assert!(status.success() && err.contains("of every source for good?"), "{answer:?}: {err}");
+        assert!(out.contains("1 message purged"), "{out}");
+        give_up(&hub, "risk", "timeout", &trade(1.0));
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct Drafter<'a> {
     grant: &'a Grant,
     now: Now,
     bulk: bool,
+    /// Whether what is refused counts.
+    counts: bool,
     /// A handle that no other thread counts, for drafts of one channel in a row.
     own: Option<Channel>,
     ids: Range<u64>,
@@ -38,13 +40,19 @@ pub struct Drafter<'a> {
 
 impl<'a> Drafter<'a> {
     pub(crate) fn new(hub: &'a Hub, principal: &'a Arc<str>, grant: &'a Grant, now: Now) -> Self {
-        Drafter { hub, principal, grant, now, bulk: false, own: None, ids: 0..0 }
+        Drafter { hub, principal, grant, now, bulk: false, counts: true, own: None, ids: 0..0 }
     }
 
     /// Expects many publications: what they share with other threads is taken once for all of them.
     #[must_use]
     pub fn in_bulk(self) -> Self {
         Drafter { bulk: true, ..self }
+    }
+
+    /// Only asks: what is refused is neither counted nor remembered.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
+        Drafter { counts: false, ..self }
     }
 
     /// Checks a publication and makes its draft; what is refused is counted. `before` is the draft before it, if there
@@ -73,7 +81,9 @@ impl<'a> Drafter<'a> {
     }
 
     fn refused(&self, channel: &str, refusal: &Refusal) {
-        self.hub.on_publish_refused(channel, self.principal, refusal, self.now);
+        if self.counts {
+            self.hub.on_publish_refused(channel, self.principal, refusal, self.now);
+        }
     }
 
     fn channel(&mut self, name: &str, known: Option<&Channel>) -> Result<Channel, Refusal> {

@@ -50,6 +50,11 @@ impl Peer {
         Err(refusal)
     }
 
+    /// Takes one publish of those that are not refused but put off: that is not counted.
+    pub(crate) fn takes_publish(&self, hub: &Hub) -> bool {
+        take(&self.publishes, 1, hub.settings().publishes, hub)
+    }
+
     /// Takes a request for this path. What publishes is counted where it is read, since only then is it known how much
     /// it is.
     pub(crate) fn take_request(&self, hub: &Hub, path: &str) -> Result<(), Refusal> {

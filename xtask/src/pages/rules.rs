@@ -39,6 +39,10 @@ pub(super) enum Kind {
 /// Commands that are not run as they stand, by how they begin.
 const SKIPPED: &[(&str, &str)] = &[
     ("cargo xtask ", "suites and simulator have their own place in `cargo xtask test`"),
+    (
+        "RUSTC_BOOTSTRAP=1 cargo fuzz ",
+        "never ends; what it checks is run by `cargo test --test fuzzing` on kept input",
+    ),
     ("cargo install --path crates/tapeline-cli", "the binary that was just built is on the PATH"),
     ("npm install ", "installed as the lock file says"),
     ("python3 -m venv .venv", "the tests' own environment is linked there"),
@@ -131,6 +135,7 @@ mod tests {
         let example = step("cargo run -p tapeline --example prices ws://127.0.0.1:8000").unwrap();
         assert!(matches!(example, Step::Endless(_)));
         assert!(matches!(step("cargo xtask test").unwrap(), Step::Skip(_)));
+        assert!(matches!(step("RUSTC_BOOTSTRAP=1 cargo fuzz run native").unwrap(), Step::Skip(_)));
     }
 
     #[test]

@@ -34,13 +34,13 @@ struct KeptDeadLetter {
     timestamp: String,
     /// Why it was given up.
     reason: String,
-    /// How often it was tried.
+    /// How often it was tried; this and what follows is null in a list, where it cannot be read.
     attempts: Value,
     /// When first, as its publisher wrote it.
     first_at: Value,
     /// When last, as its publisher wrote it.
     last_at: Value,
-    /// What went wrong, in a sentence.
+    /// What went wrong, in a sentence; of a letter that cannot be read, why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     /// Where and when it was published again, if it was.
@@ -112,6 +112,9 @@ struct RedriveAnswer {
     results: Vec<RedriveResult>,
     /// As `after`, asks for the letters that may be left; null where none are.
     next: Option<u64>,
+    /// Milliseconds to wait before those are asked for: a limit of publishes a second has been reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 /// What became of one letter.

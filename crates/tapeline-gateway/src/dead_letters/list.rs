@@ -69,7 +69,7 @@ fn page(hub: &Hub, asked: &Asked, limit: usize, all: bool) -> Result<Letters, Re
         count += 1;
         true
     })?;
-    let letters = found.found.into_iter().map(Found::letter).collect::<Result<_, _>>()?;
+    let letters = found.found.into_iter().map(Found::listed).collect();
     Ok(Letters { letters, next, totals: found.totals, complete: found.complete })
 }
 

@@ -40,13 +40,13 @@ pub struct Letter {
     pub timestamp: String,
     /// Why it was given up.
     pub reason: String,
-    /// How often it was tried.
+    /// How often it was tried; this and what follows is null in a list, where it cannot be read.
     pub attempts: Box<RawValue>,
     /// When first.
     pub first_at: Box<RawValue>,
     /// When last.
     pub last_at: Box<RawValue>,
-    /// What went wrong, in a sentence.
+    /// What went wrong, in a sentence; of a letter that cannot be read, why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Where and when it was published again, if it was.

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tapeline_core::broker::NEWEST;
 use tapeline_core::command::Publication;
 use tapeline_core::dead_letters::source_of;
+use tapeline_core::settings::Rate;
 use tapeline_core::{Channel, Draft, Hub, Receipt, Refusal};
 use tapeline_schema::events::{DEAD_LETTER_REDRIVEN, DEAD_LETTERS};
 use tapeline_schema::{Delivery, ErrorCode};
@@ -27,6 +28,7 @@ use crate::error::Failure;
 use crate::form;
 use crate::http::body;
 use crate::peer::Peer;
+use crate::publish::EVERYWHERE;
 
 /// Bytes of a request.
 const REQUEST_BYTES: usize = 64 << 10;
@@ -73,6 +75,10 @@ pub struct RedriveAnswer {
     pub results: Vec<Redrive>,
     /// As `after`, asks for the letters that may be left; absent where none are.
     pub next: Option<u64>,
+    /// Milliseconds to wait before those are asked for: a limit of publishes a second has been reached. Absent where none
+    /// was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// What became of one letter.
@@ -147,13 +153,26 @@ pub(crate) async fn redrive(
     let dry_run = asked.dry_run;
     let (found, mut answer) = look(&app, move |hub| select(hub, &asked)).await?;
     for letter in found {
-        let result = one(&app, &peer, letter, dry_run).await;
+        let offset = letter.message.offset;
+        let Some(result) = one(&app, &peer, letter, dry_run).await else {
+            // It is the first of those that are left; what is missing among them is said when they are asked for.
+            answer.results.retain(|result| result.offset < offset);
+            answer.next = Some(offset - 1);
+            answer.retry_after_ms = Some(pause_ms(app.hub.settings().publishes));
+            break;
+        };
         answer.results.push(result);
     }
     answer.results.sort_by_key(|result| result.offset);
     let done = answer.results.iter().filter(|result| result.outcome == Outcome::Redriven).count();
     tracing::info!(asked = answer.results.len(), done, "dead letters were redriven");
     Ok(Json(answer).into_response())
+}
+
+/// How long until as many publishes may come as ever come at once, or as many as come in a second.
+fn pause_ms(rate: Rate) -> u64 {
+    let full_ms = (u64::from(rate.burst.max(1)) * 1_000).div_ceil(u64::from(rate.per_second.max(1)));
+    full_ms.min(1_000)
 }
 
 fn check(asked: &RedriveRequest) -> Result<(), Refusal> {
@@ -189,7 +208,7 @@ fn select(hub: &Hub, asked: &RedriveRequest) -> Result<(Vec<Found>, RedriveAnswe
     let of_reason = |found: &Found| asked.reason.as_deref().is_none_or(|reason| reason == &*found.reason);
     let wanted = |found: &Found| found.redriven.is_none() && of_reason(found);
     let (found, next) = oldest(hub, &channel, (after, limit), wanted)?;
-    Ok((found, RedriveAnswer { results: Vec::new(), next }))
+    Ok((found, RedriveAnswer { results: Vec::new(), next, retry_after_ms: None }))
 }
 
 /// The letters at these places; what is not there is answered at once.
@@ -211,7 +230,7 @@ fn named(
         last = Some(offset);
     }
     let next = last.filter(|_| offsets.len() > limit);
-    Ok((letters, RedriveAnswer { results, next }))
+    Ok((letters, RedriveAnswer { results, next, retry_after_ms: None }))
 }
 
 /// What an original says of itself, if it can be published.
@@ -225,23 +244,26 @@ struct Form<'a> {
     cut_bytes: Option<u64>,
 }
 
-/// Publishes one original, or says why not.
-async fn one(app: &Arc<App>, peer: &Peer, found: Found, dry_run: bool) -> Redrive {
+/// Publishes one original, or says why not; nothing where the publisher has to wait.
+async fn one(app: &Arc<App>, peer: &Peer, found: Found, dry_run: bool) -> Option<Redrive> {
     let offset = found.message.offset;
     if let Some(before) = &found.redriven {
         let place = (Some(before.channel.clone()), Some(before.offset));
         let done = Redrive::new(offset, Outcome::AlreadyRedriven);
-        return Redrive { channel: place.0, published_offset: place.1, ..done };
+        return Some(Redrive { channel: place.0, published_offset: place.1, ..done });
     }
-    let draft = match draft(app, peer, &found, dry_run).await {
+    let draft = match draft(app, &found).await {
         Ok(draft) => draft,
-        Err((channel, refusal)) => return Redrive::refused(offset, channel, refusal),
+        Err((channel, refusal)) => return Some(Redrive::refused(offset, channel, refusal)),
     };
     let channel = draft.channel.name().to_string();
     if dry_run {
-        return Redrive { channel: Some(channel), ..Redrive::new(offset, Outcome::WouldRedrive) };
+        return Some(Redrive { channel: Some(channel), ..Redrive::new(offset, Outcome::WouldRedrive) });
     }
-    match app.publish_one(draft).await {
+    if !peer.takes_publish(&app.hub) {
+        return None;
+    }
+    Some(match app.publish_one(draft).await {
         Err(refusal) => Redrive::refused(offset, Some(channel), refusal),
         Ok(receipt) => {
             let error = note(app, &found, &channel, &receipt).await.err().map(|mut refusal| {
@@ -256,12 +278,13 @@ async fn one(app: &Arc<App>, peer: &Peer, found: Found, dry_run: bool) -> Redriv
                 ..Redrive::new(offset, Outcome::Redriven)
             }
         }
-    }
+    })
 }
 
 type Unfit = (Option<String>, Refusal);
 
-async fn draft(app: &Arc<App>, peer: &Peer, found: &Found, dry_run: bool) -> Result<Draft, Unfit> {
+/// What is refused here was no publish, and does not count as one.
+async fn draft(app: &Arc<App>, found: &Found) -> Result<Draft, Unfit> {
     let original = found.original().map_err(|refusal| (None, refusal))?;
     let form: Form<'_> = serde_json::from_str(original.get()).unwrap_or_default();
     let Some(name) = form.channel else {
@@ -284,28 +307,39 @@ async fn draft(app: &Arc<App>, peer: &Peer, found: &Found, dry_run: bool) -> Res
     let key = format!("dead_letter:{source}:{}:{}", &*letter.epoch, letter.offset);
     let publication = envelope.publication().map_err(told)?;
     let publication = Publication { idempotency_key: Some(key.into()), ..publication };
-    if !dry_run {
-        peer.take_publishes(&app.hub, 1).map_err(told)?;
-    }
-    let draft = app.draft(publication, &PRINCIPAL.into(), app.hub.now()).map_err(told)?;
-    check_newer(app, &draft, letter.timestamp_us).await.map_err(told)?;
+    let principal = PRINCIPAL.into();
+    let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).uncounted();
+    let draft = drafter.draft(publication, None).map_err(told)?;
+    check_newer(app, &draft, found).await.map_err(told)?;
     Ok(draft)
 }
 
 /// Where only the newest counts, what came before it would take its place.
-async fn check_newer(app: &Arc<App>, draft: &Draft, given_up_us: u64) -> Result<(), Refusal> {
+async fn check_newer(app: &Arc<App>, draft: &Draft, found: &Found) -> Result<(), Refusal> {
     if draft.channel.spec().delivery == Delivery::Every {
         return Ok(());
     }
-    let channel = draft.channel.clone();
-    let page = look(app, move |hub| read(hub, &channel, NEWEST, 1)).await.map_err(|failure| failure.0)?;
-    match page.messages.first() {
-        Some(newest) if newest.timestamp_us > given_up_us => {
-            let name = draft.channel.name();
-            Err(invalid_data(format!("{name} has a newer message, whose place the original would take")))
+    let (channel, letters, tried_us) =
+        (draft.channel.clone(), found.message.channel.clone(), found.tried_us());
+    let is_newer = move |hub: &Hub| {
+        let Some(newest) = read(hub, &channel, NEWEST, 1)?.messages.into_iter().next() else {
+            return Ok(false);
+        };
+        if newest.timestamp_us <= tried_us {
+            return Ok(false);
         }
-        _ => Ok(()),
+        // It may be an original itself, which is as old as its own letter says.
+        let mut notes = Notes::of_channel(hub, &letters)?;
+        let Some(offset) = notes.letter_of(&newest) else { return Ok(true) };
+        let letter = find(hub, &letters, offset, &mut notes)?;
+        Ok(letter.is_none_or(|letter| letter.tried_us() > tried_us))
+    };
+    if look(app, is_newer).await.map_err(|failure| failure.0)? {
+        let name = draft.channel.name();
+        let message = format!("{name} has a newer message, whose place the original would take");
+        return Err(invalid_data(message));
     }
+    Ok(())
 }
 
 /// Says on the letter's own channel that it was published again.

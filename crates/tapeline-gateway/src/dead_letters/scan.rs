@@ -4,18 +4,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tapeline_core::broker::Page;
-use tapeline_core::clock::rfc3339;
+use tapeline_core::clock::{micros, rfc3339};
 use tapeline_core::dead_letters::{reason_in, source_of};
 use tapeline_core::{Channel, Epoch, Hub, Message, Refusal};
 use tapeline_schema::ErrorCode;
-use tapeline_schema::events::DEAD_LETTER_REDRIVEN;
+use tapeline_schema::events::{DEAD_LETTER_REDRIVEN, Time};
 use tokio::sync::oneshot;
 
 use super::{Letter, Redriven, Total};
+use crate::native::parse_time;
 
 /// Messages asked of the broker at once.
 const PAGE: usize = 256;
@@ -210,6 +212,14 @@ impl Notes {
         }
     }
 
+    /// The place of the letter whose original this message is, if one of these notes says so.
+    pub(super) fn letter_of(&self, message: &Message) -> Option<u64> {
+        let id = message.id.to_string();
+        let is_it = |redriven: &Redriven| redriven.id == id && *redriven.epoch == *message.epoch;
+        let mut letters = self.0.iter().filter(|(_, redriven)| is_it(redriven));
+        letters.next().map(|((_, _, offset), _)| *offset)
+    }
+
     /// A letter with what its note says.
     fn found(&mut self, message: Arc<Message>) -> Found {
         let redriven = self.0.remove(&(message.channel.clone(), message.epoch.clone(), message.offset));
@@ -253,8 +263,20 @@ impl Found {
         self.data().map(|data| data.original)
     }
 
+    /// When the original was first tried, microseconds since 1970: what the letter says, unless that is later than the
+    /// letter itself.
+    pub(super) fn tried_us(&self) -> u64 {
+        let said = self.data().ok().and_then(|data| serde_json::from_str::<Time>(data.first_at.get()).ok());
+        let first_us = match said {
+            Some(Time::Text(text)) => parse_time(&text).ok(),
+            Some(Time::Millis(millis)) => Duration::try_from_secs_f64(millis / 1_000.0).ok().map(micros),
+            None => None,
+        };
+        first_us.unwrap_or(u64::MAX).min(self.message.timestamp_us)
+    }
+
     fn data(&self) -> Result<Data<'_>, Refusal> {
-        serde_json::from_slice(&self.message.data).map_err(|error| {
+        self.parsed().map_err(|error| {
             let (source, offset) = (source(&self.message), self.message.offset);
             Refusal::new(
                 ErrorCode::InvalidData,
@@ -263,11 +285,38 @@ impl Found {
         })
     }
 
+    fn parsed(&self) -> Result<Data<'_>, serde_json::Error> {
+        serde_json::from_slice(&self.message.data)
+    }
+
     /// As it is told.
-    pub(super) fn letter(self) -> Result<Letter, Refusal> {
-        let data = self.data()?;
+    pub(super) fn letter(&self) -> Result<Letter, Refusal> {
+        self.data().map(|data| self.told(data))
+    }
+
+    /// As it is told among others. Anybody may publish letters, and what one of them has wrong must not hide the rest: of
+    /// one that cannot be read each field is told that can.
+    pub(super) fn listed(self) -> Letter {
+        match self.parsed() {
+            Ok(data) => self.told(data),
+            Err(error) => {
+                let fields: BTreeMap<String, &RawValue> =
+                    serde_json::from_slice(&self.message.data).unwrap_or_default();
+                let field = |name| fields.get(name).copied().unwrap_or(RawValue::NULL);
+                self.told(Data {
+                    attempts: field("attempts"),
+                    first_at: field("first_at"),
+                    last_at: field("last_at"),
+                    original: field("original"),
+                    error: Some(format!("cannot be read: {error}")),
+                })
+            }
+        }
+    }
+
+    fn told(&self, data: Data<'_>) -> Letter {
         let message = &self.message;
-        Ok(Letter {
+        Letter {
             source: source(message).to_string(),
             offset: message.offset,
             epoch: message.epoch.to_string(),
@@ -278,8 +327,8 @@ impl Found {
             last_at: data.last_at.to_owned(),
             error: data.error,
             original: data.original.to_owned(),
-            reason: self.reason.into(),
-            redriven: self.redriven,
-        })
+            reason: self.reason.to_string(),
+            redriven: self.redriven.clone(),
+        }
     }
 }

@@ -18,7 +18,7 @@ use tapeline_schema::ErrorCode;
 pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
 
-pub(crate) use parse::{Text, raw};
+pub(crate) use parse::{Text, parse_time, raw};
 
 /// Room for the rest of a publish beside its data.
 pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;

@@ -1,10 +1,13 @@
-//! `tapeline dlq redrive`: originals published again, in as many requests as it takes.
+//! `tapeline dlq redrive`: originals published again, in as many requests as it takes, and no faster than the hub lets.
+
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tapeline_gateway::dead_letters::{Outcome, Redrive, RedriveAnswer, RedriveRequest};
 
 use super::super::hub_url::HubUrl;
-use super::super::output::{Output, cell, columns};
+use super::super::output::{Output, cell, columns, note};
 use super::super::request::Asker;
 use super::letters;
 
@@ -50,35 +53,71 @@ impl RedriveLetters {
             dry_run: self.dry_run,
             ..RedriveRequest::default()
         };
-        let mut results: Vec<Redrive> = Vec::new();
+        let mut tally = Tally::default();
+        let mut waited = false;
         loop {
             let body = serde_json::to_string(&asked).context("the request cannot be written as JSON")?;
             let body = hub.post_json("/admin/dead-letters/redrive", &body)?;
             let answer: RedriveAnswer = serde_json::from_str(&body).context("the answer is not a hub's")?;
             if self.json {
                 out.line(&body)?;
-                out.flush()?;
+            } else {
+                out.text(&table(&answer.results))?;
             }
-            results.extend(answer.results);
-            match answer.next.filter(|next| *next > asked.after) {
+            out.flush()?;
+            tally.add(&answer.results);
+            // Where it has to wait, the hub may have come no further.
+            match answer.next.filter(|next| *next > asked.after || answer.retry_after_ms.is_some()) {
                 Some(next) => asked.after = next,
                 None => break,
             }
+            if let Some(pause_ms) = answer.retry_after_ms {
+                if !waited {
+                    note(
+                        "the hub takes no more at once (limits.publishes_per_second); going on as fast as it does",
+                    );
+                }
+                waited = true;
+                sleep(Duration::from_millis(pause_ms));
+            }
         }
         if !self.json {
-            out.text(&table(&results))?;
-            out.line(&summary(&results))?;
+            out.line(&tally.summary())?;
             out.flush()?;
         }
-        match count(&results, Outcome::Refused) + count(&results, Outcome::Missing) {
+        match tally.count(Outcome::Refused) + tally.count(Outcome::Missing) {
             0 => Ok(()),
             bad => bail!("{} could not be redriven; what was refused stays", letters(bad)),
         }
     }
 }
 
-fn count(results: &[Redrive], outcome: Outcome) -> u64 {
-    results.iter().filter(|result| result.outcome == outcome).count() as u64
+/// How many letters had each outcome, in the order in which they are told.
+struct Tally([(Outcome, u64); 5]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        use Outcome::{AlreadyRedriven, Missing, Redriven, Refused, WouldRedrive};
+        Tally([Redriven, WouldRedrive, AlreadyRedriven, Refused, Missing].map(|outcome| (outcome, 0)))
+    }
+}
+
+impl Tally {
+    fn add(&mut self, results: &[Redrive]) {
+        for (outcome, count) in &mut self.0 {
+            *count += results.iter().filter(|result| result.outcome == *outcome).count() as u64;
+        }
+    }
+
+    fn count(&self, wanted: Outcome) -> u64 {
+        self.0.iter().filter(|(outcome, _)| *outcome == wanted).map(|(_, count)| count).sum()
+    }
+
+    fn summary(&self) -> String {
+        let told = self.0.iter().filter(|(_, count)| *count > 0);
+        let parts: Vec<String> = told.map(|(outcome, count)| format!("{count} {}", word(*outcome))).collect();
+        if parts.is_empty() { "no letter to redrive".to_string() } else { parts.join(", ") }
+    }
 }
 
 fn table(results: &[Redrive]) -> String {
@@ -105,15 +144,4 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Refused => "refused",
         Outcome::Missing => "is not there",
     }
-}
-
-fn summary(results: &[Redrive]) -> String {
-    use Outcome::{AlreadyRedriven, Missing, Redriven, Refused, WouldRedrive};
-    let parts =
-        [Redriven, WouldRedrive, AlreadyRedriven, Refused, Missing].into_iter().filter_map(|outcome| {
-            let count = count(results, outcome);
-            (count > 0).then(|| format!("{count} {}", word(outcome)))
-        });
-    let parts: Vec<String> = parts.collect();
-    if parts.is_empty() { "no letter to redrive".to_string() } else { parts.join(", ") }
 }

@@ -1,6 +1,7 @@
 //! `tapeline dlq show`: one letter whole.
 
 use anyhow::Context;
+use serde_json::value::RawValue;
 use tapeline_gateway::dead_letters::Letter;
 
 use super::super::hub_url::HubUrl;
@@ -46,7 +47,7 @@ fn lines(letter: &Letter) -> Vec<(&'static str, String)> {
     let redriven = letter.redriven.as_ref().map_or("no".to_string(), |redriven| {
         format!("{}, {} offset {} epoch {}", redriven.at, redriven.channel, redriven.offset, redriven.epoch)
     });
-    let (tries, first, last) = (letter.attempts.get(), letter.first_at.get(), letter.last_at.get());
+    let (tries, first, last) = (letter.attempts.get(), time(&letter.first_at), time(&letter.last_at));
     vec![
         ("letter", format!("{source} offset {offset} epoch {epoch}, id {}", letter.id)),
         ("taken", letter.timestamp.clone()),
@@ -56,4 +57,9 @@ fn lines(letter: &Letter) -> Vec<(&'static str, String)> {
         ("redriven", redriven),
         ("original", letter.original.get().to_string()),
     ]
+}
+
+/// A time without its quotes; what is none, as it came.
+fn time(written: &RawValue) -> String {
+    serde_json::from_str(written.get()).unwrap_or_else(|_| written.get().to_string())
 }
