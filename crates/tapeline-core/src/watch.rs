@@ -35,7 +35,7 @@ const UNSENT: usize = 4 * SLICE;
 /// The family that the watch publishes, and does not watch.
 const FAMILY: &str = "freshness";
 /// Whom its messages are from.
-const PRINCIPAL: &str = "hub";
+pub(crate) const PRINCIPAL: &str = "hub";
 /// Bytes of the data that are compared.
 const COMPARED: usize = 4_096;
 
