@@ -113,7 +113,7 @@ impl Directory {
                 None => self.make(&catalog, name),
             });
             let roll_ups: Vec<Channel> = roll_ups.collect::<Result<_, Refusal>>()?;
-            let family = self.families.number(&row);
+            let family = self.families.number(row);
             let new = Channel::new(channel.name(), row.clone(), roll_ups.into_boxed_slice(), family);
             made.insert(channel.name().into(), new);
             if !channel.is_like(row) {

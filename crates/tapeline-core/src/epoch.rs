@@ -4,6 +4,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use crate::text::cut;
+
 /// The bytes of text that there is room for; one more says how many are used.
 const ROOM: usize = 15;
 
@@ -14,7 +16,7 @@ pub struct Epoch([u8; ROOM + 1]);
 
 impl From<&str> for Epoch {
     fn from(from: &str) -> Self {
-        let kept = from.get(..from.floor_char_boundary(ROOM)).unwrap_or_default();
+        let kept = cut(from, ROOM);
         let mut bytes = [0; ROOM + 1];
         for (to, byte) in bytes.iter_mut().zip(kept.bytes()) {
             *to = byte;

@@ -49,6 +49,7 @@ pub mod table;
 mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod text;
 mod unsubscribing;
 mod watch;
 mod wishes;

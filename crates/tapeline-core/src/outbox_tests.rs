@@ -74,7 +74,6 @@ fn outbox() -> Outbox {
     Outbox::new(&PLAIN)
 }
 
-/// Writes to a socket that takes `budget` bytes and then no more; appends them to `out`.
 /// What a write did, and how many messages it counted.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
@@ -89,6 +88,7 @@ fn write(outbox: &mut Outbox, scratch: &mut Scratch, send: impl FnMut(&[IoSlice<
     Told { messages: counts.iter().map(|family| family.delivered.read()).sum(), bytes, end }
 }
 
+/// Writes to a socket that takes `budget` bytes and then no more; appends them to `out`.
 fn write_some(outbox: &mut Outbox, scratch: &mut Scratch, mut budget: usize, out: &mut Vec<u8>) -> Told {
     write(outbox, scratch, |slices| {
         let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();

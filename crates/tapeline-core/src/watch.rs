@@ -39,7 +39,7 @@ const BUSIEST: usize = 20;
 /// The family that the watch publishes, and does not watch.
 const FAMILY: &str = "freshness";
 /// Whom its messages are from.
-const PRINCIPAL: &str = "hub";
+pub(crate) const PRINCIPAL: &str = "hub";
 /// Bytes of the data that are compared.
 const COMPARED: usize = 4_096;
 /// The place of channels that are not watched.

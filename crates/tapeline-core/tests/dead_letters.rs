@@ -4,9 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tapeline_brokers::memory::MemoryBroker;
-use tapeline_core::broker::{Broker, Drafts};
+use tapeline_core::broker::{Broker, Drafts, Receipts};
 use tapeline_core::command::Publication;
 use tapeline_core::dead_letters::{GivenUp, LetterCount, Original};
 use tapeline_core::hub::HubParts;
@@ -52,9 +53,13 @@ fn count(source: &str, reason: &str, taken: u64, lost: u64) -> LetterCount {
 }
 
 fn publish(hub: &Hub, kind: Option<&str>, key: Option<&str>) -> bool {
+    publish_as("worker", hub, kind, key)
+}
+
+fn publish_as(source: &str, hub: &Hub, kind: Option<&str>, key: Option<&str>) -> bool {
     let data = r#"{"reason":"mine","attempts":1,"first_at":1,"last_at":1,"original":7}"#;
     let publication = Publication {
-        channel: "dead_letters:worker".into(),
+        channel: format!("dead_letters:{source}").into(),
         kind: kind.map(Box::from),
         data: data.into(),
         idempotency_key: key.map(Box::from),
@@ -62,8 +67,16 @@ fn publish(hub: &Hub, kind: Option<&str>, key: Option<&str>) -> bool {
     };
     let draft = hub.draft(publication, &"ann".into(), &Grant::Anyone, hub.now()).unwrap();
     let drafts: Drafts = std::iter::once(draft).collect();
-    match hub.publish(drafts, Some(Box::new(|outcomes| assert_eq!(outcomes.len(), 1)))) {
-        Ok(()) => true,
+    let answers = Arc::new(AtomicUsize::new(0));
+    let told = answers.clone();
+    let receipts: Receipts = Box::new(move |outcomes| {
+        told.fetch_add(outcomes.len(), Ordering::Relaxed);
+    });
+    match hub.publish(drafts, Some(receipts)) {
+        Ok(()) => {
+            assert_eq!(answers.load(Ordering::Relaxed), 1, "one draft, one answer");
+            true
+        }
         Err(busy) => {
             assert!(busy.receipts.is_some(), "the publisher's receipts are gone");
             false
@@ -110,6 +123,41 @@ fn a_letter_without_room_waits_for_it_and_past_the_bound_is_counted_as_lost() {
     assert_eq!((of("other feed's").taken, of("other feed's").lost), (0, 100), "its name makes no channel");
     assert_eq!(hub.dead_letters().lost(), 181);
     assert_eq!(sink.delivered(1_024).len(), 1_024);
+}
+
+#[test]
+fn while_the_hub_is_busy_letters_are_offered_to_it_once() {
+    let (hub, sink) = open();
+    sink.fill();
+    for _ in 0..1_000 {
+        hub.give_up(given_up("kraken"));
+    }
+    assert_eq!(hub.stats().waited.read(), 1);
+    sink.make_room();
+    assert!(hub.flush_dead_letters());
+    assert_eq!(hub.dead_letters().counts(), [count("kraken", "overflow", 1_000, 0)]);
+    hub.give_up(given_up("kraken"));
+    assert_eq!(hub.dead_letters().lost(), 1, "waiting spares a letter no rate");
+    hub.give_up(given_up("replay"));
+    let delivered = sink.delivered(1_001);
+    let letters = delivered.first().map(|letter| letter.channel.family()).unwrap();
+    assert_eq!(hub.stats().families.of(letters).taken.read(), 1_001);
+}
+
+#[test]
+fn whoever_names_many_sources_takes_no_place_and_no_rate_of_the_hubs_own() {
+    let (hub, _sink) = open();
+    for n in 0..200 {
+        assert!(publish_as(&format!("x{n}"), &hub, None, None));
+    }
+    for source in ["kraken", "replay"] {
+        (0..1_000).for_each(|_| hub.give_up(given_up(source)));
+    }
+    let counts = hub.dead_letters().counts();
+    for source in ["kraken", "replay"] {
+        assert!(counts.contains(&count(source, "overflow", 1_000, 0)), "{counts:?}");
+    }
+    assert!(counts.contains(&count("other", "mine", 136, 0)), "{counts:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The way from a feed into the hub that never waits: what a busy hub does not take stays here, bounded, and is
 //! offered again. While it stays, a `latest` message gives way to the next one of its channel; past the bound the
-//! oldest are dropped. Both are counted and said in the log; what is dropped of an `every` family, or refused, becomes a
-//! dead letter. It does not know where publications come from.
+//! oldest are dropped. Both are counted and said in the log; what is dropped or refused becomes a dead letter, what gives
+//! way does not. It does not know where publications come from.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,8 +59,14 @@ impl Intake {
     }
 
     fn draft(&self, publication: &Publication, now: Now) -> Result<Draft, Refusal> {
-        let Publication { channel, kind, data, correlation_id, idempotency_key } = publication.clone();
-        let borrowed = Publication { channel: &*channel, kind, data, correlation_id, idempotency_key };
+        // A draft keeps these; a refusal needs the publication whole.
+        let borrowed = Publication {
+            channel: &*publication.channel,
+            kind: publication.kind.clone(),
+            data: publication.data.clone(),
+            correlation_id: publication.correlation_id.clone(),
+            idempotency_key: publication.idempotency_key.clone(),
+        };
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)
     }
 
@@ -78,7 +84,7 @@ impl Intake {
         true
     }
 
-    /// A broker may refuse what the hub took, and say so later.
+    /// A broker may refuse what the hub took, and say so later, when it has the drafts and nobody else.
     fn receipts(&self, drafts: &Drafts) -> Receipts {
         let (stats, principal, hub) = (self.stats.clone(), self.principal.clone(), self.hub.clone());
         let sent: Vec<Sent> = drafts.iter().map(Sent::from).collect();
@@ -110,10 +116,9 @@ impl Intake {
         let why = format!(
             "the hub is busy: more than {WAITING_LIMIT} messages of a feed wait, the oldest are dropped"
         );
-        // Of the others what is lost would be older than what has followed it.
-        for draft in
-            self.waiting.drain(..over).filter(|draft| draft.channel.spec().delivery == Delivery::Every)
-        {
+        // Nothing that waits takes the place of any of them: of a `latest` channel only the newest is still there, and
+        // a table lacks the rows.
+        for draft in self.waiting.drain(..over) {
             Sent::from(&draft).dropped(&self.hub, &self.principal, &why);
         }
         self.stats.dropped.add(over as u64);

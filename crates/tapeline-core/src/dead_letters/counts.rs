@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use tapeline_schema::events::DeadLetterReason;
+
 use crate::clock::Now;
 use crate::rates::Bucket;
 use crate::settings::Rate;
 
-/// Sources told apart.
+/// Sources told apart: so many that the hub gives letters up for, and so many that others name.
 const SOURCES: usize = 64;
 /// Reasons told apart of each.
 const REASONS: usize = 32;
@@ -28,56 +30,79 @@ pub struct LetterCount {
     pub lost: u64,
 }
 
-/// What became of a letter.
+/// What became of one of the hub's own letters.
 #[derive(Clone, Copy)]
 pub(super) enum Became {
     Taken,
     Lost,
 }
 
+/// Of one source.
+type Reasons = BTreeMap<Box<str>, Fates>;
+
+/// What became of letters.
 #[derive(Default)]
-struct Source {
-    bucket: Bucket,
-    /// Taken and lost.
-    reasons: BTreeMap<Box<str>, (u64, u64)>,
+struct Fates {
+    taken: u64,
+    lost: u64,
 }
 
-/// See the module.
+/// See the module. What the hub gives up itself is kept apart: whoever publishes letters may name any source and any
+/// reason, and must not take its feeds' places or their rate.
 #[derive(Default)]
-pub(super) struct Counts(BTreeMap<Box<str>, Source>);
+pub(super) struct Counts {
+    /// Of the hub's own letters.
+    own: BTreeMap<Box<str>, Reasons>,
+    /// Of everybody else's.
+    others: BTreeMap<Box<str>, Reasons>,
+    /// How fast the hub writes its own.
+    buckets: BTreeMap<Box<str>, Bucket>,
+}
 
 impl Counts {
-    fn source(&mut self, name: &str) -> &mut Source {
-        let known = self.0.contains_key(name) || self.0.len() < SOURCES;
-        self.0.entry(if known { name } else { OTHER }.into()).or_default()
-    }
-
-    /// Whether another letter of this source may be written now.
+    /// Whether the hub may write another letter of this source now.
     pub(super) fn admit(&mut self, source: &str, rate: Rate, now: Now) -> bool {
-        self.source(source).bucket.take(1, rate, now)
+        place(&mut self.buckets, source, SOURCES).take(1, rate, now)
     }
 
-    pub(super) fn add(&mut self, source: &str, reason: &str, became: Became) {
-        let reasons = &mut self.source(source).reasons;
-        let known = reasons.contains_key(reason) || reasons.len() < REASONS;
-        let name = if known && reason.len() <= REASON_BYTES { reason } else { OTHER };
-        let (taken, lost) = reasons.entry(name.into()).or_default();
+    /// One of the hub's own.
+    pub(super) fn add_own(&mut self, source: &str, reason: DeadLetterReason, became: Became) {
+        let fates = place(place(&mut self.own, source, SOURCES), reason.name(), REASONS);
         match became {
-            Became::Taken => *taken += 1,
-            Became::Lost => *lost += 1,
+            Became::Taken => fates.taken += 1,
+            Became::Lost => fates.lost += 1,
         }
+    }
+
+    /// One that somebody published.
+    pub(super) fn add_other(&mut self, source: &str, reason: &str) {
+        let reason = if reason.len() <= REASON_BYTES { reason } else { OTHER };
+        place(place(&mut self.others, source, SOURCES), reason, REASONS).taken += 1;
     }
 
     pub(super) fn list(&self) -> Vec<LetterCount> {
-        let mut list = Vec::new();
-        for (source, known) in &self.0 {
-            for (reason, (taken, lost)) in &known.reasons {
-                let (source, reason) = (source.clone(), reason.clone());
-                list.push(LetterCount { source, reason, taken: *taken, lost: *lost });
+        let mut sums: BTreeMap<(&str, &str), Fates> = BTreeMap::new();
+        for (source, reasons) in self.own.iter().chain(&self.others) {
+            for (reason, Fates { taken, lost }) in reasons {
+                let sum = sums.entry((source, reason)).or_default();
+                sum.taken += taken;
+                sum.lost += lost;
             }
         }
-        list
+        let count = |((source, reason), Fates { taken, lost }): ((&str, &str), Fates)| LetterCount {
+            source: source.into(),
+            reason: reason.into(),
+            taken,
+            lost,
+        };
+        sums.into_iter().map(count).collect()
     }
+}
+
+/// What is kept under a name, or under `other` where so many have a place already.
+fn place<'a, V: Default>(kept: &'a mut BTreeMap<Box<str>, V>, name: &str, most: usize) -> &'a mut V {
+    let known = kept.contains_key(name) || kept.len() < most;
+    kept.entry(if known { name } else { OTHER }.into()).or_default()
 }
 
 #[cfg(test)]
@@ -89,15 +114,34 @@ mod tests {
         let mut counts = Counts::default();
         for source in 0..1_000 {
             for reason in 0..100 {
-                counts.add(&source.to_string(), &reason.to_string(), Became::Taken);
+                counts.add_other(&source.to_string(), &reason.to_string());
             }
+            counts.add_own(&format!("feed {source}"), DeadLetterReason::Overflow, Became::Lost);
         }
-        counts.add("0", &"x".repeat(65), Became::Lost);
+        counts.add_other("0", &"x".repeat(65));
         let list = counts.list();
-        assert!(list.len() <= (SOURCES + 1) * (REASONS + 1), "{}", list.len());
-        assert_eq!(list.iter().map(|count| count.taken).sum::<u64>(), 100_000);
-        assert_eq!(list.iter().map(|count| count.lost).sum::<u64>(), 1);
+        assert!(list.len() <= (2 * SOURCES + 1) * (REASONS + 1), "{}", list.len());
+        assert_eq!(list.iter().map(|count| count.taken).sum::<u64>(), 100_001);
+        assert_eq!(list.iter().map(|count| count.lost).sum::<u64>(), 1_000);
         let other = list.iter().filter(|count| &*count.source == OTHER).map(|count| count.taken).sum::<u64>();
         assert_eq!(other, (1_000 - SOURCES as u64) * 100);
+    }
+
+    #[test]
+    fn a_source_that_the_hub_and_others_name_is_listed_once() {
+        let mut counts = Counts::default();
+        for reason in 0..100 {
+            counts.add_other("kraken", &reason.to_string());
+        }
+        counts.add_other("risk", "overflow");
+        counts.add_own("kraken", DeadLetterReason::Overflow, Became::Taken);
+        counts.add_own("risk", DeadLetterReason::Overflow, Became::Taken);
+        let list = counts.list();
+        let of = |source, reason| {
+            let named = list.iter().filter(|count| (&*count.source, &*count.reason) == (source, reason));
+            named.map(|count| count.taken).collect::<Vec<_>>()
+        };
+        assert_eq!(of("kraken", "overflow"), [1], "others' words take the place of the hub's");
+        assert_eq!(of("risk", "overflow"), [2]);
     }
 }

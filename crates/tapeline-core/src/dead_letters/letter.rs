@@ -12,6 +12,7 @@ use tapeline_schema::events::DeadLetterReason;
 use crate::channel::push_json_string;
 use crate::clock::push_rfc3339;
 use crate::message::push_number;
+use crate::text::cut;
 
 /// Bytes of an original's data that are kept; of more, only how many they were.
 const DATA_BYTES: usize = 16 << 10;
@@ -78,7 +79,7 @@ impl GivenUp<'_> {
 impl Original<'_> {
     fn push_json(&self, out: &mut Vec<u8>, data_bytes: usize) {
         out.extend_from_slice(b"{\"channel\":");
-        push_json_string(out, cut(self.channel));
+        push_json_string(out, cut(self.channel, TEXT_BYTES));
         push_field(out, "type", self.kind);
         push_field(out, "correlation_id", self.correlation_id);
         push_field(out, "idempotency_key", self.idempotency_key);
@@ -102,12 +103,7 @@ impl Original<'_> {
 fn push_field(out: &mut Vec<u8>, name: &str, text: Option<&str>) {
     let Some(text) = text else { return };
     out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-    push_json_string(out, cut(text));
-}
-
-/// No more of a text than a letter should hold.
-fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or(text)
+    push_json_string(out, cut(text, TEXT_BYTES));
 }
 
 /// The reason that a letter's data names.

@@ -1,5 +1,5 @@
 //! Dead letters: what the hub and its feeds give up becomes a message of the family `dead_letters`, and every letter that
-//! the hub takes, whoever wrote it, is counted by source and reason.
+//! the broker takes, whoever wrote it, is counted by source and reason.
 //!
 //! Giving up never waits and never comes back on itself: a letter that finds no room waits in a bounded queue, and one
 //! that cannot be published at all is counted as lost. It does not know how letters are read, redriven or purged.
@@ -10,14 +10,17 @@ mod letter;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tapeline_schema::events::{DEAD_LETTERS, DeadLetterReason};
 
 use crate::broker::{Broker, Busy, Drafts, Receipts, SLICE};
+use crate::channel::Channel;
 use crate::command::Publication;
 use crate::hub::Hub;
 use crate::message::Draft;
 use crate::session::Grant;
 use crate::settings::Rate;
+use crate::watch::PRINCIPAL;
 
 pub use counts::LetterCount;
 use counts::{Became, Counts};
@@ -28,8 +31,6 @@ const RATE: Rate = Rate { per_second: 100, burst: 1_000 };
 /// Letters that wait for room at most, and their bytes.
 const WAITING: usize = 1_024;
 const WAITING_BYTES: usize = 4 << 20;
-/// Who publishes the hub's own letters.
-const PRINCIPAL: &str = "hub";
 
 /// The source that a channel of dead letters is of: what follows `dead_letters:`, or nothing for the bare name.
 pub fn source_of(channel: &str) -> Option<&str> {
@@ -55,20 +56,27 @@ struct Waiting {
 
 struct Letter {
     draft: Draft,
-    source: Box<str>,
     reason: DeadLetterReason,
 }
 
+/// How a letter came to wait.
+enum Pushed {
+    /// None waited before it.
+    First,
+    Behind,
+    NoRoom,
+}
+
 impl Waiting {
-    /// `false` if there is no room.
-    fn push(&mut self, letter: Letter) -> bool {
+    fn push(&mut self, letter: Letter) -> Pushed {
         let bytes = self.bytes + letter.draft.data.len();
         if self.letters.len() >= WAITING || bytes > WAITING_BYTES {
-            return false;
+            return Pushed::NoRoom;
         }
+        let first = self.letters.is_empty();
         self.bytes = bytes;
         self.letters.push_back(letter);
-        true
+        if first { Pushed::First } else { Pushed::Behind }
     }
 
     fn take(&mut self) -> Vec<Letter> {
@@ -79,8 +87,8 @@ impl Waiting {
 }
 
 impl DeadLetters {
-    /// Letters by source and reason, since the start. At most 64 sources with 32 reasons each are told apart; the rest
-    /// is `other`.
+    /// Letters by source and reason, since the start. At most 64 sources of the hub's own letters and 64 that others name
+    /// are told apart, with 32 reasons each; the rest is `other`.
     pub fn counts(&self) -> Vec<LetterCount> {
         self.lock().list()
     }
@@ -91,7 +99,7 @@ impl DeadLetters {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.counts)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -99,36 +107,36 @@ impl DeadLetters {
     }
 
     fn lose(&self, source: &str, reason: DeadLetterReason) {
-        self.lock().add(source, reason.name(), Became::Lost);
+        self.lock().add_own(source, reason, Became::Lost);
     }
 
-    /// Publishes drafts and counts the letters among them that the broker takes; repeats are none.
+    /// Publishes drafts of others and counts the letters among them once the broker has taken them; repeats are none.
     pub(crate) fn publish(
         &self,
         broker: &dyn Broker,
         drafts: Drafts,
         receipts: Option<Receipts>,
     ) -> Result<(), Box<Busy>> {
-        if !drafts.iter().any(|draft| letter_source(draft).is_some()) {
+        if !drafts.iter().any(is_letter) {
             return broker.publish(drafts, receipts);
         }
-        let named = drafts.iter().map(|draft| {
-            letter_source(draft).map(|source| (Box::from(source), letter::reason_in(&draft.data)))
-        });
-        let named: Vec<Option<(Box<str>, Box<str>)>> = named.collect();
+        let letters =
+            drafts.iter().map(|draft| is_letter(draft).then(|| (draft.channel.clone(), draft.data.clone())));
+        let letters: Vec<Option<(Channel, Bytes)>> = letters.collect();
         // If the broker is busy, the publisher gets its own receipts back.
         let own = Arc::new(Mutex::new(receipts));
         let (counts, lent) = (self.counts.clone(), own.clone());
         let counting: Receipts = Box::new(move |outcomes| {
-            let mut table = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            for ((source, reason), outcome) in
-                named.iter().zip(&outcomes).filter_map(|(named, outcome)| Some((named.as_ref()?, outcome)))
+            for ((channel, data), outcome) in letters
+                .iter()
+                .zip(&outcomes)
+                .filter_map(|(letter, outcome)| Some((letter.as_ref()?, outcome)))
             {
                 if outcome.as_ref().is_ok_and(|receipt| !receipt.duplicate) {
-                    table.add(source, reason, Became::Taken);
+                    let (source, reason) = (source_of(channel.name()).unwrap_or_default(), reason_in(data));
+                    locked(&counts).add_other(source, &reason);
                 }
             }
-            drop(table);
             let receipts = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(receipts) = receipts {
                 receipts(outcomes);
@@ -141,12 +149,13 @@ impl DeadLetters {
     }
 }
 
-/// The source of a draft that is a letter; notes on letters have another type.
-fn letter_source(draft: &Draft) -> Option<&str> {
-    if draft.kind.is_some() {
-        return None;
-    }
-    source_of(draft.channel.name())
+fn locked(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a draft is a letter; notes on letters have another type.
+fn is_letter(draft: &Draft) -> bool {
+    draft.kind.is_none() && source_of(draft.channel.name()).is_some()
 }
 
 impl Hub {
@@ -162,50 +171,52 @@ impl Hub {
         let data = given_up.json(self.settings().publish_bytes).into();
         let publication = Publication { channel: &*channel, data, ..Publication::default() };
         let drafted = self.drafter(&PRINCIPAL.into(), &Grant::Anyone, now).draft(publication, None);
-        let taken = drafted.is_ok_and(|draft| {
-            self.dead_letters().waiting().push(Letter { draft, source: source.into(), reason })
-        });
-        if !taken {
-            self.dead_letters().lose(source, reason);
+        let Ok(draft) = drafted else { return self.dead_letters().lose(source, reason) };
+        // Let go of the queue before it is flushed.
+        let pushed = self.dead_letters().waiting().push(Letter { draft, reason });
+        match pushed {
+            Pushed::First => {
+                self.flush_dead_letters();
+            }
+            // The hub was too busy for the one before it, and that is offered again before long.
+            Pushed::Behind => {}
+            Pushed::NoRoom => self.dead_letters().lose(source, reason),
         }
-        self.flush_dead_letters();
     }
 
     /// Offers letters that wait for room once more; `false` if some still wait.
     pub fn flush_dead_letters(&self) -> bool {
         loop {
             let letters = self.dead_letters().waiting().take();
-            if letters.is_empty() {
-                return true;
-            }
-            let mut named: Vec<_> = Vec::with_capacity(letters.len());
-            let drafts: Drafts = letters
-                .into_iter()
-                .map(|letter| {
-                    named.push((letter.source, letter.reason));
-                    letter.draft
-                })
-                .collect();
-            let (lost, told) = (self.dead_letters().counts.clone(), named.clone());
+            let Some(first) = letters.first() else { return true };
+            let taken = &self.stats().families.of(first.draft.channel.family()).taken;
+            let named: Arc<[(Channel, DeadLetterReason)]> =
+                letters.iter().map(|letter| (letter.draft.channel.clone(), letter.reason)).collect();
+            let (counts, told) = (self.dead_letters().counts.clone(), named.clone());
             let receipts: Receipts = Box::new(move |outcomes| {
-                let mut counts = lost.lock().unwrap_or_else(PoisonError::into_inner);
-                for ((source, reason), _) in told.iter().zip(&outcomes).filter(|(_, told)| told.is_err()) {
-                    counts.add(source, reason.name(), Became::Lost);
+                let mut counts = locked(&counts);
+                for ((channel, reason), outcome) in told.iter().zip(&outcomes) {
+                    let became = if outcome.is_ok() { Became::Taken } else { Became::Lost };
+                    counts.add_own(source_of(channel.name()).unwrap_or_default(), *reason, became);
                 }
             });
-            if let Err(busy) = self.publish(drafts, Some(receipts)) {
-                self.keep_waiting(busy.drafts, named);
+            // Not by `Hub::publish`, which would have to find out what is known here.
+            let drafts: Drafts = letters.into_iter().map(|letter| letter.draft).collect();
+            if let Err(busy) = self.broker().publish(drafts, Some(receipts)) {
+                self.stats().waited.add(1);
+                self.keep_waiting(busy.drafts, &named);
                 return false;
             }
+            taken.add(named.len() as u64);
         }
     }
 
     /// Puts back what found no room, before what has come since.
-    fn keep_waiting(&self, drafts: Drafts, named: Vec<(Box<str>, DeadLetterReason)>) {
+    fn keep_waiting(&self, drafts: Drafts, named: &[(Channel, DeadLetterReason)]) {
         let mut waiting = self.dead_letters().waiting();
-        for (draft, (source, reason)) in drafts.into_iter().zip(named).rev() {
+        for (draft, (_, reason)) in drafts.into_iter().zip(named).rev() {
             waiting.bytes += draft.data.len();
-            waiting.letters.push_front(Letter { draft, source, reason });
+            waiting.letters.push_front(Letter { draft, reason: *reason });
         }
     }
 }

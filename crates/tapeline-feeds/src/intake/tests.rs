@@ -48,6 +48,7 @@ fn while_the_hub_is_busy_only_the_newest_of_a_latest_channel_waits() {
     ];
     assert_eq!(notebook.taken(), expected);
     assert_eq!(counts(&intake), [8, 4, 0, 0]);
+    assert!(letters(&notebook).is_empty(), "a price that gave way to a newer one is no loss");
 }
 
 #[test]
@@ -69,14 +70,26 @@ fn past_the_bound_the_oldest_are_dropped_and_counted() {
 }
 
 #[test]
-fn a_price_that_gives_way_is_no_loss() {
-    let (mut intake, notebook) = intake();
-    notebook.be_busy(true);
-    intake.publish((0..WAITING_LIMIT + 500).map(|n| said(&format!("market_data:{n}"), n)));
-    notebook.be_busy(false);
-    assert!(intake.flush());
-    assert_eq!(counts(&intake), [WAITING_LIMIT as u64, 0, 500, 0]);
-    assert!(letters(&notebook).is_empty());
+fn past_the_bound_the_last_price_of_a_channel_and_a_tables_row_become_letters() {
+    for family in ["market_data", "positions"] {
+        let (mut intake, notebook) = intake();
+        notebook.be_busy(true);
+        let row = |n| Publication {
+            kind: None,
+            data: format!(r#"{{"symbol":"A","account":"a","quantity":{n}}}"#).into(),
+            ..said(&format!("{family}:{n}"), n)
+        };
+        let price = |n| said(&format!("{family}:{n}"), n);
+        let due = (0..WAITING_LIMIT + 500).map(|n| if family == "positions" { row(n) } else { price(n) });
+        intake.publish(due);
+        notebook.be_busy(false);
+        assert!(intake.flush());
+        assert_eq!(counts(&intake), [WAITING_LIMIT as u64, 0, 500, 0]);
+        let letters = letters(&notebook);
+        assert_eq!(letters.len(), 500, "{family}");
+        assert_eq!(letters[7]["reason"], "overflow");
+        assert_eq!(letters[7]["original"]["channel"], format!("{family}:7"));
+    }
 }
 
 #[test]
