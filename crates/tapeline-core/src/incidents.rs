@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 
 use crate::clock::Now;
 use crate::stats::Count;
+use crate::text::cut;
 
 /// How many are remembered of one kind and client; what comes on top of that is one together, about no channel.
 pub const OF_ONE_CLIENT: usize = 32;
@@ -89,14 +90,6 @@ pub struct Incidents {
     counts: [Count; IncidentKind::ALL.len()],
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
-
 impl Incidents {
     /// Remembers trouble. Where several threads report at the same moment, some of it is only counted: whoever makes
     /// trouble in a flood must not make others wait.
@@ -109,7 +102,7 @@ impl Incidents {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        let (client, mut channel) = (cut(trouble.client), cut(trouble.channel));
+        let (client, mut channel) = (cut(trouble.client, TEXT_BYTES), cut(trouble.channel, TEXT_BYTES));
         let of_client = |known: &&Incident| known.kind == trouble.kind && *known.client == *client;
         let is_known = |known: &Incident| {
             (known.kind, known.code) == (trouble.kind, trouble.code) && *known.channel == *channel
@@ -130,7 +123,7 @@ impl Incidents {
             code: trouble.code,
             channel: channel.into(),
             client: client.into(),
-            message: cut(trouble.message).into(),
+            message: cut(trouble.message, TEXT_BYTES).into(),
             count: count + 1,
             first_us,
             last_us: now.wall_us,
