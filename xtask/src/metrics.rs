@@ -2,7 +2,7 @@
 //! OpenMetrics text to its rules, and `promtool check metrics` the older one to the naming rules.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,6 +10,8 @@ use crate::root::{Root, run as run_command};
 use crate::server::Server;
 use crate::venv;
 
+/// Tells users how to scrape.
+const PAGE: &str = "docs/observability.md";
 const SCRIPT: &str = "tests/metrics/scrape.py";
 /// Debian's package that promtool is in; it is taken out of it, and no server is installed.
 const PACKAGE: &str = "prometheus";
@@ -31,7 +33,17 @@ pub(crate) fn run(root: &Root) -> Result<()> {
         bail!("promtool check metrics ended with {}:\n{said}", checked.status);
     }
     println!("promtool found nothing");
-    Ok(())
+    check_page(root, &promtool)
+}
+
+/// The configuration that the page gives for Prometheus.
+fn check_page(root: &Root, promtool: &Path) -> Result<()> {
+    let page = fs::read_to_string(root.dir.join(PAGE)).context(PAGE)?;
+    let block = page.split_once("```yaml\n").and_then(|(_, rest)| rest.split_once("```"));
+    let (configuration, _) = block.with_context(|| format!("{PAGE} has no block of yaml"))?;
+    let file = root.target.join("tools/prometheus.yml");
+    fs::write(&file, configuration)?;
+    run_command(root.command(promtool).args(["check", "config"]).arg(&file))
 }
 
 /// The one on the path, else the one out of Debian's package.

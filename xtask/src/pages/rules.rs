@@ -93,6 +93,7 @@ pub(super) fn kind(block: &Block, above: Option<&str>) -> Result<Kind> {
         ("sh", _) => Kind::Shell,
         ("json" | "text", _) if block.follows && above == Some("sh") => Kind::Output,
         ("text", _) => Kind::Skip("text is read, not run"),
+        ("yaml", _) => Kind::Skip("Prometheus' configuration: the suite `metrics` has promtool check it"),
         ("rust", _) => Kind::Rust,
         ("toml", Some(name)) => Kind::Saved(name.to_owned()),
         ("toml", None) if block.text.starts_with("[dependencies]") => {
