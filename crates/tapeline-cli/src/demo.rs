@@ -35,7 +35,9 @@ fn lines(address: SocketAddr) -> String {
         "a synthetic market is live; look at it:\n  \
          in a browser   http://{host}/\n  \
          once           curl http://{host}/last/market_data:AAPL\n  \
-         as it moves    tapeline sub 'market_data:*'{elsewhere}\n"
+         as it moves    tapeline sub 'market_data:*'{elsewhere}\n  \
+         the hub itself tapeline top{elsewhere}\n  \
+         what is wrong  tapeline doctor market_data:AAPL{elsewhere}\n"
     )
 }
 
