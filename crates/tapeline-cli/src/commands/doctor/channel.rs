@@ -127,7 +127,10 @@ fn messages(known: &Inspection, url: &HubUrl, findings: &mut Findings) {
             format!(
                 "nothing has been published on {name}: no publisher, or it uses another name or another hub"
             ),
-            format!("try: {}", example::command(name, &family.template, url)),
+            example::command(name, &family.template, url).map_or_else(
+                || "tapeline top shows the channels that are busy".to_string(),
+                |command| format!("try: {command}"),
+            ),
         ),
     }
 }

@@ -5,19 +5,23 @@ use tapeline_schema::{Catalog, ChannelSpec};
 
 use super::super::hub_url::{HubUrl, USUAL};
 
-/// The command, for the shell.
-pub(super) fn command(channel: &str, template: &str, url: &HubUrl) -> String {
+/// The command, for the shell; nothing where what the family takes is not simple.
+pub(super) fn command(channel: &str, template: &str, url: &HubUrl) -> Option<String> {
     let known = Catalog::built_in().resolve(channel);
-    let spec = Some(known.spec).filter(|spec| known.declared && !known.roll_up && spec.template == template);
-    let data = spec.and_then(|spec| payload(&spec, channel)).unwrap_or_else(|| json!({"text": "hello"}));
+    let is_built_in = known.declared && !known.roll_up && known.spec.template == template;
+    let data = if is_built_in { payload(&known.spec, channel)? } else { any() };
     let url = url.to_string();
     let at = if url == USUAL { String::new() } else { format!(" --url {}", quoted(&url)) };
-    format!("tapeline pub {} {}{at}", quoted(channel), quoted(&data.to_string()))
+    Some(format!("tapeline pub {} {}{at}", quoted(channel), quoted(&data.to_string())))
 }
 
-/// Data that the family takes, if it is simple.
+fn any() -> Value {
+    json!({"text": "hello"})
+}
+
+/// Data that the family takes.
 fn payload(spec: &ChannelSpec, channel: &str) -> Option<Value> {
-    let schema = spec.schema.as_ref()?;
+    let Some(schema) = spec.schema.as_ref() else { return Some(any()) };
     let keys = spec.keys_of(channel);
     let mut data = Map::new();
     for name in schema.required() {
@@ -25,10 +29,8 @@ fn payload(spec: &ChannelSpec, channel: &str) -> Option<Value> {
         let of = schema.json().get("properties")?.get(name)?;
         data.insert(name.to_string(), key.or_else(|| value(of, schema.json()))?);
     }
-    let data = Value::Object(data);
-    let is_taken = data.as_object().is_some_and(|data| !data.is_empty())
-        && schema.check(data.to_string().as_bytes()).is_ok();
-    is_taken.then_some(data)
+    let data = if data.is_empty() { any() } else { Value::Object(data) };
+    schema.check(data.to_string().as_bytes()).is_ok().then_some(data)
 }
 
 fn value(schema: &Value, root: &Value) -> Option<Value> {
@@ -41,7 +43,8 @@ fn value(schema: &Value, root: &Value) -> Option<Value> {
     if let Some(first) = schema.get("oneOf").or(schema.get("anyOf")).and_then(|ways| ways.get(0)) {
         return value(first, root);
     }
-    let kind = schema.get("type")?;
+    // Without a type it is any JSON.
+    let Some(kind) = schema.get("type") else { return Some(json!("text")) };
     match kind.as_str().or_else(|| kind.get(0)?.as_str())? {
         "string" if schema.get("format").is_some() => Some(json!("2026-01-01T00:00:00Z")),
         "string" => Some(json!("text")),
@@ -71,26 +74,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_advised_is_taken_by_every_built_in_family() {
+    fn what_is_advised_is_taken_by_every_built_in_family_of_objects() {
         for spec in Catalog::built_in().specs() {
             let channel = spec.name_for(|_| Some("k".to_string())).unwrap();
             let Some(schema) = &spec.schema else { continue };
-            if schema.required().is_empty() {
-                continue;
-            }
-            let data = payload(spec, &channel);
-            assert!(data.is_some(), "{}: {}", spec.template, schema.json());
+            let is_array = schema.json().get("prefixItems").is_some();
+            let told = command(&channel, &spec.template, &usual());
+            assert_eq!(told.is_none(), is_array, "{}: {}", spec.template, schema.json());
         }
     }
 
     #[test]
     fn the_command_can_be_pasted() {
-        let told = command("market_data:AAPL", "market_data:{symbol}", &usual());
+        let told = command("market_data:AAPL", "market_data:{symbol}", &usual()).unwrap();
         assert!(told.starts_with("tapeline pub market_data:AAPL '{"), "{told}");
         assert!(told.contains("\"symbol\":\"AAPL\"") && told.contains("\"price\":1"), "{told}");
         let url = "http://h:1".parse().unwrap();
         assert_eq!(
-            command("o'brien", "o'brien", &url),
+            command("o'brien", "o'brien", &url).unwrap(),
             "tapeline pub 'o'\\''brien' '{\"text\":\"hello\"}' --url http://h:1"
         );
     }

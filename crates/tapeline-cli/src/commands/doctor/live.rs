@@ -73,11 +73,13 @@ fn unconnected(error: Unconnected, url: &HubUrl, origin: Option<&str>, findings:
         ),
         // The next doctor meets it there.
         (Unconnected::Refused(error), Some(origin)) => findings.problem(
-            format!("{error:#}; that {origin} was tried here is now among the hub's incidents"),
+            format!("WebSocket: {error:#}; that {origin} was tried here is now among the hub's incidents"),
             "if the origin is refused, add it to http.allowed_origins",
         ),
-        (Unconnected::Refused(error), None) => findings
-            .problem(format!("{error:#}"), "is there a proxy in between that does not pass Upgrade on?"),
+        (Unconnected::Refused(error), None) => findings.problem(
+            format!("WebSocket: {error:#}"),
+            "is there a proxy in between that does not pass Upgrade on?",
+        ),
     }
 }
 
