@@ -6,18 +6,20 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::client::Frame;
 use support::{Client, Hub, PATIENCE, run_to_end};
 
 /// What the doctor says of this, and whether it found a problem.
 fn doctor(hub: &Hub, target: &[&str]) -> (bool, String) {
-    let words = [&["doctor", "--wait", "0"], target].concat();
+    let wait: &[&str] = if target.contains(&"--wait") { &[] } else { &["--wait", "0"] };
+    let words = [&["doctor"], wait, target].concat();
     let (status, out, err) = hub.run(&words);
     assert!(matches!(status.code(), Some(0 | 1)), "{words:?}: {out}{err}");
     (!status.success(), out)
@@ -76,7 +78,7 @@ fn a_healthy_hub_and_channel_have_no_problem() {
         "1 session listens: 1 by its name, 1 through price_updates, 1 through market_data:*; who hears it in several \
          ways gets each message once",
         "WebSocket: connected and answered",
-        "subscribed; market_data:AAPL came within",
+        "subscribed; the kept value of market_data:AAPL came",
     ] {
         assert!(ok.contains(part), "{part}:\n{text}");
     }
@@ -103,6 +105,7 @@ fn data_that_has_stopped_behind_a_living_connection_is_named_and_told() {
     for n in 0..150 {
         if n < 40 {
             publish(&mut publisher, "QUIET", n);
+            publisher.send(&json!({"action": "publish", "channel": "ticks", "data": n}));
         }
         publish(&mut publisher, "FROZEN", 1);
         std::thread::sleep(
@@ -117,6 +120,8 @@ fn data_that_has_stopped_behind_a_living_connection_is_named_and_told() {
     let remedy =
         problem(&text, &["the data of market_data:QUIET has stopped", "every 0.1 s", "heartbeats go on"]);
     assert!(remedy.contains("freshness:market_data:QUIET"), "{remedy}");
+    // Where each message counts nobody is told, but whoever asks.
+    problem(&doctor(&hub, &["ticks"]).1, &["ticks has said nothing for", "usually came every 0.1 s"]);
     problem(&doctor(&hub, &["market_data:FROZEN"]).1, &["market_data:FROZEN is frozen"]);
     problem(&doctor(&hub, &[]).1, &["market_data:QUIET has stopped"]);
     // Whoever comes late is told with the last value.
@@ -229,6 +234,10 @@ fn a_pattern_that_matches_nothing_is_named_with_the_one_that_was_meant() {
     assert!(remedy.contains("did you mean market_data:*?"), "{remedy}");
     let (found, text) = doctor(&hub, &["market_data:*"]);
     assert!(!found && text.contains("the pattern matches 1 channel: market_data:AAPL"), "{text}");
+    assert!(
+        lines(&text, "note").iter().any(|line| line.contains("nobody listens to this pattern")),
+        "{text}"
+    );
     // A name is no pattern, and a wildcard in a name is refused, which is remembered.
     client.send(&json!({"action": "subscribe", "channel": "market_data:*"}));
     client.next_of("error");
@@ -240,13 +249,92 @@ fn a_channel_that_nobody_declares_or_publishes_is_named_with_what_may_be_meant()
     let hub = Hub::start();
     let (found, text) = doctor(&hub, &["marketdata:AAPL"]);
     assert!(found, "{text}");
-    let remedy = problem(&text, &["no family declares marketdata:AAPL"]);
+    let remedy =
+        problem(&text, &["no family declares marketdata:AAPL, nothing has been published on it and nobody"]);
     assert!(remedy.contains("did you mean market_data:AAPL?"), "{remedy}");
-    problem(&text, &["nothing has been published on marketdata:AAPL"]);
-    assert!(lines(&text, "note").iter().any(|line| line.contains("nobody listens")), "{text}");
-    problem(&doctor(&hub, &["a b"]).1, &["there can be no channel a b"]);
+    assert_eq!(lines(&text, "PROBLEM").len(), 1, "one is enough: {text}");
+    // What works although nobody declares it is no problem.
+    hub.publish("marketdata:AAPL", "1");
+    let (found, text) = doctor(&hub, &["marketdata:AAPL"]);
+    assert!(!found && text.contains("did you mean market_data:AAPL?"), "{text}");
+}
+
+#[test]
+fn what_the_doctor_does_is_no_trouble_that_it_reports_the_next_time() {
+    let hub = Hub::start();
+    let (_, text) = doctor(&hub, &["a b"]);
+    problem(&text, &["there can be no channel a b"]);
+    assert_eq!(lines(&text, "PROBLEM").len(), 1, "{text}");
     let strict = Hub::with_config("strict_channels = true\n");
-    problem(&doctor(&strict, &["marketdata:AAPL"]).1, &["strict_channels refuses such names"]);
+    let (_, text) = doctor(&strict, &["marketdata:AAPL"]);
+    problem(&text, &["strict_channels refuses such names"]);
+    assert_eq!(lines(&text, "PROBLEM").len(), 1, "{text}");
+    for hub in [hub, strict] {
+        let (found, text) = doctor(&hub, &[]);
+        assert!(!found, "{text}");
+        assert_eq!(hub.get("/incidents").json()["incidents"], json!([]));
+    }
+}
+
+#[test]
+fn what_is_advised_for_an_empty_channel_can_be_pasted() {
+    let hub = Hub::start();
+    for channel in ["market_data:AAPL", "it's:mine"] {
+        let (_, text) = doctor(&hub, &[channel]);
+        let remedy = problem(&text, &["nothing has been published on", channel]);
+        let command = remedy.trim().strip_prefix("-> try: tapeline").expect("a command");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{} {command}", env!("CARGO_BIN_EXE_tapeline"))]);
+        let (status, _, err) = run_to_end(shell);
+        assert!(status.success(), "{command}: {err}");
+        assert!(!doctor(&hub, &[channel]).0);
+    }
+}
+
+#[test]
+fn what_is_kept_is_told_from_what_is_new() {
+    let hub = Hub::start();
+    hub.publish("market_data:AAPL", &price("AAPL", 1).to_string());
+    for (target, kept) in [("market_data:AAPL", true), ("market_data:*", false), ("price_updates", true)] {
+        let (found, text) = doctor(&hub, &["--wait", "1", target]);
+        assert!(!found && !text.contains("a new message"), "{text}");
+        assert!(text.contains("nothing new came within 1 s"), "{text}");
+        let came = text.contains("subscribed; the kept value of market_data:AAPL came");
+        assert!(came || !kept, "{target}: {text}");
+        let heard = std::thread::scope(|scope| {
+            let heard = scope.spawn(|| doctor(&hub, &["--wait", "10", target]).1);
+            for n in 2.. {
+                hub.publish("market_data:AAPL", &price("AAPL", n).to_string());
+                if heard.is_finished() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            heard.join().expect("the doctor ends")
+        });
+        assert!(heard.contains("a new message of market_data:AAPL came within"), "{target}: {heard}");
+    }
+}
+
+#[test]
+fn the_same_trouble_of_many_channels_and_of_dead_letters_is_one_line() {
+    let hub = Hub::start();
+    for n in 0..40 {
+        assert_eq!(hub.post("/publish", format!(r#"{{"channel":"bad {n}","data":1}}"#)).status(), 400);
+    }
+    let letter = json!({"reason": "overflow", "attempts": 1, "first_at": "2026-01-01T00:00:00Z",
+        "last_at": "2026-01-01T00:00:00Z", "original": {}});
+    for _ in 0..2 {
+        hub.publish("dead_letters:desk", &letter.to_string());
+    }
+    let (_, text) = doctor(&hub, &[]);
+    let problems = lines(&text, "PROBLEM");
+    assert_eq!(problems.len(), 1, "{text}");
+    problem(&text, &["publishes on more than 32 channels, such as bad", "(40 times, last of 127.0.0.1"]);
+    let letters = "2 dead letters since the hub started: desk overflow 2";
+    assert!(lines(&text, "note").iter().any(|line| line.contains(letters)), "{text}");
+    assert!(text.contains("-> tapeline dlq list"), "{text}");
+    assert!(text.contains("0 connections, 0 subscriptions, "), "{text}");
 }
 
 #[test]
@@ -268,23 +356,102 @@ fn refused_publishes_limits_and_origins_are_named_with_the_client() {
     let remedy = problem(&doctor(&hub, &["orderbook:B"]).1, &["chart (127.0.0.1)", "limit_subscriptions"]);
     assert!(remedy.contains("raise the limit"), "{remedy}");
     let (_, text) = doctor(&hub, &["--origin", "https://desk.example"]);
-    let remedy = problem(&text, &["origin https://desk.example is not allowed"]);
+    let remedy =
+        problem(&text, &["origin https://desk.example is not allowed", "now among the hub's incidents"]);
     assert!(remedy.contains("http.allowed_origins"), "{remedy}");
     problem(&doctor(&hub, &[]).1, &["connections of 127.0.0.1 were not let in", "foreign_origin"]);
     assert_eq!(hub.stats()["refused_by"], json!({"invalid_data": 1}));
 }
 
+/// A server that answers each path with a status and a body, one request a connection.
+fn fake(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(&client).lines().map_while(Result::ok);
+            let first = lines.next().unwrap_or_default();
+            lines.find(String::is_empty);
+            let path = first.split([' ', '?']).nth(1).unwrap_or_default();
+            let (status, body) = answer(path);
+            let head =
+                format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            // Whoever asked may have gone.
+            let _ = client.write_all((head + &body).as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+/// A command, how it ended, and for how long it ran; what it printed on both.
+fn told(words: &[&str]) -> (bool, String, Duration) {
+    let began = Instant::now();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(words);
+    let (status, out, err) = run_to_end(command);
+    (!status.success(), out + &err, began.elapsed())
+}
+
+const HEALTHY: &str = r#"{"status":"ok","version":"0.0.9","instance":"i"}"#;
+
 #[test]
 fn what_is_no_hub_is_said_to_be_none() {
-    let run = |url: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-        command.args(["doctor", url]);
-        let (status, out, _) = run_to_end(command);
-        assert_eq!(status.code(), Some(1), "{out}");
-        out
-    };
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    assert!(problem(&run(&format!("http://{free}")), &["no hub answers"]).contains("tapeline serve"));
+    let (found, text, _) = told(&["doctor", &free.to_string()]);
+    assert!(found && problem(&text, &["no hub answers"]).contains("tapeline serve"), "{text}");
+    assert_eq!(text.matches("tapeline serve").count(), 1, "{text}");
+    let (found, text, _) = told(&["doctor", "http://nobody.invalid:8000"]);
+    assert!(found && problem(&text, &["no such host"]).contains("spelled"), "{text}");
+    let foreign = fake(|_| (200, r#"{"hello":"world"}"#.to_string()));
+    problem(&told(&["doctor", &foreign]).1, &["is no Tapeline hub"]);
+    let (failed, text, _) = told(&["top", "--once", &foreign]);
+    assert!(failed && text.contains("no hub's answer"), "{text}");
+    let half = fake(|path| match path {
+        "/health" => (200, HEALTHY.replace("instance", "other")),
+        _ => (200, r#"{"hello":"world"}"#.to_string()),
+    });
+    let (_, text, _) = told(&["doctor", &half]);
+    for route in ["/stats", "/inspect", "/incidents"] {
+        problem(&text, &[route, "is no hub's answer"]);
+    }
+    assert!(text.contains("note    cannot tell how many hubs stand behind the address"), "{text}");
+    problem(&told(&["doctor", "news", "--url", &half]).1, &["/inspect", "is no hub's answer"]);
+}
+
+#[test]
+fn an_older_hub_is_examined_as_far_as_it_goes() {
+    let older = fake(|path| match path {
+        "/health" => (200, HEALTHY.to_string()),
+        "/stats" => (200, r#"{"version":"0.0.9","connections":1,"published":3}"#.to_string()),
+        _ => (404, r#"{"error":{"code":"not_found","message":"no such route"}}"#.to_string()),
+    });
+    let (_, text, _) = told(&["doctor", &older]);
+    for route in ["/inspect", "/incidents"] {
+        let expected = format!("this hub is 0.0.9 and knows no {route}; this command is");
+        assert!(lines(&text, "note").iter().any(|line| line.contains(&expected)), "{text}");
+    }
+    assert!(text.contains("1 connection, 0 subscriptions"), "{text}");
+    problem(&text, &["WebSocket"]);
+    let (_, text, _) = told(&["doctor", "--json", "news", "--url", &older]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(found["findings"].to_string().contains("knows no /inspect"), "{text}");
+}
+
+#[test]
+fn what_hangs_is_said_to_hang_before_anybody_loses_patience() {
+    let hub = Hub::start();
+    let stopped = Pid::from_raw(i32::try_from(hub.id()).expect("an id fits")).expect("no 0");
+    kill_process(stopped, Signal::STOP).expect("the hub is running");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    for address in [hub.address().to_string(), silent.local_addr().expect("an address").to_string()] {
+        let (found, text, took) = told(&["doctor", &address]);
+        let remedy = problem(&text, &["accepts connections but answered nothing within 3 s"]);
+        assert!(found && remedy.contains("hangs") && !text.contains("tapeline serve"), "{text}");
+        assert!(took < Duration::from_secs(9), "{took:?}");
+        let (failed, text, took) = told(&["top", &address]);
+        assert!(failed && text.contains("answered nothing within 2 s"), "{text}");
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Where a hub is. `http` and `ws` mean the same hub, so that one address serves every command.
 
 use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::str::FromStr;
+
+/// Where a hub is that was started without more words.
+pub(crate) const USUAL: &str = "http://127.0.0.1:8000";
 
 /// A hub's address, without a scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +39,42 @@ impl HubUrl {
         format!("ws://{}{path}", self.authority)
     }
 
-    /// What to say when nobody is there.
+    /// What to say when nobody is there, and what to do about it. A name that leads nowhere is told apart only here: to
+    /// those who connect it is an error like others.
+    pub(crate) fn nobody(&self) -> (String, &'static str) {
+        match self.authority.to_socket_addrs() {
+            Ok(_) => (format!("no hub answers at {self}"), "start one with tapeline serve"),
+            Err(_) => (format!("{self}: there is no such host"), "check how its name is spelled"),
+        }
+    }
+
+    /// Both in one sentence.
     pub(crate) fn no_answer(&self) -> anyhow::Error {
-        anyhow::anyhow!("no hub answers at {self}; start one with tapeline serve")
+        let (what, remedy) = self.nobody();
+        anyhow::anyhow!("{what}; {remedy}")
+    }
+
+    /// Of an address that may stand as a word or after `--url`: the one that is given.
+    ///
+    /// # Errors
+    /// It is given twice.
+    pub(crate) fn given(word: Option<HubUrl>, option: Option<HubUrl>) -> anyhow::Result<HubUrl> {
+        match (word, option) {
+            (Some(word), Some(_)) => {
+                anyhow::bail!("the hub's address is given twice: as {word} and with --url")
+            }
+            (Some(url), None) | (None, Some(url)) => Ok(url),
+            (None, None) => USUAL.parse().map_err(anyhow::Error::msg),
+        }
+    }
+
+    /// Whether this can only be meant as an address: `scheme://…`, or a port of an IP address or of `localhost`.
+    pub(crate) fn is_meant_by(text: &str) -> bool {
+        let authority = text.split(['/', '?']).next().unwrap_or_default();
+        let Some((host, port)) = authority.rsplit_once(':') else { return false };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let is_host = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok();
+        text.contains("://") || (is_host && port.parse::<u16>().is_ok())
     }
 }
 
@@ -123,6 +160,19 @@ mod tests {
         assert_eq!(parsed("http://h").authority(), "h:80");
         assert_eq!(parsed("http://[::1]:9").authority(), "[::1]:9");
         assert_eq!(parsed("http://[::1]").authority(), "[::1]:80");
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_channel() {
+        for text in ["http://h", "ftp://h", "127.0.0.1:8000", "localhost:1/ws", "[::1]:8000", "LOCALHOST:80"]
+        {
+            assert!(HubUrl::is_meant_by(text), "{text}");
+        }
+        for text in
+            ["market_data:AAPL", "localhost", "localhost:x", "news", "127.0.0.1", "h:80", "a/b:1", ":80"]
+        {
+            assert!(!HubUrl::is_meant_by(text), "{text}");
+        }
     }
 
     #[test]

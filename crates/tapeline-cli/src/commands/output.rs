@@ -151,6 +151,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 session`, `2 sessions`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(count)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,9 @@
 //! Questions to a hub over HTTP, and its refusals as sentences.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Deserialize;
 use ureq::Agent;
 
@@ -18,7 +18,41 @@ const ANSWER_BYTES: u64 = 16 << 20;
 pub(crate) struct Asker {
     agent: Agent,
     hub: HubUrl,
+    patience: Duration,
 }
+
+/// What came back, whether it is good or not.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// Nobody is there: that, and what to do about it.
+    Nobody(String, &'static str),
+    /// Somebody takes connections and says nothing for so long.
+    Silent(HubUrl, Duration),
+    /// What came is no HTTP, or broke off.
+    Broken(String),
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unanswered::Nobody(what, remedy) => write!(f, "{what}; {remedy}"),
+            Unanswered::Silent(hub, patience) => {
+                let seconds = patience.as_secs();
+                write!(f, "{hub} accepts connections but answered nothing within {seconds} s")
+            }
+            Unanswered::Broken(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Unanswered {}
 
 #[derive(Deserialize)]
 struct Refused {
@@ -55,53 +89,75 @@ pub(crate) fn refusal_in(body: &[u8]) -> Option<String> {
 
 impl Asker {
     pub(crate) fn new(hub: HubUrl) -> Self {
+        Asker::patient(hub, ANSWER_TIMEOUT)
+    }
+
+    /// One that waits so long for an answer.
+    pub(crate) fn patient(hub: HubUrl, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(ANSWER_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT.min(patience)))
+            .timeout_send_request(Some(patience))
+            .timeout_send_body(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_recv_body(Some(patience))
             .build();
-        Asker { agent: config.into(), hub }
+        Asker { agent: config.into(), hub, patience }
     }
 
     pub(crate) fn read(&self, path: &str) -> anyhow::Result<String> {
+        self.good(self.get(path)?)
+    }
+
+    /// Whatever comes back.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, Unanswered> {
         self.answer(self.agent.get(self.hub.http(path)).call())
     }
 
     pub(crate) fn post_json(&self, path: &str, body: &str) -> anyhow::Result<String> {
         let request = self.agent.post(self.hub.http(path)).header("content-type", "application/json");
-        self.answer(request.send(body))
+        self.good(self.answer(request.send(body))?)
     }
 
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<String> {
-        self.answer(self.agent.delete(self.hub.http(path)).call())
+        self.good(self.answer(self.agent.delete(self.hub.http(path)).call())?)
+    }
+
+    fn answer(
+        &self,
+        asked: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Answer, Unanswered> {
+        let mut response = asked.map_err(|error| self.failure(error))?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES).read_to_string();
+        let broken = |error| Unanswered::Broken(format!("the answer of {} broke off: {error}", self.hub));
+        Ok(Answer { status, body: body.map_err(broken)? })
     }
 
     /// The body of a good answer.
-    fn answer(&self, asked: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<String> {
-        let mut response = match asked {
-            Ok(response) => response,
-            Err(error) => return Err(self.failure(error)),
-        };
-        let status = response.status();
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES).read_to_string();
-        let body = body.with_context(|| format!("the answer of {} broke off", self.hub))?;
-        if status.is_success() {
-            return Ok(body);
+    fn good(&self, answer: Answer) -> anyhow::Result<String> {
+        if (200..300).contains(&answer.status) {
+            return Ok(answer.body);
         }
-        match refusal_in(body.as_bytes()) {
+        match refusal_in(answer.body.as_bytes()) {
             Some(told) => bail!("refused: {told}"),
-            None => bail!("{} answers HTTP {status}; is it a Tapeline hub?", self.hub),
+            None => bail!("{} answers HTTP {}; is it a Tapeline hub?", self.hub, answer.status),
         }
     }
 
-    fn failure(&self, error: ureq::Error) -> anyhow::Error {
+    fn failure(&self, error: ureq::Error) -> Unanswered {
         match error {
+            // A name that leads nowhere comes as an error of the connection.
             ureq::Error::Io(_)
             | ureq::Error::ConnectionFailed
-            | ureq::Error::Timeout(ureq::Timeout::Connect) => self.hub.no_answer(),
-            ureq::Error::HostNotFound => anyhow::anyhow!("{}: no such host", self.hub),
-            error => anyhow::anyhow!("{} does not answer as a hub does: {error}", self.hub),
+            | ureq::Error::HostNotFound
+            | ureq::Error::Timeout(ureq::Timeout::Connect) => {
+                let (what, remedy) = self.hub.nobody();
+                Unanswered::Nobody(what, remedy)
+            }
+            ureq::Error::Timeout(_) => Unanswered::Silent(self.hub.clone(), self.patience),
+            error => Unanswered::Broken(format!("{} does not answer as a hub does: {error}", self.hub)),
         }
     }
 }

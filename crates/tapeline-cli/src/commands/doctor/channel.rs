@@ -1,41 +1,68 @@
 //! One channel or pattern: does it exist, who publishes, who listens, and what went wrong with it?
 
-use anyhow::Context;
 use tapeline_schema::Pattern;
 use tapeline_schema::events::FreshnessState;
-use tapeline_schema::ops::{IdlePattern, InspectedFamily, Inspection, LateChannel};
+use tapeline_schema::ops::{Covered, IdlePattern, InspectedFamily, Inspection, LateChannel};
 
 use super::super::hub_url::HubUrl;
-use super::super::request::{Asker, encoded};
-use super::finding::{Findings, counted, spell_ms};
-use super::incidents;
+use super::super::output::counted;
+use super::super::request::encoded;
+use super::asking::Asking;
+use super::finding::{Findings, spell_ms};
+use super::{example, incidents};
 
-/// Examines what the hub knows.
-pub(super) fn examine(
-    url: &HubUrl,
-    name: &str,
-    is_pattern: bool,
-    findings: &mut Findings,
-) -> anyhow::Result<()> {
-    let key = if is_pattern { "pattern" } else { "channel" };
-    let body =
-        Asker::new(url.clone()).read(&format!("/inspect?name={}&pattern={is_pattern}", encoded(name)))?;
-    let known: Inspection = serde_json::from_str(&body).context("/inspect is not a hub's")?;
-    if let Some(invalid) = &known.invalid {
-        let hint = known.hint.as_deref().map(did_you_mean).unwrap_or_default();
-        findings.problem(format!("there can be no {key} {name}: {invalid}"), hint);
-    } else if is_pattern {
+/// Up to so many channels are counted.
+const COUNTED: u64 = 1_000;
+/// What speaks this often and stops has a fault; what speaks more seldom may have nothing to say.
+const CLEAR_RHYTHM_MS: u64 = 5_000;
+
+/// Examines what the hub knows; answers whether the name can be subscribed to.
+pub(super) fn examine(hub: &Asking, name: &str, is_pattern: bool, findings: &mut Findings) -> bool {
+    let path = format!("/inspect?name={}&pattern={is_pattern}", encoded(name));
+    let is_hubs = |known: &Inspection| known.name == name && known.is_pattern == is_pattern;
+    let Some(known) = hub.read(&path, is_hubs, findings) else { return true };
+    let can_be = can_be(&known, findings);
+    if can_be && is_pattern {
         pattern(&known, findings);
-    } else {
-        declared(&known, findings);
-        messages(&known, findings);
-        subscribers(&known, findings);
+    } else if can_be {
+        channel(&known, &hub.url, findings);
     }
-    incidents::examine(&known.incidents, findings);
+    // Of a name that cannot be, that it was refused to others says nothing more.
+    incidents::examine(&known.incidents, can_be, findings);
     if !is_pattern {
         idle_patterns(&known.idle_patterns, Some(name), findings);
     }
-    Ok(())
+    can_be
+}
+
+fn can_be(known: &Inspection, findings: &mut Findings) -> bool {
+    let (name, hint) = (&known.name, known.hint.as_deref().map(did_you_mean).unwrap_or_default());
+    if let Some(invalid) = &known.invalid {
+        let key = if known.is_pattern { "pattern" } else { "channel" };
+        findings.problem(format!("there can be no {key} {name}: {invalid}"), hint);
+        return false;
+    }
+    let is_refused = !known.is_pattern && !known.declared && known.strict;
+    if is_refused {
+        let text = format!("no family declares {name}, and strict_channels refuses such names");
+        findings.problem(text, hint);
+    }
+    !is_refused
+}
+
+fn channel(known: &Inspection, url: &HubUrl, findings: &mut Findings) {
+    let is_used = known.head.is_some() || known.subscribers.sessions > 0;
+    if !known.declared && !is_used && known.hint.is_some() {
+        let hint = known.hint.as_deref().map(did_you_mean).unwrap_or_default();
+        let name = &known.name;
+        return findings.problem(
+            format!("no family declares {name}, nothing has been published on it and nobody listens"),
+            hint,
+        );
+    }
+    declared(known, findings);
+    messages(known, url, findings);
+    subscribers(known, findings);
 }
 
 fn did_you_mean(hint: &str) -> String {
@@ -50,31 +77,31 @@ fn declared(known: &Inspection, findings: &mut Findings) {
         0 => format!("{keep_count} kept"),
         seconds => format!("{keep_count} kept for {}", spell_ms(seconds * 1_000)),
     };
-    match (known.declared, known.strict) {
-        (true, _) if family.is_roll_up => {
-            let covers = known.covers.as_ref().map_or(0, |covered| covered.count);
-            findings.ok(format!(
-                "{name} is a roll-up, {delivery}, {priority}; it hears {}",
-                counted(covers, "channel")
-            ));
+    match known.declared {
+        true if family.is_roll_up => {
+            let heard = channels(&known.covers.clone().unwrap_or_default());
+            findings.ok(format!("{name} is a roll-up, {delivery}, {priority}; it hears {heard}"));
         }
-        (true, _) => findings.ok(format!(
+        true => findings.ok(format!(
             "{name} is declared: {template}, type {kind}, {delivery}, {priority} priority, {kept}"
         )),
-        (false, true) => findings
-            .problem(format!("no family declares {name}, and strict_channels refuses such names"), hint),
-        (false, false) if hint.is_empty() => {
-            findings.note(format!("no family declares {name}: each message in order, {kept}"), hint);
-        }
-        (false, false) => findings.problem(format!("no family declares {name}"), hint),
+        false => findings.note(format!("no family declares {name}: each message in order, {kept}"), hint),
     }
 }
 
-fn messages(known: &Inspection, findings: &mut Findings) {
+/// How many.
+fn channels(covered: &Covered) -> String {
+    let least = if covered.count >= COUNTED { "at least " } else { "" };
+    format!("{least}{}", counted(covered.count, "channel"))
+}
+
+fn messages(known: &Inspection, url: &HubUrl, findings: &mut Findings) {
     let name = &known.name;
-    let is_roll_up = known.family.as_ref().is_some_and(|family| family.is_roll_up);
-    if let Some(late_channel) = &known.late {
-        return late(late_channel, findings);
+    let family = known.family.clone().unwrap_or_default();
+    match &known.late {
+        Some(quiet) if family.delivery == "every" => return silent(quiet, findings),
+        Some(late_channel) => return late(late_channel, findings),
+        None => {}
     }
     match &known.head {
         Some(head) => match head.age_ms {
@@ -86,16 +113,24 @@ fn messages(known: &Inspection, findings: &mut Findings) {
                 ));
             }
             None => findings.note(
-                format!("{} were published, none of them is still kept", counted(head.offset, "message")),
+                match head.offset {
+                    1 => "1 message was published, and it is no longer kept".to_string(),
+                    more => {
+                        format!("{} were published, none of them is still kept", counted(more, "message"))
+                    }
+                },
                 "",
             ),
         },
-        None if is_roll_up && known.covers.as_ref().is_some_and(|covered| covered.count > 0) => {}
+        None if family.is_roll_up && known.covers.as_ref().is_some_and(|covered| covered.count > 0) => {}
         None => findings.problem(
             format!(
                 "nothing has been published on {name}: no publisher, or it uses another name or another hub"
             ),
-            format!("try: tapeline pub {name} JSON; tapeline top shows the channels that are busy"),
+            example::command(name, &family.template, url).map_or_else(
+                || "tapeline top shows the channels that are busy".to_string(),
+                |command| format!("try: {command}"),
+            ),
         ),
     }
 }
@@ -125,6 +160,23 @@ pub(super) fn late(late: &LateChannel, findings: &mut Findings) {
     }
 }
 
+/// A channel of which each message counts: that nothing happens may be no fault, but where much did it is worth a look.
+/// Nobody is told of it.
+fn silent(late: &LateChannel, findings: &mut Findings) {
+    let LateChannel { channel, state, age_ms, usual_ms } = late;
+    let text = format!(
+        "{channel} has said nothing for {}, where a message usually came every {}",
+        spell_ms(*age_ms),
+        spell_ms((*usual_ms).max(100))
+    );
+    match state {
+        FreshnessState::Stale if *usual_ms < CLEAR_RHYTHM_MS => findings
+            .problem(format!("{text}; connections and heartbeats go on regardless"), "look at its publisher"),
+        FreshnessState::Fresh | FreshnessState::Frozen => {}
+        _ => findings.note(text, "perhaps there is nothing to say; if not, look at its publisher"),
+    }
+}
+
 fn subscribers(known: &Inspection, findings: &mut Findings) {
     let heard = &known.subscribers;
     if heard.sessions == 0 {
@@ -141,7 +193,7 @@ fn subscribers(known: &Inspection, findings: &mut Findings) {
 }
 
 fn listening(sessions: u64) -> String {
-    if sessions == 1 { "1 session listens".to_string() } else { format!("{sessions} sessions listen") }
+    format!("{} {}", counted(sessions, "session"), if sessions == 1 { "listens" } else { "listen" })
 }
 
 fn pattern(known: &Inspection, findings: &mut Findings) {
@@ -157,11 +209,14 @@ fn pattern(known: &Inspection, findings: &mut Findings) {
         let more = if covered.count > covered.names.len() as u64 { ", …" } else { "" };
         findings.ok(format!(
             "the pattern matches {}: {}{more}",
-            counted(covered.count, "channel"),
+            channels(&covered),
             covered.names.join(", ")
         ));
     }
-    findings.ok(format!("{} to this pattern", listening(known.subscribers.sessions)));
+    match known.subscribers.sessions {
+        0 => findings.note("nobody listens to this pattern at this hub", ""),
+        sessions => findings.ok(format!("{} to this pattern", listening(sessions))),
+    }
 }
 
 /// Patterns that somebody listens to in vain; those that were meant for `channel` are its problem.

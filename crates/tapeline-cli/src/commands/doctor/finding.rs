@@ -96,11 +96,6 @@ pub(super) fn spell_ms(ms: u64) -> String {
     }
 }
 
-/// `1 session`, `2 sessions`.
-pub(super) fn counted(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

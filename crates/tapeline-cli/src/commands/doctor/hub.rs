@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use serde::Deserialize;
-use tapeline_schema::ops::{IncidentsAnswer, Inspection, StatsAnswer};
+use tapeline_schema::ops::{Incident, Inspection, StatsAnswer};
 
 use super::super::hub_url::HubUrl;
-use super::super::output::grouped;
-use super::super::request::Asker;
-use super::finding::{Findings, counted, spell_ms};
+use super::super::output::{counted, grouped};
+use super::super::request::Unanswered;
+use super::asking::{Asking, ask, unanswered};
+use super::finding::{Findings, spell_ms};
 use super::{channel, incidents};
 
 /// Connections that are made to see whether one hub answers all of them.
 const PROBES: usize = 8;
-/// Late channels that are named.
-const LATE: usize = 5;
+/// Late channels that are named, and counts of dead letters.
+const NAMED: usize = 5;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -34,37 +34,58 @@ struct Part {
     detail: String,
 }
 
-/// Whether there is a hub to ask more of.
-pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> bool {
+/// What `/incidents` says; a hub does not leave the list out.
+#[derive(Deserialize)]
+struct Told {
+    incidents: Vec<Incident>,
+}
+
+/// The hub, if there is one to ask more of.
+pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> Option<Asking> {
     let mut seen = BTreeMap::<String, usize>::new();
     let mut first = None;
     for _ in 0..PROBES {
         // A connection each: behind a balancer, another hub may take it.
-        match ask(url) {
+        match health(url) {
             Ok(health) => {
                 *seen.entry(health.instance.clone()).or_default() += 1;
                 first.get_or_insert(health);
             }
             Err(error) if first.is_none() => {
-                findings.problem(
-                    format!("{error:#}"),
-                    "start one with tapeline serve, or give its address with --url",
-                );
-                return false;
+                unanswered(error, findings);
+                return None;
             }
             Err(error) => {
                 findings.problem(
-                    format!("the address answers only sometimes: {error:#}"),
+                    format!("the address answers only sometimes: {error}"),
                     "look at what stands between here and the hub",
                 );
-                return false;
+                return None;
             }
         }
     }
-    let Some(health) = first else { return false };
-    let broker = health.parts.get("broker").cloned().map(part).unwrap_or_default();
-    findings.ok(format!("a hub answers at {url}: tapeline {}, broker {}", health.version, broker.detail));
-    if seen.len() > 1 {
+    let Health { status, version, parts, .. } = first?;
+    let broker = parts.get("broker").cloned().map(part).unwrap_or_default();
+    findings.ok(format!("a hub answers at {url}: tapeline {version}, broker {}", broker.detail));
+    behind(&seen, findings);
+    for (name, found) in parts {
+        let part = part(found);
+        if !part.status.is_empty() && part.status != "ok" {
+            findings.problem(format!("{name} is {}: {}", part.status, part.detail), "see the hub's log");
+        }
+    }
+    if status != "ok" {
+        findings.problem(format!("the hub says that it is {status}"), "see /health");
+    }
+    Some(Asking::new(url.clone(), version))
+}
+
+/// How many hubs there are, by the instances that answered.
+fn behind(seen: &BTreeMap<String, usize>, findings: &mut Findings) {
+    if seen.contains_key("") {
+        let text = "cannot tell how many hubs stand behind the address: /health names no instance";
+        findings.note(text, "hubs of this command's version do; what is between may leave it out");
+    } else if seen.len() > 1 {
         findings.problem(
             format!(
                 "{} different hubs answer at this address, each with messages of its own: a subscriber gets only what is \
@@ -76,41 +97,45 @@ pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> bool {
     } else {
         findings.ok(format!("one hub stands behind the address ({PROBES} connections)"));
     }
-    for (name, found) in health.parts {
-        let part = part(found);
-        if !part.status.is_empty() && part.status != "ok" {
-            findings.problem(format!("{name} is {}: {}", part.status, part.detail), "see the hub's log");
-        }
-    }
-    if health.status != "ok" {
-        findings.problem(format!("the hub says that it is {}", health.status), "see /health");
-    }
-    true
 }
 
 fn part(value: serde_json::Value) -> Part {
     serde_json::from_value(value).unwrap_or_default()
 }
 
-fn ask(url: &HubUrl) -> anyhow::Result<Health> {
-    let body = Asker::new(url.clone()).read("/health")?;
-    let health: Option<Health> = serde_json::from_str(&body).ok();
-    health.filter(|health| !health.version.is_empty()).with_context(|| format!("{url} is no Tapeline hub"))
+fn health(url: &HubUrl) -> Result<Health, Unanswered> {
+    let answer = ask(url, "/health")?;
+    let health: Option<Health> = serde_json::from_str(&answer.body).ok();
+    let no_hub =
+        || Unanswered::Broken(format!("{url} is no Tapeline hub (HTTP {} to /health)", answer.status));
+    health.filter(|health| !health.version.is_empty()).ok_or_else(no_hub)
 }
 
 /// What the hub has counted and noticed, where no channel was asked about.
-pub(super) fn examine_inside(url: &HubUrl, findings: &mut Findings) -> anyhow::Result<()> {
-    let hub = Asker::new(url.clone());
-    let stats: StatsAnswer = serde_json::from_str(&hub.read("/stats")?).context("/stats is not a hub's")?;
-    let everything: Inspection = serde_json::from_str(&hub.read("/inspect?name=*&pattern=true")?)
-        .context("/inspect is not a hub's")?;
-    let told: IncidentsAnswer =
-        serde_json::from_str(&hub.read("/incidents")?).context("/incidents is not a hub's")?;
+pub(super) fn examine_inside(hub: &Asking, findings: &mut Findings) {
+    let is_hubs = |stats: &StatsAnswer| !stats.version.is_empty();
+    if let Some(stats) = hub.read("/stats", is_hubs, findings) {
+        counts(&stats, findings);
+        late(&stats, findings);
+        slow(&stats, findings);
+        feeds(&stats, findings);
+        dead_letters(&stats, findings);
+    }
+    let is_hubs = |known: &Inspection| known.name == "*" && known.is_pattern;
+    if let Some(everything) = hub.read("/inspect?name=*&pattern=true", is_hubs, findings) {
+        channel::idle_patterns(&everything.idle_patterns, None, findings);
+    }
+    if let Some(Told { incidents }) = hub.read("/incidents", |_| true, findings) {
+        incidents::examine(&incidents, true, findings);
+    }
+}
+
+fn counts(stats: &StatsAnswer, findings: &mut Findings) {
     findings.ok(format!(
-        "{} connections, {} subscriptions, {} channels, {} published, {} delivered",
-        grouped(stats.connections),
-        grouped(stats.subscriptions),
-        grouped(stats.channels.len() as u64),
+        "{}, {}, {} heard within the hour, {} published, {} delivered",
+        counted(stats.connections, "connection"),
+        counted(stats.subscriptions, "subscription"),
+        counted(stats.channels_watched, "channel"),
         grouped(stats.published),
         grouped(stats.delivered)
     ));
@@ -120,30 +145,60 @@ pub(super) fn examine_inside(url: &HubUrl, findings: &mut Findings) -> anyhow::R
             "tapeline pub CHANNEL JSON publishes; tapeline serve --demo has a synthetic market",
         );
     }
-    late(&stats, findings);
-    slow(&stats, findings);
-    let dead: Vec<_> = stats.feeds.iter().filter(|(_, feed)| feed.dropped + feed.refused > 0).collect();
-    for (name, feed) in dead {
-        findings.problem(
-            format!("{name}: {} messages dropped and {} refused", feed.dropped, feed.refused),
-            "the hub's log says why; dead letters of this feed hold what was given up",
+}
+
+/// They count since the hub started, so that they do not say whether it still goes on.
+fn feeds(stats: &StatsAnswer, findings: &mut Findings) {
+    for (name, feed) in stats.feeds.iter().filter(|(_, feed)| feed.dropped + feed.refused > 0) {
+        findings.note(
+            format!(
+                "{name}: {} dropped and {} refused since the hub started",
+                counted(feed.dropped, "message"),
+                grouped(feed.refused)
+            ),
+            "the hub's log says why; tapeline dlq list shows what was given up",
         );
     }
-    channel::idle_patterns(&everything.idle_patterns, None, findings);
-    incidents::examine(&told.incidents, findings);
-    Ok(())
+}
+
+fn dead_letters(stats: &StatsAnswer, findings: &mut Findings) {
+    let (lost, all_lost) = by_source(&stats.dead_letters_lost);
+    if all_lost > 0 {
+        findings.problem(
+            format!("{} could not be kept and are lost: {lost}", counted(all_lost, "dead letter")),
+            "see the hub's log; tapeline dlq list shows those that are kept",
+        );
+    }
+    let (taken, all) = by_source(&stats.dead_letters);
+    if all > 0 {
+        findings.note(
+            format!("{} since the hub started: {taken}", counted(all, "dead letter")),
+            "tapeline dlq list shows them",
+        );
+    }
+}
+
+/// `kraken overflow 3, redis bad_json 1`, and the sum.
+fn by_source(counts: &BTreeMap<String, BTreeMap<String, u64>>) -> (String, u64) {
+    let each = counts.iter().flat_map(|(source, reasons)| {
+        reasons.iter().map(move |(reason, count)| format!("{source} {reason} {}", grouped(*count)))
+    });
+    let told: Vec<String> = each.take(NAMED).collect();
+    let more = if counts.values().map(BTreeMap::len).sum::<usize>() > NAMED { ", …" } else { "" };
+    (told.join(", ") + more, counts.values().flat_map(BTreeMap::values).sum())
 }
 
 fn late(stats: &StatsAnswer, findings: &mut Findings) {
-    for late in stats.late.iter().filter(|late| late.state.is_stale()).take(LATE) {
+    for late in stats.late.iter().filter(|late| late.state.is_stale()).take(NAMED) {
         channel::late(late, findings);
     }
-    let more = stats.late.iter().filter(|late| late.state.is_stale()).count().saturating_sub(LATE);
+    let more = stats.late.iter().filter(|late| late.state.is_stale()).count().saturating_sub(NAMED);
     if more > 0 {
-        findings.problem(format!("and {more} more channels have gone quiet"), "tapeline top shows them");
+        let (more, have) = (counted(more as u64, "more channel"), if more == 1 { "has" } else { "have" });
+        findings.problem(format!("and {more} {have} gone quiet"), "tapeline top shows them");
     }
     if stats.late.is_empty() && stats.published > 0 {
-        findings.ok("every channel with a rhythm keeps it");
+        findings.ok("every latest and table channel with a rhythm keeps it");
     }
 }
 
@@ -155,9 +210,9 @@ fn slow(stats: &StatsAnswer, findings: &mut Findings) {
         };
         findings.note(
             format!(
-                "{} is slow: {} bytes wait for it{blocked}, it catches up in {}",
+                "{} is slow: {} to send{blocked}, it catches up in {}",
                 slow.client,
-                grouped(slow.waiting_bytes),
+                counted(slow.waiting_bytes, "byte"),
                 counted(slow.behind, "channel")
             ),
             "nobody else waits for it; ask for less with max_rate, or read faster",

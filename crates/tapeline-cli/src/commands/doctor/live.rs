@@ -8,20 +8,28 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::super::hub_url::HubUrl;
+use super::super::output::counted;
 use super::super::socket::{Socket, Unconnected, connect_from};
+use super::asking::PATIENCE;
 use super::finding::{Findings, spell_ms};
 
-/// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(5);
+/// What is kept comes at once; it has so long, however short the wait for what is new.
+const KEPT: Duration = Duration::from_millis(500);
 /// Clocks that differ by more confuse ages.
 const SKEW_MS: i64 = 2_000;
 
-/// Connects, pings, and hears the topic (pattern or not, name) for a while.
+/// What is subscribed to, and for how long a message is waited for.
+pub(super) struct Topic<'a> {
+    pub(super) is_pattern: bool,
+    pub(super) name: &'a str,
+    pub(super) wait: Duration,
+}
+
+/// Connects, pings, and hears the topic for a while.
 pub(super) fn examine(
     url: &HubUrl,
     origin: Option<&str>,
-    topic: Option<(bool, &str)>,
-    wait: Duration,
+    topic: Option<&Topic<'_>>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -30,22 +38,13 @@ pub(super) fn examine(
         .context("the network could not be started")?;
     runtime.block_on(async {
         let began = Instant::now();
-        let mut socket = match connect_from(url, origin).await {
+        let connecting = tokio::time::timeout(PATIENCE, connect_from(url, origin)).await;
+        let mut socket = match connecting.unwrap_or(Err(Unconnected::NoAnswer)) {
             Ok(socket) => socket,
-            Err(Unconnected::NoAnswer) => {
-                let remedy = "HTTP works there: is there a proxy in between that does not pass Upgrade on?";
-                return findings.problem(format!("no WebSocket at {}", url.ws()), remedy);
-            }
-            Err(Unconnected::Refused(error)) => {
-                let remedy = match origin {
-                    Some(_) => "if the origin is refused, add it to http.allowed_origins",
-                    None => "is there a proxy in between that does not pass Upgrade on?",
-                };
-                return findings.problem(format!("{error:#}"), remedy);
-            }
+            Err(error) => return unconnected(error, url, origin, findings),
         };
         let _ = socket.send(Message::text(json!({"action": "ping"}).to_string())).await;
-        match next(&mut socket, ANSWER, |frame| frame["type"] == "pong").await {
+        match next(&mut socket, PATIENCE, |frame| frame["type"] == "pong").await {
             Some(pong) => {
                 findings.ok(format!(
                     "WebSocket: connected and answered within {} ms",
@@ -58,16 +57,34 @@ pub(super) fn examine(
                     .problem("WebSocket: connected, but a ping was not answered", "see the hub's log");
             }
         }
-        if let Some((is_pattern, name)) = topic {
-            subscribe(&mut socket, is_pattern, name, wait, findings).await;
+        if let Some(topic) = topic {
+            subscribe(&mut socket, topic, findings).await;
         }
-        let _ = socket.close(None).await;
+        let _ = tokio::time::timeout(PATIENCE, socket.close(None)).await;
     });
     Ok(())
 }
 
+fn unconnected(error: Unconnected, url: &HubUrl, origin: Option<&str>, findings: &mut Findings) {
+    match (error, origin) {
+        (Unconnected::NoAnswer, _) => findings.problem(
+            format!("no WebSocket at {}", url.ws()),
+            "HTTP works there: is there a proxy in between that does not pass Upgrade on?",
+        ),
+        // The next doctor meets it there.
+        (Unconnected::Refused(error), Some(origin)) => findings.problem(
+            format!("WebSocket: {error:#}; that {origin} was tried here is now among the hub's incidents"),
+            "if the origin is refused, add it to http.allowed_origins",
+        ),
+        (Unconnected::Refused(error), None) => findings.problem(
+            format!("WebSocket: {error:#}"),
+            "is there a proxy in between that does not pass Upgrade on?",
+        ),
+    }
+}
+
 fn skew(pong: &Value, findings: &mut Findings) {
-    let Some(Ok(time)) = pong["time"].as_str().map(str::parse::<jiff::Timestamp>) else { return };
+    let Some(time) = time(&pong["time"]) else { return };
     let off_ms = jiff::Timestamp::now().duration_since(time).as_millis();
     let off_ms = i64::try_from(off_ms).unwrap_or(i64::MAX);
     if off_ms.abs() > SKEW_MS {
@@ -79,18 +96,17 @@ fn skew(pong: &Value, findings: &mut Findings) {
     }
 }
 
-async fn subscribe(
-    socket: &mut Socket,
-    is_pattern: bool,
-    name: &str,
-    wait: Duration,
-    findings: &mut Findings,
-) {
-    let key = if is_pattern { "pattern" } else { "channel" };
+fn time(text: &Value) -> Option<jiff::Timestamp> {
+    text.as_str()?.parse().ok()
+}
+
+async fn subscribe(socket: &mut Socket, topic: &Topic<'_>, findings: &mut Findings) {
+    let name = topic.name;
+    let key = if topic.is_pattern { "pattern" } else { "channel" };
     let request = json!({"action": "subscribe", key: name, "req": 1});
     let _ = socket.send(Message::text(request.to_string())).await;
-    let answer = next(socket, ANSWER, |frame| frame["req"] == 1).await;
-    let Some(answer) = answer else {
+    let answer = next(socket, PATIENCE, |frame| frame["req"] == 1).await;
+    let Some(answer) = &answer else {
         return findings.problem(format!("subscribing to {name} was not answered"), "see the hub's log");
     };
     if answer["type"] == "error" {
@@ -102,17 +118,48 @@ async fn subscribe(
         );
         return findings.problem(text, "");
     }
+    hear(socket, answer, topic.wait, findings).await;
+}
+
+/// What comes: first what is kept, then perhaps something new.
+async fn hear(socket: &mut Socket, confirmation: &Value, wait: Duration, findings: &mut Findings) {
     let began = Instant::now();
-    match next(socket, wait, |frame| frame.get("data").is_some() && frame["offset"].is_u64()).await {
-        Some(message) => findings.ok(format!(
-            "subscribed; {} came within {} ms",
-            message["channel"].as_str().unwrap_or("a message"),
-            began.elapsed().as_millis()
-        )),
+    let (mut kept, mut example) = (0, String::new());
+    let new = loop {
+        let most = if kept == 0 { wait.max(KEPT) } else { wait };
+        let left = most.saturating_sub(began.elapsed());
+        let is_message = |frame: &Value| frame.get("data").is_some() && frame["offset"].is_u64();
+        let Some(message) = &next(socket, left, is_message).await else { break None };
+        let channel = message["channel"].as_str().unwrap_or_default().to_string();
+        if is_new(message, confirmation) {
+            break Some(channel);
+        }
+        (kept, example) = (kept + 1, channel);
+    };
+    findings.ok(match kept {
+        0 => "subscribed".to_string(),
+        1 => format!("subscribed; the kept value of {example} came"),
+        _ => format!("subscribed; {} came, the last of {example}", counted(kept, "kept message")),
+    });
+    match new {
+        Some(channel) => {
+            findings.ok(format!("a new message of {channel} came within {} ms", began.elapsed().as_millis()))
+        }
+        None if wait.is_zero() => {}
         None => findings.note(
-            format!("subscribed, and nothing came within {} s", wait.as_secs()),
+            format!("nothing new came within {} s", wait.as_secs()),
             "publish something, or wait longer with --wait",
         ),
+    }
+}
+
+/// Whether it was published after the confirmation: by its offset, or by its time where the confirmation is about several
+/// channels.
+fn is_new(message: &Value, confirmation: &Value) -> bool {
+    let is_same = ["channel", "epoch"].iter().all(|key| message[*key] == confirmation[*key]);
+    match (message["offset"].as_u64(), confirmation["offset"].as_u64()) {
+        (Some(offset), Some(confirmed)) if is_same => offset > confirmed,
+        _ => time(&message["timestamp"]) > time(&confirmation["time"]),
     }
 }
 
@@ -128,4 +175,21 @@ async fn next(socket: &mut Socket, within: Duration, wanted: impl Fn(&Value) -> 
         None
     };
     tokio::time::timeout(within, found).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_told_from_what_is_new() {
+        let of_channel = json!({"channel": "a", "offset": 7, "epoch": "k", "time": "2026-01-01T00:00:10Z"});
+        let message = |offset: u64, second: u64| json!({"channel": "a", "offset": offset, "epoch": "k", "timestamp": format!("2026-01-01T00:00:{second}Z")});
+        // A clock that was set back does not matter where offsets count.
+        for (offset, second, expected) in [(7, 20, false), (8, 20, true), (8, 10, true)] {
+            assert_eq!(is_new(&message(offset, second), &of_channel), expected, "{offset} {second}");
+        }
+        let of_pattern = json!({"pattern": "a*", "time": "2026-01-01T00:00:10.5Z"});
+        assert!(!is_new(&message(9, 10), &of_pattern) && is_new(&message(1, 11), &of_pattern));
+    }
 }

@@ -3,11 +3,13 @@
 
 mod screen;
 mod view;
+mod watching;
 
 use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::{DefaultTerminal, Terminal};
@@ -17,20 +19,28 @@ use super::hub_url::HubUrl;
 use super::output::Output;
 use super::request::Asker;
 use view::{Sample, View};
+use watching::Watching;
 
 /// The screen that is printed where there is no terminal.
 const WIDTH: u16 = 120;
 const HEIGHT: u16 = 50;
+/// Keys are looked for and the screen is drawn at least so often.
+const TICK: Duration = Duration::from_millis(250);
+/// The least time that an answer has.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// See rates, delays, slow clients and busy channels as they are now.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Keys: q ends, space holds the screen.\n\nExamples:\n  tapeline top\n  tapeline top --once\n  tapeline top --url http://127.0.0.1:8000 --every 5"
+    after_help = "Keys: q ends, space holds the screen.\n\nExamples:\n  tapeline top\n  tapeline top --once\n  tapeline top http://127.0.0.1:8000 --every 5"
 )]
 pub(crate) struct Top {
-    /// Where the hub is.
-    #[arg(long, default_value = "http://127.0.0.1:8000")]
-    url: HubUrl,
+    /// Where the hub is. [default: http://127.0.0.1:8000]
+    #[arg(value_name = "URL")]
+    hub: Option<HubUrl>,
+    /// The same.
+    #[arg(long)]
+    url: Option<HubUrl>,
     /// Seconds between two looks.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     every: u64,
@@ -48,13 +58,14 @@ enum Key {
 
 impl Top {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let hub = Asker::new(self.url.clone());
-        let first = sample(&hub)?;
+        let url = HubUrl::given(self.hub.clone(), self.url.clone())?;
+        let hub = Asker::patient(url.clone(), self.patience());
+        let first = sample(&hub, &url)?;
         if self.once || !std::io::stdout().is_terminal() {
-            return self.print(&hub, &first);
+            return self.print(&hub, &url, &first);
         }
         let mut terminal = ratatui::try_init().context("the terminal cannot be drawn on")?;
-        let ended = self.watch(&hub, first, &mut terminal);
+        let ended = self.watch(hub, url, first, &mut terminal);
         ratatui::restore();
         ended
     }
@@ -63,9 +74,13 @@ impl Top {
         Duration::from_secs(self.every)
     }
 
-    fn print(&self, hub: &Asker, first: &Sample) -> anyhow::Result<()> {
+    fn patience(&self) -> Duration {
+        self.every().clamp(PATIENCE, 10 * PATIENCE)
+    }
+
+    fn print(&self, hub: &Asker, url: &HubUrl, first: &Sample) -> anyhow::Result<()> {
         std::thread::sleep(self.every());
-        let view = View::between(&self.url.to_string(), first, &sample(hub)?);
+        let view = View::between(&url.to_string(), first, &sample(hub, url)?);
         let mut terminal = Terminal::new(TestBackend::new(WIDTH, HEIGHT))?;
         terminal.draw(|frame| screen::draw(frame, &view))?;
         let mut out = Output::new();
@@ -82,41 +97,53 @@ impl Top {
         out.flush()
     }
 
-    fn watch(&self, hub: &Asker, first: Sample, terminal: &mut DefaultTerminal) -> anyhow::Result<()> {
-        let mut earlier = first;
-        let mut view = View::between(&self.url.to_string(), &earlier, &earlier);
-        let mut held = false;
-        let mut due = Instant::now() + self.every();
+    fn watch(
+        &self,
+        hub: Asker,
+        url: HubUrl,
+        first: Sample,
+        terminal: &mut DefaultTerminal,
+    ) -> anyhow::Result<()> {
+        let mut watching = Watching::new(url.to_string(), first, self.every() + PATIENCE / 2);
+        let samples = samples(hub, url, self.every());
         loop {
-            terminal.draw(|frame| screen::draw(frame, &view))?;
-            match key(due.saturating_duration_since(Instant::now()))? {
+            for sampled in samples.try_iter() {
+                watching.take(sampled);
+            }
+            watching.tick(Instant::now());
+            terminal.draw(|frame| screen::draw(frame, &watching.view))?;
+            match key(TICK)? {
                 Key::End => return Ok(()),
-                Key::Hold => held = !held,
+                Key::Hold => watching.hold(),
                 Key::Nothing => {}
-            }
-            view.held = held;
-            if Instant::now() < due {
-                continue;
-            }
-            due = Instant::now() + self.every();
-            match sample(hub) {
-                Ok(later) => {
-                    if !held {
-                        view = View::between(&self.url.to_string(), &earlier, &later);
-                    }
-                    earlier = later;
-                }
-                // A hub that is started again is what one watches for.
-                Err(error) => view.trouble = Some(format!("{error:#}")),
             }
         }
     }
 }
 
-fn sample(hub: &Asker) -> anyhow::Result<Sample> {
+/// Asks again and again on a thread of its own, so that a hub that does not answer holds up no key. It ends after the
+/// receiver does, or with the process.
+fn samples(hub: Asker, url: HubUrl, every: Duration) -> Receiver<anyhow::Result<Sample>> {
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || {
+        let mut due = Instant::now();
+        loop {
+            due = Instant::now().max(due + every);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if tell.send(sample(&hub, &url)).is_err() {
+                return;
+            }
+        }
+    });
+    told
+}
+
+fn sample(hub: &Asker, url: &HubUrl) -> anyhow::Result<Sample> {
     let body = hub.read("/stats")?;
-    let answer: StatsAnswer = serde_json::from_str(&body).context("the answer is not a hub's")?;
-    Ok(Sample { at: Instant::now(), answer })
+    match serde_json::from_str::<StatsAnswer>(&body) {
+        Ok(answer) if !answer.version.is_empty() => Ok(Sample { at: Instant::now(), answer }),
+        _ => bail!("what {url} answers to /stats is no hub's answer"),
+    }
 }
 
 /// The next key, if one comes in time.

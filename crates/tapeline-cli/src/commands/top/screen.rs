@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use tapeline_schema::events::FreshnessState;
 
-use super::super::output::{grouped, shown};
+use super::super::output::{counted, grouped, shown};
 use super::view::{Took, View};
 
 /// Rows of each list where there is room.
@@ -54,9 +54,10 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let second = match &view.trouble {
         Some(trouble) => Line::styled(shown(trouble).into_owned(), BAD),
         None => Line::from(format!(
-            "{} connections   {} subscriptions   {}/s out   {} waiting",
-            grouped(view.connections),
-            grouped(view.subscriptions),
+            "{}   {}   {}   {}/s out   {} waiting",
+            counted(view.connections, "connection"),
+            counted(view.subscriptions, "subscription"),
+            counted(view.channels, "channel"),
             bytes(view.bytes_per_second),
             bytes_of(view.waiting_bytes)
         )),
@@ -115,11 +116,11 @@ fn draw_took(frame: &mut Frame<'_>, area: Rect, view: &View) {
 }
 
 fn draw_busiest(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let rows = view.busiest.iter().take(LISTED).map(|(busy, subscribers)| {
+    let rows = view.busiest.iter().take(LISTED).map(|busy| {
         Row::new([
             Cell::from(shown(&busy.channel).into_owned()),
             right(per_second(busy.per_second)),
-            right(grouped(*subscribers)),
+            right(grouped(busy.subscribers)),
         ])
     });
     let head = Row::new([title("busiest channels"), right_title("a second"), right_title("heard by")]);
@@ -269,8 +270,9 @@ mod tests {
         let answer = |json: &str| serde_json::from_str(json).unwrap();
         let earlier = Sample { at: start, answer: answer(r#"{"instance":"a","version":"0.1.0"}"#) };
         let later = answer(
-            r#"{"instance":"a","version":"0.1.0","published":1234,"dropped":{"overflow":2},"families":{"market_data":
-            {"priority":"high","delivered":77}},"busiest":[{"channel":"market_data:AAPL","per_second":12.5}],
+            r#"{"instance":"a","version":"0.1.0","published":1234,"connections":1,"subscriptions":2,
+            "channels_watched":3000,"dropped":{"overflow":2},"families":{"market_data":
+            {"priority":"high","delivered":77}},"busiest":[{"channel":"market_data:AAPL","per_second":12.5,"subscribers":4321}],
             "slowest":[{"client":"desk\u001b[2J (10.0.0.1)","waiting_bytes":2048,"blocked_ms":1500}],
             "late":[{"channel":"orderbook:X","state":"stale","age_ms":9000,"usual_ms":100}],"incidents":{"gap":3}}"#,
         );
@@ -296,6 +298,8 @@ mod tests {
             "overflow 2",
             "market_data:AAPL",
             "12.5",
+            "4,321",
+            "1 connection   2 subscriptions   3,000 channels ",
             "desk\\u{1b}[2J (10.0.0.1)",
             "2.0 KiB",
             "1.5 s",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tapeline_schema::Priority;
 use tapeline_schema::ops::{BusyChannel, Delay, FamilyCounts, LateChannel, SlowClient, StatsAnswer};
 
 /// An answer and when it came.
@@ -49,11 +50,13 @@ pub(super) struct View {
     pub uptime: Duration,
     pub connections: u64,
     pub subscriptions: u64,
+    /// Channels that said something within the hour.
+    pub channels: u64,
     pub waiting_bytes: u64,
     pub bytes_per_second: f64,
     pub rates: Vec<Rate>,
     pub took: Vec<Took>,
-    pub busiest: Vec<(BusyChannel, u64)>,
+    pub busiest: Vec<BusyChannel>,
     pub slowest: Vec<SlowClient>,
     pub late: Vec<LateChannel>,
     pub families: Vec<FamilyRates>,
@@ -62,9 +65,6 @@ pub(super) struct View {
     pub trouble: Option<String>,
     pub held: bool,
 }
-
-/// From the most urgent on.
-const PRIORITIES: [&str; 4] = ["critical", "high", "medium", "low"];
 
 impl View {
     /// What happened between two answers. Of a hub that was started anew meanwhile, nothing has.
@@ -86,6 +86,7 @@ impl View {
             uptime: Duration::from_secs(now.uptime_s),
             connections: now.connections,
             subscriptions: now.subscriptions,
+            channels: now.channels_watched,
             waiting_bytes: now.waiting_bytes,
             bytes_per_second: per_second(|answer| answer.delivered_bytes),
             rates: vec![
@@ -98,7 +99,7 @@ impl View {
                 one("closed", |answer| answer.closed.values().sum(), &now.closed),
             ],
             took: took(&before.delay, &now.delay),
-            busiest: busiest(now),
+            busiest: now.busiest.clone(),
             slowest: now.slowest.clone(),
             late: now.late.clone(),
             families: families(before, now, seconds),
@@ -112,11 +113,6 @@ impl View {
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
 fn rate(before: u64, now: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { now.saturating_sub(before) as f64 / seconds } else { 0.0 }
-}
-
-fn busiest(now: &StatsAnswer) -> Vec<(BusyChannel, u64)> {
-    let subscribers = |name: &str| now.channels.get(name).map_or(0, |channel| channel.subscribers);
-    now.busiest.iter().map(|busy| (busy.clone(), subscribers(&busy.channel))).collect()
 }
 
 fn families(before: &StatsAnswer, now: &StatsAnswer, seconds: f64) -> Vec<FamilyRates> {
@@ -157,7 +153,7 @@ fn took(before: &Delay, now: &Delay) -> Vec<Took> {
         let percentile = |percent: u64| percentile(&new, &now.bounds_us, percent);
         Some(Took { priority, writes, p50_us: percentile(50), p99_us: percentile(99) })
     };
-    PRIORITIES.iter().filter_map(|priority| of(priority)).collect()
+    Priority::ALL.iter().filter_map(|priority| of(priority.name())).collect()
 }
 
 /// The upper bound of the bucket that holds the percentile; `None` above the last bound, or of nothing.
