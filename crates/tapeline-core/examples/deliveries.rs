@@ -104,6 +104,36 @@ impl Pipes for Sockets {
     }
 }
 
+/// So many sessions that hear everything.
+fn subscribe(shard: &mut Shard, sessions: usize, quiet: bool, clock: &ManualClock) {
+    for _ in 0..sessions {
+        let arrival = Arrival {
+            principal: "p".into(),
+            seat: None,
+            client: None,
+            grant: Grant::Anyone,
+            wire: &JSON,
+            notices: !quiet,
+            heartbeat: false,
+        };
+        let slot = shard.open(arrival, clock.now()).slot;
+        let wanted = vec![Wanted::Channel(HEARD.into())];
+        shard.handle(slot, Command::Subscribe { wanted, options: Box::default(), req: None }, clock.now());
+    }
+}
+
+/// Until nothing is under way.
+fn settle(shard: &mut Shard, inbox: &Inbox, sockets: &mut Sockets, clock: &ManualClock) {
+    loop {
+        while shard.flush(sockets, 256, clock.now()) {}
+        let notes = taken(&inbox.notes);
+        if notes.is_empty() {
+            break;
+        }
+        notes.into_iter().for_each(|note| shard.on_note(note, clock.now()));
+    }
+}
+
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| given.get(at).and_then(|text| text.parse::<usize>().ok());
@@ -128,28 +158,8 @@ fn main() -> ExitCode {
     hub.broker().attach(inbox.clone());
     let mut sockets = Sockets { some_are_full: false };
     let mut shard = Shard::new(hub.clone(), 0, inbox.clone());
-    for _ in 0..sessions {
-        let arrival = Arrival {
-            principal: "p".into(),
-            seat: None,
-            client: None,
-            grant: Grant::Anyone,
-            wire: &JSON,
-            notices: !quiet,
-            heartbeat: false,
-        };
-        let slot = shard.open(arrival, clock.now()).slot;
-        let wanted = vec![Wanted::Channel(HEARD.into())];
-        shard.handle(slot, Command::Subscribe { wanted, options: Box::default(), req: None }, clock.now());
-    }
-    loop {
-        while shard.flush(&mut sockets, 256, clock.now()) {}
-        let notes = taken(&inbox.notes);
-        if notes.is_empty() {
-            break;
-        }
-        notes.into_iter().for_each(|note| shard.on_note(note, clock.now()));
-    }
+    subscribe(&mut shard, sessions, quiet, &clock);
+    settle(&mut shard, &inbox, &mut sockets, &clock);
     let principal: Arc<str> = "p".into();
     let names: Vec<String> = (0..channels.max(1)).map(|n| format!("market_data:S{n}")).collect();
     let mut names = names.iter().cycle();
