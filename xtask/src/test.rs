@@ -30,7 +30,11 @@ const SUITES: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", run: |root| root.cargo(&["fmt", "--all", "--check"]) },
     Suite { name: "clippy", about: "lints, warnings as errors", run: clippy },
     Suite { name: "tidy", about: "what clippy cannot check", run: tidy::run },
-    Suite { name: "unit", about: "cargo test", run: |root| root.cargo(&["test", "--workspace"]) },
+    Suite {
+        name: "unit",
+        about: "cargo test",
+        run: |root| root.cargo(&["test", "--workspace", "--no-fail-fast"]),
+    },
     Suite { name: "pages", about: "every command and answer of the pages", run: pages::run },
     Suite { name: "spec", about: "documents and types as others read them", run: spec::run },
     Suite { name: "build", about: "the release binary", run: conformance::build },

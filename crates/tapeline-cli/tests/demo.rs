@@ -126,6 +126,6 @@ async fn a_newcomer_is_told_where_to_look_and_finds_a_page_there() {
     });
     let page = page.await.unwrap();
     assert!(page.contains("<title>Tapeline</title>"));
-    assert!(page.len() < 20 << 10, "{} bytes", page.len());
+    assert!(page.len() < 24 << 10, "{} bytes", page.len());
     assert!(!page.contains("http://") && !page.contains("https://"), "the page names another host");
 }
