@@ -107,9 +107,14 @@ fn channel_name() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": NAME })
 }
 
-/// What may stand behind `dead_letters:`.
+fn zero_or_one() -> Value {
+    json!({ "enum": ["0", "1"] })
+}
+
+/// What may stand behind `dead_letters:`; nothing for what was published to `dead_letters` itself.
 fn letter_source() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT - "dead_letters:".len(), "pattern": NAME })
+    let most = NAME_LIMIT - "dead_letters:".len();
+    json!({ "anyOf": [{ "enum": [""] }, { "type": "string", "minLength": 1, "maxLength": most, "pattern": NAME }] })
 }
 
 fn client_id() -> Value {
@@ -394,7 +399,7 @@ pub(super) const ROUTES: &[Route] = &[
             in_query("reason", text, "Only with this reason."),
             LIMIT,
             in_query("before", offset, "The `next` of the page before."),
-            in_query("all", text, "`1` for those too that were published again."),
+            in_query("all", zero_or_one, "`1` for those too that were published again."),
         ],
         bodies: &[],
         answers: &[ok("The letters.", "DeadLettersAnswer")],
