@@ -108,7 +108,7 @@ fn channel_name() -> Value {
 }
 
 fn zero_or_one() -> Value {
-    json!({ "enum": ["0", "1"] })
+    json!({ "enum": ["", "0", "1", "false", "true"] })
 }
 
 /// What may stand behind `dead_letters:`; nothing for what was published to `dead_letters` itself.
