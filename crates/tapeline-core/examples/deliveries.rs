@@ -5,20 +5,16 @@
 
 use std::io::IoSlice;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
-use tapeline_core::broker::Messages;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::session::{Arrival, Grant};
-use tapeline_core::shard::{Mailbox, Note};
-use tapeline_core::testkit::ManualClock;
-use tapeline_core::{
-    Clock, Command, Deliver, Hub, Message, Permits, Pipes, Reply, Settings, Shard, Wire, Written,
-};
+use tapeline_core::testkit::{ManualClock, RoomyInbox};
+use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
 use tapeline_schema::{Catalog, CloseCode};
 
 /// The roll-up that every session hears.
@@ -56,40 +52,6 @@ impl Wire for Json {
     }
 }
 
-/// One inbox that is never full.
-#[derive(Default)]
-struct Inbox {
-    messages: Mutex<Vec<Arc<Message>>>,
-    notes: Mutex<Vec<Note>>,
-}
-
-fn taken<T: Default>(from: &Mutex<T>) -> T {
-    std::mem::take(&mut *from.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-impl Deliver for Inbox {
-    fn permits(self: Arc<Self>, count: usize) -> Option<Permits> {
-        Some(Permits::counted(count, self))
-    }
-
-    fn deliver(&self, permits: &mut Permits, messages: Messages) {
-        permits.take(messages.len());
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).extend(messages);
-    }
-
-    fn give_back(&self, _count: usize) {}
-
-    fn when_room(&self, wake: Box<dyn FnOnce() + Send>) {
-        wake();
-    }
-}
-
-impl Mailbox for Inbox {
-    fn post(&self, note: Note) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
-    }
-}
-
 /// Sockets that take everything, but for those that are full now.
 struct Sockets {
     some_are_full: bool,
@@ -123,10 +85,10 @@ fn subscribe(shard: &mut Shard, sessions: usize, quiet: bool, clock: &ManualCloc
 }
 
 /// Until nothing is under way.
-fn settle(shard: &mut Shard, inbox: &Inbox, sockets: &mut Sockets, clock: &ManualClock) {
+fn settle(shard: &mut Shard, inbox: &RoomyInbox, sockets: &mut Sockets, clock: &ManualClock) {
     loop {
         while shard.flush(sockets, 256, clock.now()) {}
-        let notes = taken(&inbox.notes);
+        let notes = inbox.take_notes();
         if notes.is_empty() {
             break;
         }
@@ -154,7 +116,7 @@ fn main() -> ExitCode {
         seed: 7,
         shards: 1,
     }));
-    let inbox = Arc::new(Inbox::default());
+    let inbox = Arc::new(RoomyInbox::default());
     hub.broker().attach(inbox.clone());
     let mut sockets = Sockets { some_are_full: false };
     let mut shard = Shard::new(hub.clone(), 0, inbox.clone());
@@ -182,7 +144,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
-        for message in taken(&inbox.messages) {
+        for message in inbox.take_messages() {
             shard.route(&message, false, now);
         }
         shard.tick(now);

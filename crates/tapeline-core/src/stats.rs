@@ -105,6 +105,15 @@ impl Histogram {
         std::array::from_fn(|n| self.buckets.get(n).map_or(0, Count::read))
     }
 
+    /// The buckets of several together.
+    pub fn added_up<'a>(parts: impl IntoIterator<Item = &'a Histogram>) -> [u64; BOUNDS_US.len() + 1] {
+        let mut sums = [0; BOUNDS_US.len() + 1];
+        for part in parts {
+            sums.iter_mut().zip(part.buckets()).for_each(|(sum, count)| *sum += count);
+        }
+        sums
+    }
+
     /// All of them together, in microseconds.
     pub fn sum_us(&self) -> u64 {
         self.sum_us.read()

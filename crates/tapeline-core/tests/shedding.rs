@@ -5,20 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
-use tapeline_core::broker::Messages;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::session::{Arrival, Grant};
-use tapeline_core::shard::{Mailbox, Note};
-use tapeline_core::testkit::ManualClock;
-use tapeline_core::{
-    Clock, Command, Deliver, Hub, Message, Permits, Pipes, Reply, Settings, Shard, Wire, Written,
-};
+use tapeline_core::testkit::{ManualClock, RoomyInbox};
+use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
 use tapeline_schema::{Catalog, ChannelSpec, CloseCode, Delivery, Priority};
 
 /// The families of this test, the least urgent first.
@@ -65,36 +61,6 @@ impl Wire for Lines {
     }
 }
 
-/// One inbox that is never full.
-#[derive(Default)]
-struct Inbox {
-    messages: Mutex<Vec<Arc<Message>>>,
-    notes: Mutex<Vec<Note>>,
-}
-
-impl Deliver for Inbox {
-    fn permits(self: Arc<Self>, count: usize) -> Option<Permits> {
-        Some(Permits::counted(count, self))
-    }
-
-    fn deliver(&self, permits: &mut Permits, messages: Messages) {
-        assert!(permits.take(messages.len()));
-        self.messages.lock().expect("nobody panicked").extend(messages);
-    }
-
-    fn give_back(&self, _count: usize) {}
-
-    fn when_room(&self, wake: Box<dyn FnOnce() + Send>) {
-        wake();
-    }
-}
-
-impl Mailbox for Inbox {
-    fn post(&self, note: Note) {
-        self.notes.lock().expect("nobody panicked").push(note);
-    }
-}
-
 /// What sockets have taken; those that are not listed take nothing.
 #[derive(Default)]
 struct Sockets(BTreeMap<u32, String>);
@@ -110,7 +76,7 @@ impl Pipes for Sockets {
 struct Bench {
     hub: Arc<Hub>,
     shard: Shard,
-    inbox: Arc<Inbox>,
+    inbox: Arc<RoomyInbox>,
     sockets: Sockets,
     clock: Arc<ManualClock>,
 }
@@ -132,7 +98,7 @@ impl Bench {
             seed: 7,
             shards: 1,
         }));
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(RoomyInbox::default());
         hub.broker().attach(inbox.clone());
         let shard = Shard::new(hub.clone(), 0, inbox.clone());
         Bench { hub, shard, inbox, sockets: Sockets::default(), clock }
@@ -173,7 +139,7 @@ impl Bench {
     }
 
     fn route(&mut self) {
-        let messages = std::mem::take(&mut *self.inbox.messages.lock().expect("nobody panicked"));
+        let messages = self.inbox.take_messages();
         for message in messages {
             self.shard.route(&message, false, self.clock.now());
             self.shard.flush(&mut self.sockets, 100, self.clock.now());
@@ -184,7 +150,7 @@ impl Bench {
     fn settle(&mut self) {
         loop {
             while self.shard.flush(&mut self.sockets, 100, self.clock.now()) {}
-            let notes = std::mem::take(&mut *self.inbox.notes.lock().expect("nobody panicked"));
+            let notes = self.inbox.take_notes();
             if notes.is_empty() {
                 return;
             }
@@ -296,7 +262,7 @@ fn what_only_one_client_is_told_stays_and_who_holds_too_much_of_it_is_closed() {
     for _ in 0..60 {
         bench.shard.handle(greedy, Command::Last { channel: "low:x".into(), req: None }, now);
     }
-    let notes = std::mem::take(&mut *bench.inbox.notes.lock().expect("nobody panicked"));
+    let notes = bench.inbox.take_notes();
     notes.into_iter().for_each(|note| bench.shard.on_note(note, now));
     bench.shard.tick(now);
     assert_eq!(bench.hub.shard_stats()[0].closed_overloaded.read(), 1);

@@ -152,10 +152,7 @@ impl Page<'_> {
     ) -> Told {
         let mut metric = self.begin(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for (value, parts) in histograms {
-            let mut buckets = [0; BOUNDS_US.len() + 1];
-            for part in &parts {
-                buckets.iter_mut().zip(part.buckets()).for_each(|(sum, count)| *sum += count);
-            }
+            let buckets = Histogram::added_up(parts.iter().copied());
             let bounds = BOUNDS_US.iter().map(|us| seconds(*us)).chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
             let total = buckets.iter().map(|(_, count)| count).sum();

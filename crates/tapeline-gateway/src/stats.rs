@@ -11,7 +11,7 @@ use tapeline_core::board;
 use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::families::FamilyNumber;
-use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, ShardStats};
+use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, Histogram, ShardStats};
 use tapeline_schema::ops::{
     BusyChannel, ChannelStats, Delay, FamilyCounts, FeedCounts, LateChannel, SlowClient, StatsAnswer,
 };
@@ -140,13 +140,8 @@ fn families(hub: &Hub) -> BTreeMap<String, FamilyCounts> {
 fn delay(hub: &Hub) -> Delay {
     let mut buckets = BTreeMap::new();
     for priority in Priority::ALL {
-        let mut added = [0; BOUNDS_US.len() + 1];
-        for histogram in hub.shard_stats().iter().filter_map(|shard| shard.delays.get(priority.lane())) {
-            for (sum, count) in added.iter_mut().zip(histogram.buckets()) {
-                *sum += count;
-            }
-        }
-        buckets.insert(priority.name().to_string(), added.to_vec());
+        let shards = hub.shard_stats().iter().filter_map(|shard| shard.delays.get(priority.lane()));
+        buckets.insert(priority.name().to_string(), Histogram::added_up(shards).to_vec());
     }
     Delay { bounds_us: BOUNDS_US.to_vec(), buckets }
 }

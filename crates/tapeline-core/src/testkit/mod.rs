@@ -4,9 +4,11 @@
 //! Time and randomness are handed in here too, so a seed is a whole run. Nothing here is part of a hub.
 
 mod clock;
+mod inbox;
 mod rng;
 pub mod sim;
 pub mod suite;
 
 pub use clock::ManualClock;
+pub use inbox::RoomyInbox;
 pub use rng::Rng;
