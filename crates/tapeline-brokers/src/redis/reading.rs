@@ -22,6 +22,9 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Names looked through under one tag for a pattern that is more than a prefix.
 const NAMES_LIMIT: usize = 100_000;
 
+/// Entries that are read at most; Redis takes no count beyond its own numbers.
+const ENTRIES_LIMIT: usize = 1 << 24;
+
 /// Something to be asked again later.
 pub(super) struct Again {
     at: Instant,
@@ -88,8 +91,8 @@ impl Node {
         let command = command.arg(fresh).arg(&plan.ttl);
         match reading {
             Reading::Head | Reading::Look => command.arg("0").arg("0"),
-            Reading::After(NEWEST, limit) => command.arg("n").number(limit as u64),
-            Reading::After(after, limit) => command.number(after.min(1 << 52)).number(limit as u64),
+            Reading::After(NEWEST, limit) => command.arg("n").number(limit.min(ENTRIES_LIMIT) as u64),
+            Reading::After(after, limit) => command.number(after.min(1 << 52)).number(limit.min(ENTRIES_LIMIT) as u64),
         }
     }
 
