@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
@@ -104,8 +105,9 @@ impl Serve {
             catalog: config.catalog(&[]).map_err(|misfit| misfit.error)?,
             settings: config.settings(machine),
             clock: clock.clone(),
-            broker: tapeline_brokers::open(&config.serve.broker, clock, seed)?,
+            broker: tapeline_brokers::open(&config.serve.broker, clock.clone(), seed)?,
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock, Bounds::default())),
             seed,
             shards,
         }));

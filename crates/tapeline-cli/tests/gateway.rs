@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::{Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
 use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins};
@@ -61,8 +62,9 @@ impl Served {
             catalog: Catalog::built_in(),
             settings: Settings::default(),
             clock: clock.clone(),
-            broker: tapeline_brokers::open("memory://", clock, 1).expect("it needs nothing"),
+            broker: tapeline_brokers::open("memory://", clock.clone(), 1).expect("it needs nothing"),
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock, Bounds::default())),
             seed: 1,
             shards: 1,
         }));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tapeline_core::Settings;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode};
 use tokio::net::TcpStream;
@@ -56,9 +57,10 @@ impl PrivateHub {
         let hub = Arc::new(Hub::new(HubParts {
             catalog: Catalog::built_in(),
             settings: Settings::default(),
-            clock,
+            clock: clock.clone(),
             broker,
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock, Bounds::default())),
             seed,
             shards: 1,
         }));
