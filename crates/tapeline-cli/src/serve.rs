@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tapeline_brokers::{OpenParts, Opened};
+use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
@@ -101,13 +102,17 @@ impl Serve {
         let machine = Machine { shards, memory_bytes: memory_bytes(), sockets: raise_file_limit() };
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
+        let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
+        let url = &config.serve.broker;
+        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone() };
+        let Opened { broker, store } = tapeline_brokers::open(parts)?;
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: config.catalog(&[]).map_err(|misfit| misfit.error)?,
+            directory,
             settings: config.settings(machine),
-            clock: clock.clone(),
-            broker: tapeline_brokers::open(&config.serve.broker, clock.clone(), seed)?,
+            clock,
+            broker,
             registry: Arc::new(LocalRegistry::default()),
-            store: Arc::new(LocalStore::new(clock, Bounds::default())),
+            store,
             seed,
             shards,
         }));
