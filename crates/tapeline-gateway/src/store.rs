@@ -14,7 +14,7 @@ use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
 use tapeline_core::message::push_number;
-use tapeline_core::store::{Entry, Expect, Key, LIST_LIMIT, Listing, Range, Write};
+use tapeline_core::store::{Entry, Expect, Key, Listing, Range, Write};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
@@ -124,7 +124,6 @@ pub(crate) async fn list(
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let limit = asked.limit.unwrap_or(LIST_DEFAULT);
-    debug_assert!(LIST_DEFAULT <= LIST_LIMIT);
     let range = Range::new(&asked.prefix.unwrap_or_default(), asked.after.as_deref(), limit)?;
     let listing = stored(|done| app.hub.store().list(&range, done)).await?;
     Ok(json(list_answer(&listing)))
