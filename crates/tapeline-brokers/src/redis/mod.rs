@@ -6,6 +6,7 @@ mod request;
 mod resp;
 mod script;
 mod socket;
+pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topics;
