@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, spec, stats, upgrade};
+use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, presence, spec, stats, upgrade};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -48,6 +48,8 @@ pub(crate) fn table() -> Vec<Served> {
         get("/last/{*channel}", http::last),
         get("/history", http::history),
         get("/history/{*channel}", http::history),
+        get("/presence", presence::presence),
+        get("/presence/{*channel}", presence::presence),
         get("/health", ops::health),
         get("/ready", ops::ready),
         get("/stats", stats::stats),
