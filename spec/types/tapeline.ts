@@ -858,14 +858,17 @@ export interface Published {
   channel: string;
   /** The message's id; of a repeat, the first one's. */
   id: string;
-  /** Its place. */
-  offset: number;
-  /** What the offset counts under. */
-  epoch: string;
-  /** Whether it repeats an earlier publish and went nowhere. */
-  duplicate: boolean;
   /** Sessions that hear the channel. */
   subscribers: number;
+  /** Whether it repeats an earlier publish and went nowhere. */
+  duplicate?: boolean | null;
+  /** What the offset counts under. */
+  epoch?: string | null;
+  /** There where the message broker is out of reach: it is published when that is back, unless something newer is there
+   * by then. */
+  held?: boolean | null;
+  /** Its place; absent while it is held. */
+  offset?: number | null;
   /** As it was asked. */
   req?: unknown;
 }

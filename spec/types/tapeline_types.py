@@ -1202,17 +1202,21 @@ class Published(TypedDict):
     id: Required[str]
     """The message's id; of a repeat, the first one's."""
 
-    offset: Required[int]
-    """Its place."""
-
-    epoch: Required[str]
-    """What the offset counts under."""
-
-    duplicate: Required[bool]
-    """Whether it repeats an earlier publish and went nowhere."""
-
     subscribers: Required[int]
     """Sessions that hear the channel."""
+
+    duplicate: NotRequired[bool | None]
+    """Whether it repeats an earlier publish and went nowhere."""
+
+    epoch: NotRequired[str | None]
+    """What the offset counts under."""
+
+    held: NotRequired[bool | None]
+    """There where the message broker is out of reach: it is published when that is back, unless something newer is there
+    by then."""
+
+    offset: NotRequired[int | None]
+    """Its place; absent while it is held."""
 
     req: NotRequired[Any]
     """As it was asked."""

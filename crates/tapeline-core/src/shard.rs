@@ -71,6 +71,12 @@ pub enum Note {
     Page(Box<(PageRequest, Page)>),
     /// What became of a publish.
     Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
+    /// Where a channel stands, unasked.
+    Head(Box<(Channel, Head)>),
+    /// Messages of a channel may have been lost before they were counted.
+    Lost(Channel),
+    /// What the broker rests on is out of reach, or back.
+    Degraded(bool),
     /// Kept messages that a client asked for.
     Kept(Box<(SessionKey, KeptRequest, Page)>),
 }
@@ -148,6 +154,8 @@ pub struct Shard {
     pub(crate) leaving: Option<Box<Leaving>>,
     /// The change of the catalogue that the router knows of.
     pub(crate) followed: u64,
+    /// What the broker rests on is out of reach.
+    pub(crate) degraded: bool,
 }
 
 impl Shard {
@@ -177,6 +185,7 @@ impl Shard {
             scale: Scale::default(),
             leaving: None,
             followed,
+            degraded: false,
         }
     }
 
@@ -188,6 +197,9 @@ impl Shard {
         self.stats.sessions.bump(1);
         self.stats.opened.bump(1);
         let key = SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
+        if self.degraded {
+            self.tell_degraded(key.slot);
+        }
         self.leave_soon(key, now);
         key
     }
@@ -297,6 +309,9 @@ impl Shard {
                 let (key, channel, req, result) = *published;
                 self.on_published(key, channel, req, result);
             }
+            Note::Head(head) => self.on_head(&head.0, &head.1, now),
+            Note::Lost(channel) => self.on_lost(&channel),
+            Note::Degraded(degraded) => self.on_degraded(degraded, now),
             Note::Kept(kept) => {
                 let (key, request, page) = *kept;
                 self.on_kept(key, request, page);

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tapeline_core::Channel;
 use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
 use tapeline_core::message::push_number;
+use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
-use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::asking;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
@@ -83,7 +83,13 @@ pub(crate) async fn publish(
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
     Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
-    Ok(json(out))
+    Ok(taken(&receipt, out))
+}
+
+/// The answer to a publish: 202 where it is only held for now.
+fn taken(receipt: &Receipt, body: Vec<u8>) -> Response {
+    let status = if receipt.held { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, json(body)).into_response()
 }
 
 /// `POST /broadcast/{family}?KEY=…`: the body is the data.
@@ -120,6 +126,10 @@ pub(crate) async fn broadcast(
     let channel = draft.channel.clone();
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(96);
+    if receipt.held {
+        Answers::new(channel.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
+        return Ok(taken(&receipt, out));
+    }
     out.extend_from_slice(b"{\"subscribers\":");
     push_number(&mut out, app.hub.subscribers(&channel) as u64);
     out.extend_from_slice(b",\"channel\":");
@@ -144,15 +154,6 @@ fn asked_channel(app: &App, path: Option<String>, asked: &Asked) -> Result<Chann
     Ok(app.hub.channel(&name)?)
 }
 
-async fn read(app: &App, channel: &Channel, after: u64, limit: usize) -> Result<Page, Failure> {
-    let (answer, answered) = oneshot::channel();
-    let send = Box::new(move |page| {
-        let _ = answer.send(page);
-    });
-    app.hub.broker().read(channel, after, limit, send);
-    answered.await.map_err(|_| Failure::new(ErrorCode::Internal, "the message broker gave no answer"))
-}
-
 /// `GET /last/{*channel}`.
 pub(crate) async fn last(
     State(app): State<Arc<App>>,
@@ -160,7 +161,7 @@ pub(crate) async fn last(
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let channel = asked_channel(&app, path, &asked)?;
-    let page = read(&app, &channel, NEWEST, 1).await?;
+    let page = asking::page(&app.hub, &channel, NEWEST, 1).await?;
     let Some(message) = page.messages.first() else {
         return Err(Failure::new(ErrorCode::NoValue, format!("{} has no value", channel.name())));
     };
@@ -185,10 +186,10 @@ pub(crate) async fn history(
         let message = format!("limit is {limit}, it must be between 1 and {HISTORY_LIMIT}");
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
-    let mut page = read(&app, &channel, asked.since.unwrap_or(0), limit).await?;
+    let mut page = asking::page(&app.hub, &channel, asked.since.unwrap_or(0), limit).await?;
     if asked.epoch.is_some_and(|epoch| *epoch != *page.head.epoch) {
         // Offsets of another epoch mean nothing here: everything kept is news.
-        page = read(&app, &channel, 0, limit).await?;
+        page = asking::page(&app.hub, &channel, 0, limit).await?;
     }
     Ok(json(history_answer(&channel, &page)))
 }

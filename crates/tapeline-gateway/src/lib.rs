@@ -4,6 +4,7 @@
 mod accepted;
 pub mod admin;
 mod app;
+mod asking;
 mod batch;
 mod connection;
 pub mod dead_letters;

@@ -242,7 +242,7 @@ mod tests {
         for number in 0..=KEYS_LIMIT {
             let (offset, epoch) = state.count();
             let id = Default::default();
-            let receipt = Receipt { offset, epoch, id, duplicate: false };
+            let receipt = Receipt { offset, epoch, id, duplicate: false, held: false };
             assert!(state.repeated(&key(number), 1).is_none());
             state.remember(key(number), receipt, 1);
         }

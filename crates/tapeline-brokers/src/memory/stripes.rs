@@ -213,7 +213,7 @@ impl Locked<'_> {
         let marks = marks.collect();
         let state = self.state(&draft.channel);
         let (offset, epoch) = state.count_draft(&mut draft);
-        let receipt = Receipt { offset, epoch: epoch.clone(), id: draft.id, duplicate: false };
+        let receipt = Receipt { offset, epoch: epoch.clone(), id: draft.id, duplicate: false, held: false };
         let message = Arc::new(Message::new(draft, offset, epoch, marks));
         if let Some(key) = key {
             state.remember(*key, receipt.clone(), now_us);

@@ -56,6 +56,18 @@ struct PublishReceipt {
     duplicate: Option<bool>,
 }
 
+/// A publish is held until the message broker is back in reach; it has no place yet, and none if something newer is
+/// there by then.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HeldReceipt {
+    /// The channel.
+    channel: String,
+    /// The message's id.
+    id: String,
+    /// Always true.
+    held: bool,
+}
+
 /// What became of each publish, in order.
 #[derive(Debug, Serialize, JsonSchema)]
 struct BatchAnswer {
@@ -68,6 +80,7 @@ struct BatchAnswer {
 #[expect(dead_code, reason = "only its shape is wanted")]
 enum BatchResult {
     Done(PublishReceipt),
+    Held(HeldReceipt),
     Refused(Error),
 }
 
@@ -236,6 +249,7 @@ pub(super) fn all() -> Vec<(String, Value)> {
     vec![
         named::<PublishRequest>(),
         named::<PublishReceipt>(),
+        named::<HeldReceipt>(),
         named::<BatchAnswer>(),
         named::<BroadcastReceipt>(),
         named::<DeliveredMessage>(),

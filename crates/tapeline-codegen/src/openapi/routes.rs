@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tapeline_schema::{ErrorCode, NAME_LIMIT};
 
 use ErrorCode::{
-    BadChannel, BadJson, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest, NoHistory, NoValue,
-    NotFound, Overloaded, RateLimited, ReservedType, Timeout, TooLarge, UndeclaredChannel,
-    UnsupportedMediaType,
+    BadChannel, BadJson, Degraded, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest,
+    NoHistory, NoValue, NotFound, Overloaded, RateLimited, ReservedType, StorageFull, Timeout, TooLarge,
+    UndeclaredChannel, UnsupportedMediaType,
 };
 
 use super::bodies::{LABEL, NAME};
@@ -133,6 +133,13 @@ const fn ok(about: &'static str, schema: &'static str) -> Answer {
     Answer { status: 200, about, kind: Some(JSON), schema: Some(schema) }
 }
 
+const HELD: Answer = Answer {
+    status: 202,
+    about: "The message broker is out of reach; the newest value is held until it is back.",
+    kind: Some(JSON),
+    schema: Some("HeldReceipt"),
+};
+
 const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
     Answer { status, about, kind, schema: None }
 }
@@ -172,9 +179,19 @@ pub(super) const COMMON: &[ErrorCode] = &[InvalidRequest, ForeignOrigin, RateLim
 pub(super) const WITH_BODY: &[ErrorCode] = &[InvalidRequest, TooLarge, Timeout];
 
 const UPGRADE: &[ErrorCode] = &[InvalidRequest];
-const PUBLISHING: &[ErrorCode] =
-    &[BadJson, BadChannel, UndeclaredChannel, InvalidData, ReservedType, UnsupportedMediaType, Internal];
-const READING: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal];
+const PUBLISHING: &[ErrorCode] = &[
+    BadJson,
+    BadChannel,
+    UndeclaredChannel,
+    InvalidData,
+    ReservedType,
+    UnsupportedMediaType,
+    Internal,
+    Degraded,
+    StorageFull,
+];
+const READING: &[ErrorCode] =
+    &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal, Degraded];
 const PRESENCE: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest];
 
 pub(super) const ROUTES: &[Route] = &[
@@ -215,7 +232,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Publishes one message.",
         parameters: &[],
         bodies: &[(JSON, Body::One("PublishRequest"))],
-        answers: &[ok("It is published.", "PublishReceipt")],
+        answers: &[ok("It is published.", "PublishReceipt"), HELD],
         refusals: PUBLISHING,
     },
     Route {
@@ -235,7 +252,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Publishes the body as data; the query holds the family's keys.",
         parameters: &[],
         bodies: &[],
-        answers: &[ok("It is published.", "BroadcastReceipt")],
+        answers: &[ok("It is published.", "BroadcastReceipt"), HELD],
         refusals: &[
             BadJson,
             BadChannel,
@@ -244,6 +261,8 @@ pub(super) const ROUTES: &[Route] = &[
             NotFound,
             UnsupportedMediaType,
             Internal,
+            Degraded,
+            StorageFull,
         ],
     },
     Route {
