@@ -24,6 +24,7 @@ pub mod native;
 mod ops;
 mod origin;
 mod peer;
+mod presence;
 mod process;
 mod publish;
 mod requests;

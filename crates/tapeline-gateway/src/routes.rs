@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, spec, stats, store, upgrade};
+use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, presence, spec, stats, store, upgrade};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -56,6 +56,8 @@ pub(crate) fn table() -> Vec<Served> {
         get("/store/{*key}", store::get),
         put("/store/{*key}", store::put),
         delete("/store/{*key}", store::delete),
+        get("/presence", presence::presence),
+        get("/presence/{*channel}", presence::presence),
         get("/health", ops::health),
         get("/ready", ops::ready),
         get("/stats", stats::stats),

@@ -163,6 +163,8 @@ const SINCE: Parameter = in_query("since", offset, "After this offset.");
 const EPOCH: Parameter =
     in_query("epoch", text, "What the offset counts under; of another epoch all is news.");
 const LIMIT: Parameter = in_query("limit", history_limit, "At most so many, 1 to 1,000; 100 if left out.");
+const NAMED: Parameter =
+    in_query("limit", history_limit, "At most so many are named, 1 to 1,000; 100 if left out.");
 
 const SWITCHED: &[Answer] = &[
     plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None),
@@ -193,6 +195,7 @@ const PUBLISHING: &[ErrorCode] = &[
 ];
 const READING: &[ErrorCode] =
     &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal, Degraded];
+const PRESENCE: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest];
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -304,6 +307,26 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[ok("The messages.", "HistoryAnswer")],
         refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/presence",
+        id: "presence",
+        summary: "Who hears a channel.",
+        parameters: &[CHANNEL_ASKED, NAMED],
+        bodies: &[],
+        answers: &[ok("How many, and some of them.", "PresenceAnswer")],
+        refusals: PRESENCE,
+    },
+    Route {
+        method: "get",
+        path: "/presence/{channel}",
+        id: "presence_of",
+        summary: "Who hears a channel.",
+        parameters: &[CHANNEL, NAMED],
+        bodies: &[],
+        answers: &[ok("How many, and some of them.", "PresenceAnswer")],
+        refusals: PRESENCE,
     },
     Route {
         method: "get",
