@@ -1006,7 +1006,7 @@ export interface TokenExpiring {
 export interface ErrorFrame {
   type: "error";
   /** Decide by this. */
-  code: "bad_json" | "bad_channel" | "bad_pattern" | "invalid_data" | "unknown_action" | "invalid_request" | "reserved_type" | "forbidden" | "no_value" | "no_history" | "not_found" | "method_not_allowed" | "timeout" | "too_large" | "unsupported_media_type" | "rate_limited" | "limit_subscriptions" | "limit_connections" | "undeclared_channel" | "unsupported_delivery" | "owner_conflict" | "invalid_token" | "degraded" | "overloaded" | "storage_full" | "foreign_origin" | "internal";
+  code: "bad_json" | "bad_channel" | "bad_pattern" | "invalid_data" | "unknown_action" | "invalid_request" | "reserved_type" | "forbidden" | "no_value" | "no_history" | "not_found" | "method_not_allowed" | "timeout" | "too_large" | "unsupported_media_type" | "rate_limited" | "limit_subscriptions" | "limit_connections" | "undeclared_channel" | "unsupported_delivery" | "owner_conflict" | "version_conflict" | "invalid_token" | "degraded" | "overloaded" | "storage_full" | "foreign_origin" | "internal";
   /** Names the thing and the limit, for people. */
   message: string;
   /** What was asked about. */

@@ -1402,7 +1402,7 @@ class ErrorFrame(TypedDict):
 
     type: Required[Literal["error"]]
 
-    code: Required[Literal["bad_json"] | Literal["bad_channel"] | Literal["bad_pattern"] | Literal["invalid_data"] | Literal["unknown_action"] | Literal["invalid_request"] | Literal["reserved_type"] | Literal["forbidden"] | Literal["no_value"] | Literal["no_history"] | Literal["not_found"] | Literal["method_not_allowed"] | Literal["timeout"] | Literal["too_large"] | Literal["unsupported_media_type"] | Literal["rate_limited"] | Literal["limit_subscriptions"] | Literal["limit_connections"] | Literal["undeclared_channel"] | Literal["unsupported_delivery"] | Literal["owner_conflict"] | Literal["invalid_token"] | Literal["degraded"] | Literal["overloaded"] | Literal["storage_full"] | Literal["foreign_origin"] | Literal["internal"]]
+    code: Required[Literal["bad_json"] | Literal["bad_channel"] | Literal["bad_pattern"] | Literal["invalid_data"] | Literal["unknown_action"] | Literal["invalid_request"] | Literal["reserved_type"] | Literal["forbidden"] | Literal["no_value"] | Literal["no_history"] | Literal["not_found"] | Literal["method_not_allowed"] | Literal["timeout"] | Literal["too_large"] | Literal["unsupported_media_type"] | Literal["rate_limited"] | Literal["limit_subscriptions"] | Literal["limit_connections"] | Literal["undeclared_channel"] | Literal["unsupported_delivery"] | Literal["owner_conflict"] | Literal["version_conflict"] | Literal["invalid_token"] | Literal["degraded"] | Literal["overloaded"] | Literal["storage_full"] | Literal["foreign_origin"] | Literal["internal"]]
     """Decide by this."""
 
     message: Required[str]

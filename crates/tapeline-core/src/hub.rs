@@ -29,6 +29,7 @@ use crate::reply::Topic;
 use crate::session::Grant;
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
+use crate::store::Store;
 
 /// A publication that was refused.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct HubParts {
     pub broker: Arc<dyn Broker>,
     /// Who is connected.
     pub registry: Arc<dyn Registry>,
+    /// Small state beside messages.
+    pub store: Arc<dyn Store>,
     /// Makes ids differ between hubs.
     pub seed: u64,
     /// How many shards will attach.
@@ -64,6 +67,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     broker: Arc<dyn Broker>,
     registry: Arc<dyn Registry>,
+    store: Arc<dyn Store>,
     audience: Audience,
     comings: Comings,
     ids: Ids,
@@ -84,6 +88,7 @@ impl Hub {
             clock: parts.clock,
             broker: parts.broker,
             registry: parts.registry,
+            store: parts.store,
             audience: Audience::default(),
             comings: Comings::default(),
             ids: Ids::new(parts.seed),
@@ -256,6 +261,11 @@ impl Hub {
         &self.registry
     }
 
+    /// Small state beside messages.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Its name among hubs; another one at each start.
     pub fn instance(&self) -> &str {
         &self.instance
@@ -296,5 +306,6 @@ impl Hub {
         self.flush_dead_letters();
         self.directory.sweep();
         self.registry.sweep();
+        self.store.sweep();
     }
 }

@@ -31,6 +31,7 @@ mod requests;
 mod routes;
 mod spec;
 mod stats;
+mod store;
 mod upgrade;
 
 pub use app::{App, AppParts};
