@@ -2,6 +2,7 @@
 //! A broker knows channels and retention; it knows no session, protocol or queue.
 
 pub mod memory;
+pub mod redis;
 
 use std::sync::Arc;
 
