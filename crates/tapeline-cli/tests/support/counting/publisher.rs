@@ -151,6 +151,10 @@ fn fate(status: u16, text: &str) -> Fate {
         }
         _ => {
             let error = &answer["error"];
+            // What was sent when the line broke: the hub does not claim to know.
+            if error["message"].as_str().is_some_and(|message| message.contains("nobody knows")) {
+                return Fate::Unknown;
+            }
             Fate::Refused(error["code"].as_str().unwrap_or_else(|| panic!("no code in {text}")).to_string())
         }
     }
