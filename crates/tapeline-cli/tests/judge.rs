@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use support::Hub;
 use support::counting::judge::{self, Verdict};
-use support::counting::{Fate, Heard, Place, Publication, Publisher, Subscriber, publish_one};
+use support::counting::publisher::{Publisher, publish_one};
+use support::counting::subscriber::Subscriber;
+use support::counting::{Fate, Heard, Place, Publication};
 
 const CHANNEL: &str = "trades:p";
 

@@ -3,13 +3,10 @@
 //! `judge` decides from the two lists alone; `publisher` and `subscriber` make them.
 
 pub(crate) mod judge;
-mod publisher;
-mod subscriber;
+pub(crate) mod publisher;
+pub(crate) mod subscriber;
 
 use std::time::{Duration, Instant};
-
-pub(crate) use publisher::{Publisher, publish_one};
-pub(crate) use subscriber::Subscriber;
 
 /// An offset and what it counts under.
 #[derive(Clone, Debug, PartialEq, Eq)]
