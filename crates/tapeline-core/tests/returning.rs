@@ -15,6 +15,7 @@ use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::session::{Arrival, Grant};
 use tapeline_core::shard::Note;
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
 use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
 use tapeline_schema::{Catalog, CloseCode};
@@ -78,6 +79,7 @@ impl Desk {
             clock: clock.clone(),
             broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
             seed: 7,
             shards: 1,
         }));

@@ -24,12 +24,14 @@ pub mod native;
 mod ops;
 mod origin;
 mod peer;
+mod presence;
 mod process;
 mod publish;
 mod requests;
 mod routes;
 mod spec;
 mod stats;
+mod store;
 mod upgrade;
 
 pub use app::{App, AppParts};

@@ -19,6 +19,7 @@ mod resp;
 mod script;
 mod scripts;
 mod socket;
+pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topics;

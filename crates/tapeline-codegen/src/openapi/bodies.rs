@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use tapeline_schema::ops::{IncidentsAnswer, Inspection, StatsAnswer};
+use tapeline_schema::ops::{IncidentsAnswer, Inspection, PresenceAnswer, StatsAnswer};
 use tapeline_schema::{Family, NAME_LIMIT};
 
 use crate::frames::schema_of;
@@ -256,6 +256,7 @@ pub(super) fn all() -> Vec<(String, Value)> {
         named::<HistoryAnswer>(),
         named::<HealthAnswer>(),
         named::<ReadyAnswer>(),
+        named::<PresenceAnswer>(),
         named::<StatsAnswer>(),
         named::<Inspection>(),
         named::<IncidentsAnswer>(),
