@@ -6,7 +6,7 @@ pub mod memory;
 
 use std::sync::Arc;
 
-use tapeline_core::{Broker, Clock};
+use tapeline_core::{Broker, Clock, Directory};
 
 /// Why a broker could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +28,29 @@ pub fn check(url: &str) -> Result<(), OpenError> {
     Err(OpenError::UnknownScheme(scheme.to_string()))
 }
 
-/// Opens the message broker that a URL names: `memory://`.
-pub fn open(url: &str, clock: Arc<dyn Clock>, seed: u64) -> Result<Arc<dyn Broker>, OpenError> {
-    check(url)?;
-    Ok(Arc::new(memory::MemoryBroker::new(clock, seed)))
+/// What a broker is opened with.
+pub struct OpenParts<'a> {
+    /// Which one, and where: `memory://`.
+    pub url: &'a str,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes its epochs differ from another's.
+    pub seed: u64,
+    /// Where names that come from outside are looked up.
+    pub directory: Arc<Directory>,
+}
+
+/// What a URL stands for, open.
+pub struct Opened {
+    /// Orders, keeps and relays messages.
+    pub broker: Arc<dyn Broker>,
+}
+
+/// Opens the message broker that a URL names.
+///
+/// # Errors
+/// There is none, or it cannot be opened.
+pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
+    check(parts.url)?;
+    Ok(Opened { broker: Arc::new(memory::MemoryBroker::new(parts.clock, parts.seed)) })
 }

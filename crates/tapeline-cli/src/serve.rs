@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tapeline_brokers::{OpenParts, Opened};
+use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
 use tapeline_feeds::runner::Running;
@@ -100,11 +102,15 @@ impl Serve {
         let machine = Machine { shards, memory_bytes: memory_bytes(), sockets: raise_file_limit() };
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
+        let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
+        let url = &config.serve.broker;
+        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone() };
+        let Opened { broker } = tapeline_brokers::open(parts)?;
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: config.catalog(&[]).map_err(|misfit| misfit.error)?,
+            directory,
             settings: config.settings(machine),
-            clock: clock.clone(),
-            broker: tapeline_brokers::open(&config.serve.broker, clock, seed)?,
+            clock,
+            broker,
             registry: Arc::new(LocalRegistry::default()),
             seed,
             shards,

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tapeline_brokers::OpenParts;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::{Refusal, Settings};
+use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
 use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins};
 use tapeline_runtime::{Shards, SystemClock};
@@ -57,11 +58,14 @@ struct Served {
 impl Served {
     fn start() -> Served {
         let clock = Arc::new(SystemClock::default());
+        let directory = Arc::new(Directory::new(Catalog::built_in()));
+        let parts =
+            OpenParts { url: "memory://", clock: clock.clone(), seed: 1, directory: directory.clone() };
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: Catalog::built_in(),
+            directory,
             settings: Settings::default(),
-            clock: clock.clone(),
-            broker: tapeline_brokers::open("memory://", clock, 1).expect("it needs nothing"),
+            clock,
+            broker: tapeline_brokers::open(parts).expect("it needs nothing").broker,
             registry: Arc::new(LocalRegistry::default()),
             seed: 1,
             shards: 1,

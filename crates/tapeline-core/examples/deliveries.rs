@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
+use tapeline_core::Directory;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
@@ -108,7 +109,7 @@ fn main() -> ExitCode {
     let quiet = given.get(4).is_some_and(|word| word == "quiet");
     let clock = Arc::new(ManualClock::default());
     let hub = Arc::new(Hub::new(HubParts {
-        catalog: Catalog::built_in(),
+        directory: Arc::new(Directory::new(Catalog::built_in())),
         settings: Settings::default(),
         clock: clock.clone(),
         broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),

@@ -14,6 +14,7 @@ use tapeline_schema::Pattern;
 use crate::channel::Channel;
 use crate::error::Refusal;
 use crate::message::{Draft, Epoch, Message, Receipt};
+use crate::reply::Topic;
 
 /// Drafts published together, at most [`SLICE`].
 pub type Drafts = SmallVec<[Draft; 1]>;
@@ -47,6 +48,16 @@ pub enum Interest {
     RollUp(Channel),
 }
 
+impl Interest {
+    /// What a subscription that hears each source wants.
+    pub fn of(topic: &Topic) -> Self {
+        match topic {
+            Topic::Channel(channel) => Interest::RollUp(channel.clone()),
+            Topic::Pattern(pattern) => Interest::Pattern(pattern.clone()),
+        }
+    }
+}
+
 /// Where a channel stands.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -77,13 +88,42 @@ pub struct Sources {
     pub partial: bool,
 }
 
+/// How a broker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// All publishes are taken.
+    Ok,
+    /// What it rests on is out of reach or refuses: publishes are refused or held.
+    Degraded,
+    /// There is no room for what is to be kept; the rest goes on.
+    StorageFull,
+}
+
+impl Condition {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Condition::Ok => "ok",
+            Condition::Degraded => "degraded",
+            Condition::StorageFull => "storage_full",
+        }
+    }
+}
+
 /// Whether a broker can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Whether publishes are taken.
-    pub ok: bool,
+    /// How it is.
+    pub condition: Condition,
     /// For people.
     pub detail: String,
+}
+
+impl Health {
+    /// All is well.
+    pub fn ok(detail: impl Into<String>) -> Self {
+        Health { condition: Condition::Ok, detail: detail.into() }
+    }
 }
 
 /// A message broker.
@@ -96,6 +136,12 @@ pub trait Broker: Send + Sync {
     fn join(&self, channel: &Channel, answer: Box<dyn FnOnce(Head) + Send>);
     /// Says that this node no longer wants the channel's messages.
     fn leave(&self, channel: &Channel);
+    /// Says that this node wants the messages of an interest's sources, whichever those are or come to be. Asked before
+    /// [`Broker::sources`], whose answer waits until what is published reaches the node. A broker that hands every
+    /// message to its node anyway does nothing.
+    fn listen(&self, _interest: &Interest) {}
+    /// Takes back one [`Broker::listen`].
+    fn unlisten(&self, _interest: &Interest) {}
     /// Reads at most `limit` kept messages after `after`; the newest where the channel keeps no history.
     fn read(&self, channel: &Channel, after: u64, limit: usize, answer: Box<dyn FnOnce(Page) + Send>);
     /// Lists an interest's sources, at most `limit`.
@@ -149,6 +195,11 @@ pub trait Deliver: Send + Sync {
     fn on_repeat(&self, _channel: &Channel) {}
     /// A draft was refused by the row that its channel has by now.
     fn on_refusal(&self, _channel: &Channel, _refusal: &Refusal) {}
+    /// Where a channel stands, said unasked: the broker may have missed messages of it. Whoever hears the channel and
+    /// stands elsewhere reads what is lacking.
+    fn on_head(&self, _channel: &Channel, _head: &Head) {}
+    /// What the broker rests on is out of reach from now on (`true`), or is back.
+    fn on_degraded(&self, _degraded: bool) {}
     /// Takes unused permits back.
     fn give_back(&self, count: usize);
     /// Calls `wake` once when there may be room again; at once if there is.

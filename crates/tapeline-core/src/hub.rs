@@ -38,8 +38,8 @@ pub struct Refused {
 
 /// What a hub is made of.
 pub struct HubParts {
-    /// The families.
-    pub catalog: Catalog,
+    /// The channels, which the broker looks up there too.
+    pub directory: Arc<Directory>,
     /// Bounds.
     pub settings: Settings,
     /// Time.
@@ -56,7 +56,7 @@ pub struct HubParts {
 
 /// See the module.
 pub struct Hub {
-    directory: Directory,
+    directory: Arc<Directory>,
     settings: ArcSwap<Settings>,
     clock: Arc<dyn Clock>,
     broker: Arc<dyn Broker>,
@@ -75,7 +75,7 @@ impl Hub {
     /// Puts the parts together. The broker must be attached to the shards' inboxes before the first publish.
     pub fn new(parts: HubParts) -> Self {
         Hub {
-            directory: Directory::new(parts.catalog),
+            directory: parts.directory,
             settings: ArcSwap::from_pointee(parts.settings),
             clock: parts.clock,
             broker: parts.broker,

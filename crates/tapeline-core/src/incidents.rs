@@ -44,6 +44,7 @@ kinds! {
     NotRecovered      "not_recovered"      "A client came back with its place and could not be given all that it missed."
     Gap               "gap"                "A subscriber of every message was told that some will not come."
     Closed            "closed"             "The hub closed a connection."
+    BrokerLost        "broker_lost"        "What the message broker rests on was out of reach."
 }
 
 /// Trouble, as it is reported.

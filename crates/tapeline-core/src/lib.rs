@@ -32,6 +32,7 @@ pub mod rates;
 pub mod registry;
 mod renewing;
 pub mod reply;
+mod returning;
 mod rhythm;
 mod router;
 mod routing;

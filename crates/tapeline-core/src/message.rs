@@ -298,6 +298,9 @@ pub struct Receipt {
     pub id: Uuid,
     /// Whether it repeats an earlier publish and went nowhere.
     pub duplicate: bool,
+    /// Whether it is only held for now, without an offset: it is published when the broker is in reach again, unless
+    /// there is something newer by then.
+    pub held: bool,
 }
 
 #[cfg(test)]

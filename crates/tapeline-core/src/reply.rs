@@ -133,6 +133,8 @@ pub enum Reply {
         /// How long it has been silent.
         age_ms: u64,
     },
+    /// What the message broker rests on is out of reach (`true`), or back.
+    Degraded(bool),
     /// A publish was counted.
     Published {
         /// Where.

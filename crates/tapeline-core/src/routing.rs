@@ -158,7 +158,7 @@ impl Shard {
         self.weigh_if_due();
     }
 
-    fn entry_if_heard(&mut self, channel: &Channel, now: Now) -> Option<u32> {
+    pub(crate) fn entry_if_heard(&mut self, channel: &Channel, now: Now) -> Option<u32> {
         match self.router.find(channel) {
             None if self.router.expands() => Some(self.open_entry(channel, now)),
             known => known,

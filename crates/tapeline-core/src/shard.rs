@@ -71,6 +71,10 @@ pub enum Note {
     Page(Box<(PageRequest, Page)>),
     /// What became of a publish.
     Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
+    /// Where a channel stands, unasked.
+    Head(Box<(Channel, Head)>),
+    /// What the broker rests on is out of reach, or back.
+    Degraded(bool),
     /// Kept messages that a client asked for.
     Kept(Box<(SessionKey, KeptRequest, Page)>),
 }
@@ -148,6 +152,8 @@ pub struct Shard {
     pub(crate) leaving: Option<Box<Leaving>>,
     /// The change of the catalogue that the router knows of.
     pub(crate) followed: u64,
+    /// What the broker rests on is out of reach.
+    pub(crate) degraded: bool,
 }
 
 impl Shard {
@@ -177,6 +183,7 @@ impl Shard {
             scale: Scale::default(),
             leaving: None,
             followed,
+            degraded: false,
         }
     }
 
@@ -188,6 +195,9 @@ impl Shard {
         self.stats.sessions.bump(1);
         self.stats.opened.bump(1);
         let key = SessionKey { slot: u32::try_from(slot).unwrap_or(u32::MAX), serial };
+        if self.degraded {
+            self.tell_degraded(key.slot);
+        }
         self.leave_soon(key, now);
         key
     }
@@ -297,6 +307,8 @@ impl Shard {
                 let (key, channel, req, result) = *published;
                 self.on_published(key, channel, req, result);
             }
+            Note::Head(head) => self.on_head(&head.0, &head.1, now),
+            Note::Degraded(degraded) => self.on_degraded(degraded, now),
             Note::Kept(kept) => {
                 let (key, request, page) = *kept;
                 self.on_kept(key, request, page);

@@ -125,8 +125,14 @@ impl Shard {
             subscription.max_rate = options.max_rate;
         }
         let spread = self.router.contract(topic, slot, id);
-        if let (false, Topic::Channel(channel)) = (spread, topic) {
-            self.hub.broker().leave(channel);
+        self.stop_hearing(topic, spread);
+    }
+
+    /// The broker need no longer bring what a subscription asked for; `spread` says that it heard each source.
+    pub(crate) fn stop_hearing(&self, topic: &Topic, spread: bool) {
+        match topic {
+            Topic::Channel(channel) if !spread => self.hub.broker().leave(channel),
+            _ => self.hub.broker().unlisten(&Interest::of(topic)),
         }
     }
 
@@ -139,6 +145,7 @@ impl Shard {
             }
             None => {
                 self.router.expand(topic, slot, id);
+                self.hub.broker().listen(&Interest::of(topic));
                 for entry in self.router.covered(topic) {
                     self.add_expansion(entry, slot, id, Cursor::Joining);
                 }
@@ -162,10 +169,7 @@ impl Shard {
             let answer = Box::new(move |head| mailbox.post(Note::Joined(Box::new((request, head)))));
             return broker.join(&channel, answer);
         }
-        let interest = match topic {
-            Topic::Channel(channel) => Interest::RollUp(channel.clone()),
-            Topic::Pattern(pattern) => Interest::Pattern(pattern.clone()),
-        };
+        let interest = Interest::of(topic);
         let limit = self.hub.settings().snapshot_sources;
         let answer = Box::new(move |sources| mailbox.post(Note::Sources(Box::new((request, sources)))));
         broker.sources(&interest, limit, answer);

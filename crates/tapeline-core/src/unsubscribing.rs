@@ -53,11 +53,9 @@ impl Shard {
         self.hub.audience().remove(&topic, serial);
         self.stats.subscriptions.sub(1);
         let spread = self.router.contract(&topic, slot, id);
+        self.stop_hearing(&topic, spread);
         let entries = match &topic {
-            Topic::Channel(channel) if !spread => {
-                self.hub.broker().leave(channel);
-                self.router.find(channel).into_iter().collect()
-            }
+            Topic::Channel(channel) if !spread => self.router.find(channel).into_iter().collect(),
             _ => self.router.covered(&topic),
         };
         for entry in entries {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tapeline_brokers::memory::MemoryBroker;
+use tapeline_core::Directory;
 use tapeline_core::broker::{Broker, Drafts, Receipts};
 use tapeline_core::command::Publication;
 use tapeline_core::dead_letters::{GivenUp, LetterCount, Original};
@@ -25,7 +26,7 @@ fn open() -> (Hub, Arc<Sink>) {
     let sink = Arc::new(Sink::default());
     broker.attach(sink.clone());
     let hub = Hub::new(HubParts {
-        catalog: Catalog::built_in(),
+        directory: Arc::new(Directory::new(Catalog::built_in())),
         settings: Settings::default(),
         clock,
         broker,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
+use tapeline_core::Directory;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
@@ -90,7 +91,7 @@ impl Bench {
         }
         let clock = Arc::new(ManualClock::default());
         let hub = Arc::new(Hub::new(HubParts {
-            catalog,
+            directory: Arc::new(Directory::new(catalog)),
             settings: Settings { outboxes_bytes, outbox_bytes: 100 * WEIGHT, ..Settings::default() },
             clock: clock.clone(),
             broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),

@@ -83,6 +83,9 @@ impl<'a> Answers<'a> {
 
     /// Appends one answer.
     pub(crate) fn push(&self, out: &mut Vec<u8>, receipt: &Receipt) {
+        if receipt.held {
+            return self.push_held(out, receipt);
+        }
         let part = |range: Range<usize>| self.text.get(range).unwrap_or_default();
         out.extend_from_slice(part(0..self.offset_at));
         push_number(out, receipt.offset);
@@ -94,5 +97,15 @@ impl<'a> Answers<'a> {
             out.extend_from_slice(b",\"duplicate\":true");
         }
         out.push(b'}');
+    }
+
+    /// It has no place yet.
+    fn push_held(&self, out: &mut Vec<u8>, receipt: &Receipt) {
+        out.extend_from_slice(b"{\"channel\":");
+        push_json_string(out, self.name);
+        out.extend_from_slice(b",\"id\":\"");
+        let mut text = [0; 36];
+        out.extend_from_slice(receipt.id.hyphenated().encode_lower(&mut text).as_bytes());
+        out.extend_from_slice(b"\",\"held\":true}");
     }
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tapeline_core::Channel;
 use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
 use tapeline_core::message::push_number;
+use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
 use tokio::sync::oneshot;
 
@@ -83,7 +83,13 @@ pub(crate) async fn publish(
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
     Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
-    Ok(json(out))
+    Ok(taken(&receipt, out))
+}
+
+/// The answer to a publish: 202 where it is only held for now.
+fn taken(receipt: &Receipt, body: Vec<u8>) -> Response {
+    let status = if receipt.held { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, json(body)).into_response()
 }
 
 /// `POST /broadcast/{family}?KEY=…`: the body is the data.
@@ -120,6 +126,10 @@ pub(crate) async fn broadcast(
     let channel = draft.channel.clone();
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(96);
+    if receipt.held {
+        Answers::new(channel.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
+        return Ok(taken(&receipt, out));
+    }
     out.extend_from_slice(b"{\"subscribers\":");
     push_number(&mut out, app.hub.subscribers(&channel) as u64);
     out.extend_from_slice(b",\"channel\":");

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tapeline_core::broker::Condition;
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
@@ -41,16 +42,16 @@ struct Part {
 /// `GET /health`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let broker = app.hub.broker().health();
-    let word = |ok: bool| if ok { "ok" } else { "degraded" };
+    let ok = broker.condition == Condition::Ok;
     let shards = format!("{} running", app.hub.shard_stats().len());
     let health = Health {
-        status: word(broker.ok),
+        status: broker.condition.name(),
         version: env!("CARGO_PKG_VERSION"),
         instance: app.hub.instance().to_string(),
-        broker: Part { status: word(broker.ok), detail: broker.detail },
+        broker: Part { status: broker.condition.name(), detail: broker.detail },
         shards: Part { status: "ok", detail: shards },
     };
-    let status = if broker.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mio::Waker;
-use tapeline_core::broker::{Messages, SLICE};
+use tapeline_core::broker::{Head, Messages, SLICE};
 use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
 use tapeline_core::shard::{Mailbox, Note};
@@ -199,6 +199,18 @@ impl Deliver for Inboxes {
     fn on_refusal(&self, channel: &Channel, refusal: &Refusal) {
         self.stats.refuse(refusal.code, 1);
         self.stats.families.of(channel.family()).refused_late.add(1);
+    }
+
+    fn on_head(&self, channel: &Channel, head: &Head) {
+        for inbox in &self.inboxes {
+            inbox.post(Note::Head(Box::new((channel.clone(), head.clone()))));
+        }
+    }
+
+    fn on_degraded(&self, degraded: bool) {
+        for inbox in &self.inboxes {
+            inbox.post(Note::Degraded(degraded));
+        }
     }
 
     fn give_back(&self, count: usize) {

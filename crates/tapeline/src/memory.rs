@@ -8,9 +8,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
-use tapeline_core::Settings;
+use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::LocalRegistry;
+use tapeline_core::{Directory, Settings};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode};
 use tokio::net::TcpStream;
@@ -51,10 +52,11 @@ impl PrivateHub {
     fn start() -> Result<Self, String> {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
-        let broker =
-            tapeline_brokers::open("memory://", clock.clone(), seed).map_err(|error| error.to_string())?;
+        let directory = Arc::new(Directory::new(Catalog::built_in()));
+        let parts = OpenParts { url: "memory://", clock: clock.clone(), seed, directory: directory.clone() };
+        let Opened { broker } = tapeline_brokers::open(parts).map_err(|error| error.to_string())?;
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: Catalog::built_in(),
+            directory,
             settings: Settings::default(),
             clock,
             broker,

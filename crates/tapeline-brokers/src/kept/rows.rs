@@ -32,6 +32,12 @@ impl Held {
         }
     }
 
+    /// Makes what it tells anew.
+    pub(crate) fn forget_told(&mut self) {
+        self.whole = None;
+        self.difference = None;
+    }
+
     /// What whoever stands at `after` lacks; `newest` is the newest message.
     pub(crate) fn read(&mut self, after: u64, newest: &Arc<Message>) -> Option<Arc<Message>> {
         if after != NEWEST && after >= newest.offset {

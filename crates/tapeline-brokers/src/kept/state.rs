@@ -37,6 +37,8 @@ pub(crate) struct State {
     top: u64,
     /// The newest record of it in the log, if its broker writes one.
     record: u64,
+    /// Messages of it went by that are not in the log.
+    lapsed: bool,
     kept: VecDeque<Arc<Message>>,
     kept_bytes: usize,
     /// The rows, where the family's delivery is `table`; then only the newest message is kept beside them.
@@ -55,6 +57,7 @@ impl State {
             counted: 0,
             top: 0,
             record: 0,
+            lapsed: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
             held,
@@ -130,6 +133,93 @@ impl State {
         if self.kept.capacity() > 64 && self.kept.len() * 4 < self.kept.capacity() {
             self.kept.shrink_to(self.kept.len() * 2);
         }
+    }
+
+    /// What it counts under.
+    pub(crate) fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// The newest offset that is told.
+    pub(crate) fn top(&self) -> u64 {
+        self.top
+    }
+
+    /// What a copy of it must have, so that [`State::put_back`] makes it again: the messages within retention, or a table's
+    /// newest message with all rows.
+    pub(crate) fn messages(&mut self, now_us: u64) -> Vec<Arc<Message>> {
+        match self.held {
+            Some(_) => self.read(NEWEST, 1, now_us).messages,
+            None => {
+                self.trim(now_us);
+                self.kept.iter().cloned().collect()
+            }
+        }
+    }
+
+    /// The keys that are remembered of what is told, with when, oldest first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (u64, &IdempotencyKey, &Receipt)> {
+        let keys = self.keys.as_deref();
+        let order = keys.into_iter().flat_map(|keys| keys.order.iter().map(move |known| (keys, known)));
+        order.filter_map(|(keys, (at, key))| Some((*at, key, keys.receipts.get(key)?))).filter(
+            |(_, _, first)| first.epoch == self.epoch && first.offset <= self.top,
+        )
+    }
+
+    /// Stands where it stood when it was copied.
+    pub(crate) fn stand(&mut self, top: u64, record: u64, touched_us: u64) {
+        (self.top, self.counted, self.record, self.touched_us) = (top, top, record, touched_us);
+    }
+
+    /// Keeps a message again, whatever its place among the others; [`State::put_in_order`] comes after the last.
+    pub(crate) fn put_back(&mut self, message: &Arc<Message>) {
+        self.kept_bytes += message.data.len();
+        self.kept.push_back(message.clone());
+    }
+
+    /// Orders what was put back, and keeps of it what its row says.
+    pub(crate) fn put_in_order(&mut self, now_us: u64) {
+        let channel = &self.channel;
+        let place = |message: &Arc<Message>| message.offset_in(channel);
+        if !self.kept.iter().is_sorted_by_key(place) {
+            self.kept.make_contiguous().sort_by_cached_key(place);
+        }
+        self.trim(now_us);
+    }
+
+    /// Counts on under another epoch.
+    pub(crate) fn count_under(&mut self, epoch: Epoch) {
+        for first in self.keys.iter_mut().flat_map(|keys| keys.receipts.values_mut()) {
+            if first.epoch == self.epoch {
+                first.epoch = epoch.clone();
+            }
+        }
+        self.epoch = epoch;
+        self.lapsed = false;
+    }
+
+    /// Replaces every message by what `change` makes of it.
+    pub(crate) fn change_messages(&mut self, change: impl Fn(&Arc<Message>) -> Arc<Message>) {
+        for message in &mut self.kept {
+            *message = change(message);
+        }
+        if let Some(held) = &mut self.held {
+            held.forget_told();
+        }
+    }
+
+    /// Whether messages of it went by that are not in the log.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.lapsed
+    }
+
+    pub(crate) fn set_lapsed(&mut self, lapsed: bool) {
+        self.lapsed = lapsed;
+    }
+
+    /// Counts on from an offset that was given out earlier.
+    pub(crate) fn has_counted(&mut self, offset: u64) {
+        self.counted = self.counted.max(offset);
     }
 
     /// The newest record of it in the log.
@@ -278,7 +368,7 @@ mod tests {
         for number in 0..=KEYS_LIMIT {
             let (offset, epoch) = state.count();
             let id = Default::default();
-            let receipt = Receipt { offset, epoch, id, duplicate: false };
+            let receipt = Receipt { offset, epoch, id, duplicate: false, held: false };
             assert!(state.repeated(&key(number), 1).is_none());
             state.remember(key(number), receipt, 1);
         }

@@ -159,6 +159,13 @@ impl Stripes {
         found
     }
 
+    /// Shows every channel's state, stripe after stripe, each of which is held meanwhile.
+    pub(crate) fn each(&self, mut see: impl FnMut(&mut State)) {
+        for map in &self.maps {
+            map.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(&mut see);
+        }
+    }
+
     /// Forgets what nobody will miss in one stripe; `turn` picks it.
     pub(crate) fn sweep_one(&self, turn: u64, now_us: u64) {
         let number = usize::try_from(turn % STRIPES as u64).unwrap_or(0);
@@ -256,7 +263,7 @@ impl Locked<'_> {
         let marks = marks.collect();
         let state = self.state(&draft.channel);
         let (offset, epoch) = state.count();
-        let receipt = Receipt { offset, epoch, id: draft.id, duplicate: false };
+        let receipt = Receipt { offset, epoch, id: draft.id, duplicate: false, held: false };
         if let Some(key) = &key {
             state.remember((**key).clone(), receipt.clone(), now_us);
         }
@@ -295,6 +302,29 @@ impl Locked<'_> {
         if let Some(key) = &place.key {
             state.unremember(key);
         }
+    }
+
+    /// Whether the channel's state is of a row that has ended, and still waits for what is being written for it.
+    pub(crate) fn stands_still(&mut self, channel: &Channel) -> bool {
+        self.held(channel).is_some_and(|state| {
+            state.is_pending() && !state.channel().is(channel) && state.channel().has_ended()
+        })
+    }
+
+    /// Puts a channel back as it was; its stripe must be held.
+    pub(crate) fn restore(&mut self, channel: &Channel, epoch: Epoch) -> Option<&mut State> {
+        let stripes = self.stripes;
+        let map = self.map(channel)?;
+        if !map.contains_key(channel) {
+            stripes.count.fetch_add(1, Ordering::Relaxed);
+            stripes.add_source(channel);
+            map.insert(channel.clone(), State::new(channel.clone(), epoch.clone()));
+        }
+        let state = map.get_mut(channel)?;
+        if state.epoch() != &epoch {
+            state.begin_anew(channel.clone(), epoch);
+        }
+        Some(state)
     }
 
     /// Forgets what the channel and its roll-ups keep of its messages up to an offset; all their stripes must be held.

@@ -169,7 +169,7 @@ impl Broker for MemoryBroker {
     fn health(&self) -> Health {
         let channels = self.channels();
         let ending = if channels == 1 { "" } else { "s" };
-        Health { ok: true, detail: format!("memory, {channels} channel{ending}") }
+        Health::ok(format!("memory, {channels} channel{ending}"))
     }
 
     fn close(&self) {}

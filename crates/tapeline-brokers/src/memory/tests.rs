@@ -8,7 +8,7 @@ use tapeline_core::testkit::suite::{self, Subject};
 use super::MemoryBroker;
 
 fn open() -> Subject {
-    Subject::new(|clock| Arc::new(MemoryBroker::new(clock, 7)))
+    Subject::new(|clock, _| Arc::new(MemoryBroker::new(clock, 7)))
 }
 
 macro_rules! promises {

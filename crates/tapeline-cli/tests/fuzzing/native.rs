@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tapeline_brokers::memory::MemoryBroker;
+use tapeline_core::Directory;
 use tapeline_core::broker::{Deliver, Messages};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
@@ -89,7 +90,7 @@ impl Desk {
         let inbox = Arc::new(Inbox::default());
         broker.attach(inbox.clone());
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: CATALOG.get_or_init(Catalog::built_in).clone(),
+            directory: Arc::new(Directory::new(CATALOG.get_or_init(Catalog::built_in).clone())),
             settings: Settings::default(),
             clock: clock.clone(),
             broker,

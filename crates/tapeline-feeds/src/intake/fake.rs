@@ -7,7 +7,7 @@ use tapeline_core::broker::{Broker, Busy, Deliver, Head, Health, Interest, Page,
 use tapeline_core::clock::{Clock, Now};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::{Channel, Settings};
+use tapeline_core::{Channel, Directory, Settings};
 use tapeline_schema::Catalog;
 
 use super::*;
@@ -68,7 +68,13 @@ impl Broker for Notebook {
             if refuses.is_some_and(|start| draft.channel.name().starts_with(start)) {
                 return Err(Refusal::new(tapeline_schema::ErrorCode::StorageFull, "no space"));
             }
-            Ok(tapeline_core::Receipt { offset: 1, epoch: "e".into(), id: draft.id, duplicate: false })
+            Ok(tapeline_core::Receipt {
+                offset: 1,
+                epoch: "e".into(),
+                id: draft.id,
+                duplicate: false,
+                held: false,
+            })
         };
         if let Some(receipts) = receipts {
             receipts(drafts.into_iter().map(receipt).collect());
@@ -82,7 +88,7 @@ impl Broker for Notebook {
     fn sources(&self, _: &Interest, _: usize, _: Box<dyn FnOnce(Sources) + Send>) {}
     fn forget(&self, _: &Channel, _: u64, _: Box<dyn FnOnce(u64) + Send>) {}
     fn health(&self) -> Health {
-        Health { ok: true, detail: String::new() }
+        Health::ok("")
     }
     fn close(&self) {}
 }
@@ -90,7 +96,7 @@ impl Broker for Notebook {
 pub(crate) fn hub() -> (Arc<Hub>, Arc<Notebook>) {
     let notebook = Arc::new(Notebook::default());
     let hub = Hub::new(HubParts {
-        catalog: Catalog::built_in(),
+        directory: Arc::new(Directory::new(Catalog::built_in())),
         settings: Settings::default(),
         clock: Arc::new(NoTime),
         broker: notebook.clone(),

@@ -155,6 +155,11 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             }
             object.end(&None);
         }
+        Reply::Degraded(degraded) => {
+            let mut object = Object::typed(out, "notice");
+            object.text("notice", if *degraded { "degraded" } else { "restored" });
+            object.end(&None);
+        }
         Reply::Time { pong, time_us, req } => {
             let mut object = Object::typed(out, if *pong { "pong" } else { "heartbeat" });
             object.time("time", *time_us);
@@ -193,9 +198,13 @@ fn push_answer(out: &mut Vec<u8>, reply: &Reply) {
             let mut object = Object::typed(out, "published");
             object.text("channel", channel.name());
             object.text("id", &receipt.id.to_string());
-            object.number("offset", receipt.offset);
-            object.text("epoch", &receipt.epoch);
-            object.flag("duplicate", receipt.duplicate);
+            if receipt.held {
+                object.flag("held", true);
+            } else {
+                object.number("offset", receipt.offset);
+                object.text("epoch", &receipt.epoch);
+                object.flag("duplicate", receipt.duplicate);
+            }
             object.number("subscribers", *subscribers as u64);
             object.end(req);
         }

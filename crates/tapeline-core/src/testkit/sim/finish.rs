@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::inboxes::lock;
 use super::plan::KIND;
 use super::world::{Checked, World};
-use crate::broker::Drafts;
+use crate::broker::{Deliver, Drafts, Sources};
 use crate::clock::Clock;
 use crate::command::Publication;
 use crate::session::Grant;
@@ -26,7 +26,11 @@ impl World {
         self.inboxes.loss_percent.store(0, Ordering::Relaxed);
         self.settle()?;
         if self.plan.loss_percent > 0 {
-            self.publish_everywhere();
+            // What a cut connection swallowed shows when the broker is back, or at the next message.
+            match self.plan.comes_back {
+                true => self.come_back(),
+                false => self.publish_everywhere(),
+            }
             self.settle()?;
         }
         self.tell_targets();
@@ -97,7 +101,18 @@ impl World {
         }
     }
 
-    /// What a cut connection swallowed shows at the next message.
+    /// A broker that was away says where everything stands.
+    pub(super) fn come_back(&mut self) {
+        self.say(|| "the broker says where everything stands".to_string());
+        let inboxes = self.inboxes.clone();
+        let tell = move |sources: Sources| {
+            for (channel, head) in sources.heads {
+                inboxes.on_head(&channel, &head);
+            }
+        };
+        self.broker.stand(Box::new(tell));
+    }
+
     fn publish_everywhere(&mut self) {
         for channel in self.plan.channels.clone() {
             self.serial += 1;

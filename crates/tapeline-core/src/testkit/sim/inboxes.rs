@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::model::Model;
 use super::wire::serial_of;
-use crate::broker::{Deliver, Messages, Permits};
+use crate::broker::{Deliver, Head, Messages, Permits};
+use crate::channel::Channel;
 use crate::lanes::Lanes;
 use crate::message::Message;
 use crate::shard::{Mailbox, Note};
@@ -78,6 +79,12 @@ impl Deliver for Inboxes {
                     lock(&shard.messages).push(message.channel.lane(), message.clone());
                 }
             }
+        }
+    }
+
+    fn on_head(&self, channel: &Channel, head: &Head) {
+        for shard in &self.shards {
+            shard.post(Note::Head(Box::new((channel.clone(), head.clone()))));
         }
     }
 

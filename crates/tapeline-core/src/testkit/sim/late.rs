@@ -10,6 +10,7 @@ use super::model::Model;
 use crate::broker::{Broker, Busy, Deliver, Drafts, Head, Health, Interest, NEWEST, Page, Receipts, Sources};
 use crate::channel::Channel;
 use crate::clock::Clock;
+use tapeline_schema::Pattern;
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -64,6 +65,13 @@ impl LateBroker {
         };
         answer();
         true
+    }
+
+    /// Where everything stands, told at once and past the model.
+    pub(super) fn stand(&self, tell: Box<dyn FnOnce(Sources) + Send>) {
+        if let Ok(all) = Pattern::parse("*") {
+            self.inner.sources(&Interest::Pattern(all), usize::MAX - 1, tell);
+        }
     }
 
     fn ask(&self, request: Task) {

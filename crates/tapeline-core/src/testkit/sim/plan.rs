@@ -88,6 +88,8 @@ pub(super) struct Plan {
     pub late_requests: bool,
     pub late_answers: bool,
     pub loss_percent: usize,
+    /// After a loss the broker says where everything stands.
+    pub comes_back: bool,
     /// Every step ends with a flush.
     pub prompt: bool,
     /// The clock may jump by minutes.
@@ -127,6 +129,7 @@ impl Plan {
             redeclares: rng.percent(25),
             wish: wish(rng),
             purges: rng.percent(25),
+            comes_back: rng.percent(50),
         }
     }
 }

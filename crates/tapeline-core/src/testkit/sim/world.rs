@@ -17,6 +17,7 @@ use super::{Opened, Opener, Options};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::command::{Since, SubscribeOptions};
+use crate::directory::Directory;
 use crate::hub::{Hub, HubParts};
 use crate::message::Epoch;
 use crate::registry::LocalRegistry;
@@ -80,7 +81,7 @@ impl World {
         broker.late_requests.store(plan.late_requests, Ordering::Relaxed);
         broker.late_answers.store(plan.late_answers, Ordering::Relaxed);
         let hub = Arc::new(Hub::new(HubParts {
-            catalog: catalog(None, 0),
+            directory: Arc::new(Directory::new(catalog(None, 0))),
             settings: plan.settings.clone(),
             clock: clock.clone(),
             broker: broker.clone(),
@@ -165,6 +166,7 @@ impl World {
             104 if self.plan.forgets => (self.sweep)(),
             105 if self.plan.redeclares => self.redeclare(),
             106 if self.plan.purges => self.purge(),
+            107 if self.plan.comes_back => self.come_back(),
             _ => self.come_or_go(),
         }
         self.flush_if_prompt();

@@ -33,7 +33,7 @@ pub struct Subject {
     /// The time it reads.
     pub clock: Arc<ManualClock>,
     /// Its channels.
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     drafts: AtomicU64,
 }
 
@@ -69,12 +69,14 @@ fn answer<T: Send + 'static>(ask: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
 
 impl Subject {
     /// Opens a broker that reads a manual clock, and attaches it.
-    pub fn new(open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Broker>) -> Self {
+    /// The broker may look its channels up in the directory.
+    pub fn new(open: impl FnOnce(Arc<dyn Clock>, Arc<Directory>) -> Arc<dyn Broker>) -> Self {
         let clock = Arc::new(ManualClock::default());
         let sink = Arc::new(Sink::default());
-        let broker = open(clock.clone());
+        let directory = Arc::new(Directory::new(catalog()));
+        let broker = open(clock.clone(), directory.clone());
         broker.attach(sink.clone());
-        Subject { broker, sink, clock, directory: Directory::new(catalog()), drafts: AtomicU64::new(0) }
+        Subject { broker, sink, clock, directory, drafts: AtomicU64::new(0) }
     }
 
     /// The channel of this name.

@@ -1,0 +1,70 @@
+//! What a shard does about a broker that was away: its sessions are told that it is out of reach and that it is back,
+//! and a channel that it says to stand elsewhere than the shard has seen is read, as by anybody who fell behind.
+//! It refuses to guess what was lost: the pages say.
+
+use crate::broker::Head;
+use crate::channel::Channel;
+use crate::clock::Now;
+use crate::incidents::{IncidentKind, Trouble};
+use crate::reply::Reply;
+use crate::shard::Shard;
+use crate::target::Cursor;
+
+impl Shard {
+    /// The broker says unasked where a channel stands.
+    pub(crate) fn on_head(&mut self, channel: &Channel, head: &Head, now: Now) {
+        let channel = channel.current();
+        if channel.has_ended() || head.epoch.is_empty() {
+            return;
+        }
+        let Some(id) = self.entry_if_heard(channel, now) else { return };
+        if self.is_ended(id, &head.epoch) {
+            return;
+        }
+        self.note_epoch(id, &head.epoch);
+        let Some(entry) = self.router.entry(id) else { return };
+        // Messages that are on their way to this shard may have to be read: they are passed over when they come.
+        entry.last = entry.last.max(head.top);
+        let last = entry.last;
+        let mut behind = Vec::new();
+        for target in entry.targets.iter_mut().filter(|target| target.cursor == Cursor::Live) {
+            if target.sent < last {
+                target.cursor = Cursor::Behind;
+                behind.push(target.session);
+            }
+        }
+        self.stats.families.of(channel.family()).catch_ups.bump(behind.len() as u64);
+        for slot in behind {
+            if let Some(session) = self.sessions.get_mut(slot as usize) {
+                session.behind.push(id);
+            }
+            self.pump(slot);
+        }
+    }
+
+    /// What the broker rests on is out of reach, or back.
+    pub(crate) fn on_degraded(&mut self, degraded: bool, now: Now) {
+        if std::mem::replace(&mut self.degraded, degraded) == degraded {
+            return;
+        }
+        if degraded && self.watch.is_some() {
+            let message =
+                "the message broker is out of reach; publishes are refused or held until it is back";
+            let kind = IncidentKind::BrokerLost;
+            let trouble = Trouble { kind, code: "degraded", channel: "", client: "", message };
+            self.hub.incidents().report(trouble, now);
+        }
+        let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
+        for slot in slots {
+            self.tell_degraded(slot);
+        }
+    }
+
+    /// Tells a session how the broker is.
+    pub(crate) fn tell_degraded(&mut self, slot: u32) {
+        let degraded = self.degraded;
+        if self.sessions.get(slot as usize).is_some_and(|session| session.notices) {
+            self.reply_in_lane(slot, 0, &Reply::Degraded(degraded));
+        }
+    }
+}
