@@ -292,6 +292,24 @@ export interface Freshness {
   age_ms: number;
 }
 
+/** A session came to a channel or left it, published by its hub where `presence.events` asks for it. */
+export interface Presence {
+  /** The channel. */
+  of: string;
+  /** What happened. */
+  event: "joined" | "left" | "changed";
+  /** The hub that the session is at, as its `instance`. */
+  node: string;
+  /** Sessions that hear the channel when this is written, of all hubs. */
+  count: number;
+  /** The session's client id, if it gave one. */
+  client?: string | null;
+  /** Comings and goings since the channel's last event that are not told one by one. */
+  missed?: number | null;
+  /** Whose session it is: a token's subject, else an address. */
+  principal?: string | null;
+}
+
 /** Something a user should see, published by whatever has something to tell them. */
 export interface Notification {
   /** The user, as the channel's key names them. */
@@ -508,6 +526,9 @@ export type AlertMessage = Envelope<"alert", Alert> & { source?: string };
 /** A message of `freshness:{of}`. */
 export type FreshnessMessage = Envelope<"freshness", Freshness> & { of?: string };
 
+/** A message of `presence:{of}`. */
+export type PresenceMessage = Envelope<"presence", Presence> & { of?: string };
+
 /** A message of `notifications:{user_id}`. */
 export type NotificationMessage = Envelope<"notification", Notification> & { user_id?: string };
 
@@ -565,6 +586,7 @@ export type Message =
   | MetricMessage
   | AlertMessage
   | FreshnessMessage
+  | PresenceMessage
   | NotificationMessage
   | SentimentUpdateMessage
   | NewsItemMessage
@@ -599,6 +621,7 @@ export interface Channels {
   "metrics": MetricMessage["data"];
   "alerts:{source}": AlertMessage["data"];
   "freshness:{of}": FreshnessMessage["data"];
+  "presence:{of}": PresenceMessage["data"];
   "notifications:{user_id}": NotificationMessage["data"];
   "sentiment:{symbol}": SentimentUpdateMessage["data"];
   "news": NewsItemMessage["data"];
@@ -655,6 +678,7 @@ export interface Published {
   "metrics": Rows<Metric | RowRemoved<"name">> | Metric | RowRemoved<"name">;
   "alerts:{source}": Alert;
   "freshness:{of}": Freshness;
+  "presence:{of}": Presence;
   "notifications:{user_id}": Notification;
   "sentiment:{symbol}": SentimentUpdate;
   "news": NewsItem;
@@ -690,6 +714,7 @@ export type DataOf<C extends string> =
   C extends `metrics` ? Channels["metrics"] :
   C extends `alerts:${string}` ? Channels["alerts:{source}"] :
   C extends `freshness:${string}` ? Channels["freshness:{of}"] :
+  C extends `presence:${string}` ? Channels["presence:{of}"] :
   C extends `notifications:${string}` ? Channels["notifications:{user_id}"] :
   C extends `sentiment:${string}` ? Channels["sentiment:{symbol}"] :
   C extends `news` ? Channels["news"] :
@@ -858,14 +883,17 @@ export interface Published {
   channel: string;
   /** The message's id; of a repeat, the first one's. */
   id: string;
-  /** Its place. */
-  offset: number;
-  /** What the offset counts under. */
-  epoch: string;
-  /** Whether it repeats an earlier publish and went nowhere. */
-  duplicate: boolean;
   /** Sessions that hear the channel. */
   subscribers: number;
+  /** Whether it repeats an earlier publish and went nowhere. */
+  duplicate?: boolean | null;
+  /** What the offset counts under. */
+  epoch?: string | null;
+  /** There where the message broker is out of reach: it is published when that is back, unless something newer is there
+   * by then. */
+  held?: boolean | null;
+  /** Its place; absent while it is held. */
+  offset?: number | null;
   /** As it was asked. */
   req?: unknown;
 }
@@ -978,7 +1006,7 @@ export interface TokenExpiring {
 export interface ErrorFrame {
   type: "error";
   /** Decide by this. */
-  code: "bad_json" | "bad_channel" | "bad_pattern" | "invalid_data" | "unknown_action" | "invalid_request" | "reserved_type" | "forbidden" | "no_value" | "no_history" | "not_found" | "method_not_allowed" | "timeout" | "too_large" | "unsupported_media_type" | "rate_limited" | "limit_subscriptions" | "limit_connections" | "undeclared_channel" | "unsupported_delivery" | "owner_conflict" | "invalid_token" | "degraded" | "overloaded" | "storage_full" | "foreign_origin" | "internal";
+  code: "bad_json" | "bad_channel" | "bad_pattern" | "invalid_data" | "unknown_action" | "invalid_request" | "reserved_type" | "forbidden" | "no_value" | "no_history" | "not_found" | "method_not_allowed" | "timeout" | "too_large" | "unsupported_media_type" | "rate_limited" | "limit_subscriptions" | "limit_connections" | "undeclared_channel" | "unsupported_delivery" | "owner_conflict" | "version_conflict" | "invalid_token" | "degraded" | "overloaded" | "storage_full" | "foreign_origin" | "internal";
   /** Names the thing and the limit, for people. */
   message: string;
   /** What was asked about. */

@@ -395,6 +395,31 @@ class Freshness(TypedDict):
     """The age of its newest message, in milliseconds."""
 
 
+class Presence(TypedDict):
+    """A session came to a channel or left it, published by its hub where `presence.events` asks for it."""
+
+    of: Required[str]
+    """The channel."""
+
+    event: Required[Literal["joined"] | Literal["left"] | Literal["changed"]]
+    """What happened."""
+
+    node: Required[str]
+    """The hub that the session is at, as its `instance`."""
+
+    count: Required[int]
+    """Sessions that hear the channel when this is written, of all hubs."""
+
+    client: NotRequired[str | None]
+    """The session's client id, if it gave one."""
+
+    missed: NotRequired[int | None]
+    """Comings and goings since the channel's last event that are not told one by one."""
+
+    principal: NotRequired[str | None]
+    """Whose session it is: a token's subject, else an address."""
+
+
 class Notification(TypedDict):
     """Something a user should see, published by whatever has something to tell them."""
 
@@ -754,6 +779,14 @@ class FreshnessMessage(Envelope):
     data: Required[Freshness]
 
 
+class PresenceMessage(Envelope):
+    """A message of `presence:{of}`."""
+
+    type: Required[Literal["presence"]]
+    of: NotRequired[str]
+    data: Required[Presence]
+
+
 class NotificationMessage(Envelope):
     """A message of `notifications:{user_id}`."""
 
@@ -868,6 +901,7 @@ Message = Union[
     MetricMessage,
     AlertMessage,
     FreshnessMessage,
+    PresenceMessage,
     NotificationMessage,
     SentimentUpdateMessage,
     NewsItemMessage,
@@ -906,6 +940,7 @@ Channels = TypedDict(
         "metrics": Table[Metric | RowRemoved],
         "alerts:{source}": Alert,
         "freshness:{of}": Freshness,
+        "presence:{of}": Presence,
         "notifications:{user_id}": Notification,
         "sentiment:{symbol}": SentimentUpdate,
         "news": NewsItem,
@@ -965,6 +1000,7 @@ PublishedData = TypedDict(
         "metrics": Rows[Metric | RowRemoved] | Metric | RowRemoved,
         "alerts:{source}": Alert,
         "freshness:{of}": Freshness,
+        "presence:{of}": Presence,
         "notifications:{user_id}": Notification,
         "sentiment:{symbol}": SentimentUpdate,
         "news": NewsItem,
@@ -1202,17 +1238,21 @@ class Published(TypedDict):
     id: Required[str]
     """The message's id; of a repeat, the first one's."""
 
-    offset: Required[int]
-    """Its place."""
-
-    epoch: Required[str]
-    """What the offset counts under."""
-
-    duplicate: Required[bool]
-    """Whether it repeats an earlier publish and went nowhere."""
-
     subscribers: Required[int]
     """Sessions that hear the channel."""
+
+    duplicate: NotRequired[bool | None]
+    """Whether it repeats an earlier publish and went nowhere."""
+
+    epoch: NotRequired[str | None]
+    """What the offset counts under."""
+
+    held: NotRequired[bool | None]
+    """There where the message broker is out of reach: it is published when that is back, unless something newer is there
+    by then."""
+
+    offset: NotRequired[int | None]
+    """Its place; absent while it is held."""
 
     req: NotRequired[Any]
     """As it was asked."""
@@ -1362,7 +1402,7 @@ class ErrorFrame(TypedDict):
 
     type: Required[Literal["error"]]
 
-    code: Required[Literal["bad_json"] | Literal["bad_channel"] | Literal["bad_pattern"] | Literal["invalid_data"] | Literal["unknown_action"] | Literal["invalid_request"] | Literal["reserved_type"] | Literal["forbidden"] | Literal["no_value"] | Literal["no_history"] | Literal["not_found"] | Literal["method_not_allowed"] | Literal["timeout"] | Literal["too_large"] | Literal["unsupported_media_type"] | Literal["rate_limited"] | Literal["limit_subscriptions"] | Literal["limit_connections"] | Literal["undeclared_channel"] | Literal["unsupported_delivery"] | Literal["owner_conflict"] | Literal["invalid_token"] | Literal["degraded"] | Literal["overloaded"] | Literal["storage_full"] | Literal["foreign_origin"] | Literal["internal"]]
+    code: Required[Literal["bad_json"] | Literal["bad_channel"] | Literal["bad_pattern"] | Literal["invalid_data"] | Literal["unknown_action"] | Literal["invalid_request"] | Literal["reserved_type"] | Literal["forbidden"] | Literal["no_value"] | Literal["no_history"] | Literal["not_found"] | Literal["method_not_allowed"] | Literal["timeout"] | Literal["too_large"] | Literal["unsupported_media_type"] | Literal["rate_limited"] | Literal["limit_subscriptions"] | Literal["limit_connections"] | Literal["undeclared_channel"] | Literal["unsupported_delivery"] | Literal["owner_conflict"] | Literal["version_conflict"] | Literal["invalid_token"] | Literal["degraded"] | Literal["overloaded"] | Literal["storage_full"] | Literal["foreign_origin"] | Literal["internal"]]
     """Decide by this."""
 
     message: Required[str]

@@ -6,6 +6,8 @@ pub mod memory;
 
 use std::sync::Arc;
 
+use tapeline_core::registry::{LocalRegistry, Registry};
+use tapeline_core::store::{Bounds, LocalStore, Store};
 use tapeline_core::{Broker, Clock, Directory};
 
 /// Why a broker could not be opened.
@@ -44,13 +46,21 @@ pub struct OpenParts<'a> {
 pub struct Opened {
     /// Orders, keeps and relays messages.
     pub broker: Arc<dyn Broker>,
+    /// Keeps small state beside them.
+    pub store: Arc<dyn Store>,
+    /// Counts who is connected.
+    pub registry: Arc<dyn Registry>,
 }
 
-/// Opens the message broker that a URL names.
+/// Opens the message broker that a URL names, and what belongs to it.
 ///
 /// # Errors
 /// There is none, or it cannot be opened.
 pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
     check(parts.url)?;
-    Ok(Opened { broker: Arc::new(memory::MemoryBroker::new(parts.clock, parts.seed)) })
+    Ok(Opened {
+        broker: Arc::new(memory::MemoryBroker::new(parts.clock.clone(), parts.seed)),
+        store: Arc::new(LocalStore::new(parts.clock, Bounds::default())),
+        registry: Arc::new(LocalRegistry::default()),
+    })
 }

@@ -11,7 +11,6 @@ use anyhow::Context;
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
-use tapeline_core::registry::LocalRegistry;
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
@@ -105,13 +104,14 @@ impl Serve {
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
         let url = &config.serve.broker;
         let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone() };
-        let Opened { broker } = tapeline_brokers::open(parts)?;
+        let Opened { broker, store, registry } = tapeline_brokers::open(parts)?;
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
             clock,
             broker,
-            registry: Arc::new(LocalRegistry::default()),
+            registry,
+            store,
             seed,
             shards,
         }));

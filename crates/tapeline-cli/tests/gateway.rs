@@ -9,9 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tapeline_brokers::OpenParts;
+use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
-use tapeline_core::registry::LocalRegistry;
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
 use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins};
@@ -61,12 +60,14 @@ impl Served {
         let directory = Arc::new(Directory::new(Catalog::built_in()));
         let parts =
             OpenParts { url: "memory://", clock: clock.clone(), seed: 1, directory: directory.clone() };
+        let Opened { broker, store, registry } = tapeline_brokers::open(parts).expect("it needs nothing");
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: Settings::default(),
             clock,
-            broker: tapeline_brokers::open(parts).expect("it needs nothing").broker,
-            registry: Arc::new(LocalRegistry::default()),
+            broker,
+            registry,
+            store,
             seed: 1,
             shards: 1,
         }));

@@ -1,7 +1,7 @@
-//! How many sessions hear a channel, over all shards: the `subscribers` of every answer to a publish.
-//! It is told of subscriptions as they come and go, and asked by publishers; it routes nothing.
+//! Who hears a channel, over all shards of this node: the `subscribers` of every answer to a publish, and the list that
+//! `GET /presence` shows. It is told of subscriptions as they come and go, and asked by publishers; it routes nothing.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
@@ -10,10 +10,59 @@ use tapeline_schema::Pattern;
 use crate::channel::{Channel, ChannelMap};
 use crate::reply::Topic;
 
+/// Whose session it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The client id that it gave.
+    pub client: Option<Box<str>>,
+    /// Token subject, else remote address.
+    pub principal: Arc<str>,
+}
+
+/// A session that hears a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Hearing {
+    /// Unique in this node.
+    pub session: u64,
+    /// Since when, microseconds since 1970.
+    pub since_us: u64,
+    pub who: Arc<Who>,
+}
+
+/// A session that hears a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hearer {
+    /// Whose it is.
+    pub who: Arc<Who>,
+    /// Since when, microseconds since 1970.
+    pub since_us: u64,
+    /// The roll-up or pattern through which it hears the channel; `None` where it asked for the channel itself.
+    pub via: Option<Box<str>>,
+}
+
+/// Sessions that hear a channel.
+#[derive(Clone, Debug, Default)]
+pub struct Hearers {
+    /// All of them, each once.
+    pub count: usize,
+    /// Some of them, those first that came first of those that are here.
+    pub sessions: Vec<Hearer>,
+}
+
 #[derive(Default)]
 struct Inner {
-    channels: ChannelMap<Vec<u64>>,
-    patterns: Vec<(Pattern, Vec<u64>)>,
+    channels: ChannelMap<Vec<Hearing>>,
+    patterns: Vec<(Pattern, Vec<Hearing>)>,
+}
+
+impl Inner {
+    /// Who hears the channel, by the name or pattern that they asked for; the channel's own name first.
+    fn ways<'a>(&'a self, channel: &'a Channel) -> impl Iterator<Item = (&'a str, &'a [Hearing])> {
+        let names = std::iter::once(channel).chain(channel.roll_ups());
+        let by_name = names.filter_map(|name| Some((name.name(), self.channels.get(name)?.as_slice())));
+        let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches(channel.name()));
+        by_name.chain(matching.map(|(pattern, hearing)| (pattern.as_str(), hearing.as_slice())))
+    }
 }
 
 /// See the module.
@@ -22,13 +71,13 @@ pub(crate) struct Audience(RwLock<Inner>);
 
 impl Audience {
     /// A session hears a topic from now on; told once a session and topic.
-    pub(crate) fn add(&self, topic: &Topic, session: u64) {
+    pub(crate) fn add(&self, topic: &Topic, hearing: Hearing) {
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match topic {
-            Topic::Channel(channel) => inner.channels.entry(channel.clone()).or_default().push(session),
+            Topic::Channel(channel) => inner.channels.entry(channel.clone()).or_default().push(hearing),
             Topic::Pattern(pattern) => match inner.patterns.iter_mut().find(|(known, _)| known == pattern) {
-                Some((_, sessions)) => sessions.push(session),
-                None => inner.patterns.push((pattern.clone(), vec![session])),
+                Some((_, sessions)) => sessions.push(hearing),
+                None => inner.patterns.push((pattern.clone(), vec![hearing])),
             },
         }
     }
@@ -61,21 +110,28 @@ impl Audience {
     /// Sessions that hear the channel: directly, through a roll-up or a pattern, each counted once.
     pub(crate) fn count(&self, channel: &Channel) -> usize {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut heard: Vec<&[u64]> = Vec::new();
-        for name in std::iter::once(channel).chain(channel.roll_ups()) {
-            heard.extend(inner.channels.get(name).map(Vec::as_slice));
-        }
-        let matching = inner.patterns.iter().filter(|(pattern, _)| pattern.matches(channel.name()));
-        heard.extend(matching.map(|(_, sessions)| sessions.as_slice()));
-        match heard.as_slice() {
-            [] => 0,
-            [only] => only.len(),
-            several => {
-                let distinct: HashSet<u64, FixedState> =
-                    several.iter().flat_map(|sessions| sessions.iter().copied()).collect();
-                distinct.len()
+        let heard: Vec<&[Hearing]> = inner.ways(channel).map(|(_, hearing)| hearing).collect();
+        count_of(&heard)
+    }
+
+    /// The same, with at most `limit` of them named: who asked for the channel itself comes before others.
+    pub(crate) fn hearers(&self, channel: &Channel, limit: usize) -> Hearers {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let ways: Vec<(&str, &[Hearing])> = inner.ways(channel).collect();
+        let heard: Vec<&[Hearing]> = ways.iter().map(|(_, hearing)| *hearing).collect();
+        let mut named: HashSet<u64, FixedState> = HashSet::default();
+        let mut sessions = Vec::new();
+        for (way, one) in ways.iter().flat_map(|(way, hearing)| hearing.iter().map(move |one| (*way, one))) {
+            if sessions.len() == limit {
+                break;
+            }
+            if named.insert(one.session) {
+                let via = (way != channel.name()).then(|| way.into());
+                sessions.push(Hearer { who: one.who.clone(), since_us: one.since_us, via });
             }
         }
+        sessions.sort_by_key(|hearer| hearer.since_us);
+        Hearers { count: count_of(&heard), sessions }
     }
 
     /// Every pattern that is subscribed, with its count.
@@ -97,8 +153,20 @@ impl Audience {
     }
 }
 
-fn forget(sessions: &mut Vec<u64>, session: u64) {
-    if let Some(at) = sessions.iter().position(|known| *known == session) {
+fn count_of(heard: &[&[Hearing]]) -> usize {
+    match heard {
+        [] => 0,
+        [only] => only.len(),
+        several => {
+            let distinct: HashSet<u64, FixedState> =
+                several.iter().flat_map(|hearing| hearing.iter().map(|one| one.session)).collect();
+            distinct.len()
+        }
+    }
+}
+
+fn forget(sessions: &mut Vec<Hearing>, session: u64) {
+    if let Some(at) = sessions.iter().position(|known| known.session == session) {
         sessions.swap_remove(at);
     }
 }

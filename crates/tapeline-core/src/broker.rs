@@ -198,6 +198,9 @@ pub trait Deliver: Send + Sync {
     /// Where a channel stands, said unasked: the broker may have missed messages of it. Whoever hears the channel and
     /// stands elsewhere reads what is lacking.
     fn on_head(&self, _channel: &Channel, _head: &Head) {}
+    /// Messages meant for this channel may have been lost before they were counted: no offset is missing, but whoever
+    /// hears each of them has to know.
+    fn on_lost(&self, _channel: &Channel) {}
     /// What the broker rests on is out of reach from now on (`true`), or is back.
     fn on_degraded(&self, _degraded: bool) {}
     /// Takes unused permits back.

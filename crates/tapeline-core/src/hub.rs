@@ -7,9 +7,10 @@ use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+use tapeline_schema::events::PresenceEvent;
 use tapeline_schema::{Catalog, ErrorCode, Pattern};
 
-use crate::audience::Audience;
+use crate::audience::{Audience, Hearers, Hearing, Who};
 use crate::board::Board;
 use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
@@ -22,10 +23,13 @@ use crate::error::Refusal;
 use crate::families::{Families, FamilyNumber};
 use crate::incidents::{IncidentKind, Incidents, Trouble};
 use crate::message::Draft;
+use crate::presence::Comings;
 use crate::registry::Registry;
+use crate::reply::Topic;
 use crate::session::Grant;
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
+use crate::store::Store;
 
 /// A publication that was refused.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct HubParts {
     pub broker: Arc<dyn Broker>,
     /// Who is connected.
     pub registry: Arc<dyn Registry>,
+    /// Small state beside messages.
+    pub store: Arc<dyn Store>,
     /// Makes ids differ between hubs.
     pub seed: u64,
     /// How many shards will attach.
@@ -61,7 +67,9 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     broker: Arc<dyn Broker>,
     registry: Arc<dyn Registry>,
+    store: Arc<dyn Store>,
     audience: Audience,
+    comings: Comings,
     ids: Ids,
     instance: Box<str>,
     stats: Arc<HubStats>,
@@ -80,7 +88,9 @@ impl Hub {
             clock: parts.clock,
             broker: parts.broker,
             registry: parts.registry,
+            store: parts.store,
             audience: Audience::default(),
+            comings: Comings::default(),
             ids: Ids::new(parts.seed),
             instance: format!("{:016x}", parts.seed).into(),
             stats: Arc::default(),
@@ -162,8 +172,26 @@ impl Hub {
         self.audience.count_by_name(channel)
     }
 
-    pub(crate) fn audience(&self) -> &Audience {
-        &self.audience
+    /// Sessions that hear the channel now, at most `limit` of them named: who asked for the channel itself before others.
+    pub fn hearers(&self, channel: &Channel, limit: usize) -> Hearers {
+        self.audience.hearers(channel, limit)
+    }
+
+    /// A session hears a topic from now on.
+    pub(crate) fn on_joined(&self, topic: &Topic, hearing: Hearing) {
+        self.note_presence(topic, PresenceEvent::Joined, hearing.session, &hearing.who);
+        self.audience.add(topic, hearing);
+    }
+
+    /// A session no longer hears a topic.
+    pub(crate) fn on_left(&self, topic: &Topic, session: u64, who: &Arc<Who>) {
+        self.audience.remove(topic, session);
+        self.note_presence(topic, PresenceEvent::Left, session, who);
+    }
+
+    /// Comings and goings that are to be told.
+    pub fn comings(&self) -> &Comings {
+        &self.comings
     }
 
     /// Patterns that sessions listen to, with the number of sessions.
@@ -233,6 +261,11 @@ impl Hub {
         &self.registry
     }
 
+    /// Small state beside messages.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Its name among hubs; another one at each start.
     pub fn instance(&self) -> &str {
         &self.instance
@@ -273,5 +306,6 @@ impl Hub {
         self.flush_dead_letters();
         self.directory.sweep();
         self.registry.sweep();
+        self.store.sweep();
     }
 }

@@ -3,7 +3,7 @@
 //! This crate owns no socket, file, task or clock. Time, randomness and I/O are handed in, so that the whole
 //! of it runs inside the simulator (`testkit`) exactly as it runs inside a hub.
 
-mod audience;
+pub mod audience;
 pub mod board;
 pub mod broker;
 mod catch_up;
@@ -27,6 +27,7 @@ mod kept;
 pub mod lanes;
 pub mod message;
 pub mod outbox;
+pub mod presence;
 mod publishing;
 pub mod rates;
 pub mod registry;

@@ -21,7 +21,7 @@ impl Shard {
         now: Now,
     ) -> Handled {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Handled::Done };
-        let draft = match self.hub.draft(publication, &session.principal, &session.grant, now) {
+        let draft = match self.hub.draft(publication, &session.who.principal, &session.grant, now) {
             Ok(draft) => draft,
             Err(refused) => {
                 self.reply_refusal(slot, refused.refusal, Some(refused.channel), &req);

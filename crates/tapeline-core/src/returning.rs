@@ -6,9 +6,9 @@ use crate::broker::Head;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::incidents::{IncidentKind, Trouble};
-use crate::reply::Reply;
+use crate::reply::{GapReason, Reply};
 use crate::shard::Shard;
-use crate::target::Cursor;
+use crate::target::{Cursor, Mode, Target};
 
 impl Shard {
     /// The broker says unasked where a channel stands.
@@ -39,6 +39,21 @@ impl Shard {
                 session.behind.push(id);
             }
             self.pump(slot);
+        }
+    }
+
+    /// Messages of a channel may have been lost before they were counted: told as a gap whose end nobody knows.
+    pub(crate) fn on_lost(&mut self, channel: &Channel) {
+        let Some(id) = self.router.find(channel.current()) else { return };
+        let Some(entry) = self.router.entry(id) else { return };
+        let (channel, lane, from) = (entry.channel.clone(), entry.lane, entry.last + 1);
+        let hears_each = |target: &&Target| target.mode == Mode::Every && target.cursor != Cursor::Joining;
+        let slots: Vec<u32> = entry.targets.iter().filter(hears_each).map(|target| target.session).collect();
+        let reason = GapReason::Broker;
+        for slot in slots {
+            let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason };
+            self.report(slot, IncidentKind::Gap, reason.name(), channel.name(), reason.why());
+            self.reply_in_lane(slot, lane, &gap);
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tapeline_schema::{Delivery, ErrorCode};
 
+use crate::audience::{Hearing, Who};
 use crate::channel::Channel;
+use crate::clock::Now;
 use crate::error::Refusal;
 use crate::message::Wire;
 use crate::outbox::Outbox;
@@ -79,8 +81,7 @@ pub(crate) struct Place {
 /// See the module.
 pub(crate) struct Session {
     pub serial: u64,
-    pub principal: Arc<str>,
-    pub client: Option<Box<str>>,
+    pub who: Arc<Who>,
     pub seat: Option<Box<Seat>>,
     pub grant: Grant,
     pub outbox: Outbox,
@@ -124,8 +125,7 @@ impl Session {
     pub(crate) fn new(arrival: Arrival, serial: u64, now_us: u64) -> Self {
         Session {
             serial,
-            principal: arrival.principal,
-            client: arrival.client,
+            who: Arc::new(Who { client: arrival.client, principal: arrival.principal }),
             seat: arrival.seat,
             grant: arrival.grant,
             outbox: Outbox::new(arrival.wire),
@@ -158,7 +158,12 @@ impl Session {
 
     /// Its name for people: the client id, if it gave one, and where it is.
     pub(crate) fn called(&self) -> String {
-        called(self.client.as_deref(), &self.principal)
+        called(self.who.client.as_deref(), &self.who.principal)
+    }
+
+    /// That it hears something, from now on.
+    pub(crate) fn hearing(&self, now: Now) -> Hearing {
+        Hearing { session: self.serial, since_us: now.wall_us, who: self.who.clone() }
     }
 
     pub(crate) fn is_blocked(&self) -> bool {

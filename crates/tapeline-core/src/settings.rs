@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tapeline_schema::Pattern;
+
 /// So many a second, and so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -70,6 +72,8 @@ pub struct Settings {
     pub snapshot_sources: usize,
     /// Whether channels that fall out of their rhythm are published as `freshness:{of}` and told to their subscribers.
     pub freshness: bool,
+    /// Channels whose comings and goings are published as `presence:{of}`.
+    pub presence_events: Vec<Pattern>,
     /// Whether names that no family declares are refused.
     pub strict_channels: bool,
 }
@@ -105,6 +109,7 @@ impl Default for Settings {
             page_messages: 64,
             snapshot_sources: 1_000,
             freshness: true,
+            presence_events: Vec::new(),
             strict_channels: false,
         }
     }

@@ -73,6 +73,8 @@ pub enum Note {
     Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
     /// Where a channel stands, unasked.
     Head(Box<(Channel, Head)>),
+    /// Messages of a channel may have been lost before they were counted.
+    Lost(Channel),
     /// What the broker rests on is out of reach, or back.
     Degraded(bool),
     /// Kept messages that a client asked for.
@@ -308,6 +310,7 @@ impl Shard {
                 self.on_published(key, channel, req, result);
             }
             Note::Head(head) => self.on_head(&head.0, &head.1, now),
+            Note::Lost(channel) => self.on_lost(&channel),
             Note::Degraded(degraded) => self.on_degraded(degraded, now),
             Note::Kept(kept) => {
                 let (key, request, page) = *kept;

@@ -93,7 +93,7 @@ impl Shard {
             Some((id, true)) => id,
             _ => {
                 session.admit_subscription(&self.hub.settings())?;
-                self.hub.audience().add(&topic, serial);
+                self.hub.on_joined(&topic, session.hearing(now));
                 self.stats.subscriptions.add(1);
                 let id = session.next_subscription;
                 session.next_subscription += 1;

@@ -21,6 +21,9 @@ impl Shard {
         let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
         self.router.sweep(now.mono_us.saturating_sub(60 * SWEEP_US));
         self.look_around(now);
+        if self.watch.is_some() {
+            self.hub.tell_presence(now);
+        }
         self.tell_freshness();
         for slot in slots {
             self.sweep_session(slot, now);

@@ -47,10 +47,9 @@ impl Shard {
     /// Ends one subscription; targets that others cover are served as those ask for it.
     pub(crate) fn end_subscription(&mut self, slot: u32, id: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let serial = session.serial;
         let Some(subscription) = session.forget_subscription(id) else { return };
         let topic = subscription.topic;
-        self.hub.audience().remove(&topic, serial);
+        self.hub.on_left(&topic, session.serial, &session.who);
         self.stats.subscriptions.sub(1);
         let spread = self.router.contract(&topic, slot, id);
         self.stop_hearing(&topic, spread);

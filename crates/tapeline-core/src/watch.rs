@@ -14,6 +14,8 @@ use hashbrown::HashMap;
 use tapeline_schema::Delivery;
 use tapeline_schema::events::{Freshness, FreshnessState};
 
+use uuid::Uuid;
+
 use crate::board::{BusyChannel, Change, LateChannel, Seen};
 use crate::broker::{Drafts, SLICE};
 use crate::channel::Channel;
@@ -55,6 +57,8 @@ struct Watched {
     /// What a message said, in short: of the first after each look, and of each while they repeat.
     print: u64,
     same: bool,
+    /// The newest message's: by it several nodes that notice the same say it once.
+    newest: Uuid,
     /// Whether it has a freshness: the newest is all that matters of it.
     has_freshness: bool,
     rhythm: Rhythm,
@@ -191,12 +195,11 @@ impl Watch {
     }
 
     /// What is to be published of a channel that waits, if it still is what waits.
-    fn event(&mut self, place: u32, now: Now) -> Option<Freshness> {
+    fn event(&mut self, place: u32, now: Now) -> Option<(Freshness, Uuid)> {
         let watched = self.channels.get_mut(place as usize)?;
-        std::mem::take(&mut watched.waits).then(|| Freshness {
-            of: watched.name.to_string(),
-            state: watched.state,
-            age_ms: watched.rhythm.age_us(now.mono_us) / 1_000,
+        std::mem::take(&mut watched.waits).then(|| {
+            let age_ms = watched.rhythm.age_us(now.mono_us) / 1_000;
+            (Freshness { of: watched.name.to_string(), state: watched.state, age_ms }, watched.newest)
         })
     }
 }
@@ -210,6 +213,7 @@ impl Watched {
             longest_us: 0,
             print: 0,
             same: false,
+            newest: Uuid::nil(),
             has_freshness: has_freshness(channel),
             rhythm: Rhythm::default(),
             state: FreshnessState::Fresh,
@@ -220,6 +224,7 @@ impl Watched {
     }
 
     fn see(&mut self, message: &Message, now: Now) {
+        self.newest = message.id;
         if self.has_freshness && (self.messages == 0 || self.rhythm.repeats()) {
             let print = print_of(&message.data);
             self.same = (self.messages == 0 || self.same) && print == self.print;
@@ -290,7 +295,9 @@ impl Shard {
             let (mut drafts, mut drafted) = (Drafts::new(), Vec::new());
             for place in places {
                 let event = watch.event(place, now);
-                if let Some(draft) = event.and_then(|event| self.draft_freshness(&event, &from, now)) {
+                if let Some(draft) =
+                    event.and_then(|(event, newest)| self.draft_freshness(&event, newest, &from, now))
+                {
                     drafts.push(draft);
                     drafted.push(place);
                 }
@@ -308,11 +315,13 @@ impl Shard {
     }
 
     /// Nothing for a name that leaves no room for the family's before it.
-    fn draft_freshness(&self, event: &Freshness, from: &Arc<str>, now: Now) -> Option<Draft> {
+    fn draft_freshness(&self, event: &Freshness, newest: Uuid, from: &Arc<str>, now: Now) -> Option<Draft> {
         let channel = format!("{FAMILY}:{}", event.of);
         tapeline_schema::check_name(&channel).ok()?;
         let data = serde_json::to_vec(event).ok()?;
-        let publication = Publication { channel: &*channel, data: data.into(), ..Publication::default() };
+        let idempotency_key = Some(format!("{}/{newest}", event.state.name()).into());
+        let publication =
+            Publication { channel: &*channel, data: data.into(), idempotency_key, ..Publication::default() };
         self.hub.drafter(from, &Grant::Anyone, now).draft(publication, None).ok()
     }
 }

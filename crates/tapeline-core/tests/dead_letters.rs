@@ -14,6 +14,7 @@ use tapeline_core::dead_letters::{GivenUp, LetterCount, Original};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::session::Grant;
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::ManualClock;
 use tapeline_core::testkit::suite::Sink;
 use tapeline_core::{Clock, Hub, Settings};
@@ -28,9 +29,10 @@ fn open() -> (Hub, Arc<Sink>) {
     let hub = Hub::new(HubParts {
         directory: Arc::new(Directory::new(Catalog::built_in())),
         settings: Settings::default(),
-        clock,
+        clock: clock.clone(),
         broker,
         registry: Arc::new(LocalRegistry::default()),
+        store: Arc::new(LocalStore::new(clock, Bounds::default())),
         seed: 1,
         shards: 1,
     });

@@ -14,6 +14,7 @@ use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
 use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
 use tapeline_schema::{Catalog, ChannelSpec, CloseCode, Delivery, Priority};
@@ -96,6 +97,7 @@ impl Bench {
             clock: clock.clone(),
             broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
             seed: 7,
             shards: 1,
         }));

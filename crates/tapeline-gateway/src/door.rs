@@ -64,13 +64,14 @@ async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Respons
         return refused.into_response();
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let methods = origin::methods(request.uri().path());
     let mut response = match admit(app, peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => next.run(request).await,
     };
     if let Some(origin) = origin {
-        origin::allow(response.headers_mut(), origin);
+        origin::allow(response.headers_mut(), origin, methods);
     }
     response
 }

@@ -17,9 +17,9 @@ use tapeline_core::command::Publication;
 use tapeline_core::message::push_number;
 use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
-use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::asking;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
@@ -154,15 +154,6 @@ fn asked_channel(app: &App, path: Option<String>, asked: &Asked) -> Result<Chann
     Ok(app.hub.channel(&name)?)
 }
 
-async fn read(app: &App, channel: &Channel, after: u64, limit: usize) -> Result<Page, Failure> {
-    let (answer, answered) = oneshot::channel();
-    let send = Box::new(move |page| {
-        let _ = answer.send(page);
-    });
-    app.hub.broker().read(channel, after, limit, send);
-    answered.await.map_err(|_| Failure::new(ErrorCode::Internal, "the message broker gave no answer"))
-}
-
 /// `GET /last/{*channel}`.
 pub(crate) async fn last(
     State(app): State<Arc<App>>,
@@ -170,7 +161,7 @@ pub(crate) async fn last(
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let channel = asked_channel(&app, path, &asked)?;
-    let page = read(&app, &channel, NEWEST, 1).await?;
+    let page = asking::page(&app.hub, &channel, NEWEST, 1).await?;
     let Some(message) = page.messages.first() else {
         return Err(Failure::new(ErrorCode::NoValue, format!("{} has no value", channel.name())));
     };
@@ -195,10 +186,10 @@ pub(crate) async fn history(
         let message = format!("limit is {limit}, it must be between 1 and {HISTORY_LIMIT}");
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
-    let mut page = read(&app, &channel, asked.since.unwrap_or(0), limit).await?;
+    let mut page = asking::page(&app.hub, &channel, asked.since.unwrap_or(0), limit).await?;
     if asked.epoch.is_some_and(|epoch| *epoch != *page.head.epoch) {
         // Offsets of another epoch mean nothing here: everything kept is news.
-        page = read(&app, &channel, 0, limit).await?;
+        page = asking::page(&app.hub, &channel, 0, limit).await?;
     }
     Ok(json(history_answer(&channel, &page)))
 }

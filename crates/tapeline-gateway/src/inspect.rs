@@ -7,16 +7,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
+use tapeline_core::broker::{Interest, NEWEST};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::{Channel, Hub, incidents};
 use tapeline_schema::ops::{
     Audience, Covered, IdlePattern, Incident, IncidentsAnswer, InspectedFamily, InspectedHead, Inspection,
 };
 use tapeline_schema::{ChannelSpec, Pattern};
-use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::asking;
 use crate::extract::Asking;
 use crate::stats::late_channel;
 
@@ -105,17 +105,7 @@ fn family(channel: &Channel) -> InspectedFamily {
 }
 
 async fn head(hub: &Hub, channel: &Channel) -> Option<InspectedHead> {
-    let (tell, told) = oneshot::channel();
-    hub.broker().read(
-        channel,
-        NEWEST,
-        1,
-        Box::new(move |page: Page| {
-            // Whoever asked may have gone.
-            let _ = tell.send(page);
-        }),
-    );
-    let page = told.await.ok().filter(|page| page.head.top > 0)?;
+    let page = asking::page(hub, channel, NEWEST, 1).await.ok().filter(|page| page.head.top > 0)?;
     let at_us = page.messages.first().map(|message| message.timestamp_us);
     Some(InspectedHead {
         offset: page.head.top,
@@ -127,16 +117,7 @@ async fn head(hub: &Hub, channel: &Channel) -> Option<InspectedHead> {
 }
 
 async fn covered(hub: &Hub, interest: Interest, limit: usize) -> Covered {
-    let (tell, told) = oneshot::channel();
-    hub.broker().sources(
-        &interest,
-        limit,
-        Box::new(move |sources: Sources| {
-            // Whoever asked may have gone.
-            let _ = tell.send(sources);
-        }),
-    );
-    let sources = told.await.unwrap_or_default();
+    let sources = asking::sources(hub, &interest, limit).await.unwrap_or_default();
     let mut names: Vec<String> =
         sources.heads.iter().map(|(channel, _)| channel.name().to_string()).collect();
     names.sort_unstable();

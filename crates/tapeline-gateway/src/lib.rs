@@ -4,6 +4,7 @@
 mod accepted;
 pub mod admin;
 mod app;
+mod asking;
 mod batch;
 mod connection;
 pub mod dead_letters;
@@ -23,12 +24,14 @@ pub mod native;
 mod ops;
 mod origin;
 mod peer;
+mod presence;
 mod process;
 mod publish;
 mod requests;
 mod routes;
 mod spec;
 mod stats;
+mod store;
 mod upgrade;
 
 pub use app::{App, AppParts};

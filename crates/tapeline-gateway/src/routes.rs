@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, spec, stats, upgrade};
+use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, presence, spec, stats, store, upgrade};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -29,6 +29,10 @@ fn delete<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) ->
     Served { method: "delete", path, route: routing::delete(handler) }
 }
 
+fn put<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
+    Served { method: "put", path, route: routing::put(handler) }
+}
+
 /// A handshake says itself which method it wants.
 fn handshake<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
     Served { method: "get", path, route: routing::any(handler) }
@@ -48,6 +52,12 @@ pub(crate) fn table() -> Vec<Served> {
         get("/last/{*channel}", http::last),
         get("/history", http::history),
         get("/history/{*channel}", http::history),
+        get("/store", store::list),
+        get("/store/{*key}", store::get),
+        put("/store/{*key}", store::put),
+        delete("/store/{*key}", store::delete),
+        get("/presence", presence::presence),
+        get("/presence/{*channel}", presence::presence),
         get("/health", ops::health),
         get("/ready", ops::ready),
         get("/stats", stats::stats),

@@ -1,23 +1,24 @@
 //! `GET /stats`: what the hub has counted, gathered from its shards. It counts nothing itself.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use tapeline_core::Hub;
 use tapeline_core::board;
-use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
+use tapeline_core::broker::{Interest, Sources};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::families::FamilyNumber;
 use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, Histogram, ShardStats};
+use tapeline_core::{Channel, Hub};
 use tapeline_schema::ops::{
     BusyChannel, ChannelStats, Delay, FamilyCounts, FeedCounts, LateChannel, SlowClient, StatsAnswer,
 };
 use tapeline_schema::{Pattern, Priority};
 
 use crate::app::App;
+use crate::asking;
 use crate::dead_letters::counted;
 use crate::native::NATIVE_DEFLATE;
 
@@ -69,10 +70,10 @@ fn by_cause(hub: &Hub, causes: &[Cause]) -> BTreeMap<String, u64> {
 
 /// `GET /stats`.
 pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
-    Json(answer(&app)).into_response()
+    Json(answer(&app).await).into_response()
 }
 
-fn answer(app: &App) -> StatsAnswer {
+async fn answer(app: &App) -> StatsAnswer {
     let (hub, counts) = (&app.hub, app.hub.stats());
     let conflated_by = by_cause(hub, &CONFLATED);
     let sessions = sum(hub, |shard| shard.sessions.read());
@@ -82,7 +83,7 @@ fn answer(app: &App) -> StatsAnswer {
         clients: sessions,
         subscriptions: sum(hub, |shard| shard.subscriptions.read()),
         channels_watched: hub.board().watched() as u64,
-        channels: channels(app),
+        channels: channels(hub).await,
         published: counts.published(),
         delivered: sum(hub, |shard| shard.total(|family| &family.delivered)),
         delivered_bytes: sum(hub, |shard| shard.bytes.read()),
@@ -189,32 +190,24 @@ fn feeds(hub: &Hub) -> BTreeMap<String, FeedCounts> {
     told.collect()
 }
 
-/// Channels with a message or a subscriber, by name.
-fn channels(app: &App) -> BTreeMap<String, ChannelStats> {
-    let found = Arc::new(Mutex::new(BTreeMap::<String, ChannelStats>::new()));
-    if let Ok(all) = Pattern::parse("*") {
-        let (sink, hub) = (found.clone(), app.hub.clone());
-        let answer = Box::new(move |sources: Sources| {
-            for (channel, head) in sources.heads {
-                let (sink, named) = (sink.clone(), channel.clone());
-                let subscribers = hub.subscribers(&channel) as u64;
-                let note = Box::new(move |page: Page| {
-                    let last_at = page.messages.first().map(|message| rfc3339(message.timestamp_us));
-                    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-                    let channel = ChannelStats { subscribers, last_at, offset: head.top };
-                    sink.insert(named.name().to_string(), channel);
-                });
-                hub.broker().read(&channel, NEWEST, 1, note);
-            }
-        });
-        app.hub.broker().sources(&Interest::Pattern(all), STATS_CHANNELS, answer);
+/// Channels with a message or a subscriber, by name; those with a subscriber only where the broker is out of reach.
+async fn channels(hub: &Hub) -> BTreeMap<String, ChannelStats> {
+    let mut told = BTreeMap::new();
+    let sources = match Pattern::parse("*") {
+        Ok(all) => asking::sources(hub, &Interest::Pattern(all), STATS_CHANNELS).await.unwrap_or_default(),
+        Err(_) => Sources::default(),
+    };
+    let known: Vec<Channel> = sources.heads.into_iter().map(|(channel, _)| channel).collect();
+    let pages = asking::newest(hub, &known).await.unwrap_or_default();
+    for (channel, page) in known.iter().zip(pages) {
+        let last_at = page.messages.first().map(|message| rfc3339(message.timestamp_us));
+        let subscribers = hub.subscribers(channel) as u64;
+        told.insert(channel.name().to_string(), ChannelStats { subscribers, last_at, offset: page.head.top });
     }
-    let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-    for (channel, subscribers) in app.hub.subscribed_channels().take(STATS_CHANNELS) {
+    for (channel, subscribers) in hub.subscribed_channels().take(STATS_CHANNELS) {
         let subscribers = subscribers as u64;
-        found
-            .entry(channel.name().to_string())
+        told.entry(channel.name().to_string())
             .or_insert(ChannelStats { subscribers, ..ChannelStats::default() });
     }
-    found
+    told
 }

@@ -207,6 +207,12 @@ impl Deliver for Inboxes {
         }
     }
 
+    fn on_lost(&self, channel: &Channel) {
+        for inbox in &self.inboxes {
+            inbox.post(Note::Lost(channel.clone()));
+        }
+    }
+
     fn on_degraded(&self, degraded: bool) {
         for inbox in &self.inboxes {
             inbox.post(Note::Degraded(degraded));

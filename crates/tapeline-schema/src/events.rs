@@ -26,7 +26,8 @@ pub use portfolio::{Balance, Portfolio, PortfolioValue, Position};
 pub use schema::{BadSchema, EventSchema};
 pub use sentiment::{NewsItem, SentimentUpdate, SocialPost};
 pub use system::{
-    Alert, AlertState, Freshness, FreshnessState, Metric, Notification, SourceHeartbeat, SystemHealth,
+    Alert, AlertState, Freshness, FreshnessState, Metric, Notification, Presence, PresenceEvent,
+    SourceHeartbeat, SystemHealth,
 };
 pub use trading::{Execution, OrderStatus, Trade, TradeType};
 pub use training::{LogUpdate, MetricsUpdate, ProgressUpdate, StatusUpdate, TrainingError};

@@ -92,7 +92,8 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     }
 }
 
-fn is_name_character(character: char) -> bool {
+/// Whether channel names, and keys of the store, may hold this character.
+pub fn is_name_character(character: char) -> bool {
     character.is_ascii_graphic() && !matches!(character, ',' | '*' | '?' | '[' | ']' | '\\')
 }
 

@@ -192,6 +192,40 @@ pub struct FeedCounts {
     pub refused: u64,
 }
 
+/// Who hears a channel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PresenceAnswer {
+    /// The channel.
+    pub channel: String,
+    /// Sessions that hear it, each once: this hub's now, other hubs' as they reported within 2 seconds.
+    pub count: u64,
+    /// Some of them, those that came first in front; who asked for the channel itself is named before others.
+    pub sessions: Vec<PresentSession>,
+    /// There where more hear the channel than are named.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}
+
+/// A session that hears a channel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PresentSession {
+    /// The client id that it gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Whose session it is: a token's subject, else an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The hub that it is at, as its `instance`.
+    pub node: String,
+    /// Since when it hears the channel, RFC 3339.
+    pub since: String,
+    /// The roll-up or pattern that it asked for; absent where that is the channel itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+}
+
 /// What went wrong lately, the newest first, at most 256.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

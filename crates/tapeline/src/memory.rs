@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
-use tapeline_core::registry::LocalRegistry;
 use tapeline_core::{Directory, Settings};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode};
@@ -54,13 +53,15 @@ impl PrivateHub {
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
         let parts = OpenParts { url: "memory://", clock: clock.clone(), seed, directory: directory.clone() };
-        let Opened { broker } = tapeline_brokers::open(parts).map_err(|error| error.to_string())?;
+        let Opened { broker, store, registry } =
+            tapeline_brokers::open(parts).map_err(|error| error.to_string())?;
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: Settings::default(),
             clock,
             broker,
-            registry: Arc::new(LocalRegistry::default()),
+            registry,
+            store,
             seed,
             shards: 1,
         }));

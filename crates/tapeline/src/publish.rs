@@ -20,7 +20,7 @@ const ENVELOPE_BYTES: usize = 4_000;
 pub struct Published {
     /// Where.
     pub channel: String,
-    /// Its number in the channel.
+    /// Its number in the channel; 0 while it is held.
     pub offset: u64,
     /// What the number counts under.
     pub epoch: String,
@@ -28,6 +28,9 @@ pub struct Published {
     pub id: String,
     /// It repeats an earlier publish with the same key, whose place this is.
     pub duplicate: bool,
+    /// The message broker is out of reach, so it has no place yet: it is published when that is back, unless something
+    /// newer is there by then.
+    pub held: bool,
     /// Sessions that hear the channel now.
     pub subscribers: u64,
 }
@@ -99,10 +102,15 @@ impl<'a> Publish<'a> {
 
 impl Published {
     fn read(fields: &Fields<'_>) -> Option<Self> {
+        let held = fields.flag("held").unwrap_or_default();
+        let place = fields.number("offset").zip(fields.text("epoch"));
+        let (offset, epoch) =
+            if held { (0, String::new()) } else { place.map(|(n, e)| (n, e.into_owned()))? };
         Some(Published {
             channel: fields.text("channel")?.into_owned(),
-            offset: fields.number("offset")?,
-            epoch: fields.text("epoch")?.into_owned(),
+            offset,
+            epoch,
+            held,
             id: fields.text("id")?.into_owned(),
             duplicate: fields.flag("duplicate").unwrap_or_default(),
             subscribers: fields.number("subscribers").unwrap_or_default(),

@@ -80,6 +80,8 @@ rows! {
         "Refuse names that no family declares."
     "freshness" Reload No any limits.freshness
         "Watch each channel's rhythm: those that fall out of it are published as freshness:{of} and told to their subscribers."
+    "presence.events" Reload No any limits.presence_events
+        "Channels, as patterns, whose comings and goings are published as presence:{of}."
     "log" Reload No any log
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
     "log_format" Reload No any log_format

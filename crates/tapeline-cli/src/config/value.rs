@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tapeline_schema::Pattern;
 use toml::Value as Toml;
 
 use crate::log::Format;
@@ -172,6 +173,16 @@ impl Item for String {
     }
     fn text(&self) -> String {
         self.clone()
+    }
+}
+
+impl Item for Pattern {
+    const WHAT: &'static str = "a list of patterns such as \"training.*\"";
+    fn parse(text: &str) -> Option<Self> {
+        Pattern::parse(text).ok()
+    }
+    fn text(&self) -> String {
+        self.as_str().to_string()
     }
 }
 

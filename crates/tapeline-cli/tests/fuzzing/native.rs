@@ -14,6 +14,7 @@ use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::session::{Arrival, Grant};
 use tapeline_core::shard::{Mailbox, Note};
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::ManualClock;
 use tapeline_core::{Broker, Clock, Command, Hub, Message, Permits, Pipes, Settings, Shard, Written};
 use tapeline_gateway::{fuzzing, native};
@@ -95,6 +96,7 @@ impl Desk {
             clock: clock.clone(),
             broker,
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
             seed: 7,
             shards: 1,
         }));

@@ -70,12 +70,19 @@ pub struct Published {
     pub channel: String,
     /// The message's id; of a repeat, the first one's.
     pub id: String,
-    /// Its place.
-    pub offset: u64,
+    /// Its place; absent while it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// What the offset counts under.
-    pub epoch: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
     /// Whether it repeats an earlier publish and went nowhere.
-    pub duplicate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<bool>,
+    /// There where the message broker is out of reach: it is published when that is back, unless something newer is there
+    /// by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<bool>,
     /// Sessions that hear the channel.
     pub subscribers: u64,
     /// As it was asked.

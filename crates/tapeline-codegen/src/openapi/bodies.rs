@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use tapeline_schema::ops::{IncidentsAnswer, Inspection, StatsAnswer};
+use tapeline_schema::ops::{IncidentsAnswer, Inspection, PresenceAnswer, StatsAnswer};
 use tapeline_schema::{Family, NAME_LIMIT};
 
 use crate::frames::schema_of;
@@ -56,6 +56,18 @@ struct PublishReceipt {
     duplicate: Option<bool>,
 }
 
+/// A publish is held until the message broker is back in reach; it has no place yet, and none if something newer is
+/// there by then.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HeldReceipt {
+    /// The channel.
+    channel: String,
+    /// The message's id.
+    id: String,
+    /// Always true.
+    held: bool,
+}
+
 /// What became of each publish, in order.
 #[derive(Debug, Serialize, JsonSchema)]
 struct BatchAnswer {
@@ -68,6 +80,7 @@ struct BatchAnswer {
 #[expect(dead_code, reason = "only its shape is wanted")]
 enum BatchResult {
     Done(PublishReceipt),
+    Held(HeldReceipt),
     Refused(Error),
 }
 
@@ -236,12 +249,14 @@ pub(super) fn all() -> Vec<(String, Value)> {
     vec![
         named::<PublishRequest>(),
         named::<PublishReceipt>(),
+        named::<HeldReceipt>(),
         named::<BatchAnswer>(),
         named::<BroadcastReceipt>(),
         named::<DeliveredMessage>(),
         named::<HistoryAnswer>(),
         named::<HealthAnswer>(),
         named::<ReadyAnswer>(),
+        named::<PresenceAnswer>(),
         named::<StatsAnswer>(),
         named::<Inspection>(),
         named::<IncidentsAnswer>(),

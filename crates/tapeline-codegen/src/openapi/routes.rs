@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tapeline_schema::{ErrorCode, NAME_LIMIT};
 
 use ErrorCode::{
-    BadChannel, BadJson, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest, NoHistory, NoValue,
-    NotFound, Overloaded, RateLimited, ReservedType, Timeout, TooLarge, UndeclaredChannel,
-    UnsupportedMediaType,
+    BadChannel, BadJson, Degraded, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest,
+    NoHistory, NoValue, NotFound, Overloaded, RateLimited, ReservedType, StorageFull, Timeout, TooLarge,
+    UndeclaredChannel, UnsupportedMediaType,
 };
 
 use super::bodies::{LABEL, NAME};
@@ -36,6 +36,8 @@ pub(super) enum Body {
     One(&'static str),
     Many(&'static str),
     Lines,
+    /// Any JSON value.
+    Anything,
 }
 
 /// A good answer: status, what it means, content type, schema.
@@ -48,11 +50,11 @@ pub(super) struct Answer {
 
 /// A part of the path or the query.
 pub(super) struct Parameter {
-    name: &'static str,
-    place: &'static str,
-    schema: fn() -> Value,
-    about: &'static str,
-    required: bool,
+    pub name: &'static str,
+    pub place: &'static str,
+    pub schema: fn() -> Value,
+    pub about: &'static str,
+    pub required: bool,
 }
 
 impl Parameter {
@@ -77,6 +79,7 @@ impl Route {
                     Body::One(name) => json!({ "$ref": place_of(name) }),
                     Body::Many(name) => json!({ "type": "array", "items": { "$ref": place_of(name) } }),
                     Body::Lines => json!({ "type": "string", "description": "One publish a line." }),
+                    Body::Anything => json!({ "description": "Any JSON value." }),
                 };
                 ((*kind).to_owned(), json!({ "schema": schema }))
             })
@@ -85,17 +88,17 @@ impl Route {
     }
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
-const fn in_path(name: &'static str, schema: fn() -> Value, about: &'static str) -> Parameter {
+pub(super) const fn in_path(name: &'static str, schema: fn() -> Value, about: &'static str) -> Parameter {
     Parameter { name, place: "path", schema, about, required: true }
 }
 
-const fn in_query(name: &'static str, schema: fn() -> Value, about: &'static str) -> Parameter {
+pub(super) const fn in_query(name: &'static str, schema: fn() -> Value, about: &'static str) -> Parameter {
     Parameter { name, place: "query", schema, about, required: false }
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({ "type": "string" })
 }
 
@@ -129,9 +132,16 @@ fn history_limit() -> Value {
     json!({ "type": "integer", "minimum": 1, "maximum": 1_000 })
 }
 
-const fn ok(about: &'static str, schema: &'static str) -> Answer {
+pub(super) const fn ok(about: &'static str, schema: &'static str) -> Answer {
     Answer { status: 200, about, kind: Some(JSON), schema: Some(schema) }
 }
+
+const HELD: Answer = Answer {
+    status: 202,
+    about: "The message broker is out of reach; the newest value is held until it is back.",
+    kind: Some(JSON),
+    schema: Some("HeldReceipt"),
+};
 
 const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
     Answer { status, about, kind, schema: None }
@@ -153,6 +163,8 @@ const SINCE: Parameter = in_query("since", offset, "After this offset.");
 const EPOCH: Parameter =
     in_query("epoch", text, "What the offset counts under; of another epoch all is news.");
 const LIMIT: Parameter = in_query("limit", history_limit, "At most so many, 1 to 1,000; 100 if left out.");
+const NAMED: Parameter =
+    in_query("limit", history_limit, "At most so many are named, 1 to 1,000; 100 if left out.");
 
 const SWITCHED: &[Answer] = &[
     plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None),
@@ -170,9 +182,20 @@ pub(super) const COMMON: &[ErrorCode] = &[InvalidRequest, ForeignOrigin, RateLim
 pub(super) const WITH_BODY: &[ErrorCode] = &[InvalidRequest, TooLarge, Timeout];
 
 const UPGRADE: &[ErrorCode] = &[InvalidRequest];
-const PUBLISHING: &[ErrorCode] =
-    &[BadJson, BadChannel, UndeclaredChannel, InvalidData, ReservedType, UnsupportedMediaType, Internal];
-const READING: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal];
+const PUBLISHING: &[ErrorCode] = &[
+    BadJson,
+    BadChannel,
+    UndeclaredChannel,
+    InvalidData,
+    ReservedType,
+    UnsupportedMediaType,
+    Internal,
+    Degraded,
+    StorageFull,
+];
+const READING: &[ErrorCode] =
+    &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal, Degraded];
+const PRESENCE: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest];
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -212,7 +235,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Publishes one message.",
         parameters: &[],
         bodies: &[(JSON, Body::One("PublishRequest"))],
-        answers: &[ok("It is published.", "PublishReceipt")],
+        answers: &[ok("It is published.", "PublishReceipt"), HELD],
         refusals: PUBLISHING,
     },
     Route {
@@ -232,7 +255,7 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Publishes the body as data; the query holds the family's keys.",
         parameters: &[],
         bodies: &[],
-        answers: &[ok("It is published.", "BroadcastReceipt")],
+        answers: &[ok("It is published.", "BroadcastReceipt"), HELD],
         refusals: &[
             BadJson,
             BadChannel,
@@ -241,6 +264,8 @@ pub(super) const ROUTES: &[Route] = &[
             NotFound,
             UnsupportedMediaType,
             Internal,
+            Degraded,
+            StorageFull,
         ],
     },
     Route {
@@ -282,6 +307,26 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[ok("The messages.", "HistoryAnswer")],
         refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/presence",
+        id: "presence",
+        summary: "Who hears a channel.",
+        parameters: &[CHANNEL_ASKED, NAMED],
+        bodies: &[],
+        answers: &[ok("How many, and some of them.", "PresenceAnswer")],
+        refusals: PRESENCE,
+    },
+    Route {
+        method: "get",
+        path: "/presence/{channel}",
+        id: "presence_of",
+        summary: "Who hears a channel.",
+        parameters: &[CHANNEL, NAMED],
+        bodies: &[],
+        answers: &[ok("How many, and some of them.", "PresenceAnswer")],
+        refusals: PRESENCE,
     },
     Route {
         method: "get",

@@ -7,6 +7,7 @@ use tapeline_core::broker::{Broker, Busy, Deliver, Head, Health, Interest, Page,
 use tapeline_core::clock::{Clock, Now};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
+use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::{Channel, Directory, Settings};
 use tapeline_schema::Catalog;
 
@@ -101,6 +102,7 @@ pub(crate) fn hub() -> (Arc<Hub>, Arc<Notebook>) {
         clock: Arc::new(NoTime),
         broker: notebook.clone(),
         registry: Arc::new(LocalRegistry::default()),
+        store: Arc::new(LocalStore::new(Arc::new(NoTime), Bounds::default())),
         seed: 1,
         shards: 1,
     });

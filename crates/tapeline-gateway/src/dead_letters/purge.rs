@@ -7,17 +7,16 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tapeline_core::broker::{Interest, Sources};
+use tapeline_core::broker::Interest;
 use tapeline_core::dead_letters::source_of;
 use tapeline_core::{Channel, Hub, Refusal};
-use tapeline_schema::ErrorCode;
 use tapeline_schema::events::DEAD_LETTERS;
-use tokio::sync::oneshot;
 
 use super::scan::read;
 use super::{channel_of, invalid, look};
 use crate::admin::Local;
 use crate::app::App;
+use crate::asking;
 use crate::error::Failure;
 use crate::form;
 use crate::http::body;
@@ -103,12 +102,8 @@ fn run(hub: &Hub, asked: &PurgeRequest) -> Result<Purged, Refusal> {
 fn every(hub: &Hub, asked: &PurgeRequest) -> Result<Purged, Refusal> {
     let roll_up = hub.channel(DEAD_LETTERS)?;
     let own = end(hub, &roll_up, asked)?;
-    let (answer, answered) = oneshot::channel();
-    let send = Box::new(move |sources: Sources| {
-        let _ = answer.send(sources);
-    });
-    hub.broker().sources(&Interest::RollUp(roll_up.clone()), SOURCES, send);
-    let sources = answered.blocking_recv().map_err(|_| no_answer())?;
+    let interest = Interest::RollUp(roll_up.clone());
+    let sources = asking::wait(asking::sources(hub, &interest, SOURCES))?;
     if sources.partial {
         return Err(invalid(format!("there are more than {SOURCES} sources; purge them by their names")));
     }
@@ -144,12 +139,7 @@ fn end(hub: &Hub, channel: &Channel, asked: &PurgeRequest) -> Result<u64, Refusa
 }
 
 fn forget(hub: &Hub, channel: &Channel, through: u64) -> Result<u64, Refusal> {
-    let (answer, answered) = oneshot::channel();
-    let send = Box::new(move |count| {
-        let _ = answer.send(count);
-    });
-    hub.broker().forget(channel, through, send);
-    answered.blocking_recv().map_err(|_| no_answer())
+    asking::wait(asking::forgotten(hub, channel, through))
 }
 
 fn told(lost: Vec<(String, u64, u64)>) -> Purged {
@@ -157,8 +147,4 @@ fn told(lost: Vec<(String, u64, u64)>) -> Purged {
     let some = lost.into_iter().filter(|(_, _, purged)| *purged > 0).take(1_000);
     let sources = some.map(|(source, through, purged)| PurgedSource { source, purged, through });
     Purged { purged, sources: sources.collect() }
-}
-
-fn no_answer() -> Refusal {
-    Refusal::new(ErrorCode::Internal, "the message broker gave no answer")
 }

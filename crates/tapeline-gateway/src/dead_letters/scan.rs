@@ -14,9 +14,9 @@ use tapeline_core::dead_letters::{reason_in, source_of};
 use tapeline_core::{Channel, Epoch, Hub, Message, Refusal};
 use tapeline_schema::ErrorCode;
 use tapeline_schema::events::{DEAD_LETTER_REDRIVEN, Time};
-use tokio::sync::oneshot;
 
 use super::{Letter, Redriven, Total};
+use crate::asking;
 use crate::native::parse_time;
 
 /// Messages asked of the broker at once.
@@ -47,14 +47,7 @@ pub(super) struct Scan {
 
 /// Asks the broker, and waits.
 pub(super) fn read(hub: &Hub, channel: &Channel, after: u64, limit: usize) -> Result<Page, Refusal> {
-    let (answer, answered) = oneshot::channel();
-    let send = Box::new(move |page| {
-        let _ = answer.send(page);
-    });
-    hub.broker().read(channel, after, limit, send);
-    answered
-        .blocking_recv()
-        .map_err(|_| Refusal::new(ErrorCode::Internal, "the message broker gave no answer"))
+    asking::wait(asking::page(hub, channel, after, limit))
 }
 
 /// Looks through a channel or the roll-up; `wanted` is asked about each letter, with its place in that.

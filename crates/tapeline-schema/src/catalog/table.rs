@@ -63,6 +63,7 @@ const ROWS: &[Row] = &[
     ("metrics",                           "metric",                 typed::<Metric>,             Low,      Rows(&["name"]),            &[],                               Operator),
     ("alerts:{source}",                   "alert",                  typed::<Alert>,              Critical, Week(10_000),               &["alerts"],                       Operator),
     ("freshness:{of}",                    "freshness",              typed::<Freshness>,          Low,      Last,                       &["freshness"],                    AsChannel),
+    ("presence:{of}",                     "presence",               typed::<Presence>,           Low,      Newest(200),                &[],                               AsChannel),
     ("notifications:{user_id}",           "notification",           typed::<Notification>,       High,     Week(500),                  &[],                               Own),
     ("sentiment:{symbol}",                "sentiment_update",       typed::<SentimentUpdate>,    Medium,   Last,                       &["sentiment"],                    Public),
     ("news",                              "news",                   open::<NewsItem>,            Low,      Newest(200),                &[],                               Public),

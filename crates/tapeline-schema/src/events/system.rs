@@ -92,6 +92,40 @@ pub struct Freshness {
     pub age_ms: u64,
 }
 
+/// Who came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PresenceEvent {
+    /// A session hears the channel from now on.
+    Joined,
+    /// A session no longer hears it.
+    Left,
+    /// More came and went than are told one by one: `missed` says how many.
+    Changed,
+}
+
+/// A session came to a channel or left it, published by its hub where `presence.events` asks for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Presence {
+    /// The channel.
+    pub of: String,
+    /// What happened.
+    pub event: PresenceEvent,
+    /// The session's client id, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Whose session it is: a token's subject, else an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The hub that the session is at, as its `instance`.
+    pub node: String,
+    /// Sessions that hear the channel when this is written, of all hubs.
+    pub count: u64,
+    /// Comings and goings since the channel's last event that are not told one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<u64>,
+}
+
 /// Something a user should see, published by whatever has something to tell them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notification {

@@ -28,6 +28,7 @@ system_health          | component status |
 metric                 | name value |
 alert                  | source rule state value threshold since |
 freshness              | of state age_ms |
+presence               | of event node count | client principal missed
 notification           | user_id title | body level
 sentiment_update       | symbol score | source
 news                   | * |

@@ -4,8 +4,8 @@ use serde::Serialize;
 use tapeline_schema::events::{
     AgentResult, AgentStatus, Alert, Balance, BookRow, Candle, DeadLetter, Execution, Freshness, Id,
     LogUpdate, MarketTrade, Metric, MetricsUpdate, NewsItem, Notification, OrderBook, OrderStatus,
-    PipelineUpdate, Portfolio, PortfolioValue, Position, PriceUpdate, ProgressUpdate, SentimentUpdate,
-    Signal, SocialPost, SourceHeartbeat, StatusUpdate, SystemHealth, Trade, TrainingError,
+    PipelineUpdate, Portfolio, PortfolioValue, Position, Presence, PriceUpdate, ProgressUpdate,
+    SentimentUpdate, Signal, SocialPost, SourceHeartbeat, StatusUpdate, SystemHealth, Trade, TrainingError,
 };
 
 /// An event of the catalogue.
@@ -53,6 +53,7 @@ families! {
     Metric          "metrics";
     Alert           "alerts" source;
     Freshness       "freshness" of;
+    Presence        "presence" of;
     Notification    "notifications" user_id;
     SentimentUpdate "sentiment" symbol;
     NewsItem        "news";
@@ -102,7 +103,7 @@ mod tests {
         }
         all! {
             PriceUpdate OrderBook BookRow MarketTrade Candle Trade OrderStatus Execution Balance Portfolio
-            Position PortfolioValue AgentStatus AgentResult PipelineUpdate SystemHealth Metric Alert Freshness
+            Position PortfolioValue AgentStatus AgentResult PipelineUpdate SystemHealth Metric Alert Freshness Presence
             Notification SentimentUpdate NewsItem SocialPost Signal StatusUpdate TrainingError LogUpdate
             ProgressUpdate MetricsUpdate SourceHeartbeat DeadLetter
         }

@@ -23,6 +23,7 @@ use crate::message::Epoch;
 use crate::registry::LocalRegistry;
 use crate::session::{Arrival, Grant};
 use crate::shard::{Note, SessionKey, Shard};
+use crate::store::{Bounds, LocalStore};
 use crate::testkit::{ManualClock, Rng};
 
 /// The contract's "no lane starves": of so many takes, one is from the lowest lane that waits.
@@ -86,6 +87,7 @@ impl World {
             clock: clock.clone(),
             broker: broker.clone(),
             registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
             seed,
             shards: plan.shards,
         }));

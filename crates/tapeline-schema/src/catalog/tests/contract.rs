@@ -26,6 +26,7 @@ system_health                     | system_health          | low      | table  |
 metrics                           | metric                 | low      | table  | -     |   |                           | name      | operator
 alerts:{source}                   | alert                  | critical | every  | 10000 | 7 | alerts                    |           | operator
 freshness:{of}                    | freshness              | low      | latest | 1     |   | freshness                 |           | as_channel
+presence:{of}                     | presence               | low      | every  | 200   |   |                           |           | as_channel
 notifications:{user_id}           | notification           | high     | every  | 500   | 7 |                           |           | own
 sentiment:{symbol}                | sentiment_update       | medium   | latest | 1     |   | sentiment                 |           | public
 news                              | news                   | low      | every  | 200   |   |                           |           | public

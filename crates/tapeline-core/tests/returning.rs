@@ -1,0 +1,226 @@
+//! What sessions hear of a broker that was away: the notices, what they missed meanwhile, and a gap where nobody can say.
+//! One shard with the memory broker; what is delivered is lost when the test says so.
+
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tapeline_brokers::memory::MemoryBroker;
+use tapeline_core::Directory;
+use tapeline_core::broker::Head;
+use tapeline_core::command::{Publication, Wanted};
+use tapeline_core::hub::HubParts;
+use tapeline_core::registry::LocalRegistry;
+use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::shard::Note;
+use tapeline_core::store::{Bounds, LocalStore};
+use tapeline_core::testkit::{ManualClock, RoomyInbox};
+use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
+use tapeline_schema::{Catalog, CloseCode};
+
+/// A line each.
+struct Lines;
+
+static LINES: Lines = Lines;
+
+impl Wire for Lines {
+    fn slot(&self) -> usize {
+        0
+    }
+
+    fn message(&self, message: &Message) -> Box<[u8]> {
+        format!("{} {};", message.channel.name(), message.offset).into_bytes().into()
+    }
+
+    fn reply(&self, reply: &Reply) -> Bytes {
+        match reply {
+            Reply::Gap { from, to, reason, .. } => format!("gap {from} {to:?} {};", reason.name()).into(),
+            Reply::Degraded(degraded) => format!("degraded {degraded};").into(),
+            _ => Bytes::new(),
+        }
+    }
+
+    fn ping(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn close(&self, _: CloseCode, _: &str) -> Bytes {
+        Bytes::new()
+    }
+}
+
+/// What the one socket has taken.
+#[derive(Default)]
+struct Socket(String);
+
+impl Pipes for Socket {
+    fn write(&mut self, _: u32, slices: &[IoSlice<'_>]) -> Written {
+        slices.iter().for_each(|slice| self.0.push_str(&String::from_utf8_lossy(slice)));
+        Written::Bytes(slices.iter().map(|slice| slice.len()).sum())
+    }
+}
+
+struct Desk {
+    hub: Arc<Hub>,
+    shard: Shard,
+    inbox: Arc<RoomyInbox>,
+    socket: Socket,
+    clock: Arc<ManualClock>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let hub = Arc::new(Hub::new(HubParts {
+            directory: Arc::new(Directory::new(Catalog::built_in())),
+            settings: Settings::default(),
+            clock: clock.clone(),
+            broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
+            registry: Arc::new(LocalRegistry::default()),
+            store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
+            seed: 7,
+            shards: 1,
+        }));
+        let inbox = Arc::new(RoomyInbox::default());
+        hub.broker().attach(inbox.clone());
+        let shard = Shard::new(hub.clone(), 0, inbox.clone());
+        Desk { hub, shard, inbox, socket: Socket::default(), clock }
+    }
+
+    fn open(&mut self) -> u32 {
+        let arrival = Arrival {
+            principal: "p".into(),
+            seat: None,
+            client: None,
+            grant: Grant::Anyone,
+            wire: &LINES,
+            notices: true,
+            heartbeat: false,
+        };
+        self.shard.open(arrival, self.clock.now()).slot
+    }
+
+    fn subscribe(&mut self, wanted: Wanted) {
+        let slot = self.open();
+        let command = Command::Subscribe { wanted: vec![wanted], options: Box::default(), req: None };
+        self.shard.handle(slot, command, self.clock.now());
+    }
+
+    fn publish(&self, channel: &str) {
+        let publication =
+            Publication { channel: channel.into(), data: "{}".into(), ..Publication::default() };
+        let draft = self.hub.draft(publication, &"p".into(), &Grant::Anyone, self.clock.now());
+        let drafts = [draft.expect("the publication is sound")].into_iter().collect();
+        assert!(self.hub.publish(drafts, None).is_ok(), "the inbox is never full");
+    }
+
+    fn lose(&self) {
+        self.inbox.take_messages();
+    }
+
+    fn note(&mut self, note: Note) {
+        self.shard.on_note(note, self.clock.now());
+    }
+
+    /// The broker says where a channel stands.
+    fn say_head(&mut self, name: &str, epoch: &str, top: u64) {
+        let channel = self.hub.channel(name).expect("a sound name");
+        self.note(Note::Head(Box::new((channel, Head { epoch: epoch.into(), top, oldest: 1 }))));
+    }
+
+    /// The epoch of what has been delivered last.
+    fn route(&mut self) -> String {
+        let mut epoch = String::new();
+        for message in self.inbox.take_messages() {
+            epoch = message.epoch.to_string();
+            self.shard.route(&message, false, self.clock.now());
+        }
+        epoch
+    }
+
+    /// What the client has been sent since the last call, when nothing is under way any more.
+    fn heard(&mut self) -> String {
+        loop {
+            while self.shard.flush(&mut self.socket, 100, self.clock.now()) {}
+            let notes = self.inbox.take_notes();
+            if notes.is_empty() {
+                return std::mem::take(&mut self.socket.0);
+            }
+            notes.into_iter().for_each(|note| self.note(note));
+        }
+    }
+}
+
+const NEWS: &str = "news";
+
+#[test]
+fn what_was_lost_is_read_when_the_broker_says_where_the_channel_stands() {
+    let mut desk = Desk::new();
+    desk.subscribe(Wanted::Channel(NEWS.into()));
+    desk.heard();
+    desk.publish(NEWS);
+    let epoch = desk.route();
+    assert_eq!(desk.heard(), "news 1;");
+    desk.publish(NEWS);
+    desk.publish(NEWS);
+    desk.lose();
+    desk.say_head(NEWS, &epoch, 3);
+    assert_eq!(desk.heard(), "news 2;news 3;");
+    desk.say_head(NEWS, &epoch, 3);
+    assert_eq!(desk.heard(), "", "nothing twice");
+    desk.publish(NEWS);
+    desk.route();
+    assert_eq!(desk.heard(), "news 4;");
+}
+
+#[test]
+fn a_source_that_began_while_the_broker_was_away_reaches_the_pattern_that_covers_it() {
+    let mut desk = Desk::new();
+    desk.subscribe(Wanted::Pattern("my.*".into()));
+    desk.heard();
+    desk.publish("my.own");
+    let epoch = desk.inbox.take_messages().first().map(|message| message.epoch.to_string());
+    desk.say_head("my.own", &epoch.expect("it was delivered"), 1);
+    assert_eq!(desk.heard(), "my.own 1;");
+}
+
+#[test]
+fn another_epoch_is_told_as_a_gap_without_waiting_for_its_first_message() {
+    let mut desk = Desk::new();
+    desk.subscribe(Wanted::Channel(NEWS.into()));
+    desk.heard();
+    desk.publish(NEWS);
+    desk.route();
+    assert_eq!(desk.heard(), "news 1;");
+    desk.say_head(NEWS, "another", 0);
+    assert_eq!(desk.heard(), "gap 2 None epoch;");
+}
+
+#[test]
+fn what_nobody_counted_is_a_gap_for_who_hears_each_message() {
+    let mut desk = Desk::new();
+    desk.subscribe(Wanted::Channel(NEWS.into()));
+    desk.subscribe(Wanted::Channel("portfolio:p".into()));
+    desk.heard();
+    for name in [NEWS, "portfolio:p", "nobody.hears.it"] {
+        let channel = desk.hub.channel(name).expect("a sound name");
+        desk.note(Note::Lost(channel));
+    }
+    assert_eq!(desk.heard(), "gap 1 None broker;");
+}
+
+#[test]
+fn who_is_there_and_who_comes_is_told_that_the_broker_is_away_and_that_it_is_back() {
+    let mut desk = Desk::new();
+    desk.open();
+    desk.note(Note::Degraded(true));
+    assert_eq!(desk.heard(), "degraded true;");
+    desk.note(Note::Degraded(true));
+    assert_eq!(desk.heard(), "", "once");
+    desk.open();
+    assert_eq!(desk.heard(), "degraded true;", "also who comes late");
+    desk.note(Note::Degraded(false));
+    assert_eq!(desk.heard(), "degraded false;degraded false;");
+}
