@@ -5,10 +5,10 @@
 //! `compacting`). Decision 15 says which failure costs what. It does not know who subscribes.
 
 mod compacting;
-mod copies;
 mod disk;
 mod durability;
 mod frame;
+mod journal;
 mod log;
 mod meta;
 mod opening;
@@ -29,6 +29,7 @@ use std::thread::JoinHandle;
 use tapeline_core::broker::{
     Busy, Condition, Deliver, Drafts, Head, Health, Interest, Page, Receipts, Sources,
 };
+use tapeline_core::store::LocalStore;
 use tapeline_core::{Broker, Channel, Clock, Directory, Refusal};
 use tapeline_schema::ErrorCode;
 
@@ -147,8 +148,7 @@ impl EmbeddedBroker {
             seed,
             directory,
         };
-        let broker = Self::open(parts)?;
-        Ok(EmbeddedBroker { _lock: Some(lock), ..broker })
+        Self::start(parts, Some(lock))
     }
 
     /// Opens what a disk holds.
@@ -156,8 +156,12 @@ impl EmbeddedBroker {
     /// # Errors
     /// It is of another format or damaged, or the system says no.
     pub fn open(parts: EmbeddedParts) -> Result<Self, EmbeddedError> {
+        Self::start(parts, None)
+    }
+
+    fn start(parts: EmbeddedParts, lock: Option<std::fs::File>) -> Result<Self, EmbeddedError> {
         let (shared, writer) = opening::open(parts)?;
-        let broker = EmbeddedBroker { shared: shared.clone(), threads: Mutex::default(), _lock: None };
+        let broker = EmbeddedBroker { shared: shared.clone(), threads: Mutex::default(), _lock: lock };
         let mut threads = Vec::new();
         let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = tapeline_runtime::spawn(name, run);
@@ -175,6 +179,11 @@ impl EmbeddedBroker {
         spawn("log-write", Box::new(move || writer.run()))?;
         *broker.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads;
         Ok(broker)
+    }
+
+    /// The small state beside the messages.
+    pub fn store(&self) -> Option<LocalStore> {
+        self.shared.store.get().cloned()
     }
 
     /// How many channels are kept.

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tapeline_core::broker::{Drafts, Receipts};
+use tapeline_core::store::{Change, Done};
 use tapeline_core::{Channel, Permits};
 
 /// One thing to do.
@@ -16,16 +17,13 @@ pub(super) enum Job {
     Forget { channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send> },
     /// Remember that the channel has begun to count.
     Begun(Channel),
-    /// Change an entry of the store: its value, or none, and when it goes by itself. Answered when it is written.
-    Enter { key: Box<str>, value: Option<bytes::Bytes>, expires_us: u64, done: Entered },
+    /// Write a change of the store.
+    Enter(Change, Done<()>),
     /// Do this when all before is written.
     Then(Box<dyn FnOnce() + Send>),
     /// Begin another file of the log, and answer its number; `None` if there is no room for one.
     Switch(Box<dyn FnOnce(Option<u64>) + Send>),
 }
-
-/// Called once an entry of the store is written, or with what is wrong.
-pub(super) type Entered = Box<dyn FnOnce(Result<(), tapeline_core::Refusal>) + Send>;
 
 #[derive(Default)]
 struct Waiting {
@@ -70,9 +68,9 @@ impl Queue {
         let mut waiting = self.lock();
         if waiting.jobs.is_empty() && !waiting.closed {
             waiting.sleeps = true;
-            let waited = self.woken.wait_timeout_while(waiting, patience, |waiting| {
-                waiting.jobs.is_empty() && !waiting.closed
-            });
+            let waited = self
+                .woken
+                .wait_timeout_while(waiting, patience, |waiting| waiting.jobs.is_empty() && !waiting.closed);
             waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
             waiting.sleeps = false;
         }

@@ -49,9 +49,10 @@ pub(super) struct Known<'a> {
     pub(super) id: [u8; 16],
 }
 
-/// An entry of the store: its value, or that it is gone.
+/// A change of the store: a key's value, or that it is gone.
 pub(super) struct Entry<'a> {
     pub(super) key: &'a str,
+    pub(super) version: u64,
     pub(super) value: Option<&'a [u8]>,
     /// When it goes by itself; 0 for never.
     pub(super) expires_us: u64,
@@ -61,18 +62,33 @@ pub(super) struct Entry<'a> {
 pub(super) enum Record<'a> {
     Message(Told<'a>),
     /// A channel has begun to count, without a message yet.
-    Begun { channel: &'a str, table: bool, epoch: &'a str },
+    Begun {
+        channel: &'a str,
+        table: bool,
+        epoch: &'a str,
+    },
     /// What a channel and its roll-ups kept of its messages is forgotten up to an offset.
-    Forgot { channel: &'a str, epoch: &'a str, through: u64 },
+    Forgot {
+        channel: &'a str,
+        epoch: &'a str,
+        through: u64,
+    },
     /// From here on messages of the channel went by that were not written.
-    Lapsed { channel: &'a str },
+    Lapsed {
+        channel: &'a str,
+    },
     /// The file was synced up to here.
-    Synced { number: u64, at: u64 },
+    Synced {
+        number: u64,
+        at: u64,
+    },
     Stand(Stand<'a>),
     Known(Known<'a>),
     Entry(Entry<'a>),
     /// The end of a snapshot, with the number of its records.
-    End { count: u64 },
+    End {
+        count: u64,
+    },
 }
 
 const MESSAGE: u8 = 1;
@@ -165,6 +181,7 @@ pub(super) fn push(out: &mut Vec<u8>, number: u64, record: &Record<'_>) {
                 out.0.push(ENTRY);
                 out.number(number);
                 out.text(entry.key);
+                out.number(entry.version);
                 out.flag(entry.value.is_some());
                 out.bytes(entry.value.unwrap_or_default());
                 out.number(entry.expires_us);
@@ -284,8 +301,9 @@ pub(super) fn parse(bytes: &[u8]) -> Option<(u64, Record<'_>)> {
             id: from.array()?,
         }),
         ENTRY => {
-            let (key, there, value) = (from.text()?, from.flag()?, from.bytes()?);
-            Record::Entry(Entry { key, value: there.then_some(value), expires_us: from.number()? })
+            let (key, version, there, value) = (from.text()?, from.number()?, from.flag()?, from.bytes()?);
+            let value = there.then_some(value);
+            Record::Entry(Entry { key, version, value, expires_us: from.number()? })
         }
         END => Record::End { count: from.number()? },
         _ => return None,

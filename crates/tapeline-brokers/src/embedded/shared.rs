@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tapeline_core::broker::{Deliver, Head, Page};
+use tapeline_core::store::LocalStore;
 use tapeline_core::{Channel, Clock, Directory};
 
 use super::Storage;
 use super::compacting::Compacting;
-use super::copies::Copies;
 use super::disk::Disk;
 use super::meta::Meta;
 use super::queue::{Job, Queue};
@@ -42,12 +42,14 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) syncing: Syncing,
     pub(super) compacting: Compacting,
-    pub(super) copies: Copies,
+    /// The small state beside messages, whose changes go through the writer.
+    pub(super) store: OnceLock<LocalStore>,
     /// What all files but the one being written take.
     pub(super) others: Arc<AtomicU64>,
     /// As it is in the directory.
     pub(super) meta: Mutex<Meta>,
     able: AtomicU8,
+    sweeps: AtomicU64,
     trouble: Mutex<Option<String>>,
 }
 
@@ -61,7 +63,6 @@ pub(super) struct SharedParts {
     pub(super) directory: Arc<Directory>,
     pub(super) meta: Meta,
     pub(super) others: u64,
-    pub(super) copies: Copies,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,10 +82,11 @@ impl Shared {
             queue: Queue::default(),
             syncing: Syncing::default(),
             compacting: Compacting::default(),
-            copies: parts.copies,
+            store: OnceLock::new(),
             others: Arc::new(AtomicU64::new(parts.others)),
             meta: Mutex::new(parts.meta),
             able: AtomicU8::new(0),
+            sweeps: AtomicU64::new(0),
             trouble: Mutex::default(),
         }
     }
@@ -131,7 +133,8 @@ impl Shared {
         let is_noted = noted.write(&*self.disk);
         *meta = noted;
         self.able.store(if is_noted.is_ok() { 2 } else { 3 }, Ordering::Release);
-        let trouble = format!("the log in {} {what}: {error}; restart the hub when the disk is well", self.dir);
+        let trouble =
+            format!("the log in {} {what}: {error}; restart the hub when the disk is well", self.dir);
         tracing::error!("{trouble}: families that keep messages refuse (storage_full)");
         *lock(&self.trouble) = Some(trouble);
     }
@@ -153,6 +156,21 @@ impl Shared {
             Some(state) => state.read(after, limit, now_us),
             None => Page { head: Head { epoch: "".into(), top: 0, oldest: 1 }, messages: Vec::new() },
         }
+    }
+
+    /// Looks for channels to forget at the next stripe.
+    pub(super) fn sweep_next(&self) {
+        let turn = self.sweeps.fetch_add(1, Ordering::Relaxed);
+        self.stripes.sweep_one(turn, self.clock.now().wall_us);
+    }
+
+    /// Notes that all is written and synced.
+    pub(super) fn close_meta(&self) -> io::Result<()> {
+        let mut meta = lock(&self.meta);
+        let closed = Meta { clean: true, ..meta.clone() };
+        closed.write(&*self.disk)?;
+        *meta = closed;
+        Ok(())
     }
 
     /// Has every thread end when it has done what it was asked.

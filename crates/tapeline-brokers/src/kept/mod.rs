@@ -8,7 +8,7 @@ mod rows;
 mod state;
 mod stripes;
 
-pub(crate) use state::State;
+pub(crate) use state::KEY_LIFE_US;
 pub(crate) use stripes::{Counted, Locked, Place, Stripes};
 
 /// Channels kept at most; then those longest idle without subscribers are forgotten.

@@ -17,6 +17,9 @@ use super::rows::Held;
 /// A repeated key is recognised for so long.
 const KEY_LIFE: Duration = Duration::from_secs(300);
 
+/// The same in microseconds.
+pub(crate) const KEY_LIFE_US: u64 = 300_000_000;
+
 /// Keys remembered at most for one channel; then the oldest is forgotten early.
 const KEYS_LIMIT: usize = 65_536;
 
@@ -145,6 +148,11 @@ impl State {
         self.top
     }
 
+    /// The newest offset given out.
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted
+    }
+
     /// What a copy of it must have, so that [`State::put_back`] makes it again: the messages within retention, or a table's
     /// newest message with all rows.
     pub(crate) fn messages(&mut self, now_us: u64) -> Vec<Arc<Message>> {
@@ -161,9 +169,9 @@ impl State {
     pub(crate) fn keys(&self) -> impl Iterator<Item = (u64, &IdempotencyKey, &Receipt)> {
         let keys = self.keys.as_deref();
         let order = keys.into_iter().flat_map(|keys| keys.order.iter().map(move |known| (keys, known)));
-        order.filter_map(|(keys, (at, key))| Some((*at, key, keys.receipts.get(key)?))).filter(
-            |(_, _, first)| first.epoch == self.epoch && first.offset <= self.top,
-        )
+        order
+            .filter_map(|(keys, (at, key))| Some((*at, key, keys.receipts.get(key)?)))
+            .filter(|(_, _, first)| first.epoch == self.epoch && first.offset <= self.top)
     }
 
     /// Stands where it stood when it was copied.
@@ -199,7 +207,7 @@ impl State {
     }
 
     /// Replaces every message by what `change` makes of it.
-    pub(crate) fn change_messages(&mut self, change: impl Fn(&Arc<Message>) -> Arc<Message>) {
+    pub(crate) fn change_messages(&mut self, mut change: impl FnMut(&Arc<Message>) -> Arc<Message>) {
         for message in &mut self.kept {
             *message = change(message);
         }
