@@ -23,6 +23,7 @@ pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topics;
+mod upkeep;
 pub mod url;
 
 use std::sync::Arc;
