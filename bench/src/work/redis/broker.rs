@@ -73,7 +73,7 @@ impl Publishing {
         let directory = Arc::new(Directory::new(catalog));
         let clock = Arc::new(SystemClock::default());
         let address = Address::parse(&format!("redis://127.0.0.1:{}", server.port))?;
-        let broker = RedisBroker::open(address, clock.clone(), directory.clone(), 1)?;
+        let broker = RedisBroker::open(address, clock.clone(), directory.clone(), 1, Vec::new())?;
         let sink = Arc::new(Sink {
             delivered: AtomicU64::new(0),
             published: Mutex::default(),
@@ -106,6 +106,7 @@ impl Publishing {
             idempotency: None,
             id: Uuid::from_u128(u128::from(timestamp_us)),
             timestamp_us,
+            from_plain_name: false,
         })
     }
 

@@ -135,7 +135,7 @@ fn what_is_joined_does_not_expire_and_what_has_expired_is_listed_no_more() {
 
 /// The line in docs/redis.md.
 const ACL: &str = "ACL SETUSER tapeline on >secret ~tapeline:* &* -@all +@read +@write +@pubsub +@connection \
-                   +@scripting -@dangerous +info +client|kill";
+                   +@scripting -@dangerous +info +time +client|kill";
 
 #[test]
 fn a_user_with_the_documented_rights_and_no_others_is_enough() {

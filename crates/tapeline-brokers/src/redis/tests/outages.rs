@@ -62,7 +62,8 @@ fn publish_through(url: &str, judge: &Node, fault: impl FnOnce()) -> (usize, usi
     // The other node heard what is kept, once each, but for what it was told to read when its own line had broken.
     let top = judge.read("all:a", 0, 0).head.top;
     judge.sink.wait("all messages", |record| {
-        let told = record.heads.get("all:a").filter(|_| !record.degraded.is_empty()).map_or(0, |head| head.top);
+        let told =
+            record.heads.get("all:a").filter(|_| !record.degraded.is_empty()).map_or(0, |head| head.top);
         let heard: HashSet<u64> = record.messages.iter().map(|message| message.offset).collect();
         (1..=top).all(|offset| offset <= told || heard.contains(&offset)).then_some(())
     });
