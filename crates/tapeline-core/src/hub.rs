@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tapeline_schema::events::PresenceEvent;
 use tapeline_schema::{Catalog, ErrorCode, Pattern};
 
-use crate::audience::{Audience, Hearers, Hearing, Who};
+use crate::audience::{Audience, HeardTopic, Hearers, Hearing, Who};
 use crate::board::Board;
 use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
@@ -162,9 +162,9 @@ impl Hub {
         self.incidents.report(Trouble { kind, code, channel, client, message }, now);
     }
 
-    /// Sessions that hear the channel now.
+    /// Sessions that hear the channel: this node's now, other nodes' as they said last.
     pub fn subscribers(&self, channel: &Channel) -> usize {
-        self.audience.count(channel)
+        self.audience.count(channel) + self.registry.subscribers(channel)
     }
 
     /// Sessions that hear the channel by this very name.
@@ -172,7 +172,18 @@ impl Hub {
         self.audience.count_by_name(channel)
     }
 
-    /// Sessions that hear the channel now, at most `limit` of them named: who asked for the channel itself before others.
+    /// Topics whose hearers here have changed since the last call, at most `limit`, each with at most `named` of them; all
+    /// that are heard where `again`.
+    pub fn changed_topics(&self, again: bool, limit: usize, named: usize) -> Vec<HeardTopic> {
+        self.audience.take_changed(again, limit, named)
+    }
+
+    /// A node has ended without a word; sessions of it heard these channels.
+    pub fn on_node_gone(&self, heard: &[(Box<str>, usize)]) {
+        heard.iter().for_each(|(channel, count)| self.note_gone(channel, *count as u64));
+    }
+
+    /// Sessions of this node that hear the channel now, at most `limit` of them named: who asked for the channel itself before others.
     pub fn hearers(&self, channel: &Channel, limit: usize) -> Hearers {
         self.audience.hearers(channel, limit)
     }

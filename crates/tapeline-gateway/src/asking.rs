@@ -56,7 +56,7 @@ pub(crate) fn wait<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Resul
     Handle::current().block_on(answer)
 }
 
-fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receiver<T>) {
+pub(crate) fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receiver<T>) {
     let (tell, told) = oneshot::channel();
     let answer = move |answer| {
         // Whoever asked may have gone.
@@ -65,11 +65,11 @@ fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receive
     (Box::new(answer), told)
 }
 
-fn deadline() -> Instant {
+pub(crate) fn deadline() -> Instant {
     Instant::now() + PATIENCE
 }
 
-async fn within<T>(by: Instant, answered: oneshot::Receiver<T>) -> Result<T, Refusal> {
+pub(crate) async fn within<T>(by: Instant, answered: oneshot::Receiver<T>) -> Result<T, Refusal> {
     let seconds = PATIENCE.as_secs();
     match tokio::time::timeout_at(by, answered).await {
         Ok(Ok(answer)) => Ok(answer),

@@ -75,6 +75,41 @@ pub struct StatsAnswer {
     pub version: String,
     /// Another one for each start of a hub.
     pub instance: String,
+    /// Each hub behind the message broker, this one first. Of several, `connections`, `clients`, `subscriptions`,
+    /// `channels`, `published`, `delivered`, `conflated` and `dropped` above are of all of them, the rest is of the one
+    /// that answers.
+    pub nodes: Vec<NodeStats>,
+}
+
+/// What one hub of several is doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct NodeStats {
+    /// Another one for each start of a hub.
+    pub instance: String,
+    /// Where it listens first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Since its start.
+    pub uptime_s: u64,
+    /// Sessions open now.
+    pub connections: u64,
+    /// Clients connected now.
+    pub clients: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Messages taken.
+    pub published: u64,
+    /// Messages written to connections.
+    pub delivered: u64,
+    /// Messages replaced by newer ones while they waited.
+    pub conflated: u64,
+    /// Messages that a subscriber did not get, by cause.
+    pub dropped: BTreeMap<String, u64>,
+    /// How long ago it said so, in milliseconds.
+    pub seen_ms: u64,
 }
 
 /// One channel's.

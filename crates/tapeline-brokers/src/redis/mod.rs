@@ -2,6 +2,7 @@
 
 mod line;
 pub mod link;
+pub mod registry;
 mod request;
 mod resp;
 mod script;
