@@ -70,8 +70,8 @@ impl Node {
     fn start(redis: &RedisServer, seed: u64, lease: Duration) -> Node {
         let deaf = Arc::new(Deaf);
         let events: Arc<dyn Events> = deaf.clone();
-        let link = Link::open(Address::parse(&redis.url()).unwrap(), "test", Arc::downgrade(&events));
-        let link = Arc::new(link.unwrap());
+        let link = Arc::new(Link::new(Address::parse(&redis.url()).unwrap(), "test"));
+        link.start(Arc::downgrade(&events)).unwrap();
         eventually(|| link.is_up());
         let registry = Arc::new(RedisRegistry::with_lease(link.clone(), &format!("{seed:016x}"), lease));
         let clock = Arc::new(ManualClock::default());
