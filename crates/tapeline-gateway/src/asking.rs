@@ -8,6 +8,7 @@ use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
 use tapeline_core::store::Done;
 use tapeline_core::{Channel, Hub, Refusal};
 use tapeline_schema::ErrorCode;
+use tapeline_schema::ops::BrokerReport;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -26,6 +27,13 @@ pub(crate) async fn page(hub: &Hub, channel: &Channel, after: u64, limit: usize)
 pub(crate) async fn sources(hub: &Hub, interest: &Interest, limit: usize) -> Result<Sources, Refusal> {
     let (answer, answered) = question();
     hub.broker().sources(interest, limit, answer);
+    within(deadline(), answered).await
+}
+
+/// What the broker rests on.
+pub(crate) async fn report(hub: &Hub) -> Result<BrokerReport, Refusal> {
+    let (answer, answered) = question();
+    hub.broker().inspect(answer);
     within(deadline(), answered).await
 }
 

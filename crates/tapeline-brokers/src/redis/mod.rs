@@ -15,6 +15,7 @@ mod plan;
 mod publishing;
 mod reading;
 pub mod registry;
+mod report;
 mod request;
 mod resp;
 mod script;
@@ -32,6 +33,7 @@ use std::sync::atomic::Ordering;
 use tapeline_core::broker::{Busy, Condition, Drafts, Head, Health, Interest, Page, Receipts, Sources};
 use tapeline_core::{Broker, Channel, Clock, Deliver, Directory, Refusal};
 use tapeline_schema::ErrorCode;
+use tapeline_schema::ops::BrokerReport;
 
 use link::{ConnectError, Link, lock};
 use node::Node;
@@ -136,6 +138,10 @@ impl Broker for RedisBroker {
         }
         let version = lock(&self.node.server).version.clone();
         Health::ok(format!("{address}, Redis {version}{waiting}{dropped}"))
+    }
+
+    fn inspect(&self, answer: Box<dyn FnOnce(BrokerReport) + Send>) {
+        report::make(&self.node.link, &self.node.directory, answer);
     }
 
     fn close(&self) {

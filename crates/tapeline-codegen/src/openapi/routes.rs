@@ -389,6 +389,7 @@ pub(super) const ROUTES: &[Route] = &[
                 required: true,
             },
             in_query("pattern", truth, "Whether the name is a pattern."),
+            in_query("broker", truth, "Whether to look at what the message broker rests on too."),
         ],
         bodies: &[],
         answers: &[ok("What it knows.", "Inspection")],

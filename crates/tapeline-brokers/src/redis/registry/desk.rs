@@ -152,7 +152,7 @@ impl Desk {
                 again.store(true, Ordering::Relaxed);
             }
         };
-        self.link.ask_all(&commands, Patience::Now, Box::new(answer));
+        self.link.ask_all(commands, Patience::Now, Box::new(answer));
     }
 }
 
@@ -288,8 +288,8 @@ impl Desk {
         };
         for shared in shared.chunks(FIELDS) {
             let fields = || shared.iter().map(|(field, _)| field);
-            let read = |node: &Box<str>| Command::new("HMGET").arg(key("seats", node)).args(fields());
-            let commands: Vec<Command> = nodes.iter().map(read).collect();
+            let read = |node| Command::new("HMGET").arg(key("seats", node)).args(fields());
+            let commands: Vec<Command> = nodes.iter().map(|node| read(node)).collect();
             if commands.is_empty() {
                 self.take_shared(shared, &[]);
                 continue;

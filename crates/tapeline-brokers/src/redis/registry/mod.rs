@@ -21,6 +21,7 @@ use tapeline_schema::ops::{NodeStats, PresentSession};
 
 use super::link::{Command, Link, LinkError, Patience, Value, lock};
 use desk::{Desk, Telling};
+pub(super) use words::NODES;
 use words::{Present, key};
 
 /// How long a node that says nothing is taken for alive.

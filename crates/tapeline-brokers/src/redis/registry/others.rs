@@ -89,20 +89,21 @@ impl Others {
 
     /// The ways in which each node's sessions hear the channel: field, and the name where it is not the channel's own.
     pub(super) fn ways(&self, channel: &Channel) -> Vec<(Box<str>, Vec<Way>)> {
-        let of_node = |(node, other): (&Box<str>, &Other)| {
-            let names = std::iter::once(channel).chain(channel.roll_ups());
-            let by_name = names.map(|name| (channel_field(name.name()), name.name().to_string()));
-            let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches(channel.name()));
-            let by_pattern =
-                matching.map(|(pattern, _)| (format!("p{}", pattern.as_str()), pattern.as_str().to_string()));
-            let ways = by_name.chain(by_pattern).filter_map(|(field, name)| {
+        let names = std::iter::once(channel).chain(channel.roll_ups());
+        let by_name = names.map(|name| (channel_field(name.name()), name.name()));
+        let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches(channel.name()));
+        let by_pattern = matching.map(|(pattern, _)| (format!("p{}", pattern.as_str()), pattern.as_str()));
+        let ways: Vec<(String, &str)> = by_name.chain(by_pattern).collect();
+        let at = |other: &Other| -> Vec<Way> {
+            let known = ways.iter().filter_map(|(field, name)| {
                 let count = *other.counts.get(field.as_str())?;
-                Some(Way { field, via: (name != channel.name()).then_some(name), count })
+                let via = (*name != channel.name()).then(|| (*name).to_string());
+                Some(Way { field: field.clone(), via, count })
             });
-            let ways: Vec<Way> = ways.collect();
-            (!ways.is_empty()).then(|| (node.clone(), ways))
+            known.collect()
         };
-        self.nodes.iter().filter_map(of_node).collect()
+        let nodes = self.nodes.iter().map(|(node, other)| (node.clone(), at(other)));
+        nodes.filter(|(_, ways)| !ways.is_empty()).collect()
     }
 
     /// What was heard by name at a node.

@@ -12,7 +12,7 @@ use tapeline_schema::ops::{NodeStats, PresentSession};
 /// What all keys begin with.
 pub(super) const PREFIX: &str = "tapeline:{registry}:";
 /// The leases: each node with the moment when it is taken for dead.
-pub(super) const NODES: &str = "tapeline:{registry}:nodes";
+pub(in crate::redis) const NODES: &str = "tapeline:{registry}:nodes";
 
 /// A hash or set of one node: `seats`, `counts`, `heard`.
 pub(super) fn key(kind: &str, node: &str) -> String {
