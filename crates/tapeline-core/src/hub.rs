@@ -60,6 +60,11 @@ pub struct HubParts {
     pub shards: usize,
 }
 
+/// The name among hubs of the one with this seed.
+pub fn instance(seed: u64) -> String {
+    format!("{seed:016x}")
+}
+
 /// See the module.
 pub struct Hub {
     directory: Arc<Directory>,
@@ -92,7 +97,7 @@ impl Hub {
             audience: Audience::default(),
             comings: Comings::default(),
             ids: Ids::new(parts.seed),
-            instance: format!("{:016x}", parts.seed).into(),
+            instance: instance(parts.seed).into(),
             stats: Arc::default(),
             incidents: Incidents::default(),
             board: Board::default(),
@@ -125,8 +130,10 @@ impl Hub {
         grant: &Grant,
         now: Now,
     ) -> Result<Draft, Refused> {
-        let Publication { channel, kind, data, correlation_id, idempotency_key } = publication;
-        let publication = Publication { channel: &*channel, kind, data, correlation_id, idempotency_key };
+        let Publication { channel, kind, data, correlation_id, idempotency_key, from_plain_name } =
+            publication;
+        let publication =
+            Publication { channel: &*channel, kind, data, correlation_id, idempotency_key, from_plain_name };
         let drafted = self.drafter(principal, grant, now).draft(publication, None);
         drafted.map_err(|refusal| Refused { refusal, channel })
     }

@@ -17,7 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn broker(url: &str) -> RedisBroker {
     let directory = Arc::new(Directory::new(Catalog::built_in()));
-    RedisBroker::open(Address::parse(url).unwrap(), Arc::new(ManualClock::default()), directory, 7).unwrap()
+    RedisBroker::open(
+        Address::parse(url).unwrap(),
+        Arc::new(ManualClock::default()),
+        directory,
+        7,
+        Vec::new(),
+    )
+    .unwrap()
 }
 
 fn report(broker: &RedisBroker) -> RedisReport {
