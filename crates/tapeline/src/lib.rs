@@ -182,4 +182,6 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../../docs/library.md")]
     struct Library;
+    #[doc = include_str!("../../../docs/training.md")]
+    struct Training;
 }
