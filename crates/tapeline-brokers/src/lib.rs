@@ -1,6 +1,8 @@
 //! Where messages are kept: one module a message broker, and [`open`], which picks one by URL.
 //! A broker knows channels and retention; it knows no session, protocol or queue.
 
+pub mod embedded;
+mod kept;
 pub mod memory;
 pub mod redis;
 

@@ -45,6 +45,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tapeline-schema",
         ],
     ),
+    // What tests break; only tests use it, and it uses nobody.
+    ("tapeline-faults", &[]),
     ("tapeline-bench", &["*"]),
     // The simulator may drive a broker.
     ("xtask", &["tapeline-core", "tapeline-brokers"]),

@@ -96,7 +96,7 @@ async fn wait(shared: &Shared, pause: Duration) {
 }
 
 fn tick(shared: &Shared) {
-    if let Some(events) = shared.events.upgrade() {
+    if let Some(events) = shared.events() {
         events.on_tick();
     }
 }
@@ -196,7 +196,7 @@ async fn watch(shared: &Shared, requests: &Requests<'_>, hearing: &Hearing<'_>) 
 /// Says that the line is down; what can be asked again waits for the next one, in its old order.
 fn on_down(shared: &Shared, unanswered: Vec<Request>, why: &str) {
     lock(&shared.topics).end();
-    let events = shared.events.upgrade();
+    let events = shared.events();
     {
         let mut queue = lock(&shared.queue);
         queue.up = false;

@@ -1,10 +1,11 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are, `collections` has hostile input.
+//! as they are, `collections` has hostile input, `counting` follows every message while something breaks.
 //! It knows no family and no test.
 
 pub(crate) mod client;
 pub(crate) mod collections;
+pub(crate) mod counting;
 pub(crate) mod deflate;
 pub(crate) mod http;
 pub(crate) mod raw;
@@ -37,23 +38,29 @@ pub(crate) struct Hub {
 impl Hub {
     /// With the defaults.
     pub(crate) fn start() -> Hub {
-        Hub::launch(None, None)
+        Hub::launch(None, None, &[])
+    }
+
+    /// On this message broker.
+    pub(crate) fn on_broker(url: &str) -> Hub {
+        Hub::launch(None, None, &["--broker", url])
     }
 
     /// With the defaults, and what it logs kept.
     pub(crate) fn with_log() -> Hub {
-        Hub::launch(None, Some(temporary("log")))
+        Hub::launch(None, Some(temporary("log")), &[])
     }
 
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
         let path = temporary("toml");
         std::fs::write(&path, text).expect("the configuration can be written");
-        Hub::launch(Some(path), None)
+        Hub::launch(Some(path), None, &[])
     }
 
-    fn launch(config: Option<PathBuf>, log: Option<PathBuf>) -> Hub {
+    fn launch(config: Option<PathBuf>, log: Option<PathBuf>, more: &[&str]) -> Hub {
         let mut command = serve("127.0.0.1:0");
+        command.args(more);
         if let Some(path) = &log {
             command.stderr(std::fs::File::create(path).expect("the log can be written"));
         }
@@ -120,6 +127,12 @@ impl Hub {
         kill_process(Pid::from_raw(id).expect("a process id is not 0"), signal).expect("the hub is running");
     }
 
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
@@ -146,8 +159,7 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
         for path in self.config.iter().chain(&self.log) {
             let _ = std::fs::remove_file(path);
         }

@@ -98,7 +98,7 @@ fn launch(dir: &PathBuf, port: u16, options: &[&str]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"]);
     command.args(["--port", &port.to_string(), "--dir"]).arg(dir).args(options);
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     spawned.expect("redis-server starts (Debian: apt-get install redis-server)")
 }
 
