@@ -92,7 +92,9 @@ impl Node {
         match reading {
             Reading::Head | Reading::Look => command.arg("0").arg("0"),
             Reading::After(NEWEST, limit) => command.arg("n").number(limit.min(ENTRIES_LIMIT) as u64),
-            Reading::After(after, limit) => command.number(after.min(1 << 52)).number(limit.min(ENTRIES_LIMIT) as u64),
+            Reading::After(after, limit) => {
+                command.number(after.min(1 << 52)).number(limit.min(ENTRIES_LIMIT) as u64)
+            }
         }
     }
 
