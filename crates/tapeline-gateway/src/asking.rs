@@ -1,10 +1,11 @@
-//! Asking the message broker from an HTTP request: it answers from any thread and when it likes, so each question has a
-//! deadline, after which the request is refused as `degraded` rather than left hanging.
+//! Asking the message broker or its store from an HTTP request: they answer from any thread and when they like, so each
+//! question has a deadline, after which the request is refused as `degraded` rather than left hanging.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
+use tapeline_core::store::Done;
 use tapeline_core::{Channel, Hub, Refusal};
 use tapeline_schema::ErrorCode;
 use tokio::runtime::Handle;
@@ -49,6 +50,13 @@ pub(crate) async fn newest(hub: &Hub, channels: &[Channel]) -> Result<Vec<Page>,
         pages.push(within(by, answered).await?);
     }
     Ok(pages)
+}
+
+/// What the store says.
+pub(crate) async fn stored<T: Send + 'static>(ask: impl FnOnce(Done<T>)) -> Result<T, Refusal> {
+    let (answer, answered) = question();
+    ask(answer);
+    within(deadline(), answered).await?
 }
 
 /// Waits for an answer on a thread that may block.

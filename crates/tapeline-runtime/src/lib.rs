@@ -14,3 +14,14 @@ pub use connection::{Handover, Protocol, Taken};
 pub use inbox::Inboxes;
 pub use port::Port;
 pub use shards::{Shards, StartError};
+
+/// Starts a thread with a name.
+///
+/// # Errors
+/// The system has none left.
+pub fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_string()).spawn(run)
+}

@@ -19,6 +19,7 @@ use crate::queue::Queue;
 use crate::session::{Answer, Counts, Session};
 use crate::settings::Settings;
 use crate::socket::Target;
+use crate::store::Reach;
 use crate::subscribe::{Subscribe, Task};
 use crate::subscription::{Events, Subscription};
 
@@ -34,6 +35,7 @@ pub struct EventBus {
 }
 
 struct Shared {
+    reach: Reach,
     settings: Arc<Settings>,
     counts: Arc<Counts>,
     keys: KeySource,
@@ -78,6 +80,7 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (state, watching) = watch::channel(ConnectionState::Connecting);
     let room = Arc::new(Notify::new());
+    let reach = Reach::to(&target);
     let link = Link {
         target,
         settings: settings.clone(),
@@ -91,7 +94,7 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
     };
     tokio::spawn(link.run());
     let (keys, next_id) = (KeySource::default(), AtomicU64::new(1));
-    let shared = Arc::new(Shared { settings, counts, keys, room, state: watching, next_id });
+    let shared = Arc::new(Shared { reach, settings, counts, keys, room, state: watching, next_id });
     let bus = EventBus { commands, shared };
     let mut state = bus.state();
     let arrived = state.wait_for(|state| *state != ConnectionState::Connecting).await;
@@ -201,16 +204,30 @@ impl EventBus {
 
     /// Asks the hub, through losses, until the answer or the time-out.
     pub(crate) async fn request(&self, object: String, what: String) -> Result<Utf8Bytes, Error> {
-        let after = self.shared.settings.request_timeout;
         let asked = async {
             let (answer, answered) = oneshot::channel();
             self.send(Command::Request(object, Answer::Caller(answer))).await?;
             answered.await.unwrap_or(Err(Error::BusClosed))
         };
+        self.within(what, asked).await
+    }
+
+    /// The answer to what was asked, if it comes in time.
+    pub(crate) async fn within<T>(
+        &self,
+        what: String,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let after = self.shared.settings.request_timeout;
         match tokio::time::timeout(after, asked).await {
             Ok(result) => result,
             Err(_) => Err(Error::Timeout { what, after }),
         }
+    }
+
+    /// Where the store is.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.shared.reach
     }
 
     pub(crate) async fn send(&self, command: Command) -> Result<(), Error> {

@@ -135,6 +135,7 @@
 
 mod address;
 mod backoff;
+mod base_channel;
 mod bus;
 mod error;
 mod event;
@@ -148,11 +149,14 @@ mod queue;
 mod session;
 mod settings;
 mod socket;
+mod store;
 mod subscribe;
 mod subscription;
 mod table;
+mod training;
 mod typed;
 
+pub use base_channel::BaseChannel;
 pub use bus::{EventBus, Statistics, connect, connect_with};
 pub use error::Error;
 pub use event::{Event, Gap, Notice};
@@ -161,10 +165,12 @@ pub use link::ConnectionState;
 pub use message::{Place, PubSubMessage};
 pub use publish::{Publish, Published};
 pub use settings::Settings;
+pub use store::{DeleteValue, SetValue, Store, StoreEntry, StorePage};
 pub use subscribe::{Done, Later, Subscribe, Task};
 pub use subscription::{Events, Subscription};
 pub use table::{Book, Table};
 pub use tapeline_schema::{Delivery, ErrorCode, Retry, events};
+pub use training::{Experiment, ExperimentError, Sent, TrainingChannel, TrainingStatistics, Update, Updates};
 pub use typed::{CatalogEvent, NamesItsChannel};
 
 /// The Rust of the pages is run with the doc tests, so that it can be pasted.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::store::Store;
 use tapeline_core::{Directory, Settings};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode};
@@ -71,6 +72,11 @@ impl PrivateHub {
         thread.spawn(move || sweep(&swept, &ended, SWEEP)).map_err(|error| error.to_string())?;
         let shards = Shards::start(&hub).map_err(|error| error.to_string())?;
         Ok(PrivateHub { hub, shards: Arc::new(shards), _sweeping: sweeping })
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        self.hub.store()
     }
 
     /// A connection, after the handshake.

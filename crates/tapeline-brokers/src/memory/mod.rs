@@ -4,14 +4,9 @@
 //! channel's lock (and those of the roll-ups that count for themselves, taken in stripe order), which never waits:
 //! room in the inboxes is taken first. It does not know who subscribes, only how many asked a channel to be kept.
 
-mod rows;
-mod state;
-mod stripes;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use smallvec::SmallVec;
 use tapeline_core::broker::{
     Busy, Deliver, Drafts, Head, Health, Interest, Messages, Page, Receipts, Sources,
 };
@@ -19,10 +14,7 @@ use tapeline_core::message::Draft;
 use tapeline_core::{Broker, Channel, Clock, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
-use stripes::{Locked, Stripes};
-
-/// Channels kept at most; then those longest idle without subscribers are forgotten.
-pub const CHANNELS_LIMIT: usize = 1_000_000;
+use crate::kept::{Counted, Stripes};
 
 /// Publishes between two looks for channels to forget, each at one stripe.
 const PUBLISHES_PER_SWEEP: u64 = 1_024;
@@ -65,12 +57,7 @@ impl MemoryBroker {
         sink: &Arc<dyn Deliver>,
         mut tell: impl FnMut(Result<Receipt, Refusal>),
     ) {
-        let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
-        while channel.is_replaced() || roll_ups.iter().any(Channel::is_replaced) {
-            // They were while the locks were waited for.
-            drop(locked);
-            (channel, roll_ups, locked) = self.lock_run(&channel);
-        }
+        let (channel, roll_ups, mut locked) = self.stripes.lock_run(channel);
         // If they are from now on, the whole run still goes by these rows: it came before that change.
         let mut messages = Messages::with_capacity(run.len());
         for mut draft in run {
@@ -81,24 +68,20 @@ impl MemoryBroker {
                 tell(Err(refusal));
                 continue;
             }
-            let (receipt, message) = locked.take(draft, &roll_ups);
-            match message {
-                Some(message) => messages.push(message),
-                None => sink.on_repeat(&channel),
-            }
+            let receipt = match locked.count(&mut draft, &roll_ups) {
+                Counted::New(place) => {
+                    let (receipt, message) = locked.settle(draft, place, 0);
+                    messages.push(message);
+                    receipt
+                }
+                Counted::Repeat(first) => {
+                    sink.on_repeat(&channel);
+                    first
+                }
+            };
             tell(Ok(receipt));
         }
         sink.deliver(permits, messages);
-    }
-
-    /// Holds what a message of this channel, or of its successor, counts in.
-    fn lock_run(&self, channel: &Channel) -> (Channel, SmallVec<[Channel; 1]>, Locked<'_>) {
-        let channel = channel.current().clone();
-        let roll_ups = channel.roll_ups().iter().map(Channel::current);
-        let roll_ups: SmallVec<[Channel; 1]> =
-            roll_ups.filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
-        let locked = self.stripes.lock(&channel, &roll_ups);
-        (channel, roll_ups, locked)
     }
 
     fn sweep_now_and_then(&self, published: u64, now_us: u64) {
@@ -177,11 +160,7 @@ impl Broker for MemoryBroker {
 
     fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {
         let now_us = self.clock.now().wall_us;
-        let (mut channel, mut roll_ups, mut locked) = self.lock_run(channel);
-        while channel.is_replaced() || roll_ups.iter().any(Channel::is_replaced) {
-            drop(locked);
-            (channel, roll_ups, locked) = self.lock_run(&channel);
-        }
+        let (channel, roll_ups, mut locked) = self.stripes.lock_run(channel);
         let forgotten = locked.forget(&channel, &roll_ups, through, now_us);
         drop(locked);
         answer(forgotten);

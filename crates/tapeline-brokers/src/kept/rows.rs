@@ -10,7 +10,7 @@ use tapeline_core::table::{Applied, Table};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     table: Table,
     /// The newest whole table told, and the newest difference; void once there is a newer message.
     whole: Option<Arc<Message>>,
@@ -19,7 +19,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Takes a draft's rows; it then says what its subscribers get.
-    pub(super) fn take(&mut self, draft: &mut Draft, offset: u64) {
+    pub(crate) fn take(&mut self, draft: &mut Draft, offset: u64) {
         self.whole = None;
         self.difference = None;
         let Some(rows) = &draft.rows else { return };
@@ -32,8 +32,14 @@ impl Held {
         }
     }
 
+    /// Makes what it tells anew.
+    pub(crate) fn forget_told(&mut self) {
+        self.whole = None;
+        self.difference = None;
+    }
+
     /// What whoever stands at `after` lacks; `newest` is the newest message.
-    pub(super) fn read(&mut self, after: u64, newest: &Arc<Message>) -> Option<Arc<Message>> {
+    pub(crate) fn read(&mut self, after: u64, newest: &Arc<Message>) -> Option<Arc<Message>> {
         if after != NEWEST && after >= newest.offset {
             return None;
         }

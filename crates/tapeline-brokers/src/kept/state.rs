@@ -17,6 +17,9 @@ use super::rows::Held;
 /// A repeated key is recognised for so long.
 const KEY_LIFE: Duration = Duration::from_secs(300);
 
+/// The same in microseconds.
+pub(crate) const KEY_LIFE_US: u64 = 300_000_000;
+
 /// Keys remembered at most for one channel; then the oldest is forgotten early.
 const KEYS_LIMIT: usize = 65_536;
 
@@ -28,10 +31,17 @@ struct Keys {
 }
 
 /// See the module.
-pub(super) struct State {
+pub(crate) struct State {
     channel: Channel,
     epoch: Epoch,
+    /// The newest offset given out; beyond `top` while what it was given to is being written.
+    counted: u64,
+    /// The newest offset of what is kept and told.
     top: u64,
+    /// The newest record of it in the log, if its broker writes one.
+    record: u64,
+    /// Messages of it went by that are not in the log.
+    lapsed: bool,
     kept: VecDeque<Arc<Message>>,
     kept_bytes: usize,
     /// The rows, where the family's delivery is `table`; then only the newest message is kept beside them.
@@ -42,12 +52,15 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(channel: Channel, epoch: Epoch) -> Self {
+    pub(crate) fn new(channel: Channel, epoch: Epoch) -> Self {
         let held = channel.is_table().then(Box::default);
         State {
             channel,
             epoch,
+            counted: 0,
             top: 0,
+            record: 0,
+            lapsed: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
             held,
@@ -59,31 +72,41 @@ impl State {
     }
 
     /// Forgets everything but who has joined.
-    pub(super) fn begin_anew(&mut self, channel: Channel, epoch: Epoch) {
+    pub(crate) fn begin_anew(&mut self, channel: Channel, epoch: Epoch) {
         *self = State { joined: self.joined, ..State::new(channel, epoch) };
     }
 
     /// Keeps by another row from now on.
-    pub(super) fn go_on_as(&mut self, channel: Channel) {
+    pub(crate) fn go_on_as(&mut self, channel: Channel) {
         self.channel = channel;
     }
 
-    /// Counts one message; the caller keeps it under the same lock.
-    pub(super) fn count(&mut self) -> (u64, Epoch) {
-        self.top += 1;
-        (self.top, self.epoch.clone())
+    /// Counts one message, which is settled later.
+    pub(crate) fn count(&mut self) -> (u64, Epoch) {
+        self.counted += 1;
+        (self.counted, self.epoch.clone())
     }
 
-    /// Counts a draft, whose rows a table takes.
-    pub(super) fn count_draft(&mut self, draft: &mut Draft) -> (u64, Epoch) {
-        let (offset, epoch) = self.count();
+    /// Takes back what was counted and not settled.
+    pub(crate) fn uncount(&mut self) {
+        self.counted = self.top;
+    }
+
+    /// Whether something was counted and is not settled: then it can be neither forgotten nor begun anew.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.counted != self.top
+    }
+
+    /// Has a table take a draft's rows, which then say what its subscribers get.
+    pub(crate) fn take_rows(&mut self, draft: &mut Draft, offset: u64) {
         if let Some(held) = &mut self.held {
             held.take(draft, offset);
         }
-        (offset, epoch)
     }
 
-    pub(super) fn keep(&mut self, message: &Arc<Message>, now_us: u64) {
+    /// Keeps a message that has this offset here, and tells it from now on.
+    pub(crate) fn keep(&mut self, message: &Arc<Message>, offset: u64, now_us: u64) {
+        self.top = offset;
         self.touched_us = now_us;
         self.kept_bytes += message.data.len();
         self.kept.push_back(message.clone());
@@ -115,13 +138,114 @@ impl State {
         }
     }
 
+    /// What it counts under.
+    pub(crate) fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// The newest offset that is told.
+    pub(crate) fn top(&self) -> u64 {
+        self.top
+    }
+
+    /// The newest offset given out.
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted
+    }
+
+    /// What a copy of it must have, so that [`State::put_back`] makes it again: the messages within retention, or a table's
+    /// newest message with all rows.
+    pub(crate) fn messages(&mut self, now_us: u64) -> Vec<Arc<Message>> {
+        match self.held {
+            Some(_) => self.read(NEWEST, 1, now_us).messages,
+            None => {
+                self.trim(now_us);
+                self.kept.iter().cloned().collect()
+            }
+        }
+    }
+
+    /// The keys that are remembered of what is told, with when, oldest first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (u64, &IdempotencyKey, &Receipt)> {
+        let keys = self.keys.as_deref();
+        let order = keys.into_iter().flat_map(|keys| keys.order.iter().map(move |known| (keys, known)));
+        order
+            .filter_map(|(keys, (at, key))| Some((*at, key, keys.receipts.get(key)?)))
+            .filter(|(_, _, first)| first.epoch == self.epoch && first.offset <= self.top)
+    }
+
+    /// Stands where it stood when it was copied.
+    pub(crate) fn stand(&mut self, top: u64, record: u64, touched_us: u64) {
+        (self.top, self.counted, self.record, self.touched_us) = (top, top, record, touched_us);
+    }
+
+    /// Keeps a message again, whatever its place among the others; [`State::put_in_order`] comes after the last.
+    pub(crate) fn put_back(&mut self, message: &Arc<Message>) {
+        self.kept_bytes += message.data.len();
+        self.kept.push_back(message.clone());
+    }
+
+    /// Orders what was put back, and keeps of it what its row says.
+    pub(crate) fn put_in_order(&mut self, now_us: u64) {
+        let channel = &self.channel;
+        let place = |message: &Arc<Message>| message.offset_in(channel);
+        if !self.kept.iter().is_sorted_by_key(place) {
+            self.kept.make_contiguous().sort_by_cached_key(place);
+        }
+        self.trim(now_us);
+    }
+
+    /// Counts on under another epoch.
+    pub(crate) fn count_under(&mut self, epoch: Epoch) {
+        for first in self.keys.iter_mut().flat_map(|keys| keys.receipts.values_mut()) {
+            if first.epoch == self.epoch {
+                first.epoch = epoch.clone();
+            }
+        }
+        self.epoch = epoch;
+        self.lapsed = false;
+    }
+
+    /// Replaces every message by what `change` makes of it.
+    pub(crate) fn change_messages(&mut self, mut change: impl FnMut(&Arc<Message>) -> Arc<Message>) {
+        for message in &mut self.kept {
+            *message = change(message);
+        }
+        if let Some(held) = &mut self.held {
+            held.forget_told();
+        }
+    }
+
+    /// Whether messages of it went by that are not in the log.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.lapsed
+    }
+
+    pub(crate) fn set_lapsed(&mut self, lapsed: bool) {
+        self.lapsed = lapsed;
+    }
+
+    /// Counts on from an offset that was given out earlier.
+    pub(crate) fn has_counted(&mut self, offset: u64) {
+        self.counted = self.counted.max(offset);
+    }
+
+    /// The newest record of it in the log.
+    pub(crate) fn record(&self) -> u64 {
+        self.record
+    }
+
+    pub(crate) fn set_record(&mut self, record: u64) {
+        self.record = self.record.max(record);
+    }
+
     /// Whether it keeps messages rather than rows.
-    pub(super) fn is_history(&self) -> bool {
+    pub(crate) fn is_history(&self) -> bool {
         self.held.is_none()
     }
 
     /// Keeps no longer what is `unwanted`, and answers how many messages that were.
-    pub(super) fn forget(&mut self, now_us: u64, unwanted: impl Fn(&Message) -> bool) -> u64 {
+    pub(crate) fn forget(&mut self, now_us: u64, unwanted: impl Fn(&Message) -> bool) -> u64 {
         self.trim(now_us);
         let (before, mut bytes) = (self.kept.len(), 0);
         self.kept.retain(|message| {
@@ -135,7 +259,7 @@ impl State {
     }
 
     /// The first receipt of a publish with this key, if it is recent.
-    pub(super) fn repeated(&mut self, key: &IdempotencyKey, now_us: u64) -> Option<Receipt> {
+    pub(crate) fn repeated(&mut self, key: &IdempotencyKey, now_us: u64) -> Option<Receipt> {
         let keys = self.keys.as_deref_mut()?;
         while keys.order.front().is_some_and(|(at, _)| at + micros(KEY_LIFE) < now_us) {
             if let Some((_, old)) = keys.order.pop_front() {
@@ -145,7 +269,7 @@ impl State {
         keys.receipts.get(key).map(|first| Receipt { duplicate: true, ..first.clone() })
     }
 
-    pub(super) fn remember(&mut self, key: IdempotencyKey, receipt: Receipt, now_us: u64) {
+    pub(crate) fn remember(&mut self, key: IdempotencyKey, receipt: Receipt, now_us: u64) {
         let keys = self.keys.get_or_insert_default();
         if keys.order.len() >= KEYS_LIMIT
             && let Some((_, old)) = keys.order.pop_front()
@@ -156,24 +280,34 @@ impl State {
         keys.receipts.insert(key, receipt);
     }
 
-    pub(super) fn head(&self) -> Head {
+    /// Takes back a key whose publish was not settled.
+    pub(crate) fn unremember(&mut self, key: &IdempotencyKey) {
+        let Some(keys) = self.keys.as_deref_mut() else { return };
+        keys.receipts.remove(key);
+        // Those taken back are the newest.
+        if let Some(at) = keys.order.iter().rposition(|(_, known)| known == key) {
+            keys.order.remove(at);
+        }
+    }
+
+    pub(crate) fn head(&self) -> Head {
         let first = self.kept.front().and_then(|message| message.offset_in(&self.channel));
         Head { epoch: self.epoch.clone(), top: self.top, oldest: first.unwrap_or(self.top + 1) }
     }
 
-    pub(super) fn join(&mut self, now_us: u64) -> Head {
+    pub(crate) fn join(&mut self, now_us: u64) -> Head {
         self.joined += 1;
         self.touched_us = now_us;
         self.trim(now_us);
         self.head()
     }
 
-    pub(super) fn leave(&mut self, now_us: u64) {
+    pub(crate) fn leave(&mut self, now_us: u64) {
         self.joined = self.joined.saturating_sub(1);
         self.touched_us = now_us;
     }
 
-    pub(super) fn read(&mut self, after: u64, limit: usize, now_us: u64) -> Page {
+    pub(crate) fn read(&mut self, after: u64, limit: usize, now_us: u64) -> Page {
         self.trim(now_us);
         let head = self.head();
         if let Some(held) = &mut self.held {
@@ -193,21 +327,21 @@ impl State {
         Page { head, messages }
     }
 
-    pub(super) fn channel(&self) -> &Channel {
+    pub(crate) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    pub(super) fn is_joined(&self) -> bool {
+    pub(crate) fn is_joined(&self) -> bool {
         self.joined > 0
     }
 
-    pub(super) fn touched_us(&self) -> u64 {
+    pub(crate) fn touched_us(&self) -> u64 {
         self.touched_us
     }
 
     /// Whether nobody will miss it: idle past its row's time, its newest message past its age, nobody joined.
-    pub(super) fn is_forgettable(&mut self, now_us: u64) -> bool {
-        if self.is_joined() {
+    pub(crate) fn is_forgettable(&mut self, now_us: u64) -> bool {
+        if self.is_joined() || self.is_pending() {
             return false;
         }
         if self.channel.has_ended() {

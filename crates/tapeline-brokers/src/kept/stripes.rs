@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use std::hash::BuildHasher;
 use tapeline_core::broker::{Interest, Sources};
 use tapeline_core::channel::ChannelMap;
-use tapeline_core::message::{Draft, Epoch, Message, RollUpMark};
+use tapeline_core::message::{Draft, Epoch, IdempotencyKey, Message, RollUpMark};
 use tapeline_core::{Channel, Receipt};
 
 use super::CHANNELS_LIMIT;
@@ -21,7 +21,7 @@ const EVICTION_SAMPLE: usize = 64;
 type Map = ChannelMap<State>;
 
 /// See the module.
-pub(super) struct Stripes {
+pub(crate) struct Stripes {
     maps: Box<[Mutex<Map>]>,
     /// The sources of each roll-up, in the order of their first message.
     roll_ups: RwLock<ChannelMap<Vec<Channel>>>,
@@ -30,14 +30,29 @@ pub(super) struct Stripes {
     seed: u64,
 }
 
+/// What counting a draft came to.
+pub(crate) enum Counted {
+    /// It repeats an earlier one.
+    Repeat(Receipt),
+    /// It is new, and has these places.
+    New(Place),
+}
+
+/// What a draft has been given by counting.
+pub(crate) struct Place {
+    pub(crate) receipt: Receipt,
+    pub(crate) marks: SmallVec<[RollUpMark; 1]>,
+    pub(crate) key: Option<Box<IdempotencyKey>>,
+}
+
 /// Some stripes, held.
-pub(super) struct Locked<'a> {
+pub(crate) struct Locked<'a> {
     stripes: &'a Stripes,
     guards: SmallVec<[(usize, MutexGuard<'a, Map>); 2]>,
 }
 
 impl Stripes {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let maps = (0..STRIPES).map(|_| Mutex::default()).collect();
         Stripes {
             maps,
@@ -48,12 +63,12 @@ impl Stripes {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
     /// Holds the stripes of these channels.
-    pub(super) fn lock(&self, channel: &Channel, others: &[Channel]) -> Locked<'_> {
+    pub(crate) fn lock(&self, channel: &Channel, others: &[Channel]) -> Locked<'_> {
         let mut numbers: SmallVec<[usize; 4]> = others.iter().chain([channel]).map(number).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -63,7 +78,27 @@ impl Stripes {
         Locked { stripes: self, guards: guards.collect() }
     }
 
-    fn new_epoch(&self) -> Epoch {
+    /// Holds what a message of this channel, or of its successor, counts in: it, and its roll-ups that count.
+    pub(crate) fn lock_run(&self, channel: &Channel) -> (Channel, SmallVec<[Channel; 1]>, Locked<'_>) {
+        let (mut channel, mut roll_ups, mut locked) = self.lock_current(channel);
+        while channel.is_replaced() || roll_ups.iter().any(Channel::is_replaced) {
+            // They were while the locks were waited for.
+            drop(locked);
+            (channel, roll_ups, locked) = self.lock_current(&channel);
+        }
+        (channel, roll_ups, locked)
+    }
+
+    fn lock_current(&self, channel: &Channel) -> (Channel, SmallVec<[Channel; 1]>, Locked<'_>) {
+        let channel = channel.current().clone();
+        let roll_ups = channel.roll_ups().iter().map(Channel::current);
+        let roll_ups: SmallVec<[Channel; 1]> =
+            roll_ups.filter(|roll_up| roll_up.counts_for_itself()).cloned().collect();
+        let locked = self.lock(&channel, &roll_ups);
+        (channel, roll_ups, locked)
+    }
+
+    pub(crate) fn new_epoch(&self) -> Epoch {
         let hash = FixedState::with_seed(self.seed).hash_one(self.epochs.fetch_add(1, Ordering::Relaxed));
         let digit = |at: u32| {
             char::from_digit(u32::try_from((hash >> (at * 5)) & 31).unwrap_or(0), 32).unwrap_or('0')
@@ -88,7 +123,7 @@ impl Stripes {
     }
 
     /// The channels of an interest, with where each stands.
-    pub(super) fn sources(&self, interest: &Interest, limit: usize, now_us: u64) -> Sources {
+    pub(crate) fn sources(&self, interest: &Interest, limit: usize, now_us: u64) -> Sources {
         let mut found = Sources::default();
         let channels = match interest {
             Interest::RollUp(roll_up) => {
@@ -124,8 +159,15 @@ impl Stripes {
         found
     }
 
+    /// Shows every channel's state, stripe after stripe, each of which is held meanwhile.
+    pub(crate) fn each(&self, mut see: impl FnMut(&mut State)) {
+        for map in &self.maps {
+            map.lock().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(&mut see);
+        }
+    }
+
     /// Forgets what nobody will miss in one stripe; `turn` picks it.
-    pub(super) fn sweep_one(&self, turn: u64, now_us: u64) {
+    pub(crate) fn sweep_one(&self, turn: u64, now_us: u64) {
         let number = usize::try_from(turn % STRIPES as u64).unwrap_or(0);
         let Some(map) = self.maps.get(number) else { return };
         map.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, state| {
@@ -140,7 +182,7 @@ impl Stripes {
     }
 
     /// Forgets what nobody will miss in all stripes.
-    pub(super) fn sweep(&self, now_us: u64) {
+    pub(crate) fn sweep(&self, now_us: u64) {
         for turn in 0..STRIPES as u64 {
             self.sweep_one(turn, now_us);
         }
@@ -160,6 +202,10 @@ impl Locked<'_> {
         let state = self.map(channel).and_then(|map| map.get_mut(channel));
         let Some(state) = state.filter(|state| !state.channel().is(channel)) else { return };
         if state.channel().has_ended() {
+            if state.is_pending() {
+                // What is being written for the old row comes before the change.
+                return;
+            }
             stripes.drop_source(state.channel());
             stripes.add_source(channel);
             state.begin_anew(channel.clone(), stripes.new_epoch());
@@ -169,15 +215,20 @@ impl Locked<'_> {
     }
 
     /// The channel's state, if there is one; its stripe must be held.
-    pub(super) fn existing(&mut self, channel: &Channel) -> Option<&mut State> {
+    pub(crate) fn existing(&mut self, channel: &Channel) -> Option<&mut State> {
         self.follow(channel.current());
+        self.map(channel)?.get_mut(channel)
+    }
+
+    /// The channel's state, if there is one, as it is; its stripe must be held.
+    pub(crate) fn held(&mut self, channel: &Channel) -> Option<&mut State> {
         self.map(channel)?.get_mut(channel)
     }
 
     /// The channel's state by this row, made if it is new; its stripe must be held. The channel is one that was the
     /// current one under these locks, so that no state is of a later one.
     #[expect(clippy::panic, reason = "reached only if a caller asks for a channel that it did not lock")]
-    pub(super) fn state(&mut self, channel: &Channel) -> &mut State {
+    pub(crate) fn state(&mut self, channel: &Channel) -> &mut State {
         let stripes = self.stripes;
         let known =
             self.map(channel).and_then(|map| map.get(channel)).map(|state| state.channel().is(channel));
@@ -196,15 +247,14 @@ impl Locked<'_> {
         state
     }
 
-    /// Counts and keeps a draft; its stripe and those of its channel's roll-ups that count must be held. A repeat is
-    /// no message.
-    pub(super) fn take(&mut self, mut draft: Draft, roll_ups: &[Channel]) -> (Receipt, Option<Arc<Message>>) {
+    /// Counts a draft; its stripe and those of its channel's roll-ups that count must be held. A repeat is not counted.
+    pub(crate) fn count(&mut self, draft: &mut Draft, roll_ups: &[Channel]) -> Counted {
         let now_us = draft.timestamp_us;
         let key = draft.idempotency.take();
         if let Some(key) = &key
             && let Some(first) = self.state(&draft.channel).repeated(key, now_us)
         {
-            return (first, None);
+            return Counted::Repeat(first);
         }
         let marks = roll_ups.iter().map(|roll_up| {
             let (offset, epoch) = self.state(roll_up).count();
@@ -212,22 +262,74 @@ impl Locked<'_> {
         });
         let marks = marks.collect();
         let state = self.state(&draft.channel);
-        let (offset, epoch) = state.count_draft(&mut draft);
-        let receipt = Receipt { offset, epoch: epoch.clone(), id: draft.id, duplicate: false, held: false };
-        let message = Arc::new(Message::new(draft, offset, epoch, marks));
-        if let Some(key) = key {
-            state.remember(*key, receipt.clone(), now_us);
+        let (offset, epoch) = state.count();
+        let receipt = Receipt { offset, epoch, id: draft.id, duplicate: false, held: false };
+        if let Some(key) = &key {
+            state.remember((**key).clone(), receipt.clone(), now_us);
         }
-        state.keep(&message, now_us);
-        for roll_up in roll_ups {
-            self.state(roll_up).keep(&message, now_us);
+        Counted::New(Place { receipt, marks, key })
+    }
+
+    /// Makes a message of a draft that was counted, and keeps it; the same stripes must be held. `record` is its number in
+    /// the log, if there is one.
+    pub(crate) fn settle(&mut self, mut draft: Draft, place: Place, record: u64) -> (Receipt, Arc<Message>) {
+        let now_us = draft.timestamp_us;
+        let (channel, Receipt { offset, epoch, .. }) = (draft.channel.clone(), place.receipt.clone());
+        if channel.is_table()
+            && let Some(state) = self.held(&channel)
+        {
+            state.take_rows(&mut draft, offset);
         }
-        (receipt, Some(message))
+        let message = Arc::new(Message::new(draft, offset, epoch, place.marks));
+        for (channel, offset, _) in message.places() {
+            if let Some(state) = self.held(channel) {
+                state.keep(&message, offset, now_us);
+                state.set_record(record);
+            }
+        }
+        (place.receipt, message)
+    }
+
+    /// Takes back what was counted and not settled.
+    pub(crate) fn uncount(&mut self, channel: &Channel, place: &Place) {
+        for roll_up in place.marks.iter().map(|mark| &mark.channel) {
+            if let Some(state) = self.held(roll_up) {
+                state.uncount();
+            }
+        }
+        let Some(state) = self.held(channel) else { return };
+        state.uncount();
+        if let Some(key) = &place.key {
+            state.unremember(key);
+        }
+    }
+
+    /// Whether the channel's state is of a row that has ended, and still waits for what is being written for it.
+    pub(crate) fn stands_still(&mut self, channel: &Channel) -> bool {
+        self.held(channel).is_some_and(|state| {
+            state.is_pending() && !state.channel().is(channel) && state.channel().has_ended()
+        })
+    }
+
+    /// Puts a channel back as it was; its stripe must be held.
+    pub(crate) fn restore(&mut self, channel: &Channel, epoch: Epoch) -> Option<&mut State> {
+        let stripes = self.stripes;
+        let map = self.map(channel)?;
+        if !map.contains_key(channel) {
+            stripes.count.fetch_add(1, Ordering::Relaxed);
+            stripes.add_source(channel);
+            map.insert(channel.clone(), State::new(channel.clone(), epoch.clone()));
+        }
+        let state = map.get_mut(channel)?;
+        if state.epoch() != &epoch {
+            state.begin_anew(channel.clone(), epoch);
+        }
+        Some(state)
     }
 
     /// Forgets what the channel and its roll-ups keep of its messages up to an offset; all their stripes must be held.
     /// Answers how many messages of the channel that were.
-    pub(super) fn forget(
+    pub(crate) fn forget(
         &mut self,
         channel: &Channel,
         roll_ups: &[Channel],
@@ -251,7 +353,7 @@ impl Locked<'_> {
 
 /// Forgets the longest idle of a sample without subscribers.
 fn evict(map: &mut Map, stripes: &Stripes) {
-    let idle = map.values().filter(|state| !state.is_joined()).take(EVICTION_SAMPLE);
+    let idle = map.values().filter(|state| !state.is_joined() && !state.is_pending()).take(EVICTION_SAMPLE);
     let oldest = idle.min_by_key(|state| state.touched_us()).map(|state| state.channel().clone());
     if let Some(channel) = oldest {
         map.remove(&channel);

@@ -1,0 +1,125 @@
+//! The thread that writes snapshots, when the log has become much longer than what is kept, and removes what came before.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::frame::Kind;
+use super::log::{Limits, is_full};
+use super::queue::Job;
+use super::shared::Shared;
+use super::snapshot;
+
+/// A log that is shorter is left alone, however little is kept: in files of the log.
+const SEGMENTS: u64 = 2;
+
+#[derive(Default)]
+struct Asked {
+    asked: bool,
+    stopped: bool,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Compacting {
+    asked: Mutex<Asked>,
+    changed: Condvar,
+    /// The length of the newest snapshot.
+    snapshot: AtomicU64,
+    /// Held by who writes a snapshot or reads all files, so that none goes away meanwhile.
+    turn: Mutex<()>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Compacting {
+    /// Has the thread compact, now or after what it is doing.
+    pub(super) fn ask(&self) {
+        lock(&self.asked).asked = true;
+        self.changed.notify_all();
+    }
+
+    /// Asks when the log is long beside what it must say.
+    pub(super) fn ask_if_long(&self, total: u64, limits: &Limits) {
+        let snapshot = self.snapshot.load(Ordering::Relaxed);
+        let log = total.saturating_sub(snapshot);
+        let is_long = log > 2 * snapshot + SEGMENTS * limits.segment_bytes;
+        let is_much = limits.max_bytes > 0 && total > limits.max_bytes / 2 && log > limits.max_bytes / 4;
+        if is_long || is_much {
+            self.ask();
+        }
+    }
+
+    /// The length of the snapshot that the directory began with.
+    pub(super) fn begin_with(&self, len: u64) {
+        self.snapshot.store(len, Ordering::Relaxed);
+    }
+
+    pub(super) fn stop(&self) {
+        lock(&self.asked).stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Removes what the snapshot of this number and length has made needless.
+    pub(super) fn has_snapshot(&self, shared: &Shared, number: u64, len: u64) -> io::Result<()> {
+        self.snapshot.store(len, Ordering::Relaxed);
+        shared.others.fetch_add(len, Ordering::Relaxed);
+        for (name, len) in shared.disk.list()? {
+            let known = Kind::Log.number(&name).or(Kind::Snapshot.number(&name));
+            if known.is_some_and(|known| known < number) {
+                shared.disk.remove(&name)?;
+                shared.others.fetch_sub(len, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compacts when asked, until it is stopped.
+pub(super) fn run(shared: &Shared) {
+    let compacting = &shared.compacting;
+    loop {
+        let idle = |asked: &mut Asked| !asked.asked && !asked.stopped;
+        let waited = compacting.changed.wait_while(lock(&compacting.asked), idle);
+        let mut asked = waited.unwrap_or_else(PoisonError::into_inner);
+        if asked.stopped {
+            return;
+        }
+        asked.asked = false;
+        drop(asked);
+        match compact(shared) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => {
+                tracing::warn!(dir = shared.dir, "there is no room for a snapshot either");
+            }
+            Err(error) => tracing::error!(dir = shared.dir, %error, "no snapshot could be written"),
+        }
+    }
+}
+
+/// Writes a snapshot and removes what came before.
+pub(super) fn compact(shared: &Shared) -> io::Result<()> {
+    let _turn = lock(&shared.compacting.turn);
+    let (to, from) = sync_channel(1);
+    let switched = Box::new(move |number| {
+        // Who asked has gone only where the hub stops.
+        let _ = to.send(number);
+    });
+    if shared.queue.push(Job::Switch(switched)).is_err() {
+        return Ok(());
+    }
+    let Ok(Some(number)) = from.recv() else { return Ok(()) };
+    let now_us = shared.clock.now().wall_us;
+    let written = snapshot::write(&*shared.disk, number, &shared.stripes, shared.store.get(), now_us);
+    match written {
+        Ok(len) => shared.compacting.has_snapshot(shared, number, len),
+        Err(error) => {
+            // An unfinished one only takes room.
+            let _ = shared.disk.remove(snapshot::UNFINISHED);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! The one thread that counts and writes. It takes all jobs that have come, counts their drafts into one buffer, writes
+//! that at once, and only then keeps, delivers and answers. What could not be written is counted back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+use tapeline_core::broker::{Deliver, Drafts, Messages, Receipts};
+use tapeline_core::message::Draft;
+use tapeline_core::store::Done;
+use tapeline_core::{Channel, Permits, Receipt, Refusal};
+use tapeline_schema::{Delivery, ErrorCode, Priority};
+
+use super::Durability;
+use super::log::{Log, Place as LogPlace, WriteError};
+use super::queue::Job;
+use super::record::{self, ALL_PLACES, Entry as StoreEntry, OVERHEAD, Record, Told};
+use super::shared::{Able, Shared};
+use crate::kept::{Counted, Locked, Place};
+
+/// Written at once at most, about.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// How often it is tried whether there is room again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Publishes between two looks for channels to forget, each at one stripe.
+const PUBLISHES_PER_SWEEP: u64 = 1_024;
+
+/// See the module.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    log: Log,
+    /// The number of the next record.
+    next: u64,
+    buffer: Vec<u8>,
+    steps: Vec<Step>,
+    /// The directory's changes that all counted drafts have seen.
+    changes: u64,
+    /// The newest synced place that the log tells.
+    told_synced: LogPlace,
+    retry_at: Instant,
+    published: u64,
+}
+
+/// What is to be done when the buffer has been written.
+enum Step {
+    Publish { runs: SmallVec<[Run; 1]>, receipts: Option<Receipts>, permits: Permits },
+    Forget { channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send> },
+    Entered(Done<()>),
+}
+
+/// Drafts of one channel, counted.
+struct Run {
+    channel: Channel,
+    roll_ups: SmallVec<[Channel; 1]>,
+    entries: SmallVec<[Entry; 1]>,
+}
+
+enum Entry {
+    /// To be settled; with the number of its record, 0 where it goes by unwritten.
+    New(Draft, Place, u64),
+    Repeat(Receipt),
+    Refused(Refusal),
+}
+
+/// What may become of a draft.
+enum Fate {
+    Write,
+    /// It is kept nowhere but as the newest, and goes on without the log.
+    PassBy,
+    Refuse,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, log: Log, next: u64) -> Self {
+        Writer {
+            shared,
+            log,
+            next,
+            buffer: Vec::new(),
+            steps: Vec::new(),
+            changes: 0,
+            told_synced: LogPlace::default(),
+            retry_at: Instant::now(),
+            published: 0,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let mut jobs = VecDeque::new();
+        while self.shared.queue.take(&mut jobs, RETRY) {
+            for job in jobs.drain(..) {
+                self.take(job);
+                if self.buffer.len() >= BATCH_BYTES {
+                    self.commit();
+                }
+            }
+            self.commit();
+            if self.shared.able() == Able::Full {
+                self.look_for_room();
+            }
+        }
+        self.close();
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Publish { drafts, receipts, permits } => self.count(drafts, receipts, permits),
+            Job::Forget { channel, through, answer } => self.take_forget(channel, through, answer),
+            Job::Begun(channel) => self.take_begun(&channel),
+            Job::Enter(change, done) => {
+                let bytes = change.key.as_str().len() + change.value.as_ref().map_or(0, bytes::Bytes::len);
+                if !self.may_write(bytes + OVERHEAD, false) {
+                    return done(Err(self.refusal()));
+                }
+                let entry = StoreEntry {
+                    key: change.key.as_str(),
+                    version: change.version,
+                    value: change.value.as_deref(),
+                    expires_us: change.expires_us.unwrap_or(0),
+                };
+                self.push(&Record::Entry(entry));
+                self.steps.push(Step::Entered(done));
+            }
+            Job::Then(then) => {
+                self.commit();
+                then();
+            }
+            Job::Switch(answer) => {
+                self.commit();
+                answer(self.switch().then(|| self.log.place().number));
+            }
+        }
+    }
+
+    fn push(&mut self, record: &Record<'_>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        record::push(&mut self.buffer, number, record);
+        number
+    }
+
+    fn count(&mut self, drafts: Drafts, receipts: Option<Receipts>, permits: Permits) {
+        let changes = self.shared.directory.changes();
+        if changes != self.changes {
+            // What is counted by rows that may have ended is written first.
+            self.commit();
+            self.changes = changes;
+        }
+        self.published += drafts.len() as u64;
+        let mut runs = SmallVec::new();
+        let mut drafts = drafts.into_iter();
+        while let Some(channel) = drafts.as_slice().first().map(|draft| draft.channel.clone()) {
+            let run = drafts.as_slice().iter().take_while(|draft| draft.channel == channel).count();
+            runs.push(self.count_run(&channel, drafts.by_ref().take(run)));
+        }
+        self.steps.push(Step::Publish { runs, receipts, permits });
+    }
+
+    fn count_run(&mut self, channel: &Channel, drafts: impl Iterator<Item = Draft>) -> Run {
+        let shared = self.shared.clone();
+        let (channel, roll_ups, mut locked) = shared.stripes.lock_run(channel);
+        let stands_still = [&channel].into_iter().chain(&roll_ups).any(|known| locked.stands_still(known));
+        let mut entries = SmallVec::new();
+        for mut draft in drafts {
+            let followed = match (draft.channel.is(&channel), stands_still) {
+                (_, true) => Err(changed_meanwhile(&channel)),
+                (true, false) => Ok(()),
+                (false, false) => draft.follow(&channel),
+            };
+            entries.push(match followed {
+                Ok(()) => self.count_draft(&mut locked, draft, &roll_ups),
+                Err(refusal) => Entry::Refused(refusal),
+            });
+        }
+        drop(locked);
+        Run { channel, roll_ups, entries }
+    }
+
+    fn count_draft(&mut self, locked: &mut Locked<'_>, mut draft: Draft, roll_ups: &[Channel]) -> Entry {
+        let fate = self.fate(locked, &draft, roll_ups);
+        if let Fate::Refuse = fate {
+            let repeated = draft
+                .idempotency
+                .as_deref()
+                .and_then(|key| locked.existing(&draft.channel)?.repeated(key, draft.timestamp_us));
+            return repeated.map_or_else(|| Entry::Refused(self.refusal()), Entry::Repeat);
+        }
+        let place = match locked.count(&mut draft, roll_ups) {
+            Counted::Repeat(first) => return Entry::Repeat(first),
+            Counted::New(place) => place,
+        };
+        let lapses = matches!(fate, Fate::PassBy);
+        if let Some(state) = locked.held(&draft.channel)
+            && state.has_lapsed() != lapses
+        {
+            state.set_lapsed(lapses);
+            if lapses && self.shared.able() == Able::Full {
+                self.push(&Record::Lapsed { channel: draft.channel.name() });
+            }
+        }
+        let number = if lapses { 0 } else { self.push_message(&draft, &place) };
+        Entry::New(draft, place, number)
+    }
+
+    fn push_message(&mut self, draft: &Draft, place: &Place) -> u64 {
+        let marks = place.marks.iter();
+        self.push(&Record::Message(Told {
+            channel: draft.channel.name(),
+            table: draft.channel.is_table(),
+            epoch: &place.receipt.epoch,
+            offset: place.receipt.offset,
+            places: ALL_PLACES,
+            marks: marks.map(|mark| (mark.channel.name(), &*mark.epoch, mark.offset)).collect(),
+            kind: draft.kind.as_deref(),
+            correlation_id: draft.correlation_id.as_deref(),
+            key: place.key.as_ref().map(|key| (&*key.principal, &*key.key)),
+            id: *draft.id.as_bytes(),
+            timestamp_us: draft.timestamp_us,
+            data: &draft.data,
+        }))
+    }
+
+    fn fate(&mut self, locked: &mut Locked<'_>, draft: &Draft, roll_ups: &[Channel]) -> Fate {
+        let spec = draft.channel.spec();
+        let urgent = spec.priority == Priority::Critical;
+        if self.may_write(draft.data.len() + OVERHEAD, urgent) {
+            return Fate::Write;
+        }
+        let is_newest_only = spec.delivery == Delivery::Latest && spec.keep.count <= 1 && roll_ups.is_empty();
+        let may_pass_by = match self.shared.able() {
+            // The next start begins new epochs for all.
+            Able::Broken => true,
+            Able::Lost => false,
+            Able::Yes | Able::Full => {
+                locked.held(&draft.channel).is_some_and(|state| state.has_lapsed())
+                    || self.may_write(OVERHEAD, true)
+            }
+        };
+        if is_newest_only && may_pass_by { Fate::PassBy } else { Fate::Refuse }
+    }
+
+    /// Whether there is room for so many more bytes; notes where there is none.
+    fn may_write(&mut self, bytes: usize, urgent: bool) -> bool {
+        let able = self.shared.able();
+        match able {
+            Able::Broken | Able::Lost => return false,
+            Able::Full if !urgent => return false,
+            Able::Full | Able::Yes => {}
+        }
+        let bytes = (self.buffer.len() + bytes) as u64;
+        let has_room = |log: &mut Log, urgent: bool| match log.has_room(bytes, urgent) {
+            Ok(room) => room,
+            Err(error) => {
+                self.shared.fail("has no room", &error);
+                false
+            }
+        };
+        if able == Able::Yes && has_room(&mut self.log, false) {
+            return true;
+        }
+        if able == Able::Yes && self.shared.able() == Able::Yes {
+            self.shared.set_full(true);
+            self.shared.compacting.ask();
+            self.retry_at = Instant::now() + RETRY;
+        }
+        urgent && has_room(&mut self.log, true)
+    }
+
+    fn look_for_room(&mut self) {
+        if Instant::now() < self.retry_at {
+            return;
+        }
+        self.retry_at = Instant::now() + RETRY;
+        match self.log.has_room(BATCH_BYTES as u64, false) {
+            Ok(true) => self.shared.set_full(false),
+            Ok(false) => self.shared.compacting.ask(),
+            Err(error) => self.shared.fail("has no room", &error),
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        let (dir, trouble) = (&self.shared.dir, self.shared.trouble());
+        let message = match self.shared.able() {
+            Able::Yes | Able::Full => format!(
+                "there is no room left in {dir}: free some on its disk, raise storage.max_bytes, or keep less (keep)"
+            ),
+            Able::Broken | Able::Lost => trouble.unwrap_or_else(|| format!("the log in {dir} has failed")),
+        };
+        Refusal::new(ErrorCode::StorageFull, message)
+    }
+
+    fn take_forget(&mut self, channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {
+        let shared = self.shared.clone();
+        let (channel, _, mut locked) = shared.stripes.lock_run(&channel);
+        let Some(state) = locked.existing(&channel).filter(|state| state.is_history()) else {
+            drop(locked);
+            return answer(0);
+        };
+        let (epoch, through) = (state.epoch().clone(), through.min(state.counted()));
+        drop(locked);
+        if !self.may_write(OVERHEAD, true) {
+            // It cannot be remembered, and would be back after a restart.
+            return answer(0);
+        }
+        self.push(&Record::Forgot { channel: channel.name(), epoch: &epoch, through });
+        self.steps.push(Step::Forget { channel, through, answer });
+    }
+
+    fn take_begun(&mut self, channel: &Channel) {
+        let shared = self.shared.clone();
+        let mut locked = shared.stripes.lock(channel, &[]);
+        let Some(state) = locked.existing(channel).filter(|state| state.counted() == 0) else { return };
+        if state.record() > 0 || !self.may_write(OVERHEAD, false) {
+            return;
+        }
+        let (name, table) = (channel.name(), channel.is_table());
+        let number = self.push(&Record::Begun { channel: name, table, epoch: &state.epoch().clone() });
+        state.set_record(number);
+    }
+
+    /// Writes what was counted, then does what waits for it.
+    fn commit(&mut self) {
+        if self.buffer.is_empty() && self.steps.is_empty() {
+            return;
+        }
+        let written = if self.buffer.is_empty() { Ok(()) } else { self.write() };
+        self.buffer.clear();
+        let mut steps = std::mem::take(&mut self.steps);
+        if written.is_err() {
+            self.count_back(&steps);
+        }
+        for step in steps.drain(..) {
+            self.settle(step, &written);
+        }
+        self.steps = steps;
+        if self.log.is_long() && self.shared.able() == Able::Yes {
+            self.switch();
+        }
+        self.shared.compacting.ask_if_long(self.log.total(), &self.shared.storage.limits);
+        while self.published >= PUBLISHES_PER_SWEEP {
+            self.published -= PUBLISHES_PER_SWEEP;
+            self.shared.sweep_next();
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Refusal> {
+        let synced = self.shared.syncing.synced();
+        if synced > self.told_synced {
+            self.told_synced = synced;
+            self.push(&Record::Synced { number: synced.number, at: synced.at });
+        }
+        let before = self.log.place();
+        match self.log.write(&self.buffer) {
+            Ok(()) => {}
+            Err(WriteError::Full) => {
+                self.shared.set_full(true);
+                return Err(self.refusal());
+            }
+            Err(WriteError::Failed(error)) => {
+                self.shared.fail("could not be written", &error);
+                return Err(self.refusal());
+            }
+        }
+        let durable = match self.shared.storage.durability {
+            Durability::EveryBatch => self.sync(),
+            Durability::Every(_) => {
+                self.shared.syncing.wrote(self.log.file(), self.log.place());
+                true
+            }
+            Durability::Exit => true,
+        };
+        if !durable {
+            // Nobody will be told of it; if it cannot be taken back either, it counts under an epoch that ends.
+            let _ = self.log.file().cut(before.at);
+            return Err(self.refusal());
+        }
+        self.log.acknowledge().map_err(|error| {
+            self.shared.fail("could not be marked", &error);
+            self.refusal()
+        })
+    }
+
+    fn sync(&self) -> bool {
+        match self.log.file().sync() {
+            Ok(()) => {
+                self.shared.syncing.has_synced(self.log.place());
+                true
+            }
+            Err(error) => {
+                self.shared.fail("could not be synced", &error);
+                false
+            }
+        }
+    }
+
+    fn switch(&mut self) -> bool {
+        let before = self.log.place();
+        match self.log.switch() {
+            Ok(switched) => {
+                self.shared.syncing.has_synced(before);
+                switched
+            }
+            Err(error) => {
+                self.shared.fail("could not go on in another file", &error);
+                false
+            }
+        }
+    }
+
+    fn count_back(&self, steps: &[Step]) {
+        for step in steps {
+            let Step::Publish { runs, .. } = step else { continue };
+            for run in runs {
+                let mut locked = self.shared.stripes.lock(&run.channel, &run.roll_ups);
+                for entry in &run.entries {
+                    if let Entry::New(_, place, _) = entry {
+                        locked.uncount(&run.channel, place);
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&self, step: Step, written: &Result<(), Refusal>) {
+        match step {
+            Step::Publish { runs, receipts, mut permits } => {
+                let Some(sink) = self.shared.sink.get() else { return };
+                let mut results = receipts.as_ref().map(|_| Vec::with_capacity(runs.len()));
+                for run in runs {
+                    self.settle_run(run, &**sink, &mut permits, written, |result| {
+                        if let Some(results) = &mut results {
+                            results.push(result);
+                        }
+                    });
+                }
+                if let Some((receipts, results)) = receipts.zip(results) {
+                    receipts(results);
+                }
+            }
+            Step::Forget { channel, through, answer } => {
+                let forgotten = match written {
+                    Ok(()) => {
+                        let now_us = self.shared.clock.now().wall_us;
+                        let (channel, roll_ups, mut locked) = self.shared.stripes.lock_run(&channel);
+                        locked.forget(&channel, &roll_ups, through, now_us)
+                    }
+                    Err(_) => 0,
+                };
+                answer(forgotten);
+            }
+            Step::Entered(done) => done(written.clone()),
+        }
+    }
+
+    fn settle_run(
+        &self,
+        run: Run,
+        sink: &dyn Deliver,
+        permits: &mut Permits,
+        written: &Result<(), Refusal>,
+        mut tell: impl FnMut(Result<Receipt, Refusal>),
+    ) {
+        let mut locked = self.shared.stripes.lock(&run.channel, &run.roll_ups);
+        let mut messages = Messages::new();
+        for entry in run.entries {
+            let result = match (entry, written) {
+                (Entry::Refused(refusal), _) => Err(refusal),
+                (_, Err(refusal)) => Err(refusal.clone()),
+                (Entry::Repeat(first), Ok(())) => {
+                    sink.on_repeat(&run.channel);
+                    Ok(first)
+                }
+                (Entry::New(draft, place, number), Ok(())) => {
+                    let (receipt, message) = locked.settle(draft, place, number);
+                    messages.push(message);
+                    Ok(receipt)
+                }
+            };
+            if let Err(refusal) = &result {
+                sink.on_refusal(&run.channel, refusal);
+            }
+            tell(result);
+        }
+        if !messages.is_empty() {
+            sink.deliver(permits, messages);
+        }
+    }
+
+    fn close(&mut self) {
+        self.commit();
+        self.shared.syncing.stop();
+        if matches!(self.shared.able(), Able::Broken | Able::Lost) || !self.sync() {
+            return;
+        }
+        if let Err(error) = self.shared.close_meta() {
+            tracing::error!(dir = self.shared.dir, %error, "the end of the hub could not be noted");
+        }
+    }
+}
+
+fn changed_meanwhile(channel: &Channel) -> Refusal {
+    let message = format!("{}: its family has changed meanwhile; publish it again", channel.name());
+    Refusal::new(ErrorCode::Overloaded, message)
+}
