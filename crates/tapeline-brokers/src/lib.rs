@@ -27,7 +27,7 @@ pub enum OpenError {
     RedisUrl(#[from] redis::url::UrlError),
     /// Redis does not let us in.
     #[error("{0}: {1}")]
-    Redis(redis::url::Address, redis::link::ConnectError),
+    Redis(Box<Address>, redis::link::ConnectError),
 }
 
 /// Whether [`open`] knows a message broker for this URL.
@@ -85,7 +85,7 @@ pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
 fn open_redis(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
     let address = Address::parse(parts.url)?;
     let broker = RedisBroker::open(address.clone(), parts.clock, parts.directory, parts.seed)
-        .map_err(|error| OpenError::Redis(address, error))?;
+        .map_err(|error| OpenError::Redis(Box::new(address), error))?;
     Ok(Opened {
         store: Arc::new(RedisStore::new(broker.link(), Bounds::default())),
         registry: Arc::new(LocalRegistry::default()),

@@ -82,7 +82,9 @@ impl Deliver for Ear {
     }
 
     fn on_head(&self, channel: &Channel, head: &Head) {
-        self.tell(|record| drop(record.heads.insert(channel.name().to_owned(), head.clone())));
+        self.tell(|record| {
+            record.heads.insert(channel.name().to_owned(), head.clone());
+        });
     }
 
     fn on_degraded(&self, degraded: bool) {
