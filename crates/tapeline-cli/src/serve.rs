@@ -34,7 +34,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -56,9 +56,15 @@ pub(crate) struct ServeFlags {
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Message broker. [default: memory://]
+    /// Message broker: memory://, file:DIR. [default: memory://]
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
+    /// Keep messages, tables and small state in this directory; the same as --broker file:DIR.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// When what is written survives a power loss too: every-batch, 10ms (some milliseconds later), exit. [default: 10ms]
+    #[arg(long, value_name = "WHEN")]
+    durability: Option<String>,
     /// Shard threads; by default one fewer than there are cores.
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
@@ -80,6 +86,8 @@ impl ServeFlags {
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
+            ("--data-dir", "serve.data_dir", self.data_dir),
+            ("--durability", "storage.durability", self.durability),
             ("--shards", "serve.shards", self.shards.map(|shards| shards.to_string())),
             ("--conformance", "serve.conformance", on(self.conformance)),
             ("--log", "log", self.log),
@@ -102,9 +110,9 @@ impl Serve {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
-        let url = &config.serve.broker;
-        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone() };
-        let Opened { broker, store, registry } = tapeline_brokers::open(parts)?;
+        let (url, storage) = (&config.broker_url(), config.storage());
+        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone(), storage };
+        let Opened { broker, store, registry, .. } = tapeline_brokers::open(parts)?;
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),

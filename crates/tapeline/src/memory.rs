@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
-use tapeline_brokers::{OpenParts, Opened};
+use tapeline_brokers::{OpenParts, Opened, Storage};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::{Directory, Settings};
 use tapeline_runtime::{Shards, SystemClock};
@@ -52,8 +52,14 @@ impl PrivateHub {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
-        let parts = OpenParts { url: "memory://", clock: clock.clone(), seed, directory: directory.clone() };
-        let Opened { broker, store, registry } =
+        let parts = OpenParts {
+            url: "memory://",
+            clock: clock.clone(),
+            seed,
+            directory: directory.clone(),
+            storage: Storage::default(),
+        };
+        let Opened { broker, store, registry, .. } =
             tapeline_brokers::open(parts).map_err(|error| error.to_string())?;
         let hub = Arc::new(Hub::new(HubParts {
             directory,

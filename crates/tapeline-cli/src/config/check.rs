@@ -79,6 +79,11 @@ pub(super) fn broker(value: &str) -> Result<(), String> {
     tapeline_brokers::check(value).map_err(|error| error.to_string())
 }
 
+/// A durability that there is.
+pub(super) fn durability(value: &str) -> Result<(), String> {
+    value.parse::<tapeline_brokers::Durability>().map(|_| ())
+}
+
 /// Origins as browsers send them, which they are compared with byte by byte.
 pub(super) fn origins(value: &[String]) -> Result<(), String> {
     match value.iter().find(|text| !is_origin(text)) {

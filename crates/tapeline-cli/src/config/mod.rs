@@ -12,6 +12,7 @@ mod value;
 
 use std::net::SocketAddr;
 
+use tapeline_brokers::{Durability, Storage};
 use tapeline_core::Settings;
 use tapeline_core::settings::Rate;
 use tapeline_gateway::{Access, Origins};
@@ -24,10 +25,14 @@ pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, reference};
 pub(crate) use table::{ROWS, When};
 
+/// The message broker where none is asked for.
+const MEMORY: &str = "memory://";
+
 /// Every effective value.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub serve: ServeValues,
+    pub storage: StorageValues,
     pub http: HttpValues,
     pub log: String,
     pub log_format: Format,
@@ -48,10 +53,20 @@ pub(crate) struct Config {
 pub(crate) struct ServeValues {
     pub listen: Vec<SocketAddr>,
     pub broker: String,
+    /// Empty for none.
+    pub data_dir: String,
     pub shards: Option<usize>,
     pub demo: bool,
     pub demo_seed: u64,
     pub conformance: bool,
+}
+
+/// `[storage]`
+#[derive(Clone, Debug)]
+pub(crate) struct StorageValues {
+    pub durability: String,
+    pub max_bytes: u64,
+    pub reserve_bytes: u64,
 }
 
 /// `[http]`
@@ -67,11 +82,17 @@ impl Default for Config {
         Config {
             serve: ServeValues {
                 listen: vec![SocketAddr::from(([127, 0, 0, 1], 8_000))],
-                broker: "memory://".to_string(),
+                broker: MEMORY.to_string(),
+                data_dir: String::new(),
                 shards: None,
                 demo: false,
                 demo_seed: 7,
                 conformance: false,
+            },
+            storage: StorageValues {
+                durability: Durability::default().to_string(),
+                max_bytes: 0,
+                reserve_bytes: Storage::default().limits.reserve_bytes,
             },
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
             log: "info".to_string(),
@@ -115,6 +136,37 @@ impl Config {
             })?;
         }
         Ok(catalog)
+    }
+
+    /// The message broker, by its URL.
+    pub(crate) fn broker_url(&self) -> String {
+        match self.serve.data_dir.as_str() {
+            "" => self.serve.broker.clone(),
+            dir => format!("file:{dir}"),
+        }
+    }
+
+    /// How its directory is used.
+    pub(crate) fn storage(&self) -> Storage {
+        let mut storage = Storage::default();
+        // What is no durability has been refused.
+        storage.durability = self.storage.durability.parse().unwrap_or_default();
+        storage.limits.max_bytes = self.storage.max_bytes;
+        storage.limits.reserve_bytes = self.storage.reserve_bytes;
+        storage
+    }
+
+    /// What is wrong with a directory beside another message broker.
+    fn check_data_dir(&self) -> Result<(), String> {
+        let (dir, broker) = (&self.serve.data_dir, &self.serve.broker);
+        let same = tapeline_brokers::directory_of(broker) == Some(dir);
+        if dir.is_empty() || same || broker == MEMORY {
+            return Ok(());
+        }
+        let broker = table::without_password(broker);
+        Err(format!(
+            "serve.data_dir ({dir}) and serve.broker ({broker}) name two message brokers; give one of them"
+        ))
     }
 
     /// The bounds on this machine.

@@ -89,7 +89,9 @@ rows! {
     "serve.listen" Restart No addresses serve.listen
         "Addresses to listen on; port 0 takes a free one."
     "serve.broker" Restart UrlPassword broker serve.broker
-        "The message broker: memory://"
+        "The message broker: memory://, or file:DIR, which serve.data_dir says too."
+    "serve.data_dir" Restart No any serve.data_dir
+        "The directory that messages, tables and small state are kept in; empty for none. See durability.md."
     "serve.shards" Restart No shards serve.shards
         "Shard threads; \"auto\" is one fewer than there are cores."
     "serve.demo" Restart No any serve.demo
@@ -98,6 +100,12 @@ rows! {
         "The same seed makes the same market."
     "serve.conformance" Restart No any serve.conformance
         "Open /echo for WebSocket conformance suites."
+    "storage.durability" Restart No durability storage.durability
+        "When what is written to serve.data_dir survives a power loss too: \"every-batch\", before it is answered; \"10ms\", so much later; \"exit\", when the hub stops."
+    "storage.max_bytes" Restart No any storage.max_bytes
+        "Bytes that the files in serve.data_dir may have together; 0 for as many as there is room for."
+    "storage.reserve_bytes" Restart No any storage.reserve_bytes
+        "Bytes that only critical families may fill when there is no more room."
     "http.allowed_origins" Reload No origins http.allowed_origins
         "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\". Behind a proxy on the same machine that passes the Host on, the hub's public one too."
     "http.compression" Restart No any http.compression
@@ -193,7 +201,7 @@ impl Row {
 }
 
 /// `redis://user:***@host`: what stands between the scheme and the last `@` is a name and a password.
-fn without_password(url: &str) -> String {
+pub(super) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
     let Some((login, host)) = rest.rsplit_once('@') else { return url.to_string() };
     let user = login.split_once(':').map_or("", |(user, _)| user);

@@ -1,0 +1,117 @@
+//! A real Redis for tests: Debian's `redis-server` on a free port of the loopback, with its files in a directory of its
+//! own, gone when the test is over.
+
+mod proxy;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) use proxy::Proxy;
+
+/// How long a server may take to come up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(crate) struct RedisServer {
+    child: Child,
+    dir: PathBuf,
+    port: u16,
+}
+
+impl RedisServer {
+    /// Starts one that keeps nothing on disk.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more of its options, as on its command line.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("tapeline-redis-{}-{count}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let port = free_port();
+        let child = launch(&dir, port, options);
+        let server = RedisServer { child, dir, port };
+        server.wait_until_up();
+        server
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on its port, with what is on disk.
+    pub(crate) fn restart(&mut self, options: &[&str]) {
+        self.kill();
+        self.child = launch(&self.dir, self.port, options);
+        self.wait_until_up();
+    }
+
+    /// Sends its process a signal: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Asks it something on a connection of its own, in words without spaces, and answers the first line of the reply.
+    pub(crate) fn ask(&self, words: &str) -> String {
+        ask(self.port, words).unwrap()
+    }
+
+    fn wait_until_up(&self) {
+        let since = Instant::now();
+        while !ask(self.port, "PING")
+            .is_ok_and(|answer| answer.starts_with('+') || answer.starts_with("-NOAUTH"))
+        {
+            assert!(since.elapsed() < PATIENCE, "redis-server does not come up");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn launch(dir: &PathBuf, port: u16, options: &[&str]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"]);
+    command.args(["--port", &port.to_string(), "--dir"]).arg(dir).args(options);
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    spawned.expect("redis-server starts (Debian: apt-get install redis-server)")
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn ask(port: u16, words: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{words}\r\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}
