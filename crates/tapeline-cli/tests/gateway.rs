@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tapeline_brokers::{OpenParts, Opened, Storage};
+use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
