@@ -112,7 +112,7 @@ impl Serve {
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
         let (url, storage) = (&config.broker_url(), config.storage());
         let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone(), storage };
-        let Opened { broker, store, registry, .. } = tapeline_brokers::open(parts)?;
+        let Opened { broker, store, registry, embedded } = tapeline_brokers::open(parts)?;
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
@@ -124,7 +124,7 @@ impl Serve {
             shards,
         }));
         let access = Arc::new(LiveAccess::new(config.access()));
-        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone());
+        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()

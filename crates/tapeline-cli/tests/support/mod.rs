@@ -10,7 +10,7 @@ pub(crate) mod http;
 pub(crate) mod raw;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -37,23 +37,30 @@ pub(crate) struct Hub {
 impl Hub {
     /// With the defaults.
     pub(crate) fn start() -> Hub {
-        Hub::launch(None, None)
+        Hub::launch(None, None, &[])
+    }
+
+    /// That keeps what it knows in this directory, with these words more on its command line.
+    pub(crate) fn in_dir(dir: &Path, words: &[&str]) -> Hub {
+        let dir = dir.to_str().expect("a test's path is text");
+        Hub::launch(None, Some(temporary("log")), &[&["--data-dir", dir], words].concat())
     }
 
     /// With the defaults, and what it logs kept.
     pub(crate) fn with_log() -> Hub {
-        Hub::launch(None, Some(temporary("log")))
+        Hub::launch(None, Some(temporary("log")), &[])
     }
 
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
         let path = temporary("toml");
         std::fs::write(&path, text).expect("the configuration can be written");
-        Hub::launch(Some(path), None)
+        Hub::launch(Some(path), None, &[])
     }
 
-    fn launch(config: Option<PathBuf>, log: Option<PathBuf>) -> Hub {
+    fn launch(config: Option<PathBuf>, log: Option<PathBuf>, words: &[&str]) -> Hub {
         let mut command = serve("127.0.0.1:0");
+        command.args(words);
         if let Some(path) = &log {
             command.stderr(std::fs::File::create(path).expect("the log can be written"));
         }
@@ -136,6 +143,17 @@ impl Hub {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
         command.args(words).args(["--url", &format!("http://{}", self.address)]);
         run_to_end(command)
+    }
+
+    /// Ends it as nothing else can.
+    pub(crate) fn kill(&mut self) {
+        self.kill_now();
+        self.wait();
+    }
+
+    /// The same, without waiting for the end.
+    pub(crate) fn kill_now(&self) {
+        self.signal(Signal::KILL);
     }
 
     /// Waits for its end.
