@@ -121,7 +121,7 @@ impl Serve {
             mirror: mirror.clone(),
             ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
         };
-        let Opened { broker, store, registry, redis, .. } = tapeline_brokers::open(parts)?;
+        let Opened { broker, store, registry, redis, embedded } = tapeline_brokers::open(parts)?;
         let foreign = redis.filter(|_| config.redis.intake).map(|address| (address, mirror));
         let hub = Arc::new(Hub::new(HubParts {
             directory,
@@ -134,7 +134,7 @@ impl Serve {
             shards,
         }));
         let access = Arc::new(LiveAccess::new(config.access()));
-        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone());
+        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()
