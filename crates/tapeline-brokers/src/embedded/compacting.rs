@@ -14,6 +14,9 @@ use super::snapshot;
 /// A log that is shorter is left alone, however little is kept: in files of the log.
 const SEGMENTS: u64 = 2;
 
+/// A log that is shorter makes no room.
+const LITTLE: u64 = 4 << 10;
+
 #[derive(Default)]
 struct Asked {
     asked: bool,
@@ -40,6 +43,14 @@ impl Compacting {
     pub(super) fn ask(&self) {
         lock(&self.asked).asked = true;
         self.changed.notify_all();
+    }
+
+    /// Asks when that would make room.
+    pub(super) fn ask_for_room(&self, total: u64) {
+        let snapshot = self.snapshot.load(Ordering::Relaxed);
+        if total.saturating_sub(snapshot) > snapshot / 8 + LITTLE {
+            self.ask();
+        }
     }
 
     /// Asks when the log is long beside what it must say.

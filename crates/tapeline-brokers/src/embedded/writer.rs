@@ -25,6 +25,9 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How often it is tried whether there is room again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// There is room again when there is for so much.
+const AGAIN_BYTES: u64 = 64 << 10;
+
 /// Publishes between two looks for channels to forget, each at one stripe.
 const PUBLISHES_PER_SWEEP: u64 = 1_024;
 
@@ -264,7 +267,7 @@ impl Writer {
         }
         if able == Able::Yes && self.shared.able() == Able::Yes {
             self.shared.set_full(true);
-            self.shared.compacting.ask();
+            self.shared.compacting.ask_for_room(self.log.total());
             self.retry_at = Instant::now() + RETRY;
         }
         urgent && has_room(&mut self.log, true)
@@ -275,9 +278,9 @@ impl Writer {
             return;
         }
         self.retry_at = Instant::now() + RETRY;
-        match self.log.has_room(BATCH_BYTES as u64, false) {
+        match self.log.has_room(AGAIN_BYTES, false) {
             Ok(true) => self.shared.set_full(false),
-            Ok(false) => self.shared.compacting.ask(),
+            Ok(false) => self.shared.compacting.ask_for_room(self.log.total()),
             Err(error) => self.shared.fail("has no room", &error),
         }
     }
