@@ -15,7 +15,7 @@ use tapeline_schema::Pattern;
 
 use super::frame::decode;
 use super::joined::Joined;
-use super::link::{Events, Heard, Link, Patience, Server, lock};
+use super::link::{Events, Heard, Link, Patience, Script, Server, lock};
 use super::plan::Plans;
 use super::publishing::Outbox;
 use super::reading::Again;
@@ -209,6 +209,10 @@ impl Events for Node {
                 return sink.when_room(Box::new(self.link.resume()));
             }
         }
+    }
+
+    fn scripts(&self) -> Vec<&'static Script> {
+        super::scripts::all()
     }
 
     fn on_tick(&self) {
