@@ -9,6 +9,7 @@ pub mod redis;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tapeline_core::hub::instance;
 use tapeline_core::registry::{LocalRegistry, Registry};
 use tapeline_core::store::{Bounds, LocalStore, Store};
 use tapeline_core::{Broker, Clock, Directory};
@@ -17,6 +18,7 @@ use tapeline_schema::Pattern;
 use embedded::{EmbeddedBroker, EmbeddedError, Storage};
 use redis::RedisBroker;
 use redis::link::ConnectError;
+use redis::registry::RedisRegistry;
 use redis::store::RedisStore;
 use redis::url::{Address, UrlError};
 
@@ -112,7 +114,7 @@ pub struct Opened {
 /// There is none, or it cannot be opened.
 pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
     let OpenParts { clock, seed, directory, storage, mirror, .. } = parts;
-    let registry = Arc::new(LocalRegistry::default());
+    let registry: Arc<dyn Registry> = Arc::new(LocalRegistry::default());
     match Place::of(parts.url)? {
         Place::Memory => Ok(Opened {
             broker: Arc::new(memory::MemoryBroker::new(clock.clone(), seed)),
@@ -129,6 +131,7 @@ pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
             let broker = RedisBroker::open(address.clone(), clock, directory, seed, mirror)
                 .map_err(|error| OpenError::Redis(Box::new(address.clone()), error))?;
             let store = Arc::new(RedisStore::new(broker.link(), Bounds::default()));
+            let registry = Arc::new(RedisRegistry::new(broker.link(), &instance(seed)));
             Ok(Opened { broker: Arc::new(broker), store, registry, redis: Some(address) })
         }
     }

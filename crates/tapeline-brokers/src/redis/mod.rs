@@ -15,6 +15,8 @@ mod outgoing;
 mod plan;
 mod publishing;
 mod reading;
+pub mod registry;
+mod report;
 mod request;
 mod resp;
 mod script;
@@ -32,6 +34,7 @@ use std::sync::atomic::Ordering;
 
 use tapeline_core::broker::{Busy, Condition, Drafts, Head, Health, Interest, Page, Receipts, Sources};
 use tapeline_core::{Broker, Channel, Clock, Deliver, Directory, Draft, Refusal};
+use tapeline_schema::ops::BrokerReport;
 use tapeline_schema::{ErrorCode, Pattern};
 
 use link::{ConnectError, Link, lock};
@@ -147,6 +150,10 @@ impl Broker for RedisBroker {
         }
         let version = lock(&self.node.server).version.clone();
         Health::ok(format!("{address}, Redis {version}{waiting}{dropped}"))
+    }
+
+    fn inspect(&self, answer: Box<dyn FnOnce(BrokerReport) + Send>) {
+        report::make(&self.node.link, &self.node.directory, answer);
     }
 
     fn close(&self) {
