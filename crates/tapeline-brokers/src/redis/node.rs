@@ -111,7 +111,8 @@ impl Node {
 
     /// Says that all is well again, if it is.
     pub(super) fn tell_restored(&self) {
-        if lock(&self.outbox).refusing().is_none()
+        let refusing = lock(&self.outbox).refusing();
+        if refusing.is_none()
             && self.link.is_up()
             && self.degraded.swap(false, Ordering::AcqRel)
             && let Some(sink) = self.sink.get()
