@@ -46,13 +46,12 @@ pub(super) async fn run(shared: &Shared, first: SyncSender<Result<(), ConnectErr
                 line.run(shared).await
             }
             Err(error) => {
-                let denied = matches!(error, ConnectError::Denied(_));
-                let told = tell(&mut first, Err(error.clone()));
-                if told && denied {
+                let (denied, why) = (matches!(error, ConnectError::Denied(_)), error.to_string());
+                lock(&shared.queue).why.clone_from(&why);
+                if tell(&mut first, Err(error)) && denied {
                     break;
                 }
-                lock(&shared.queue).why = error.to_string();
-                error.to_string()
+                why
             }
         };
         let pause = jitter(BACKOFF.saturating_mul(1 << (attempts / 2).min(3)).min(BACKOFF_LIMIT));
