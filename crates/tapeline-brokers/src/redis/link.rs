@@ -43,6 +43,10 @@ pub trait Events: Send + Sync {
     /// Takes what was heard from the front; the link calls again for what is left after [`Link::resume`], and reads no
     /// more until then.
     fn on_heard(&self, heard: &mut VecDeque<Heard>);
+    /// What Redis is told before the line is up; other scripts it is told when it turns out not to know them.
+    fn scripts(&self) -> Vec<&'static Script> {
+        Vec::new()
+    }
     /// Some time has passed; called every tenth of a second or so, line or no line.
     fn on_tick(&self) {}
 }

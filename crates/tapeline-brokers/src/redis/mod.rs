@@ -132,7 +132,7 @@ impl Broker for RedisBroker {
         };
         let waiting = match held {
             (0, 0) => String::new(),
-            (held, replaced) => format!("; {held} held, {replaced} of them replaced by newer ones"),
+            (held, replaced) => format!("; {held} messages held, {replaced} gave way to newer ones"),
         };
         let dropped = match self.node.dropped.load(Ordering::Relaxed) {
             0 => String::new(),

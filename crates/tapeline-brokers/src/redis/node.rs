@@ -15,7 +15,7 @@ use tapeline_schema::Pattern;
 
 use super::frame::decode;
 use super::joined::Joined;
-use super::link::{Events, Heard, Link, Patience, Server, lock};
+use super::link::{Events, Heard, Link, Patience, Script, Server, lock};
 use super::plan::Plans;
 use super::publishing::Outbox;
 use super::reading::Again;
@@ -111,7 +111,8 @@ impl Node {
 
     /// Says that all is well again, if it is.
     pub(super) fn tell_restored(&self) {
-        if lock(&self.outbox).refusing().is_none()
+        let refusing = lock(&self.outbox).refusing();
+        if refusing.is_none()
             && self.link.is_up()
             && self.degraded.swap(false, Ordering::AcqRel)
             && let Some(sink) = self.sink.get()
@@ -209,6 +210,10 @@ impl Events for Node {
                 return sink.when_room(Box::new(self.link.resume()));
             }
         }
+    }
+
+    fn scripts(&self) -> Vec<&'static Script> {
+        super::scripts::all()
     }
 
     fn on_tick(&self) {

@@ -151,6 +151,11 @@ impl Plans {
         Plans { known: RwLock::default(), mirror }
     }
 
+    /// Lets go of all channels: those that are held here count as in use.
+    pub(super) fn clear(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The plan of this very channel.
     pub(super) fn of(&self, channel: &Channel) -> Arc<Plan> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(channel.name()).cloned();

@@ -20,3 +20,8 @@ pub(super) static FIND: Script = script!("scripts/find.lua");
 pub(super) static ANEW: Script = script!("scripts/anew.lua");
 /// Takes names of expired channels off a list.
 pub(super) static SWEEP: Script = script!("scripts/sweep.lua");
+
+/// All of them.
+pub(super) fn all() -> Vec<&'static Script> {
+    vec![&PUBLISH, &READ, &FORGET, &FIND, &ANEW, &SWEEP]
+}

@@ -45,6 +45,7 @@ impl Node {
         let (channels, list) = {
             let mut upkeep = lock(&self.upkeep);
             if is_due(&mut upkeep.looked, LOOK_EVERY) {
+                self.plans.clear();
                 upkeep.to_look_at = lock(&self.joined).channels();
             }
             let left = upkeep.to_look_at.len().saturating_sub(LOOK_SLICE);
