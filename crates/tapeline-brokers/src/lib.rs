@@ -6,28 +6,61 @@ mod kept;
 pub mod memory;
 pub mod redis;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tapeline_core::registry::{LocalRegistry, Registry};
 use tapeline_core::store::{Bounds, LocalStore, Store};
 use tapeline_core::{Broker, Clock, Directory};
+use tapeline_schema::Pattern;
 
+use embedded::{EmbeddedBroker, EmbeddedError, Storage};
 use redis::RedisBroker;
+use redis::link::ConnectError;
 use redis::store::RedisStore;
-use redis::url::Address;
+use redis::url::{Address, UrlError};
 
 /// Why a broker could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No broker answers to the URL's scheme; the rest of it may hold a password.
-    #[error("no message broker for {0}://; known: memory://, redis:// and rediss://")]
+    #[error("no message broker for {0}://; known: memory://, file:DIR, redis:// and rediss://")]
     UnknownScheme(String),
+    /// `file:` without a directory.
+    #[error("file: is followed by a directory, as in file:/var/lib/tapeline")]
+    NoDirectory,
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
     /// The URL of a Redis is not as it should be.
     #[error(transparent)]
-    RedisUrl(#[from] redis::url::UrlError),
+    RedisUrl(#[from] UrlError),
     /// Redis does not let us in.
     #[error("{0}: {1}")]
-    Redis(Box<Address>, redis::link::ConnectError),
+    Redis(Address, ConnectError),
+}
+
+/// Which message broker a URL names.
+enum Place {
+    Memory,
+    File(PathBuf),
+    Redis(Address),
+}
+
+impl Place {
+    fn of(url: &str) -> Result<Self, OpenError> {
+        if url == "memory://" {
+            return Ok(Place::Memory);
+        }
+        if let Some(dir) = url.strip_prefix("file:") {
+            let dir = dir.strip_prefix("//").unwrap_or(dir);
+            return if dir.is_empty() { Err(OpenError::NoDirectory) } else { Ok(Place::File(dir.into())) };
+        }
+        match url.split_once("://").map_or("", |(scheme, _)| scheme) {
+            "redis" | "rediss" => Ok(Place::Redis(Address::parse(url)?)),
+            scheme => Err(OpenError::UnknownScheme(scheme.to_string())),
+        }
+    }
 }
 
 /// Whether [`open`] knows a message broker for this URL.
@@ -35,18 +68,12 @@ pub enum OpenError {
 /// # Errors
 /// It knows none.
 pub fn check(url: &str) -> Result<(), OpenError> {
-    if url == "memory://" {
-        return Ok(());
-    }
-    match url.split_once("://").map_or("", |(scheme, _)| scheme) {
-        "redis" | "rediss" => Ok(Address::parse(url).map(drop)?),
-        scheme => Err(OpenError::UnknownScheme(scheme.to_string())),
-    }
+    Place::of(url).map(drop)
 }
 
 /// What a broker is opened with.
 pub struct OpenParts<'a> {
-    /// Which one, and where: `memory://`, `redis://HOST:6379`.
+    /// Which one, and where: `memory://`, `file:DIR`, `redis://HOST:6379`.
     pub url: &'a str,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -54,6 +81,17 @@ pub struct OpenParts<'a> {
     pub seed: u64,
     /// Where names that come from outside are looked up.
     pub directory: Arc<Directory>,
+    /// How a directory is used.
+    pub storage: Storage,
+    /// What is also published in Redis under its plain name.
+    pub mirror: Vec<Pattern>,
+}
+
+impl<'a> OpenParts<'a> {
+    /// With the usual storage, and nothing mirrored.
+    pub fn new(url: &'a str, clock: Arc<dyn Clock>, seed: u64, directory: Arc<Directory>) -> Self {
+        OpenParts { url, clock, seed, directory, storage: Storage::default(), mirror: Vec::new() }
+    }
 }
 
 /// What a URL stands for, open.
@@ -64,6 +102,8 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// Counts who is connected.
     pub registry: Arc<dyn Registry>,
+    /// The Redis that it rests on, where it does.
+    pub redis: Option<Address>,
 }
 
 /// Opens the message broker that a URL names, and what belongs to it.
@@ -71,24 +111,25 @@ pub struct Opened {
 /// # Errors
 /// There is none, or it cannot be opened.
 pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
-    check(parts.url)?;
-    if parts.url != "memory://" {
-        return open_redis(parts);
+    let OpenParts { clock, seed, directory, storage, mirror, .. } = parts;
+    let registry = Arc::new(LocalRegistry::default());
+    match Place::of(parts.url)? {
+        Place::Memory => Ok(Opened {
+            broker: Arc::new(memory::MemoryBroker::new(clock.clone(), seed)),
+            store: Arc::new(LocalStore::new(clock, Bounds::default())),
+            registry,
+            redis: None,
+        }),
+        Place::File(dir) => {
+            let broker = EmbeddedBroker::open_dir(dir, storage, clock, seed, directory)?;
+            let store = Arc::new(broker.store());
+            Ok(Opened { broker: Arc::new(broker), store, registry, redis: None })
+        }
+        Place::Redis(address) => {
+            let broker = RedisBroker::open(address.clone(), clock, directory, seed, mirror)
+                .map_err(|error| OpenError::Redis(address.clone(), error))?;
+            let store = Arc::new(RedisStore::new(broker.link(), Bounds::default()));
+            Ok(Opened { broker: Arc::new(broker), store, registry, redis: Some(address) })
+        }
     }
-    Ok(Opened {
-        broker: Arc::new(memory::MemoryBroker::new(parts.clock.clone(), parts.seed)),
-        store: Arc::new(LocalStore::new(parts.clock, Bounds::default())),
-        registry: Arc::new(LocalRegistry::default()),
-    })
-}
-
-fn open_redis(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
-    let address = Address::parse(parts.url)?;
-    let broker = RedisBroker::open(address.clone(), parts.clock, parts.directory, parts.seed)
-        .map_err(|error| OpenError::Redis(Box::new(address), error))?;
-    Ok(Opened {
-        store: Arc::new(RedisStore::new(broker.link(), Bounds::default())),
-        registry: Arc::new(LocalRegistry::default()),
-        broker: Arc::new(broker),
-    })
 }

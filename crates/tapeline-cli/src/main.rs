@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod commands;
 mod config;
 mod demo;
+mod foreign;
 mod log;
 mod reload;
 mod serve;

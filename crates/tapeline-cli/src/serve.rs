@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tapeline_brokers::redis::intake::Intake;
+use tapeline_brokers::redis::url::Address;
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
-use tapeline_schema::CloseCode;
+use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config::{Flag, Layers, Machine, ServeValues};
+use crate::foreign::ForeignDoor;
 use crate::reload::Reloader;
 use crate::{demo, log};
 
@@ -56,9 +59,15 @@ pub(crate) struct ServeFlags {
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Message broker. [default: memory://]
+    /// Message broker: memory://, file:DIR, redis://HOST:6379. [default: memory://]
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
+    /// Keep messages and the store in this directory, over restarts; the same as --broker file:DIR.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// When what is written there lasts beyond the machine: every-batch, a time such as 10ms, or exit. [default: 10ms]
+    #[arg(long, value_name = "WHEN")]
+    durability: Option<String>,
     /// Shard threads; by default one fewer than there are cores.
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
@@ -80,6 +89,8 @@ impl ServeFlags {
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
+            ("--data-dir", "serve.data_dir", self.data_dir),
+            ("--durability", "storage.durability", self.durability),
             ("--shards", "serve.shards", self.shards.map(|shards| shards.to_string())),
             ("--conformance", "serve.conformance", on(self.conformance)),
             ("--log", "log", self.log),
@@ -102,9 +113,15 @@ impl Serve {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
-        let url = &config.serve.broker;
-        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone() };
-        let Opened { broker, store, registry } = tapeline_brokers::open(parts)?;
+        let url = config.serve.broker_url().map_err(anyhow::Error::msg)?;
+        let mirror = patterns(&config.redis.mirror);
+        let parts = OpenParts {
+            storage: config.storage.clone(),
+            mirror: mirror.clone(),
+            ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
+        };
+        let Opened { broker, store, registry, redis } = tapeline_brokers::open(parts)?;
+        let foreign = redis.filter(|_| config.redis.intake).map(|address| (address, mirror));
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
@@ -122,14 +139,27 @@ impl Serve {
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        runtime.block_on(serve(hub, config.serve, config.http.compression, access, Arc::new(reloader)))
+        let served = Served { values: config.serve, compression: config.http.compression, foreign };
+        runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
     }
+}
+
+/// What the hub serves beside its sessions.
+struct Served {
+    values: ServeValues,
+    compression: bool,
+    /// The Redis that others publish in, and what is mirrored there.
+    foreign: Option<(Address, Vec<Pattern>)>,
+}
+
+/// The settings have been checked.
+fn patterns(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
 }
 
 async fn serve(
     hub: Arc<Hub>,
-    values: ServeValues,
-    compression: bool,
+    Served { values, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -150,6 +180,9 @@ async fn serve(
         conformance: values.conformance,
         compression,
     });
+    let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
+    let intake = foreign.map(|(address, mirror)| Intake::start(address, hub.instance(), mirror, door));
+    let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let first = listeners.first().map(Listener::address);
     let mut doors = JoinSet::new();
     for listener in listeners {
@@ -169,6 +202,8 @@ async fn serve(
     if let Some(reloading) = reloading {
         reloading.abort();
     }
+    // Another hub takes over while this one still serves.
+    drop(intake);
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
     let stop_all = move || {

@@ -58,9 +58,8 @@ impl Served {
     fn start() -> Served {
         let clock = Arc::new(SystemClock::default());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
-        let parts =
-            OpenParts { url: "memory://", clock: clock.clone(), seed: 1, directory: directory.clone() };
-        let Opened { broker, store, registry } = tapeline_brokers::open(parts).expect("it needs nothing");
+        let parts = OpenParts::new("memory://", clock.clone(), 1, directory.clone());
+        let Opened { broker, store, registry, .. } = tapeline_brokers::open(parts).expect("it needs nothing");
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: Settings::default(),

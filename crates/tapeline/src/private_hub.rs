@@ -57,8 +57,8 @@ impl PrivateHub {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
-        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone() };
-        let Opened { broker, store, registry } =
+        let parts = OpenParts::new(url, clock.clone(), seed, directory.clone());
+        let Opened { broker, store, registry, .. } =
             tapeline_brokers::open(parts).map_err(|error| error.to_string())?;
         let hub = Arc::new(Hub::new(HubParts {
             directory,

@@ -153,10 +153,17 @@ pub(super) fn decode(
         rows,
         correlation_id: frame.correlation_id.map(Box::from),
         idempotency: None,
+        from_plain_name: false,
         id: frame.id,
         timestamp_us: frame.timestamp_us,
     };
     Ok(Message::new(draft, frame.offset, frame.epoch, marks.collect()))
+}
+
+/// The channel and the data of a frame, whatever is known of them here.
+pub(super) fn name_and_data(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
+    let Frame { name, data, .. } = Frame::parse(bytes)?;
+    Some((bytes.slice_ref(name.as_bytes()), bytes.slice_ref(data)))
 }
 
 /// What subscribers of a table get, now that the script has applied what was said.

@@ -6,6 +6,7 @@
 
 mod batch;
 mod frame;
+pub mod intake;
 mod joined;
 mod line;
 pub mod link;
@@ -30,7 +31,7 @@ use std::sync::atomic::Ordering;
 
 use tapeline_core::broker::{Busy, Condition, Drafts, Head, Health, Interest, Page, Receipts, Sources};
 use tapeline_core::{Broker, Channel, Clock, Deliver, Directory, Refusal};
-use tapeline_schema::ErrorCode;
+use tapeline_schema::{ErrorCode, Pattern};
 
 use link::{ConnectError, Link, lock};
 use node::Node;
@@ -42,7 +43,8 @@ pub struct RedisBroker {
 }
 
 impl RedisBroker {
-    /// Opens a broker over the Redis at this address. One that is out of reach is tried again and again.
+    /// Opens a broker over the Redis at this address; messages of `mirror` are also published bare, under their plain
+    /// names. One that is out of reach is tried again and again.
     ///
     /// # Errors
     /// Redis does not let us in.
@@ -51,9 +53,10 @@ impl RedisBroker {
         clock: Arc<dyn Clock>,
         directory: Arc<Directory>,
         seed: u64,
+        mirror: Vec<Pattern>,
     ) -> Result<Self, ConnectError> {
         let link = Arc::new(Link::new(address, &format!("tapeline-{}", std::process::id())));
-        let node = Node::new(link.clone(), clock, directory, seed);
+        let node = Node::new(link.clone(), clock, directory, seed, mirror);
         link.start(node.me.clone())?;
         Ok(RedisBroker { node })
     }

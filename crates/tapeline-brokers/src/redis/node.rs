@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use tapeline_core::broker::{Messages, SLICE};
 use tapeline_core::message::{Epoch, Message};
 use tapeline_core::{Channel, Clock, Deliver, Directory};
+use tapeline_schema::Pattern;
 
 use super::frame::decode;
 use super::joined::Joined;
@@ -55,6 +56,7 @@ impl Node {
         clock: Arc<dyn Clock>,
         directory: Arc<Directory>,
         seed: u64,
+        mirror: Vec<Pattern>,
     ) -> Arc<Self> {
         // Hubs may be given one seed; their epochs must differ all the same.
         let random = std::collections::hash_map::RandomState::new().hash_one(seed);
@@ -64,7 +66,7 @@ impl Node {
             directory,
             clock,
             sink: OnceLock::new(),
-            plans: Plans::default(),
+            plans: Plans::new(mirror),
             outbox: Mutex::default(),
             joined: Mutex::default(),
             again: Mutex::default(),

@@ -49,6 +49,8 @@ pub(super) fn command(plan: &Plan, draft: &Draft, fresh: &str, when: When) -> Co
     let mut id = Uuid::encode_buffer();
     command.push(draft.id.simple().encode_lower(&mut id).as_bytes());
     command.push(if when == When::Newer { b"1" } else { b"0" });
+    // Where it came from, others have it.
+    command.push(if plan.mirrored && !draft.from_plain_name { b"1" } else { b"0" });
     push_roll_ups(plan, &mut command);
     push_rows(draft, data_at, &mut command);
     command

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tapeline_core::Channel;
 use tapeline_core::clock::micros;
-use tapeline_schema::{Catalog, ChannelSpec};
+use tapeline_schema::{Catalog, ChannelSpec, Pattern};
 
 use super::resp::Command;
 
@@ -56,6 +56,8 @@ pub(super) struct Plan {
     pub(super) age: String,
     pub(super) ttl: String,
     pub(super) roll_ups: Vec<RollUp>,
+    /// Whether its data is also published bare, under its plain name.
+    pub(super) mirrored: bool,
 }
 
 /// A roll-up as its source's script takes it.
@@ -114,6 +116,7 @@ impl Plan {
             channel: channel.clone(),
             tag,
             roll_ups,
+            mirrored: false,
         }
     }
 
@@ -137,18 +140,26 @@ impl Plan {
 }
 
 /// The plans of channels in use.
-#[derive(Default)]
-pub(super) struct Plans(RwLock<HashMap<Box<str>, Arc<Plan>, FixedState>>);
+pub(super) struct Plans {
+    known: RwLock<HashMap<Box<str>, Arc<Plan>, FixedState>>,
+    mirror: Vec<Pattern>,
+}
 
 impl Plans {
+    /// None yet; channels that match `mirror` will be mirrored.
+    pub(super) fn new(mirror: Vec<Pattern>) -> Self {
+        Plans { known: RwLock::default(), mirror }
+    }
+
     /// The plan of this very channel.
     pub(super) fn of(&self, channel: &Channel) -> Arc<Plan> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(channel.name()).cloned();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(channel.name()).cloned();
         if let Some(plan) = known.filter(|plan| plan.channel.is(channel)) {
             return plan;
         }
-        let plan = Arc::new(Plan::new(channel));
-        let mut plans = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mirrored = self.mirror.iter().any(|pattern| pattern.matches(channel.name()));
+        let plan = Arc::new(Plan { mirrored, ..Plan::new(channel) });
+        let mut plans = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= REMEMBERED {
             plans.clear();
         }

@@ -25,7 +25,8 @@ impl Events for Deaf {
 
 fn store(server: &RedisServer, bounds: Bounds) -> Arc<RedisStore> {
     let deaf: Weak<Deaf> = Weak::new();
-    let link = Link::open(Address::parse(&server.url()).unwrap(), "test", deaf).unwrap();
+    let link = Link::new(Address::parse(&server.url()).unwrap(), "test");
+    link.start(deaf).unwrap();
     Arc::new(RedisStore::new(Arc::new(link), bounds))
 }
 
@@ -122,7 +123,8 @@ fn a_page_is_found_behind_thousands_of_names_without_a_value() {
     subject.set("a:z", "1");
     let (to, from) = sync_channel(1);
     let deaf: Weak<Deaf> = Weak::new();
-    let link = Link::open(Address::parse(&server.url()).unwrap(), "test", deaf).unwrap();
+    let link = Link::new(Address::parse(&server.url()).unwrap(), "test");
+    link.start(deaf).unwrap();
     let mut add = Command::new("ZADD").arg(KEYS);
     for n in 0..6_000 {
         add = add.number(0).arg(format!("a:{n:05}"));

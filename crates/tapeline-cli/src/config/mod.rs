@@ -12,6 +12,7 @@ mod value;
 
 use std::net::SocketAddr;
 
+use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
 use tapeline_core::settings::Rate;
 use tapeline_gateway::{Access, Origins};
@@ -24,11 +25,16 @@ pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, reference};
 pub(crate) use table::{ROWS, When};
 
+/// The default broker.
+const MEMORY: &str = "memory://";
+
 /// Every effective value.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub serve: ServeValues,
     pub http: HttpValues,
+    pub storage: Storage,
+    pub redis: RedisValues,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -48,6 +54,7 @@ pub(crate) struct Config {
 pub(crate) struct ServeValues {
     pub listen: Vec<SocketAddr>,
     pub broker: String,
+    pub data_dir: String,
     pub shards: Option<usize>,
     pub demo: bool,
     pub demo_seed: u64,
@@ -62,18 +69,49 @@ pub(crate) struct HttpValues {
     pub admin: bool,
 }
 
+/// `[redis]`
+#[derive(Clone, Debug)]
+pub(crate) struct RedisValues {
+    pub intake: bool,
+    pub mirror: Vec<String>,
+}
+
+impl ServeValues {
+    /// The message broker's URL: that of the data directory where there is one.
+    ///
+    /// # Errors
+    /// Both are given and say different things.
+    pub(crate) fn broker_url(&self) -> Result<String, String> {
+        let file = format!("file:{}", self.data_dir);
+        match &*self.broker {
+            broker if self.data_dir.is_empty() => Ok(broker.to_string()),
+            broker if broker == MEMORY || broker == file => Ok(file),
+            broker => {
+                let scheme = broker.split_once(':').map_or(broker, |(scheme, _)| scheme);
+                Err(format!(
+                    "serve.data_dir ({}) and serve.broker ({scheme}:…) name two places for messages; give one of them",
+                    self.data_dir
+                ))
+            }
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             serve: ServeValues {
                 listen: vec![SocketAddr::from(([127, 0, 0, 1], 8_000))],
-                broker: "memory://".to_string(),
+                broker: MEMORY.to_string(),
+                data_dir: String::new(),
                 shards: None,
                 demo: false,
                 demo_seed: 7,
                 conformance: false,
             },
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
+            storage: Storage::default(),
+            redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),

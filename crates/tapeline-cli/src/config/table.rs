@@ -89,7 +89,19 @@ rows! {
     "serve.listen" Restart No addresses serve.listen
         "Addresses to listen on; port 0 takes a free one."
     "serve.broker" Restart UrlPassword broker serve.broker
-        "The message broker: memory://"
+        "The message broker: memory://, file:DIR, redis://HOST:6379 or rediss://"
+    "serve.data_dir" Restart No any serve.data_dir
+        "A directory that keeps messages and the store over restarts: the same as the broker file:DIR. Empty: none."
+    "storage.durability" Restart No any storage.durability
+        "When what is written to the data directory is made to last beyond the machine: every-batch, a time such as 10ms, or exit."
+    "storage.max_bytes" Restart No any storage.limits.max_bytes
+        "Bytes that the data directory may take; 0 for what the disk has."
+    "storage.reserve_bytes" Restart No any storage.limits.reserve_bytes
+        "Bytes kept free for critical families when the directory is full."
+    "redis.intake" Restart No any redis.intake
+        "Take in what others publish in Redis under the catalogue's names."
+    "redis.mirror" Restart No patterns redis.mirror
+        "Channels and patterns whose data is also published in Redis under their plain names."
     "serve.shards" Restart No shards serve.shards
         "Shard threads; \"auto\" is one fewer than there are cores."
     "serve.demo" Restart No any serve.demo

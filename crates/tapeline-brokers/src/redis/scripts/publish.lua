@@ -2,7 +2,7 @@
 -- sources and, if it counts for itself, its meta, stream and index.
 -- ARGV: 1 name, 2 the rest of the frame, 3 time, 4 fresh epoch, 5 row, 6 latest|history|table, 7 bytes of data,
 -- 8 count, 9 bytes and 10 age kept ('' for no bound), 11 ttl in ms, 12 expiry of the idempotency key in us or '',
--- 13 id, 14 only if newer, 15 roll-ups; for each: name, counts, row, count, bytes, age, ttl;
+-- 13 id, 14 only if newer, 15 mirrored, 16 roll-ups; for each: name, counts, row, count, bytes, age, ttl;
 -- for a table then: whole, whether arrays can say that they are removed, rows; for each: key, from, length or 0.
 local name, body, ts, fresh, print, kind, size = unpack(ARGV, 1, 7)
 local now = tonumber(ts)
@@ -51,9 +51,9 @@ end
 local others = { KEYS[2], KEYS[5], KEYS[6] }
 local epoch, off, set_at, anew = stand(KEYS[1], others, KEYS[3], name, print)
 
-local rolls, at_key, at = {}, 7, 16
+local rolls, at_key, at = {}, 7, 17
 local marks = ''
-for n = 1, tonumber(ARGV[15]) do
+for n = 1, tonumber(ARGV[16]) do
   local roll = { name = ARGV[at], counts = ARGV[at + 1] == '1', row = ARGV[at + 2], count = ARGV[at + 3],
     bytes = ARGV[at + 4], age = ARGV[at + 5], ttl = tonumber(ARGV[at + 6]), sources = KEYS[at_key] }
   at, at_key = at + 7, at_key + 1
@@ -136,5 +136,6 @@ if ARGV[12] ~= '' then
   redis.call('SET', KEYS[4], ts .. ' ' .. off .. ' ' .. epoch .. ' ' .. ARGV[13], 'PX', life)
 end
 redis.call('PUBLISH', 'tapeline:c:' .. name, frame)
+if ARGV[15] == '1' then redis.call('PUBLISH', name, string.sub(body, -tonumber(size))) end
 for _, roll in ipairs(rolls) do redis.call('PUBLISH', 'tapeline:r:' .. roll.name, frame) end
 return { off, epoch }

@@ -15,7 +15,7 @@ use crate::redis::url::Address;
 fn open(server: &RedisServer) -> Subject {
     Subject::new(|clock, directory| {
         let address = Address::parse(&server.url()).unwrap();
-        let broker = RedisBroker::open(address, clock, directory, 7).unwrap();
+        let broker = RedisBroker::open(address, clock, directory, 7, Vec::new()).unwrap();
         let all = Interest::Pattern(Pattern::parse("*").unwrap());
         broker.listen(&all);
         let (to, from) = sync_channel(1);
