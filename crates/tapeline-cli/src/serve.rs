@@ -13,6 +13,7 @@ use tapeline_brokers::redis::url::Address;
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
@@ -37,7 +38,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -113,14 +114,14 @@ impl Serve {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
-        let url = config.serve.broker_url().map_err(anyhow::Error::msg)?;
+        let url = config.broker_url();
         let mirror = patterns(&config.redis.mirror);
         let parts = OpenParts {
             storage: config.storage.clone(),
             mirror: mirror.clone(),
             ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
         };
-        let Opened { broker, store, registry, redis } = tapeline_brokers::open(parts)?;
+        let Opened { broker, store, registry, redis, .. } = tapeline_brokers::open(parts)?;
         let foreign = redis.filter(|_| config.redis.intake).map(|address| (address, mirror));
         let hub = Arc::new(Hub::new(HubParts {
             directory,
@@ -172,18 +173,19 @@ async fn serve(
         listeners.push(Listener::bind(*address)?);
     }
     let shards = Arc::new(Shards::start(&hub)?);
+    let first = listeners.first().map(Listener::address);
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
         admin: reloader,
+        address: first,
         conformance: values.conformance,
         compression,
     });
     let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
     let intake = foreign.map(|(address, mirror)| Intake::start(address, hub.instance(), mirror, door));
     let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
-    let first = listeners.first().map(Listener::address);
     let mut doors = JoinSet::new();
     for listener in listeners {
         // Whoever reads standard output may have gone; that is no reason to stop serving.
@@ -197,6 +199,7 @@ async fn serve(
         demo::welcome(address);
     }
     let sweeping = tokio::spawn(sweep(hub.clone()));
+    let beating = tokio::spawn(beat(app.clone()));
     signals.next().await;
     tokio::spawn(signals.end_at_the_next());
     if let Some(reloading) = reloading {
@@ -212,6 +215,8 @@ async fn serve(
         shards.stop(CloseCode::GoingAway, "the hub is stopping");
     };
     tokio::task::spawn_blocking(stop_all).await?;
+    beating.abort();
+    hub.registry().close();
     hub.broker().close();
     Ok(())
 }
@@ -235,6 +240,15 @@ async fn drain(hub: &Hub, app: &App, shards: &Shards, mut doors: JoinSet<()>) {
     let answered = async { while doors.join_next().await.is_some() {} };
     if tokio::time::timeout_at(by, answered).await.is_err() {
         tracing::warn!("not every request came to its end (drain.flush_s)");
+    }
+}
+
+/// Other nodes are told of this one until it ends.
+async fn beat(app: Arc<App>) {
+    let mut beats = tokio::time::interval(BEAT);
+    loop {
+        beats.tick().await;
+        app.beat();
     }
 }
 

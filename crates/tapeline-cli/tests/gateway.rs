@@ -78,6 +78,7 @@ impl Served {
             shards: shards.clone(),
             access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
+            address: None,
             conformance: false,
             compression: true,
         });

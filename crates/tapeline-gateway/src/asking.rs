@@ -8,6 +8,7 @@ use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
 use tapeline_core::store::Done;
 use tapeline_core::{Channel, Hub, Refusal};
 use tapeline_schema::ErrorCode;
+use tapeline_schema::ops::BrokerReport;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -26,6 +27,13 @@ pub(crate) async fn page(hub: &Hub, channel: &Channel, after: u64, limit: usize)
 pub(crate) async fn sources(hub: &Hub, interest: &Interest, limit: usize) -> Result<Sources, Refusal> {
     let (answer, answered) = question();
     hub.broker().sources(interest, limit, answer);
+    within(deadline(), answered).await
+}
+
+/// What the broker rests on.
+pub(crate) async fn report(hub: &Hub) -> Result<BrokerReport, Refusal> {
+    let (answer, answered) = question();
+    hub.broker().inspect(answer);
     within(deadline(), answered).await
 }
 
@@ -64,7 +72,7 @@ pub(crate) fn wait<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Resul
     Handle::current().block_on(answer)
 }
 
-fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receiver<T>) {
+pub(crate) fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receiver<T>) {
     let (tell, told) = oneshot::channel();
     let answer = move |answer| {
         // Whoever asked may have gone.
@@ -73,11 +81,11 @@ fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receive
     (Box::new(answer), told)
 }
 
-fn deadline() -> Instant {
+pub(crate) fn deadline() -> Instant {
     Instant::now() + PATIENCE
 }
 
-async fn within<T>(by: Instant, answered: oneshot::Receiver<T>) -> Result<T, Refusal> {
+pub(crate) async fn within<T>(by: Instant, answered: oneshot::Receiver<T>) -> Result<T, Refusal> {
     let seconds = PATIENCE.as_secs();
     match tokio::time::timeout_at(by, answered).await {
         Ok(Ok(answer)) => Ok(answer),

@@ -21,6 +21,7 @@ mod inspect;
 mod listen;
 mod metrics;
 pub mod native;
+mod nodes;
 mod ops;
 mod origin;
 mod peer;

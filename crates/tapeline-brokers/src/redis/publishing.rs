@@ -121,7 +121,7 @@ impl Node {
         self.link.ask_all(&commands, Patience::Now, Box::new(move |outcome| node.on_sent(batch, outcome)));
     }
 
-    fn command(&self, draft: &Draft, when: When) -> Command {
+    pub(super) fn command(&self, draft: &Draft, when: When) -> Command {
         let plan = self.plans.of(&draft.channel);
         outgoing::command(&plan, draft, &self.fresh_epoch(), when)
     }

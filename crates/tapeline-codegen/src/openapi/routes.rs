@@ -106,6 +106,10 @@ fn truth() -> Value {
     json!({ "type": "boolean" })
 }
 
+fn local() -> Value {
+    json!({ "enum": ["local"] })
+}
+
 fn channel_name() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": NAME })
 }
@@ -346,11 +350,11 @@ pub(super) const ROUTES: &[Route] = &[
         method: "get",
         path: "/stats",
         id: "stats",
-        summary: "What the hub is doing.",
-        parameters: &[],
+        summary: "What the hub, and those that share its message broker, are doing.",
+        parameters: &[in_query("node", local, "`local` for this hub alone.")],
         bodies: &[],
         answers: &[ok("The counters.", "StatsAnswer")],
-        refusals: &[],
+        refusals: &[InvalidRequest],
     },
     Route {
         method: "get",
@@ -376,6 +380,7 @@ pub(super) const ROUTES: &[Route] = &[
                 required: true,
             },
             in_query("pattern", truth, "Whether the name is a pattern."),
+            in_query("broker", truth, "Whether to look at what the message broker rests on too."),
         ],
         bodies: &[],
         answers: &[ok("What it knows.", "Inspection")],

@@ -106,3 +106,53 @@ fn a_row_that_empties_and_fills_again_is_told_in_full_and_kept_once() {
     let whole = other.read("shelf:a", NEWEST, 1).messages.remove(0);
     assert_eq!(&*whole.data, br#"{"rows":[{"id":3},{"id":4},{"id":2,"n":5}],"meta":{},"snapshot":true}"#);
 }
+
+#[test]
+fn what_is_joined_does_not_expire_and_what_has_expired_is_listed_no_more() {
+    let server = RedisServer::start();
+    let node = Node::open(&server.url());
+    node.join("all:a");
+    node.say("all:b", "1");
+    let key = |name: &str| {
+        let plan = node.broker.node.plans.of(&node.channel(name));
+        (plan.meta.clone(), plan.tag.clone(), plan.index.clone())
+    };
+    let (joined, ..) = key("all:a");
+    server.ask(&format!("HSET {joined} x 0"));
+    server.ask(&format!("PEXPIRE {joined} 5000"));
+    node.broker.node.look_at(vec![node.channel("all:a")]);
+    // Answers come in order.
+    node.read("all:a", 0, 0);
+    let left: u64 = server.ask(&format!("PTTL {joined}")).trim_start_matches(':').parse().unwrap();
+    assert!(left > 3_600_000, "{left} ms");
+    let (gone, tag, index) = key("all:b");
+    server.ask(&format!("DEL {gone}"));
+    node.broker.node.sweep(tag, index.clone());
+    node.read("all:a", 0, 0);
+    node.read("all:a", 0, 0);
+    assert_eq!(server.ask(&format!("ZCARD {index}")), ":0");
+}
+
+/// The line in docs/redis.md.
+const ACL: &str = "ACL SETUSER tapeline on >secret ~tapeline:* &* -@all +@read +@write +@pubsub +@connection \
+                   +@scripting -@dangerous +info +time +client|kill";
+
+#[test]
+fn a_user_with_the_documented_rights_and_no_others_is_enough() {
+    let server = RedisServer::start();
+    assert_eq!(server.ask(ACL), "+OK");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/redis.md")).unwrap();
+    assert!(page.contains(&ACL.replace(">secret", ">PASSWORD")), "docs/redis.md has another line");
+    let node = Node::open(&format!("redis://tapeline:secret@127.0.0.1:{}", server.port()));
+    node.join("trades:a");
+    node.listen(&pattern("shelf:*"));
+    let receipts = [node.say("trades:a", "1"), node.say("trades:a", "2")];
+    node.say("shelf:a", r#"{"id":1}"#);
+    node.results(vec![node.keyed("all:a", "k")]).remove(0).unwrap();
+    node.sink.wait("three messages", |record| (record.messages.len() == 3).then_some(()));
+    check_kept(&node, "trades:a", &receipts, &[]);
+    server.ask("CLIENT KILL TYPE normal");
+    node.wait_degraded(true);
+    node.wait_degraded(false);
+    assert_eq!(node.say("trades:a", "3").offset, 3);
+}

@@ -134,7 +134,7 @@ pub(super) fn pattern(text: &str) -> Interest {
 pub(super) fn try_open(url: &str) -> Result<Node, ConnectError> {
     let directory = Arc::new(Directory::new(catalog()));
     let address = Address::parse(url).unwrap();
-    let broker = RedisBroker::open(address, Arc::new(WallClock), directory.clone(), 1)?;
+    let broker = RedisBroker::open(address, Arc::new(WallClock), directory.clone(), 1, Vec::new())?;
     let sink = Arc::new(Ear::default());
     broker.attach(sink.clone());
     Ok(Node { broker, sink, directory, count: AtomicU64::new(0) })
@@ -163,7 +163,17 @@ impl Node {
             (data, rows) = (taken.0, Some(Box::new(taken.1)));
         }
         let id = uuid::Builder::from_unix_timestamp_millis(timestamp_us / 1_000, &random).into_uuid();
-        Draft { channel, kind: None, data, rows, correlation_id: None, idempotency: None, id, timestamp_us }
+        Draft {
+            channel,
+            kind: None,
+            data,
+            rows,
+            correlation_id: None,
+            idempotency: None,
+            id,
+            timestamp_us,
+            from_plain_name: false,
+        }
     }
 
     pub(super) fn keyed(&self, channel: &str, key: &str) -> Draft {
