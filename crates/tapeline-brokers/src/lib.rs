@@ -39,7 +39,7 @@ pub enum OpenError {
     RedisUrl(#[from] UrlError),
     /// Redis does not let us in.
     #[error("{0}: {1}")]
-    Redis(Address, ConnectError),
+    Redis(Box<Address>, ConnectError),
 }
 
 /// Which message broker a URL names.
@@ -129,7 +129,7 @@ pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
         }
         Place::Redis(address) => {
             let broker = RedisBroker::open(address.clone(), clock, directory, seed, mirror)
-                .map_err(|error| OpenError::Redis(address.clone(), error))?;
+                .map_err(|error| OpenError::Redis(Box::new(address.clone()), error))?;
             let store = Arc::new(RedisStore::new(broker.link(), Bounds::default()));
             let registry = Arc::new(RedisRegistry::new(broker.link(), &instance(seed)));
             Ok(Opened { broker: Arc::new(broker), store, registry, redis: Some(address) })

@@ -185,14 +185,6 @@ fn a_subscriber_of_the_newest_ends_with_the_newest_and_never_goes_back() {
 }
 
 #[test]
-fn a_delivery_while_the_broker_is_away_is_found() {
-    let notice = |name: &str| Heard::Notice(name.to_string());
-    let fine = [notice("degraded"), notice("restored"), message(1, 1, "a")];
-    assert_eq!(judge::silence_while_degraded(&fine), Ok(()));
-    assert!(judge::silence_while_degraded(&[notice("degraded"), message(1, 1, "a")]).is_err());
-}
-
-#[test]
 fn late_answers_and_refusals_for_other_reasons_are_found() {
     let mut late = publication(1, Fate::Refused("degraded".to_string()));
     assert_eq!(judge::answers(std::slice::from_ref(&late)), Ok(()));

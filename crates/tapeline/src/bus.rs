@@ -60,8 +60,9 @@ pub struct Statistics {
     pub reconnects: u64,
 }
 
-/// Connects to the hub at a URL: `ws://host:port`, `http://host:port`, or `memory://` for a hub inside of this
-/// process. A URL without a path gets `/ws`; `/ws/my-id` gives the connection a client id.
+/// Connects to the hub at a URL: `ws://host:port` or `http://host:port`. A URL without a path gets `/ws`; `/ws/my-id`
+/// gives the connection a client id. `memory://`, `redis://host:6379` and `file:DIR` are a hub inside of this process that
+/// keeps its messages there; processes that name one Redis hear one another.
 ///
 /// # Errors
 /// A URL that is none, or a hub that does not answer. Once the hub has answered, losses are healed.
@@ -74,7 +75,7 @@ pub async fn connect(url: &str) -> Result<EventBus, Error> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Error> {
-    let target = Arc::new(Target::open(Address::parse(url)?)?);
+    let target = Arc::new(open(Address::parse(url)?).await?);
     let settings = Arc::new(settings.sane());
     let counts = Arc::<Counts>::default();
     let (commands, queue) = mpsc::channel(COMMANDS);
@@ -102,6 +103,17 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
         Ok(ConnectionState::Closed(error)) => Err(error),
         Ok(_) => Ok(bus),
         Err(_) => Err(Error::BusClosed),
+    }
+}
+
+/// A hub of this process may have to connect to somewhere first, which waits.
+async fn open(address: Address) -> Result<Target, Error> {
+    match address {
+        Address::Hub { .. } => Target::open(address),
+        Address::Private(_) => {
+            let opened = tokio::task::spawn_blocking(move || Target::open(address)).await;
+            opened.unwrap_or_else(|error| Err(Error::Invalid(format!("no hub could be started: {error}"))))
+        }
     }
 }
 

@@ -136,14 +136,15 @@
 mod address;
 mod backoff;
 mod base_channel;
+mod broker;
 mod bus;
 mod error;
 mod event;
 mod frame;
 mod history;
 mod link;
-mod memory;
 mod message;
+mod private_hub;
 mod publish;
 mod queue;
 mod session;
@@ -157,6 +158,7 @@ mod training;
 mod typed;
 
 pub use base_channel::BaseChannel;
+pub use broker::{BrokerType, MessageBroker, MessageBrokerConfig, Subscriber, get_message_broker};
 pub use bus::{EventBus, Statistics, connect, connect_with};
 pub use error::Error;
 pub use event::{Event, Gap, Notice};
@@ -180,4 +182,6 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../../docs/library.md")]
     struct Library;
+    #[doc = include_str!("../../../docs/training.md")]
+    struct Training;
 }

@@ -34,6 +34,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "tapeline-cli",
         &[
+            // Commands that watch stay connected as the library does.
+            "tapeline",
             "tapeline-gateway",
             "tapeline-codegen",
             "tapeline-feeds",

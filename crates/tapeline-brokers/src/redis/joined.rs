@@ -30,6 +30,12 @@ pub(super) struct Joined {
     changes: u64,
 }
 
+impl Joined {
+    pub(super) fn channels(&self) -> Vec<Channel> {
+        self.channels.values().map(|held| held.channel.clone()).collect()
+    }
+}
+
 /// Where a channel's messages are heard; a roll-up's are those of its sources too.
 fn topic_of(channel: &Channel) -> Topic {
     let kind = if channel.is_roll_up() { 'r' } else { 'c' };
@@ -125,15 +131,10 @@ impl Node {
     pub(super) fn look_everywhere(self: &Arc<Self>) {
         let (channels, interests) = {
             let joined = lock(&self.joined);
-            let channels: Vec<Channel> = joined.channels.values().map(|held| held.channel.clone()).collect();
             let interests = joined.interests.values().map(|(interest, _)| interest.clone());
-            (channels, interests.collect::<Vec<_>>())
+            (joined.channels(), interests.collect::<Vec<_>>())
         };
-        for channel in channels {
-            let node = self.clone();
-            let told = channel.clone();
-            self.head_now(&channel, Box::new(move |head| node.tell_head(&told, head)));
-        }
+        self.look_at(channels);
         for interest in interests {
             let node = self.clone();
             let tell = move |sources: tapeline_core::broker::Sources| {
@@ -142,6 +143,15 @@ impl Node {
                 }
             };
             self.list(interest, SOURCES_LIMIT, Box::new(tell));
+        }
+    }
+
+    /// Tells where channels stand, and keeps them from expiring.
+    pub(super) fn look_at(self: &Arc<Self>, channels: Vec<Channel>) {
+        for channel in channels {
+            let node = self.clone();
+            let told = channel.clone();
+            self.head_now(&channel, Box::new(move |head| node.tell_head(&told, head)));
         }
     }
 

@@ -107,6 +107,15 @@ impl Link {
         Link { shared, thread: Mutex::default() }
     }
 
+    /// A link that is started at once.
+    ///
+    /// # Errors
+    /// As [`Link::start`].
+    pub fn open(address: Address, name: &str, events: Weak<dyn Events>) -> Result<Self, ConnectError> {
+        let link = Link::new(address, name);
+        link.start(events).map(|()| link)
+    }
+
     /// Starts the link's thread and waits for its first attempt. A Redis that is merely out of reach is tried again and
     /// again.
     ///

@@ -26,18 +26,20 @@ pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topics;
+mod upkeep;
 pub mod url;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tapeline_core::broker::{Busy, Condition, Drafts, Head, Health, Interest, Page, Receipts, Sources};
-use tapeline_core::{Broker, Channel, Clock, Deliver, Directory, Refusal};
+use tapeline_core::{Broker, Channel, Clock, Deliver, Directory, Draft, Refusal};
 use tapeline_schema::ops::BrokerReport;
 use tapeline_schema::{ErrorCode, Pattern};
 
 use link::{ConnectError, Link, lock};
 use node::Node;
+use outgoing::When;
 use url::Address;
 
 /// See the module.
@@ -67,6 +69,13 @@ impl RedisBroker {
     /// The link, for who keeps other things in the same Redis.
     pub fn link(&self) -> Arc<Link> {
         self.node.link.clone()
+    }
+
+    /// The command that publishes this draft, as it goes over the wire: for who measures Redis without a hub.
+    pub fn command_of(&self, draft: &Draft) -> Vec<u8> {
+        let mut packed = Vec::new();
+        self.node.command(draft, When::Always).pack(&mut packed);
+        packed
     }
 }
 

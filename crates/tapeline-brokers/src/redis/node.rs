@@ -20,6 +20,7 @@ use super::plan::Plans;
 use super::publishing::Outbox;
 use super::reading::Again;
 use super::resp::Command;
+use super::upkeep::Upkeep;
 
 /// Channels of which is remembered how far they were seen.
 const SEEN_LIMIT: usize = 65_536;
@@ -38,6 +39,7 @@ pub(super) struct Node {
     pub(super) outbox: Mutex<Outbox>,
     pub(super) joined: Mutex<Joined>,
     pub(super) again: Mutex<Vec<Again>>,
+    pub(super) upkeep: Mutex<Upkeep>,
     /// How far each channel was seen to go.
     pub(super) seen: Mutex<Seen>,
     /// The last frame, which comes again to who hears it by several topics.
@@ -70,6 +72,7 @@ impl Node {
             outbox: Mutex::default(),
             joined: Mutex::default(),
             again: Mutex::default(),
+            upkeep: Mutex::default(),
             seen: Mutex::default(),
             last: Mutex::default(),
             server: Mutex::default(),
@@ -213,5 +216,6 @@ impl Events for Node {
         node.look_after_outbox();
         node.follow_catalogue();
         node.ask_again();
+        node.keep_up();
     }
 }

@@ -103,7 +103,7 @@ impl Plan {
         Plan {
             kind,
             row: row_of(channel),
-            meta: key("m"),
+            meta: meta_key(&tag, name),
             stream: key("s"),
             index: index_key(&tag),
             rows: key("t"),
@@ -181,6 +181,11 @@ fn tag(channel: &Channel) -> String {
 pub(super) fn tags(catalog: &Catalog) -> Vec<String> {
     let buckets = (0..BUCKETS).map(|bucket| bucket.to_string());
     buckets.chain(catalog.roll_ups().map(str::to_owned)).collect()
+}
+
+/// Where it is kept how a channel stands.
+pub(super) fn meta_key(tag: &str, name: &str) -> String {
+    format!("tapeline:{{{tag}}}:m:{name}")
 }
 
 /// Where all channels of a tag are listed.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -27,6 +28,28 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// Messages of one channel that are looked through for those without an answer, and how much older than they.
 const FIND_LIMIT: u64 = 65_536;
 const FIND_SLACK_US: u64 = 10_000_000;
+
+/// Held while drafts without an answer are looked for; whoever lets go last has what waits sent.
+struct Finding {
+    node: Arc<Node>,
+    line: u64,
+    failed: AtomicBool,
+}
+
+impl Drop for Finding {
+    fn drop(&mut self) {
+        if lock(&self.node.outbox).line != self.line {
+            return;
+        }
+        if self.failed.load(Ordering::Relaxed) {
+            // Nothing may be sent again that may have been taken.
+            self.node.later(Node::open_outbox);
+        } else {
+            self.node.flush();
+            self.node.publish_held();
+        }
+    }
+}
 
 /// What has been handed in and not sent, or sent and not answered when the line broke.
 #[derive(Default)]
@@ -98,7 +121,7 @@ impl Node {
         self.link.ask_all(&commands, Patience::Now, Box::new(move |outcome| node.on_sent(batch, outcome)));
     }
 
-    fn command(&self, draft: &Draft, when: When) -> Command {
+    pub(super) fn command(&self, draft: &Draft, when: When) -> Command {
         let plan = self.plans.of(&draft.channel);
         outgoing::command(&plan, draft, &self.fresh_epoch(), when)
     }
@@ -127,6 +150,9 @@ impl Node {
     fn result_of(&self, slot: &Slot, value: &Value) -> Result<Receipt, Refusal> {
         let Some(receipt) = outgoing::receipt(value, slot.draft.id) else {
             let why = value.error().unwrap_or("an answer that is no receipt");
+            if !is_refusal_of_writes(why) {
+                return Err(Refusal::new(ErrorCode::Internal, format!("redis does not publish this: {why}")));
+            }
             self.on_refused(why);
             return self.hold_or_refuse(&slot.draft, || degraded(format!("redis refuses writes: {why}")));
         };
@@ -206,6 +232,7 @@ impl Node {
             }
             (outbox.line, unsettled)
         };
+        let finding = Arc::new(Finding { node: self.clone(), line, failed: AtomicBool::new(false) });
         for (channel, oldest_us) in unsettled {
             let plan = self.plans.of(&channel);
             let command = FIND
@@ -213,21 +240,12 @@ impl Node {
                 .arg(&plan.row)
                 .number(oldest_us.saturating_sub(FIND_SLACK_US))
                 .number(FIND_LIMIT);
-            let node = self.clone();
-            self.link.ask(&command, Patience::Now, move |found| {
-                if let Ok(found) = found {
-                    node.on_found(&channel, &found);
-                }
+            let finding = finding.clone();
+            self.link.ask(&command, Patience::Now, move |found| match found {
+                Ok(found) => finding.node.on_found(&channel, &found),
+                Err(_) => finding.failed.store(true, Ordering::Relaxed),
             });
         }
-        // Answers come in order: all that was looked for has been found by then.
-        let node = self.clone();
-        self.link.ask(&Command::new("PING"), Patience::Now, move |answer| {
-            if answer.is_ok() && lock(&node.outbox).line == line {
-                node.flush();
-                node.publish_held();
-            }
-        });
     }
 
     fn on_found(&self, channel: &Channel, found: &Value) {
@@ -294,8 +312,12 @@ impl Node {
             let node = self.clone();
             self.link.ask(&command, Patience::Now, move |answer| {
                 if let Err(error) = answer {
-                    if let LinkError::Refused(why) = &error {
-                        node.on_refused(why);
+                    match &error {
+                        LinkError::Refused(why) if is_refusal_of_writes(why) => node.on_refused(why),
+                        LinkError::Refused(why) => {
+                            return tracing::error!("redis does not publish what was held: {why}");
+                        }
+                        _ => {}
                     }
                     // There was room for it before.
                     let _ = node.hold_or_refuse(&draft, || degraded(error.to_string()));
@@ -368,6 +390,22 @@ impl Node {
             }
         });
     }
+}
+
+/// Whether Redis would refuse any write, and may take it later; older ones wrap the error of a script.
+fn is_refusal_of_writes(why: &str) -> bool {
+    let words = [
+        "OOM",
+        "READONLY",
+        "MISCONF",
+        "NOPERM",
+        "NOAUTH",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "LOADING",
+        "NOREPLICAS",
+    ];
+    words.iter().any(|word| why.starts_with(word) || why.contains(&format!("-{word} ")))
 }
 
 /// Goes by the row that its channel has now.

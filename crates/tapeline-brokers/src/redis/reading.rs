@@ -25,10 +25,12 @@ const NAMES_LIMIT: usize = 100_000;
 /// Entries that are read at most; Redis takes no count beyond its own numbers.
 const ENTRIES_LIMIT: usize = 1 << 24;
 
+type Ask = Box<dyn FnOnce(&Arc<Node>) + Send>;
+
 /// Something to be asked again later.
 pub(super) struct Again {
     at: Instant,
-    ask: Box<dyn FnOnce(&Arc<Node>) + Send>,
+    ask: Ask,
 }
 
 /// How a channel is read.
@@ -129,7 +131,7 @@ impl Node {
     }
 
     /// Asks something again a little later.
-    fn later(&self, ask: impl FnOnce(&Arc<Node>) + Send + 'static) {
+    pub(super) fn later(&self, ask: impl FnOnce(&Arc<Node>) + Send + 'static) {
         lock(&self.again).push(Again { at: Instant::now() + AGAIN_AFTER, ask: Box::new(ask) });
     }
 

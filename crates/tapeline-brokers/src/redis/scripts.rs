@@ -18,3 +18,5 @@ pub(super) static FORGET: Script = script!("scripts/forget.lua");
 pub(super) static FIND: Script = script!("scripts/find.lua");
 /// Begins a channel anew that has lost what it counted.
 pub(super) static ANEW: Script = script!("scripts/anew.lua");
+/// Takes names of expired channels off a list.
+pub(super) static SWEEP: Script = script!("scripts/sweep.lua");

@@ -63,6 +63,10 @@ impl Http {
         }
     }
 
+    pub(super) async fn is_well(&self) -> bool {
+        self.ask(Method::GET, "/health", String::new()).await.is_ok()
+    }
+
     pub(super) async fn get(&self, key: &str) -> Result<Option<StoreEntry>, Error> {
         match self.ask(Method::GET, &place(key), String::new()).await {
             Ok(body) => read(&body).map(Some),

@@ -1,4 +1,4 @@
-//! How the store is reached: in this process by a call, elsewhere over the hub's HTTP. Both answer alike.
+//! How what is no message is reached: in this process by a call, elsewhere over the hub's HTTP. Both answer alike.
 
 use serde_json::value::RawValue;
 use tapeline_core::Refusal;
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::http::Http;
 use super::{Condition, StoreEntry, StorePage, Writing};
 use crate::error::Error;
-use crate::memory::PrivateHub;
+use crate::private_hub::PrivateHub;
 use crate::socket::Target;
 
 /// See the module.
@@ -21,8 +21,16 @@ pub(crate) enum Reach {
 impl Reach {
     pub(crate) fn to(target: &Target) -> Self {
         match target {
-            Target::Memory(hub) => Reach::Within(hub.clone()),
+            Target::Private(hub, _) => Reach::Within(hub.clone()),
             Target::Hub { authority, url } => Reach::Elsewhere(Http::new(authority, url)),
+        }
+    }
+
+    /// Whether the hub says that all its parts are well.
+    pub(crate) async fn is_well(&self) -> bool {
+        match self {
+            Reach::Within(hub) => hub.is_well(),
+            Reach::Elsewhere(http) => http.is_well().await,
         }
     }
 

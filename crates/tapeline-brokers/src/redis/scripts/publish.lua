@@ -45,7 +45,7 @@ end
 
 if ARGV[14] == '1' then
   local m = redis.call('HMGET', KEYS[1], 'e', 'f', 't', 'o')
-  if m[1] and m[2] == print and m[3] and tonumber(m[3]) >= now then return { tonumber(m[4]), m[1] } end
+  if m[1] and m[2] == print and m[3] and tonumber(m[3]) > now then return { tonumber(m[4]), m[1] } end
 end
 
 local others = { KEYS[2], KEYS[5], KEYS[6] }

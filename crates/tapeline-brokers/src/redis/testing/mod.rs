@@ -65,10 +65,21 @@ impl RedisServer {
         self.wait_until_up();
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends its process a signal: `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        Self::signal_to(self.pid(), name);
+    }
+
+    /// The same for who has only its number.
+    pub(crate) fn signal_to(pid: u32, name: &str) {
+        assert!(
+            Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success()
+        );
     }
 
     /// Asks it something on a connection of its own, in words without spaces, and answers the first line of the reply.

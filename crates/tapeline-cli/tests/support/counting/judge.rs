@@ -220,24 +220,6 @@ pub(crate) fn latest(channel: &str, published: &[Publication], heard: &[Heard]) 
     Ok(verdict)
 }
 
-/// While a node knows that the broker is away it delivers nothing of its own.
-pub(crate) fn silence_while_degraded(heard: &[Heard]) -> Result<(), String> {
-    let mut degraded = false;
-    for heard in heard {
-        match heard {
-            Heard::Notice(notice) if notice == "degraded" => degraded = true,
-            // Another connection begins with what is the case.
-            Heard::Notice(notice) if notice == "restored" => degraded = false,
-            Heard::Ended(_) => degraded = false,
-            Heard::Message { number, .. } if degraded => {
-                return Err(format!("{number} was delivered while the broker was away"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Nobody waited for longer than a publisher may have to, and those that the broker did not take were told so.
 pub(crate) fn answers(published: &[Publication]) -> Result<(), String> {
     for publication in published {

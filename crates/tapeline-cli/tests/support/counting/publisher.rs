@@ -68,26 +68,27 @@ impl Publisher {
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for a publish, begun from now on, of which this is true.
-    pub(crate) fn wait_for(&self, what: &str, is: impl Fn(&Publication) -> bool) -> Publication {
-        let (since, mut found) = (Instant::now(), None);
-        eventually(|| {
-            let log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = log.iter().rev().take_while(|publication| publication.begun >= since);
-            found = new.filter(|publication| is(publication)).last().cloned();
-            found.is_some()
-        });
-        found.unwrap_or_else(|| panic!("no publish was {what} within {PATIENCE:?}: {:?}", self.last()))
-    }
-
     /// Waits until a publish, begun from now on, is acknowledged.
-    pub(crate) fn wait_for_acknowledged(&self) -> Publication {
-        self.wait_for("acknowledged", |publication| matches!(publication.fate, Fate::Acknowledged(_)))
+    pub(crate) fn wait_for_acknowledged(&self) {
+        let since = Instant::now();
+        self.wait_for("acknowledged", |publication| {
+            publication.begun >= since && matches!(publication.fate, Fate::Acknowledged(_))
+        });
     }
 
-    /// Waits until a publish, begun from now on, ends with this status.
-    pub(crate) fn wait_for_status(&self, status: u16) -> Publication {
-        self.wait_for(&format!("answered with {status}"), |publication| publication.status == status)
+    /// Waits until a publish has ended with this status, after `since`.
+    pub(crate) fn wait_for_status(&self, status: u16, since: Instant) {
+        self.wait_for(&format!("answered with {status}"), |publication| {
+            publication.begun + publication.took >= since && publication.status == status
+        });
+    }
+
+    fn wait_for(&self, what: &str, is: impl Fn(&Publication) -> bool) {
+        let came = eventually(|| {
+            let log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.iter().rev().any(&is)
+        });
+        assert!(came, "no publish was {what} within {PATIENCE:?}: {:?}", self.last());
     }
 
     fn last(&self) -> Option<Publication> {

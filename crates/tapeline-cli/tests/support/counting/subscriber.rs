@@ -78,9 +78,11 @@ impl Subscriber {
         self.wait_until(what, |heard| heard.iter().any(&is));
     }
 
-    /// Waits until this notice has been heard.
-    pub(crate) fn wait_for_notice(&self, notice: &str) {
-        self.wait_for(notice, |heard| heard.is_notice(notice));
+    /// Waits until this notice has been heard so often.
+    pub(crate) fn wait_for_notices(&self, notice: &str, times: usize) {
+        self.wait_until(notice, |heard| {
+            heard.iter().filter(|heard| heard.is_notice(notice)).count() >= times
+        });
     }
 
     /// Waits until this is true of all that was heard.
@@ -93,6 +95,20 @@ impl Subscriber {
         }
     }
 
+    /// How many messages were heard until now.
+    pub(crate) fn messages(&self) -> usize {
+        self.count(|heard| matches!(heard, Heard::Message { .. }))
+    }
+
+    /// How often this notice was heard until now.
+    pub(crate) fn notices(&self, notice: &str) -> usize {
+        self.count(|heard| heard.is_notice(notice))
+    }
+
+    fn count(&self, is: impl Fn(&Heard) -> bool) -> usize {
+        self.shared.log().iter().filter(|heard| is(heard)).count()
+    }
+
     /// Leaves its hub for the next one and resumes there; stands again when this returns.
     pub(crate) fn move_on(&self) {
         let before = self.confirmations();
@@ -101,7 +117,7 @@ impl Subscriber {
     }
 
     fn confirmations(&self) -> usize {
-        self.shared.log().iter().filter(|heard| matches!(heard, Heard::Confirmed { .. })).count()
+        self.count(|heard| matches!(heard, Heard::Confirmed { .. }))
     }
 
     /// Stops and answers all that was heard.
