@@ -1,7 +1,7 @@
 //! Several hubs on one Redis count as one: limits, who hears a channel, what was counted. A hub that is killed is gone with
 //! all its sessions when its lease runs out; `doctor` says what is wrong with the Redis.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
