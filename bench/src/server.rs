@@ -34,6 +34,8 @@ pub(crate) enum Target {
     NodeHttp,
     /// No server: `serde_json` in a loop.
     SerdeLoop,
+    /// The broker's own script, pipelined by a plain client.
+    BareRedis,
 }
 
 impl Target {
@@ -46,6 +48,7 @@ impl Target {
             Self::Node => "node",
             Self::NodeHttp => "node-http",
             Self::SerdeLoop => "serde-loop",
+            Self::BareRedis => "bare-redis",
         }
     }
 }
@@ -193,7 +196,7 @@ fn command(target: Target, launch: &Launch, addr: SocketAddr) -> Result<Command>
                 command.env("OFFSETS", "1");
             }
         }
-        Target::SerdeLoop => bail!("serde-loop is no server"),
+        Target::SerdeLoop | Target::BareRedis => bail!("{} is no server of ours", target.name()),
     }
     Ok(command)
 }
@@ -213,7 +216,7 @@ fn install(folder: &Path) -> Result<()> {
 }
 
 /// A loopback port that nobody listens on. Each call looks further, so that a port is not used twice.
-fn free_port() -> Result<SocketAddr> {
+pub(crate) fn free_port() -> Result<SocketAddr> {
     let span = PORTS.end - PORTS.start;
     let seed = u16::try_from(std::process::id() * 37 % u32::from(span)).unwrap_or(0);
     for _ in 0..span {

@@ -24,6 +24,18 @@ pub(crate) fn program(root: &Root, name: &str, package: &str) -> Result<PathBuf>
     }
 }
 
+/// Likewise for a server, which its package of the same name also starts as a service of the machine: tests start their
+/// own, so one that was installed for them is stopped.
+pub(crate) fn server(root: &Root, name: &str) -> Result<PathBuf> {
+    let was_there = found(name).is_some();
+    let path = program(root, name, name)?;
+    if !was_there {
+        // Where nothing starts services, as in most containers, there is none to stop.
+        let _ = run(root.command("service").args([name, "stop"]));
+    }
+    Ok(path)
+}
+
 fn found(name: &str) -> Option<PathBuf> {
     find_in(&std::env::var_os("PATH")?, name)
 }

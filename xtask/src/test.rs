@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::root::Root;
-use crate::{browser, conformance, documents, hostile, metrics, pages, sim, spec, tidy};
+use crate::{browser, conformance, debian, documents, hostile, metrics, pages, sim, spec, tidy};
 
 struct Suite {
     name: &'static str,
@@ -30,11 +30,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", run: |root| root.cargo(&["fmt", "--all", "--check"]) },
     Suite { name: "clippy", about: "lints, warnings as errors", run: clippy },
     Suite { name: "tidy", about: "what clippy cannot check", run: tidy::run },
-    Suite {
-        name: "unit",
-        about: "cargo test",
-        run: |root| root.cargo(&["test", "--workspace", "--no-fail-fast"]),
-    },
+    Suite { name: "unit", about: "cargo test", run: unit },
     Suite { name: "pages", about: "every command and answer of the pages", run: pages::run },
     Suite { name: "spec", about: "documents and types as others read them", run: spec::run },
     Suite { name: "build", about: "the release binary", run: conformance::build },
@@ -48,6 +44,12 @@ const SUITES: &[Suite] = &[
 
 fn clippy(root: &Root) -> Result<()> {
     root.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn unit(root: &Root) -> Result<()> {
+    // The tests start their own.
+    debian::server(root, "redis-server")?;
+    root.cargo(&["test", "--workspace", "--no-fail-fast"])
 }
 
 /// The suites, one a line, for the help text.

@@ -103,7 +103,7 @@ fn measure(args: &DurableArgs, url: &str, durability: Durability) -> Result<f64>
     let directory = Arc::new(Directory::new(Catalog::built_in()));
     let clock = Arc::new(SystemClock::default());
     let storage = Storage { durability, ..Storage::default() };
-    let parts = OpenParts { url, clock: clock.clone(), seed: 1, directory: directory.clone(), storage };
+    let parts = OpenParts { storage, ..OpenParts::new(url, clock.clone(), 1, directory.clone()) };
     let Opened { broker, .. } = tapeline_brokers::open(parts)?;
     let sink = Arc::new(Sink::default());
     broker.attach(sink.clone());
@@ -123,6 +123,7 @@ fn measure(args: &DurableArgs, url: &str, durability: Durability) -> Result<f64>
                     rows: None,
                     correlation_id: None,
                     idempotency: None,
+                    from_plain_name: false,
                     id: Default::default(),
                     timestamp_us,
                 };
@@ -158,7 +159,7 @@ pub(crate) fn run(args: &DurableArgs, common: &Common) -> Result<Report> {
     };
     for round in 0..common.rounds {
         let memory = measure(args, "memory://", Durability::default())?;
-        let mut on_disk = |name: &str, durability| {
+        let on_disk = |name: &str, durability| {
             let dir = root.join(format!("durable-{name}-{}-{round}", std::process::id()));
             let rate = measure(args, &format!("file:{}", dir.display()), durability);
             let _ = std::fs::remove_dir_all(&dir);

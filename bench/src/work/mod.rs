@@ -8,6 +8,7 @@ pub(crate) mod idle;
 pub(crate) mod ingest;
 pub(crate) mod latency;
 mod loops;
+pub(crate) mod redis;
 pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod storm;

@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod commands;
 mod config;
 mod demo;
+mod foreign;
 mod log;
 mod reload;
 mod serve;
@@ -42,6 +43,8 @@ enum Command {
     Stats(commands::Stats),
     /// See rates, delays, slow clients and busy channels as they are now.
     Top(commands::Top),
+    /// Watch what runs elsewhere: training runs, with a progress bar each.
+    Monitor(commands::Monitor),
     /// Find out why something does not arrive.
     Doctor(commands::Doctor),
     /// Print types of a hub's channels.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Sub(sub) => sub.run(),
         Command::Stats(stats) => stats.run(),
         Command::Top(top) => top.run(),
+        Command::Monitor(monitor) => monitor.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),

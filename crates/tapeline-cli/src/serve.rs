@@ -8,18 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tapeline_brokers::redis::intake::Intake;
+use tapeline_brokers::redis::url::Address;
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
-use tapeline_schema::CloseCode;
+use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config::{Flag, Layers, Machine, ServeValues};
+use crate::foreign::ForeignDoor;
 use crate::reload::Reloader;
 use crate::{demo, log};
 
@@ -56,13 +60,13 @@ pub(crate) struct ServeFlags {
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Message broker: memory://, file:DIR. [default: memory://]
+    /// Message broker: memory://, file:DIR, redis://HOST:6379. [default: memory://]
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
-    /// Keep messages, tables and small state in this directory; the same as --broker file:DIR.
+    /// Keep messages and the store in this directory, over restarts; the same as --broker file:DIR.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// When what is written survives a power loss too: every-batch, 10ms (some milliseconds later), exit. [default: 10ms]
+    /// When what is written there lasts beyond the machine: every-batch, a time such as 10ms, or exit. [default: 10ms]
     #[arg(long, value_name = "WHEN")]
     durability: Option<String>,
     /// Shard threads; by default one fewer than there are cores.
@@ -110,9 +114,15 @@ impl Serve {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
-        let (url, storage) = (&config.broker_url(), config.storage());
-        let parts = OpenParts { url, clock: clock.clone(), seed, directory: directory.clone(), storage };
-        let Opened { broker, store, registry, embedded } = tapeline_brokers::open(parts)?;
+        let url = config.broker_url();
+        let mirror = patterns(&config.redis.mirror);
+        let parts = OpenParts {
+            storage: config.storage.clone(),
+            mirror: mirror.clone(),
+            ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
+        };
+        let Opened { broker, store, registry, redis, embedded } = tapeline_brokers::open(parts)?;
+        let foreign = redis.filter(|_| config.redis.intake).map(|address| (address, mirror));
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
@@ -130,14 +140,27 @@ impl Serve {
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        runtime.block_on(serve(hub, config.serve, config.http.compression, access, Arc::new(reloader)))
+        let served = Served { values: config.serve, compression: config.http.compression, foreign };
+        runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
     }
+}
+
+/// What the hub serves beside its sessions.
+struct Served {
+    values: ServeValues,
+    compression: bool,
+    /// The Redis that others publish in, and what is mirrored there.
+    foreign: Option<(Address, Vec<Pattern>)>,
+}
+
+/// The settings have been checked.
+fn patterns(texts: &[String]) -> Vec<Pattern> {
+    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
 }
 
 async fn serve(
     hub: Arc<Hub>,
-    values: ServeValues,
-    compression: bool,
+    Served { values, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -150,15 +173,19 @@ async fn serve(
         listeners.push(Listener::bind(*address)?);
     }
     let shards = Arc::new(Shards::start(&hub)?);
+    let first = listeners.first().map(Listener::address);
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
         admin: reloader,
+        address: first,
         conformance: values.conformance,
         compression,
     });
-    let first = listeners.first().map(Listener::address);
+    let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
+    let intake = foreign.map(|(address, mirror)| Intake::start(address, hub.instance(), mirror, door));
+    let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let mut doors = JoinSet::new();
     for listener in listeners {
         // Whoever reads standard output may have gone; that is no reason to stop serving.
@@ -172,11 +199,14 @@ async fn serve(
         demo::welcome(address);
     }
     let sweeping = tokio::spawn(sweep(hub.clone()));
+    let beating = tokio::spawn(beat(app.clone()));
     signals.next().await;
     tokio::spawn(signals.end_at_the_next());
     if let Some(reloading) = reloading {
         reloading.abort();
     }
+    // Another hub takes over while this one still serves.
+    drop(intake);
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
     let stop_all = move || {
@@ -185,6 +215,8 @@ async fn serve(
         shards.stop(CloseCode::GoingAway, "the hub is stopping");
     };
     tokio::task::spawn_blocking(stop_all).await?;
+    beating.abort();
+    hub.registry().close();
     hub.broker().close();
     Ok(())
 }
@@ -208,6 +240,15 @@ async fn drain(hub: &Hub, app: &App, shards: &Shards, mut doors: JoinSet<()>) {
     let answered = async { while doors.join_next().await.is_some() {} };
     if tokio::time::timeout_at(by, answered).await.is_err() {
         tracing::warn!("not every request came to its end (drain.flush_s)");
+    }
+}
+
+/// Other nodes are told of this one until it ends.
+async fn beat(app: Arc<App>) {
+    let mut beats = tokio::time::interval(BEAT);
+    loop {
+        beats.tick().await;
+        app.beat();
     }
 }
 

@@ -21,7 +21,7 @@ mod native;
 mod rows;
 #[path = "fuzzing/settings.rs"]
 mod settings;
-#[expect(dead_code, unused_imports, reason = "only the collections are read")]
+#[expect(dead_code, reason = "only the collections are read")]
 mod support;
 
 use mutate::mutated;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tapeline_brokers::{OpenParts, Opened, Storage};
+use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
@@ -58,13 +58,7 @@ impl Served {
     fn start() -> Served {
         let clock = Arc::new(SystemClock::default());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
-        let parts = OpenParts {
-            url: "memory://",
-            clock: clock.clone(),
-            seed: 1,
-            directory: directory.clone(),
-            storage: Storage::default(),
-        };
+        let parts = OpenParts::new("memory://", clock.clone(), 1, directory.clone());
         let Opened { broker, store, registry, .. } = tapeline_brokers::open(parts).expect("it needs nothing");
         let hub = Arc::new(Hub::new(HubParts {
             directory,
@@ -84,6 +78,7 @@ impl Served {
             shards: shards.clone(),
             access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
+            address: None,
             conformance: false,
             compression: true,
         });

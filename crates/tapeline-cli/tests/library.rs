@@ -12,7 +12,7 @@
 mod cutter;
 #[path = "commands/relay.rs"]
 mod relay;
-#[expect(dead_code, unused_imports, reason = "each test file uses its own part of the support")]
+#[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
-#[expect(dead_code, unused_imports, reason = "each test file uses its own part of the support")]
+#[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
 use serde_json::json;
@@ -162,4 +162,66 @@ fn pages_from_elsewhere_and_foreign_names_reach_no_value() {
     let asked = hub.request("OPTIONS", "/store/a:b", own, "");
     assert_eq!(asked.header("access-control-allow-methods"), Some("GET, PUT, DELETE"));
     assert_eq!(hub.get("/store/a:b").json()["value"], json!(1));
+}
+
+/// A few threads, since the library must also work where the hub's answers come on another.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn the_library_reaches_the_store_of_a_hub_elsewhere() {
+    let hub = Hub::start();
+    runtime().block_on(async {
+        let bus =
+            tapeline::connect(&format!("ws://{}/ws/desk-1", hub.address())).await.expect("the hub answers");
+        let store = bus.store();
+        assert_eq!(store.get::<u32>("fx:rate:EUR/USD:mid").await, Ok(None));
+        let version = store.set("fx:rate:EUR/USD:mid", 1.08).if_absent().await.expect("there is none");
+        let refused = store.set("fx:rate:EUR/USD:mid", 1.09).if_absent().await.expect_err("there is one");
+        assert_eq!(refused.code(), Some(tapeline::ErrorCode::VersionConflict));
+        let ttl = std::time::Duration::from_secs(60);
+        store.set("fx:rate:EUR/USD:mid", 1.09).if_version(version).ttl(ttl).await.expect("it is this one");
+        let page = store.list("fx:", None, 10).await.expect("the hub answers");
+        let entry = &page.entries[0];
+        assert_eq!((&*entry.key, entry.json(), page.next.is_none()), ("fx:rate:EUR/USD:mid", "1.09", true));
+        assert!(entry.expires_at.is_some());
+        let late = store.delete("fx:rate:EUR/USD:mid").if_version(version).await.expect_err("it is another");
+        assert_eq!(late.code(), Some(tapeline::ErrorCode::VersionConflict));
+        assert_eq!(store.delete("fx:rate:EUR/USD:mid").await, Ok(true));
+        assert_eq!(store.delete("fx:rate:EUR/USD:mid").await, Ok(false));
+    });
+}
+
+#[test]
+fn a_training_script_and_a_dashboard_are_two_processes_of_one_hub() {
+    let hub = Hub::start();
+    let url = format!("ws://{}", hub.address());
+    // Each with a runtime of its own, as two processes have.
+    let (script, dashboard) = (runtime(), runtime());
+    let watching = dashboard.block_on(async {
+        let bus = tapeline::connect(&url).await.expect("the hub answers");
+        tapeline::TrainingChannel::new(&bus, None)
+    });
+    let mut progress = dashboard.block_on(watching.subscribe_to_progress_updates()).expect("confirmed");
+    script.block_on(async {
+        let bus = tapeline::connect(&url).await.expect("the hub answers");
+        let training = tapeline::TrainingChannel::new(&bus, "ppo_training");
+        training.create_experiment("exp_20241201_001", json!({"agent_type": "PPO"}));
+        training.publish_status("exp_20241201_001", "running", "PPO training started");
+        training.publish_progress("exp_20241201_001", 500.0, 10_000.0, 5.0);
+        training.flush().await;
+        assert_eq!(training.statistics().dropped, 0);
+    });
+    let update = dashboard.block_on(progress.next()).expect("it goes on");
+    assert_eq!((update.event.current_step, update.event.progress), (500.0, 5.0));
+    let run = dashboard.block_on(watching.get_experiment("exp_20241201_001")).expect("the hub answers");
+    let run = run.expect("it was created");
+    assert_eq!(
+        (&*run.status, run.progress, run.namespace.as_deref()),
+        ("running", 5.0, Some("ppo_training"))
+    );
+    let kept = hub.get("/store/training:experiment:exp_20241201_001:config").json();
+    assert_eq!(kept["value"], json!({"agent_type": "PPO"}));
+    assert!(kept["expires_at"].is_string(), "a record goes away a week after the last word of its run");
 }

@@ -26,7 +26,8 @@ const HEAD_TOO_LARGE: u16 = 431;
 pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let model = Model::of(catalog);
     let mut paths: Map<String, Value> = Map::new();
-    for route in ROUTES.iter().chain(store::ROUTES).chain(data::ROUTES) {
+    let routes = ROUTES.iter().chain(dead_letters::ROUTES).chain(store::ROUTES).chain(data::ROUTES);
+    for route in routes {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
             methods.insert(route.method.to_owned(), operation(route, &model));

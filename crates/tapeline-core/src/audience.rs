@@ -21,12 +21,24 @@ pub struct Who {
 
 /// A session that hears a topic.
 #[derive(Clone, Debug)]
-pub(crate) struct Hearing {
+pub struct Hearing {
     /// Unique in this node.
     pub session: u64,
     /// Since when, microseconds since 1970.
     pub since_us: u64,
+    /// Whose it is.
     pub who: Arc<Who>,
+}
+
+/// Who hears a topic, as other nodes are told it.
+#[derive(Clone, Debug)]
+pub struct HeardTopic {
+    /// What is heard.
+    pub topic: Topic,
+    /// Sessions; none where nobody hears it any more.
+    pub count: usize,
+    /// Some of them.
+    pub sessions: Vec<Hearing>,
 }
 
 /// A session that hears a channel.
@@ -53,9 +65,29 @@ pub struct Hearers {
 struct Inner {
     channels: ChannelMap<Vec<Hearing>>,
     patterns: Vec<(Pattern, Vec<Hearing>)>,
+    /// Topics whose hearers have changed since other nodes were told; nothing where there are none.
+    changed: Option<HashMap<Box<str>, Topic, FixedState>>,
 }
 
 impl Inner {
+    fn note_change(&mut self, topic: &Topic) {
+        if let Some(changed) = &mut self.changed {
+            changed.entry(key_of(topic)).or_insert_with(|| topic.clone());
+        }
+    }
+
+    fn heard(&self, topic: Topic, named: usize) -> HeardTopic {
+        let hearing = match &topic {
+            Topic::Channel(channel) => self.channels.get(channel),
+            Topic::Pattern(pattern) => {
+                self.patterns.iter().find(|(known, _)| known == pattern).map(|(_, hearing)| hearing)
+            }
+        };
+        let hearing = hearing.map(Vec::as_slice).unwrap_or_default();
+        let sessions = hearing.iter().take(named).cloned().collect();
+        HeardTopic { topic, count: hearing.len(), sessions }
+    }
+
     /// Who hears the channel, by the name or pattern that they asked for; the channel's own name first.
     fn ways<'a>(&'a self, channel: &'a Channel) -> impl Iterator<Item = (&'a str, &'a [Hearing])> {
         let names = std::iter::once(channel).chain(channel.roll_ups());
@@ -73,6 +105,7 @@ impl Audience {
     /// A session hears a topic from now on; told once a session and topic.
     pub(crate) fn add(&self, topic: &Topic, hearing: Hearing) {
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        inner.note_change(topic);
         match topic {
             Topic::Channel(channel) => inner.channels.entry(channel.clone()).or_default().push(hearing),
             Topic::Pattern(pattern) => match inner.patterns.iter_mut().find(|(known, _)| known == pattern) {
@@ -85,6 +118,7 @@ impl Audience {
     /// A session no longer hears a topic.
     pub(crate) fn remove(&self, topic: &Topic, session: u64) {
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        inner.note_change(topic);
         match topic {
             Topic::Channel(channel) => {
                 if let Some(sessions) = inner.channels.get_mut(channel) {
@@ -134,6 +168,23 @@ impl Audience {
         Hearers { count: count_of(&heard), sessions }
     }
 
+    /// At most `limit` topics whose hearers have changed since the last call, each with at most `named` of them; all that
+    /// are heard where `again` or where this is the first call.
+    pub(crate) fn take_changed(&self, again: bool, limit: usize, named: usize) -> Vec<HeardTopic> {
+        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if again || inner.changed.is_none() {
+            let by_name = inner.channels.keys().cloned().map(Topic::Channel);
+            let by_pattern = inner.patterns.iter().map(|(pattern, _)| Topic::Pattern(pattern.clone()));
+            let all = by_name.chain(by_pattern).map(|topic| (key_of(&topic), topic)).collect();
+            inner.changed = Some(all);
+        }
+        let Some(mut changed) = inner.changed.take() else { return Vec::new() };
+        let keys: Vec<Box<str>> = changed.keys().take(limit).cloned().collect();
+        let topics: Vec<Topic> = keys.iter().filter_map(|key| changed.remove(key)).collect();
+        inner.changed = Some(changed);
+        topics.into_iter().map(|topic| inner.heard(topic, named)).collect()
+    }
+
     /// Every pattern that is subscribed, with its count.
     pub(crate) fn patterns(&self) -> Vec<(Pattern, usize)> {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -151,6 +202,12 @@ impl Audience {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
         inner.channels.iter().map(|(channel, sessions)| (channel.clone(), sessions.len())).collect()
     }
+}
+
+/// Tells a channel from a pattern of the same text.
+fn key_of(topic: &Topic) -> Box<str> {
+    let kind = if matches!(topic, Topic::Pattern(_)) { 'p' } else { 'c' };
+    format!("{kind}{}", topic.name()).into()
 }
 
 fn count_of(heard: &[&[Hearing]]) -> usize {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tapeline_schema::Pattern;
+use tapeline_schema::ops::BrokerReport;
 
 use crate::channel::Channel;
 use crate::error::Refusal;
@@ -153,6 +154,10 @@ pub trait Broker: Send + Sync {
     fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>);
     /// Whether the broker works.
     fn health(&self) -> Health;
+    /// Looks at what the broker rests on, which may take a while; for people.
+    fn inspect(&self, answer: Box<dyn FnOnce(BrokerReport) + Send>) {
+        answer(BrokerReport::default());
+    }
     /// Finishes what was acknowledged and lets go of its resources.
     fn close(&self);
 }

@@ -21,6 +21,8 @@ pub struct Publication<Name = Box<str>> {
     pub correlation_id: Option<Box<str>>,
     /// A repeat within five minutes is answered with the first offset.
     pub idempotency_key: Option<Box<str>>,
+    /// It came from the channel's plain name in Redis, where others have it already.
+    pub from_plain_name: bool,
 }
 
 /// A place in a channel that a client has reached.

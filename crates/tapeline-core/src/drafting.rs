@@ -70,14 +70,24 @@ impl<'a> Drafter<'a> {
             Ok(channel)
         });
         let channel = checked.inspect_err(|refusal| self.refused(publication.channel, refusal))?;
-        let Publication { kind, data, correlation_id, idempotency_key, .. } = publication;
+        let Publication { kind, data, correlation_id, idempotency_key, from_plain_name, .. } = publication;
         let (data, rows) = accept(&channel, kind.as_deref(), data)
             .inspect_err(|refusal| self.refused(channel.name(), refusal))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
         let idempotency =
             idempotency_key.map(|key| Box::new(IdempotencyKey { principal: self.principal.clone(), key }));
         let (id, timestamp_us) = (self.id(), self.now.wall_us);
-        Ok(Draft { channel, kind, data, rows, correlation_id, idempotency, id, timestamp_us })
+        Ok(Draft {
+            channel,
+            kind,
+            data,
+            rows,
+            correlation_id,
+            idempotency,
+            from_plain_name,
+            id,
+            timestamp_us,
+        })
     }
 
     fn refused(&self, channel: &str, refusal: &Refusal) {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tapeline_schema::events::PresenceEvent;
 use tapeline_schema::{Catalog, ErrorCode, Pattern};
 
-use crate::audience::{Audience, Hearers, Hearing, Who};
+use crate::audience::{Audience, HeardTopic, Hearers, Hearing, Who};
 use crate::board::Board;
 use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
@@ -60,6 +60,11 @@ pub struct HubParts {
     pub shards: usize,
 }
 
+/// The name among hubs of the one with this seed.
+pub fn instance(seed: u64) -> String {
+    format!("{seed:016x}")
+}
+
 /// See the module.
 pub struct Hub {
     directory: Arc<Directory>,
@@ -92,7 +97,7 @@ impl Hub {
             audience: Audience::default(),
             comings: Comings::default(),
             ids: Ids::new(parts.seed),
-            instance: format!("{:016x}", parts.seed).into(),
+            instance: instance(parts.seed).into(),
             stats: Arc::default(),
             incidents: Incidents::default(),
             board: Board::default(),
@@ -125,8 +130,10 @@ impl Hub {
         grant: &Grant,
         now: Now,
     ) -> Result<Draft, Refused> {
-        let Publication { channel, kind, data, correlation_id, idempotency_key } = publication;
-        let publication = Publication { channel: &*channel, kind, data, correlation_id, idempotency_key };
+        let Publication { channel, kind, data, correlation_id, idempotency_key, from_plain_name } =
+            publication;
+        let publication =
+            Publication { channel: &*channel, kind, data, correlation_id, idempotency_key, from_plain_name };
         let drafted = self.drafter(principal, grant, now).draft(publication, None);
         drafted.map_err(|refusal| Refused { refusal, channel })
     }
@@ -162,9 +169,9 @@ impl Hub {
         self.incidents.report(Trouble { kind, code, channel, client, message }, now);
     }
 
-    /// Sessions that hear the channel now.
+    /// Sessions that hear the channel: this node's now, other nodes' as they said last.
     pub fn subscribers(&self, channel: &Channel) -> usize {
-        self.audience.count(channel)
+        self.audience.count(channel) + self.registry.subscribers(channel)
     }
 
     /// Sessions that hear the channel by this very name.
@@ -172,7 +179,18 @@ impl Hub {
         self.audience.count_by_name(channel)
     }
 
-    /// Sessions that hear the channel now, at most `limit` of them named: who asked for the channel itself before others.
+    /// Topics whose hearers here have changed since the last call, at most `limit`, each with at most `named` of them; all
+    /// that are heard where `again`.
+    pub fn changed_topics(&self, again: bool, limit: usize, named: usize) -> Vec<HeardTopic> {
+        self.audience.take_changed(again, limit, named)
+    }
+
+    /// A node has ended without a word; sessions of it heard these channels.
+    pub fn on_node_gone(&self, heard: &[(Box<str>, usize)]) {
+        heard.iter().for_each(|(channel, count)| self.note_gone(channel, *count as u64));
+    }
+
+    /// Sessions of this node that hear the channel now, at most `limit` of them named: who asked for the channel itself before others.
     pub fn hearers(&self, channel: &Channel, limit: usize) -> Hearers {
         self.audience.hearers(channel, limit)
     }

@@ -74,6 +74,15 @@ impl Inner {
         }
         true
     }
+
+    /// Takes in that more happened than can be told one by one.
+    fn note_many(&mut self, of: &str, count: u64) -> bool {
+        if !self.pending.contains_key(of) && self.pending.len() >= CHANNELS {
+            return false;
+        }
+        self.pending.entry(of.into()).or_default().missed += count;
+        true
+    }
 }
 
 /// See the module.
@@ -105,6 +114,17 @@ impl Hub {
         let told = Told { event, session, who: who.clone() };
         if !self.comings().lock().note(of, told) {
             self.comings().lost.add(1);
+        }
+    }
+
+    /// So many sessions of another node have left a channel together, and nobody else tells of it.
+    pub(crate) fn note_gone(&self, of: &str, count: u64) {
+        if !self.tells_presence(of) {
+            return;
+        }
+        let noted = self.comings().lock().note_many(of, count);
+        if !noted {
+            self.comings().lost.add(count);
         }
     }
 

@@ -362,6 +362,7 @@ mod tests {
                 rows: None,
                 correlation_id: None,
                 idempotency: None,
+                from_plain_name: false,
                 id: uuid::Uuid::nil(),
                 timestamp_us: self.now_us,
             };

@@ -1,5 +1,6 @@
 //! What all protocols share: the hub, its shards, who may come from where, and what answers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +30,8 @@ pub struct AppParts {
     pub access: Arc<LiveAccess>,
     /// Who changes the hub when it is asked to.
     pub admin: Arc<dyn Admin>,
+    /// Where it listens first, for other nodes and people.
+    pub address: Option<SocketAddr>,
     /// Whether `/echo`, for conformance suites, is open.
     pub conformance: bool,
     /// Whether clients that offer permessage-deflate get it.
@@ -41,6 +44,7 @@ pub struct App {
     pub(crate) shards: Arc<Shards>,
     pub(crate) access: Arc<LiveAccess>,
     pub(crate) admin: Arc<dyn Admin>,
+    pub(crate) address: Option<SocketAddr>,
     pub(crate) started: Instant,
     /// The same in seconds since 1970.
     pub(crate) started_at: f64,
@@ -64,7 +68,7 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, access, admin, conformance, compression } = parts;
+        let AppParts { hub, shards, access, admin, address, conformance, compression } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
         let letters = Arc::new(Semaphore::new(1));
@@ -74,6 +78,7 @@ impl App {
             shards,
             access,
             admin,
+            address,
             started,
             started_at: process::now_seconds(),
             open,

@@ -1,12 +1,14 @@
-//! Asking the message broker from an HTTP request: it answers from any thread and when it likes, so each question has a
-//! deadline, after which the request is refused as `degraded` rather than left hanging.
+//! Asking the message broker or its store from an HTTP request: they answer from any thread and when they like, so each
+//! question has a deadline, after which the request is refused as `degraded` rather than left hanging.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tapeline_core::broker::{Interest, NEWEST, Page, Sources};
+use tapeline_core::store::Done;
 use tapeline_core::{Channel, Hub, Refusal};
 use tapeline_schema::ErrorCode;
+use tapeline_schema::ops::BrokerReport;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -25,6 +27,13 @@ pub(crate) async fn page(hub: &Hub, channel: &Channel, after: u64, limit: usize)
 pub(crate) async fn sources(hub: &Hub, interest: &Interest, limit: usize) -> Result<Sources, Refusal> {
     let (answer, answered) = question();
     hub.broker().sources(interest, limit, answer);
+    within(deadline(), answered).await
+}
+
+/// What the broker rests on.
+pub(crate) async fn report(hub: &Hub) -> Result<BrokerReport, Refusal> {
+    let (answer, answered) = question();
+    hub.broker().inspect(answer);
     within(deadline(), answered).await
 }
 
@@ -51,12 +60,19 @@ pub(crate) async fn newest(hub: &Hub, channels: &[Channel]) -> Result<Vec<Page>,
     Ok(pages)
 }
 
+/// What the store says.
+pub(crate) async fn stored<T: Send + 'static>(ask: impl FnOnce(Done<T>)) -> Result<T, Refusal> {
+    let (answer, answered) = question();
+    ask(answer);
+    within(deadline(), answered).await?
+}
+
 /// Waits for an answer on a thread that may block.
 pub(crate) fn wait<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     Handle::current().block_on(answer)
 }
 
-fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receiver<T>) {
+pub(crate) fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receiver<T>) {
     let (tell, told) = oneshot::channel();
     let answer = move |answer| {
         // Whoever asked may have gone.
@@ -65,11 +81,11 @@ fn question<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, oneshot::Receive
     (Box::new(answer), told)
 }
 
-fn deadline() -> Instant {
+pub(crate) fn deadline() -> Instant {
     Instant::now() + PATIENCE
 }
 
-async fn within<T>(by: Instant, answered: oneshot::Receiver<T>) -> Result<T, Refusal> {
+pub(crate) async fn within<T>(by: Instant, answered: oneshot::Receiver<T>) -> Result<T, Refusal> {
     let seconds = PATIENCE.as_secs();
     match tokio::time::timeout_at(by, answered).await {
         Ok(Ok(answer)) => Ok(answer),

@@ -44,6 +44,7 @@ impl Envelope<'_> {
             data: Bytes::copy_from_slice(data.get().as_bytes()),
             correlation_id: label(&self.correlation_id),
             idempotency_key: label(&self.idempotency_key),
+            from_plain_name: false,
         })
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Asked {
     name: String,
     #[serde(default)]
     pattern: bool,
+    #[serde(default)]
+    broker: bool,
 }
 
 /// `GET /incidents`.
@@ -64,6 +66,9 @@ pub(crate) async fn inspect(State(app): State<Arc<App>>, Asking(asked): Asking<A
     let about = |known: &&incidents::Incident| *known.channel == *inspection.name;
     inspection.incidents = app.hub.incidents().recent().iter().filter(about).map(incident).collect();
     inspection.idle_patterns = idle_patterns(&app.hub).await;
+    if asked.broker {
+        inspection.broker = asking::report(&app.hub).await.ok();
+    }
     Json(inspection)
 }
 

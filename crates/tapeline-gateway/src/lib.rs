@@ -22,6 +22,7 @@ mod inspect;
 mod listen;
 mod metrics;
 pub mod native;
+mod nodes;
 mod ops;
 mod origin;
 mod peer;

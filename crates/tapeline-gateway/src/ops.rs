@@ -30,6 +30,8 @@ struct Health {
     version: &'static str,
     instance: String,
     broker: Part,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registry: Option<Part>,
     shards: Part,
 }
 
@@ -49,6 +51,11 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         instance: app.hub.instance().to_string(),
         broker: Part { status: broker.condition.name(), detail: broker.detail },
+        registry: app
+            .hub
+            .registry()
+            .health()
+            .map(|registry| Part { status: registry.condition.name(), detail: registry.detail }),
         shards: Part { status: "ok", detail: shards },
     };
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

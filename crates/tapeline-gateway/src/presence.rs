@@ -13,6 +13,7 @@ use tapeline_schema::ops::{PresenceAnswer, PresentSession};
 use crate::app::App;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
+use crate::nodes;
 
 /// Sessions that are named where nothing is said, and at most.
 const USUAL: usize = 100;
@@ -41,10 +42,13 @@ pub(crate) async fn presence(
     let channel = app.hub.channel(&name)?;
     let heard = app.hub.hearers(&channel, limit);
     let node = app.hub.instance();
-    let sessions: Vec<_> = heard.sessions.into_iter().map(|hearer| present(hearer, node)).collect();
-    let partial = sessions.len() < heard.count;
+    let mut sessions: Vec<_> = heard.sessions.into_iter().map(|hearer| present(hearer, node)).collect();
+    let elsewhere = nodes::hearers(&app.hub, &channel, limit - sessions.len()).await;
+    sessions.extend(elsewhere.sessions);
+    let count = heard.count + elsewhere.count;
+    let partial = sessions.len() < count;
     let channel = channel.name().to_string();
-    Ok(Json(PresenceAnswer { channel, count: heard.count as u64, sessions, partial }))
+    Ok(Json(PresenceAnswer { channel, count: count as u64, sessions, partial }))
 }
 
 fn present(hearer: Hearer, node: &str) -> PresentSession {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use tapeline_core::board;
 use tapeline_core::broker::{Interest, Sources};
 use tapeline_core::clock::rfc3339;
@@ -15,12 +15,15 @@ use tapeline_core::{Channel, Hub};
 use tapeline_schema::ops::{
     BusyChannel, ChannelStats, Delay, FamilyCounts, FeedCounts, LateChannel, SlowClient, StatsAnswer,
 };
-use tapeline_schema::{Pattern, Priority};
+use tapeline_schema::{ErrorCode, Pattern, Priority};
 
 use crate::app::App;
 use crate::asking;
 use crate::dead_letters::counted;
+use crate::error::Failure;
+use crate::extract::Asking;
 use crate::native::NATIVE_DEFLATE;
+use crate::nodes;
 
 /// Channels that `/stats` names.
 const STATS_CHANNELS: usize = 1_000;
@@ -59,18 +62,38 @@ pub(crate) fn closed(app: &App) -> [(&'static str, u64); 3] {
     ]
 }
 
-fn named<'a, N: ToString>(counts: impl IntoIterator<Item = (N, u64)> + 'a) -> BTreeMap<String, u64> {
+pub(crate) fn named<'a, N: ToString>(
+    counts: impl IntoIterator<Item = (N, u64)> + 'a,
+) -> BTreeMap<String, u64> {
     counts.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
 }
 
 /// The sum of each cause over all families and shards.
-fn by_cause(hub: &Hub, causes: &[Cause]) -> BTreeMap<String, u64> {
+pub(crate) fn by_cause(hub: &Hub, causes: &[Cause]) -> BTreeMap<String, u64> {
     named(causes.iter().map(|(name, count)| (name, sum(hub, |shard| shard.total(count)))))
 }
 
-/// `GET /stats`.
-pub(crate) async fn stats(State(app): State<Arc<App>>) -> Response {
-    Json(answer(&app).await).into_response()
+/// What may be asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Asked {
+    node: Option<String>,
+}
+
+/// `GET /stats`, of this node alone with `?node=local`.
+pub(crate) async fn stats(
+    State(app): State<Arc<App>>,
+    Asking(asked): Asking<Asked>,
+) -> Result<Json<StatsAnswer>, Failure> {
+    let mut answer = answer(&app).await;
+    match asked.node.as_deref() {
+        None => nodes::add_others(&app.hub, &mut answer),
+        Some("local") => {}
+        Some(other) => {
+            let message = format!("node is {other:?}, it can only be local");
+            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        }
+    }
+    Ok(Json(answer))
 }
 
 async fn answer(app: &App) -> StatsAnswer {
@@ -112,6 +135,7 @@ async fn answer(app: &App) -> StatsAnswer {
         uptime_s: app.started.elapsed().as_secs(),
         version: env!("CARGO_PKG_VERSION").to_string(),
         instance: hub.instance().to_string(),
+        nodes: vec![nodes::own(app)],
     }
 }
 

@@ -14,11 +14,11 @@ use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
 use tapeline_core::message::push_number;
-use tapeline_core::store::{Done, Entry, Expect, Key, LIST_LIMIT, Listing, Range, Write};
+use tapeline_core::store::{Entry, Expect, Key, Listing, Range, Write};
 use tapeline_schema::ErrorCode;
-use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::asking::stored;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::form;
@@ -56,7 +56,7 @@ struct Condition {
 /// `GET /store/{*key}`.
 pub(crate) async fn get(State(app): State<Arc<App>>, Tail(path): Tail) -> Result<Response, Failure> {
     let key = key(path)?;
-    let entry = ask(|done| app.hub.store().get(&key, done)).await?;
+    let entry = stored(|done| app.hub.store().get(&key, done)).await?;
     let missing = || Failure::new(ErrorCode::NoValue, format!("{key} has no value"));
     let entry = entry.ok_or_else(missing)?;
     let mut out = Vec::with_capacity(entry.value.len() + 128);
@@ -84,7 +84,7 @@ pub(crate) async fn put(
     // A copy: what is kept must not keep the blanks around it, nor more of the buffer than it is.
     let value = Bytes::copy_from_slice(parsed.get().as_bytes());
     let write = Write { value, ttl, expect: condition.expect };
-    let version = match ask(|done| app.hub.store().set(&key, write, done)).await {
+    let version = match stored(|done| app.hub.store().set(&key, write, done)).await {
         Ok(version) => version,
         Err(refusal) => return Ok(condition.refused(refusal)),
     };
@@ -106,7 +106,7 @@ pub(crate) async fn delete(
     if asked.ttl_s.is_some() {
         return Err(invalid("ttl_s has no meaning for a value that goes"));
     }
-    match ask(|done| app.hub.store().delete(&key, condition.expect, done)).await {
+    match stored(|done| app.hub.store().delete(&key, condition.expect, done)).await {
         Ok(true) => {
             let mut out = b"{\"key\":".to_vec();
             push_json_string(&mut out, key.as_str());
@@ -124,9 +124,8 @@ pub(crate) async fn list(
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let limit = asked.limit.unwrap_or(LIST_DEFAULT);
-    debug_assert!(LIST_DEFAULT <= LIST_LIMIT);
     let range = Range::new(&asked.prefix.unwrap_or_default(), asked.after.as_deref(), limit)?;
-    let listing = ask(|done| app.hub.store().list(&range, done)).await?;
+    let listing = stored(|done| app.hub.store().list(&range, done)).await?;
     Ok(json(list_answer(&listing)))
 }
 
@@ -174,17 +173,6 @@ fn tagged(version: u64, body: Vec<u8>) -> Response {
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
-}
-
-/// Asks the store and waits for its answer.
-async fn ask<T: Send + 'static>(ask: impl FnOnce(Done<T>)) -> Result<T, Refusal> {
-    let (answer, answered) = oneshot::channel();
-    ask(Box::new(move |told| {
-        // Who asked may have gone away meanwhile.
-        let _ = answer.send(told);
-    }));
-    let lost = || Refusal::new(ErrorCode::Internal, "the store gave no answer");
-    answered.await.map_err(|_| lost())?
 }
 
 fn key(path: Option<String>) -> Result<Key, Failure> {

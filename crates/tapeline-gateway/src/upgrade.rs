@@ -29,6 +29,7 @@ use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
+use crate::nodes;
 use crate::peer::Peer;
 
 /// Bytes of a client id.
@@ -134,9 +135,10 @@ pub(crate) async fn native(
         }
         Some(client_id) => {
             let limit = app.hub.settings().connections_per_client;
-            match app.hub.registry().admit(&client_id, &principal, limit) {
-                Admission::Granted(seat) => Some(Box::new(seat)),
-                Admission::Refused(wait) => {
+            match nodes::admit(&app.hub, &client_id, &principal, limit).await {
+                Ok(Admission::Granted(seat)) => Some(Box::new(seat)),
+                Err(refusal) => return Failure::from(refusal).into_response(),
+                Ok(Admission::Refused(wait)) => {
                     let client = called(Some(&client_id), &principal);
                     return refuse_late(&app, checked, &client, wait, limit).await;
                 }

@@ -75,6 +75,41 @@ pub struct StatsAnswer {
     pub version: String,
     /// Another one for each start of a hub.
     pub instance: String,
+    /// Each hub behind the message broker, this one first. Of several, `connections`, `clients`, `subscriptions`,
+    /// `channels`, `published`, `delivered`, `conflated` and `dropped` above are of all of them, the rest is of the one
+    /// that answers.
+    pub nodes: Vec<NodeStats>,
+}
+
+/// What one hub of several is doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct NodeStats {
+    /// Another one for each start of a hub.
+    pub instance: String,
+    /// Where it listens first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Since its start.
+    pub uptime_s: u64,
+    /// Sessions open now.
+    pub connections: u64,
+    /// Clients connected now.
+    pub clients: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Messages taken.
+    pub published: u64,
+    /// Messages written to connections.
+    pub delivered: u64,
+    /// Messages replaced by newer ones while they waited.
+    pub conflated: u64,
+    /// Messages that a subscriber did not get, by cause.
+    pub dropped: BTreeMap<String, u64>,
+    /// How long ago it said so, in milliseconds.
+    pub seen_ms: u64,
 }
 
 /// One channel's.
@@ -293,6 +328,87 @@ pub struct Inspection {
     pub incidents: Vec<Incident>,
     /// Patterns that sessions listen to and that match no channel now.
     pub idle_patterns: Vec<IdlePattern>,
+    /// What the message broker rests on, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerReport>,
+}
+
+/// What the message broker rests on, as it was found when it was asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BrokerReport {
+    /// Of a broker over Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisReport>,
+    /// Of a broker on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskReport>,
+}
+
+/// A Redis and who else uses it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RedisReport {
+    /// Host and port.
+    pub address: String,
+    /// Why it gave no answer; then the rest is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// From a question to its answer, in microseconds; the least of several.
+    pub round_trip_us: u64,
+    /// Bytes in use.
+    pub used_memory: u64,
+    /// Bytes that it may use; 0 for all there are.
+    pub maxmemory: u64,
+    /// What it does when they are used up.
+    pub maxmemory_policy: String,
+    /// Whether what it holds survives its restart: snapshots or an append-only file. Absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistent: Option<bool>,
+    /// Bytes that may wait for a subscriber before it is cut off; 0 for any number. Absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pubsub_limit: Option<u64>,
+    /// What a hub needs and is refused, in Redis' words.
+    pub denied: Vec<String>,
+    /// What could not be looked at, in Redis' words.
+    pub unseen: Vec<String>,
+    /// Hubs whose lease holds, this one included.
+    pub hubs: u64,
+    /// Connections that are no hub's and subscribe, at most 20.
+    pub listeners: Vec<RedisClient>,
+    /// Connections that are no hub's and published last, at most 20.
+    pub publishers: Vec<RedisClient>,
+    /// Channels of this hub's catalogue that are subscribed under their plain names, with how many do, at most 50.
+    pub plain_names: BTreeMap<String, u64>,
+}
+
+/// A connection to Redis.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RedisClient {
+    /// As it calls itself; empty where it does not.
+    pub name: String,
+    /// Where it comes from.
+    pub address: String,
+    /// Channels and patterns that it subscribes to.
+    pub subscriptions: u64,
+}
+
+/// A directory that messages are kept in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DiskReport {
+    /// Its path.
+    pub directory: String,
+    /// Bytes that are free where it lies.
+    pub free_bytes: u64,
+    /// How durable an acknowledged message is, as it was set.
+    pub durability: String,
+    /// Why the last write or flush failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// A family's row in short.

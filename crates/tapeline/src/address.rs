@@ -1,5 +1,5 @@
 //! Where a hub is: a URL taken apart once. `ws` and `http` mean the same hub, so that one address serves every
-//! program; `memory://` is a hub inside of this process.
+//! program; `memory://`, `redis://` and `file:` are hubs inside of this process.
 //! It opens nothing.
 
 use crate::error::Error;
@@ -7,8 +7,8 @@ use crate::error::Error;
 /// A URL that [`crate::connect`] takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// A hub of this process, by name; usually the empty one.
-    Memory(String),
+    /// A hub of this process.
+    Private(Place),
     /// A hub elsewhere.
     Hub {
         /// `host:port`
@@ -18,18 +18,63 @@ pub(crate) enum Address {
     },
 }
 
+/// What a hub of this process is told apart by, and where it keeps its messages.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// As it was given; may hold a password.
+    pub(crate) url: String,
+    /// What a message broker is opened with; may hold a password.
+    pub(crate) broker: String,
+    /// For people.
+    pub(crate) shown: String,
+}
+
+impl Place {
+    /// In memory, by name; usually the empty one.
+    pub(crate) fn memory(name: &str) -> Self {
+        let url = format!("memory://{name}");
+        Place { broker: "memory://".to_string(), shown: url.clone(), url }
+    }
+
+    /// Where a message broker of [`tapeline_brokers`] is.
+    fn broker(url: &str) -> Self {
+        Place { url: url.to_string(), broker: url.to_string(), shown: without_login(url) }
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// `redis://***@host` of `redis://user:password@host`.
+pub(crate) fn without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => url.to_string(),
+    }
+}
+
+const KNOWN: &str = "memory://, ws://, http://, redis://, rediss://, file:DIR";
+
 impl Address {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |reason: &str| Error::BadUrl { url: text.to_string(), reason: reason.to_string() };
+        let refuse = |reason: &str| Error::BadUrl { url: without_login(text), reason: reason.to_string() };
+        if text.starts_with("file:") {
+            return Ok(Address::Private(Place::broker(text)));
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(refuse("it has no scheme; known: memory://, ws://, http://"));
+            return Err(refuse(&format!("it has no scheme; known: {KNOWN}")));
         };
         match scheme {
             "memory" if rest.contains(['/', '?', '#']) => Err(refuse("memory:// takes a name and no path")),
-            "memory" => Ok(Address::Memory(rest.to_string())),
+            "memory" => Ok(Address::Private(Place::memory(rest))),
             "ws" | "http" => hub(rest).map_err(|reason| refuse(&reason)),
             "wss" | "https" => Err(refuse("TLS is not built in yet; use ws:// or http://")),
-            _ => Err(refuse("the scheme is not one of memory://, ws://, http://")),
+            "redis" | "rediss" => Ok(Address::Private(Place::broker(text))),
+            _ => Err(refuse(&format!("the scheme is not one of {KNOWN}"))),
         }
     }
 }
@@ -70,7 +115,7 @@ mod tests {
     fn url(text: &str) -> String {
         match Address::parse(text).unwrap() {
             Address::Hub { url, .. } => url,
-            Address::Memory(name) => format!("memory {name}"),
+            Address::Private(place) => format!("{place:?} on {}", without_login(&place.broker)),
         }
     }
 
@@ -97,8 +142,17 @@ mod tests {
 
     #[test]
     fn memory_may_have_a_name() {
-        assert_eq!(url("memory://"), "memory ");
-        assert_eq!(url("memory://tests"), "memory tests");
+        assert_eq!(url("memory://"), "memory:// on memory://");
+        assert_eq!(url("memory://tests"), "memory://tests on memory://");
+    }
+
+    #[test]
+    fn a_brokers_url_goes_to_a_hub_of_this_process_and_its_login_is_not_shown() {
+        assert_eq!(url("redis://h:1/2"), "redis://h:1/2 on redis://h:1/2");
+        assert_eq!(url("rediss://me:s@cret@h"), "rediss://***@h on rediss://***@h");
+        assert_eq!(url("file:/var/lib/tapeline"), "file:/var/lib/tapeline on file:/var/lib/tapeline");
+        let told = Address::parse("redsi://me:secret@h").unwrap_err().to_string();
+        assert!(!told.contains("secret"), "{told}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::queue::Queue;
 use crate::session::{Answer, Counts, Session};
 use crate::settings::Settings;
 use crate::socket::Target;
+use crate::store::Reach;
 use crate::subscribe::{Subscribe, Task};
 use crate::subscription::{Events, Subscription};
 
@@ -34,6 +35,7 @@ pub struct EventBus {
 }
 
 struct Shared {
+    reach: Reach,
     settings: Arc<Settings>,
     counts: Arc<Counts>,
     keys: KeySource,
@@ -58,8 +60,9 @@ pub struct Statistics {
     pub reconnects: u64,
 }
 
-/// Connects to the hub at a URL: `ws://host:port`, `http://host:port`, or `memory://` for a hub inside of this
-/// process. A URL without a path gets `/ws`; `/ws/my-id` gives the connection a client id.
+/// Connects to the hub at a URL: `ws://host:port` or `http://host:port`. A URL without a path gets `/ws`; `/ws/my-id`
+/// gives the connection a client id. `memory://`, `redis://host:6379` and `file:DIR` are a hub inside of this process that
+/// keeps its messages there; processes that name one Redis hear one another.
 ///
 /// # Errors
 /// A URL that is none, or a hub that does not answer. Once the hub has answered, losses are healed.
@@ -72,12 +75,13 @@ pub async fn connect(url: &str) -> Result<EventBus, Error> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Error> {
-    let target = Arc::new(Target::open(Address::parse(url)?)?);
+    let target = Arc::new(open(Address::parse(url)?).await?);
     let settings = Arc::new(settings.sane());
     let counts = Arc::<Counts>::default();
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (state, watching) = watch::channel(ConnectionState::Connecting);
     let room = Arc::new(Notify::new());
+    let reach = Reach::to(&target);
     let link = Link {
         target,
         settings: settings.clone(),
@@ -91,7 +95,7 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
     };
     tokio::spawn(link.run());
     let (keys, next_id) = (KeySource::default(), AtomicU64::new(1));
-    let shared = Arc::new(Shared { settings, counts, keys, room, state: watching, next_id });
+    let shared = Arc::new(Shared { reach, settings, counts, keys, room, state: watching, next_id });
     let bus = EventBus { commands, shared };
     let mut state = bus.state();
     let arrived = state.wait_for(|state| *state != ConnectionState::Connecting).await;
@@ -99,6 +103,17 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
         Ok(ConnectionState::Closed(error)) => Err(error),
         Ok(_) => Ok(bus),
         Err(_) => Err(Error::BusClosed),
+    }
+}
+
+/// A hub of this process may have to connect to somewhere first, which waits.
+async fn open(address: Address) -> Result<Target, Error> {
+    match address {
+        Address::Hub { .. } => Target::open(address),
+        Address::Private(_) => {
+            let opened = tokio::task::spawn_blocking(move || Target::open(address)).await;
+            opened.unwrap_or_else(|error| Err(Error::Invalid(format!("no hub could be started: {error}"))))
+        }
     }
 }
 
@@ -201,16 +216,30 @@ impl EventBus {
 
     /// Asks the hub, through losses, until the answer or the time-out.
     pub(crate) async fn request(&self, object: String, what: String) -> Result<Utf8Bytes, Error> {
-        let after = self.shared.settings.request_timeout;
         let asked = async {
             let (answer, answered) = oneshot::channel();
             self.send(Command::Request(object, Answer::Caller(answer))).await?;
             answered.await.unwrap_or(Err(Error::BusClosed))
         };
+        self.within(what, asked).await
+    }
+
+    /// The answer to what was asked, if it comes in time.
+    pub(crate) async fn within<T>(
+        &self,
+        what: String,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let after = self.shared.settings.request_timeout;
         match tokio::time::timeout(after, asked).await {
             Ok(result) => result,
             Err(_) => Err(Error::Timeout { what, after }),
         }
+    }
+
+    /// Where the store is.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.shared.reach
     }
 
     pub(crate) async fn send(&self, command: Command) -> Result<(), Error> {

@@ -62,6 +62,12 @@ pub enum Error {
     /// The bus is closed.
     #[error("the bus is closed")]
     BusClosed,
+    /// One subscriber more than a broker of the program's own takes.
+    #[error("{limit} subscribers listen, the limit (MessageBrokerConfig::max_subscribers); drop one first")]
+    TooManySubscribers {
+        /// The bound.
+        limit: usize,
+    },
     /// The data cannot be written as JSON, or what came cannot be read as what was wanted.
     #[error("{0}")]
     Data(String),
@@ -85,7 +91,11 @@ impl Error {
                 CloseCode::from_number(*code).map_or(Retry::Later, CloseCode::retry)
             }
             Error::NoAnswer { .. } | Error::Full { .. } | Error::Timeout { .. } => Retry::Later,
-            Error::BadUrl { .. } | Error::BusClosed | Error::Data(_) | Error::Invalid(_) => Retry::Never,
+            Error::BadUrl { .. }
+            | Error::BusClosed
+            | Error::TooManySubscribers { .. }
+            | Error::Data(_)
+            | Error::Invalid(_) => Retry::Never,
         }
     }
 }

@@ -135,24 +135,30 @@
 
 mod address;
 mod backoff;
+mod base_channel;
+mod broker;
 mod bus;
 mod error;
 mod event;
 mod frame;
 mod history;
 mod link;
-mod memory;
 mod message;
+mod private_hub;
 mod publish;
 mod queue;
 mod session;
 mod settings;
 mod socket;
+mod store;
 mod subscribe;
 mod subscription;
 mod table;
+mod training;
 mod typed;
 
+pub use base_channel::BaseChannel;
+pub use broker::{BrokerType, MessageBroker, MessageBrokerConfig, Subscriber, get_message_broker};
 pub use bus::{EventBus, Statistics, connect, connect_with};
 pub use error::Error;
 pub use event::{Event, Gap, Notice};
@@ -161,10 +167,12 @@ pub use link::ConnectionState;
 pub use message::{Place, PubSubMessage};
 pub use publish::{Publish, Published};
 pub use settings::Settings;
+pub use store::{DeleteValue, SetValue, Store, StoreEntry, StorePage};
 pub use subscribe::{Done, Later, Subscribe, Task};
 pub use subscription::{Events, Subscription};
 pub use table::{Book, Table};
 pub use tapeline_schema::{Delivery, ErrorCode, Retry, events};
+pub use training::{Experiment, ExperimentError, Sent, TrainingChannel, TrainingStatistics, Update, Updates};
 pub use typed::{CatalogEvent, NamesItsChannel};
 
 /// The Rust of the pages is run with the doc tests, so that it can be pasted.
@@ -174,4 +182,6 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../../docs/library.md")]
     struct Library;
+    #[doc = include_str!("../../../docs/training.md")]
+    struct Training;
 }

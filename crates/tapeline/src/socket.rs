@@ -7,9 +7,9 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::address::Address;
+use crate::address::{Address, Place};
 use crate::error::Error;
-use crate::memory::PrivateHub;
+use crate::private_hub::PrivateHub;
 
 /// Room for the largest message a hub may be set to take.
 const FRAME_BYTES: usize = 64 << 20;
@@ -18,14 +18,14 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// Where sockets come from.
 pub(crate) enum Target {
-    Memory(std::sync::Arc<PrivateHub>),
+    Private(std::sync::Arc<PrivateHub>, Place),
     Hub { authority: String, url: String },
 }
 
 impl Target {
     pub(crate) fn open(address: Address) -> Result<Self, Error> {
         Ok(match address {
-            Address::Memory(name) => Target::Memory(PrivateHub::named(&name)?),
+            Address::Private(place) => Target::Private(PrivateHub::at(&place)?, place),
             Address::Hub { authority, url } => Target::Hub { authority, url },
         })
     }
@@ -33,7 +33,7 @@ impl Target {
     /// For people.
     pub(crate) fn url(&self) -> &str {
         match self {
-            Target::Memory(_) => "memory://",
+            Target::Private(_, place) => &place.shown,
             Target::Hub { url, .. } => url,
         }
     }
@@ -43,7 +43,7 @@ impl Target {
         let config =
             WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
         match self {
-            Target::Memory(hub) => {
+            Target::Private(hub, _) => {
                 let stream = hub.connect().await.map_err(|error| self.no_answer(&error))?;
                 Ok(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await)
             }

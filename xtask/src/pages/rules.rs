@@ -80,6 +80,7 @@ pub(super) fn step(command: &str) -> Result<Step> {
         }
         ("tapeline", Some("sub")) if !has("--count") => Step::Endless(command),
         ("tapeline", Some("top")) => Step::Endless(command),
+        ("tapeline", Some("monitor")) if !has("--once") => Step::Endless(command),
         ("tapeline", Some("stats")) if has("--watch") => Step::Endless(command),
         ("wscat", _) => Step::Dialogue(command),
         _ if PROGRAMS.contains(&program) => Step::Run(command),

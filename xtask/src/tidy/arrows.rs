@@ -34,6 +34,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "tapeline-cli",
         &[
+            // Commands that watch stay connected as the library does.
+            "tapeline",
             "tapeline-gateway",
             "tapeline-codegen",
             "tapeline-feeds",
@@ -43,6 +45,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tapeline-schema",
         ],
     ),
+    // What tests break; only tests use it, and it uses nobody.
+    ("tapeline-faults", &[]),
     ("tapeline-bench", &["*"]),
     // The simulator may drive a broker.
     ("xtask", &["tapeline-core", "tapeline-brokers"]),

@@ -126,6 +126,7 @@ pub struct EmbeddedParts {
 /// See the module.
 pub struct EmbeddedBroker {
     shared: Arc<Shared>,
+    store: LocalStore,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the directory is used.
     _lock: Option<std::fs::File>,
@@ -165,8 +166,8 @@ impl EmbeddedBroker {
     }
 
     fn start(parts: EmbeddedParts, lock: Option<std::fs::File>) -> Result<Self, EmbeddedError> {
-        let (shared, writer) = opening::open(parts)?;
-        let broker = EmbeddedBroker { shared: shared.clone(), threads: Mutex::default(), _lock: lock };
+        let (shared, store, writer) = opening::open(parts)?;
+        let broker = EmbeddedBroker { shared: shared.clone(), store, threads: Mutex::default(), _lock: lock };
         let mut threads = Vec::new();
         let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = tapeline_runtime::spawn(name, run);
@@ -187,8 +188,8 @@ impl EmbeddedBroker {
     }
 
     /// The small state beside the messages.
-    pub fn store(&self) -> Option<LocalStore> {
-        self.shared.store.get().cloned()
+    pub fn store(&self) -> LocalStore {
+        self.store.clone()
     }
 
     /// How many channels are kept.

@@ -75,7 +75,7 @@ struct Held {
 }
 
 /// Opens what a disk holds, and begins another file of the log.
-pub(super) fn open(parts: EmbeddedParts) -> Result<(Arc<Shared>, Writer), EmbeddedError> {
+pub(super) fn open(parts: EmbeddedParts) -> Result<(Arc<Shared>, LocalStore, Writer), EmbeddedError> {
     let io = |error| EmbeddedError::io(&parts.dir, error);
     let begun = Instant::now();
     let meta = Meta::read(&*parts.disk)?;
@@ -107,13 +107,13 @@ pub(super) fn open(parts: EmbeddedParts) -> Result<(Arc<Shared>, Writer), Embedd
         let len = parts.disk.list().map_err(io)?.into_iter().find(|(known, _)| *known == name);
         shared.compacting.begin_with(len.map_or(0, |(_, len)| len));
     }
-    let _ = shared.store.set(store);
+    let _ = shared.store.set(store.clone());
     next.write(&*parts.disk).map_err(io)?;
     shared.stripes.sweep(now.wall_us);
     let (channels, ms) = (shared.stripes.len(), begun.elapsed().as_millis());
     tracing::info!(dir = parts.dir, channels, ms, renewed, "the data directory is open");
     let writer = Writer::new(shared.clone(), log, held.newest + 1);
-    Ok((shared, writer))
+    Ok((shared, store, writer))
 }
 
 impl Files {

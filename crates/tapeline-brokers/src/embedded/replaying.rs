@@ -127,6 +127,7 @@ impl Replaying<'_> {
             rows,
             correlation_id: told.correlation_id.map(Into::into),
             idempotency: None,
+            from_plain_name: false,
             id: Uuid::from_bytes(told.id),
             timestamp_us: told.timestamp_us,
         };
@@ -263,6 +264,7 @@ fn relabelled(message: &Message, renewed: &impl Fn(&Channel, &Epoch) -> Option<E
         rows: message.rows.clone(),
         correlation_id: message.correlation_id.clone(),
         idempotency: None,
+        from_plain_name: false,
         id: message.id,
         timestamp_us: message.timestamp_us,
     };

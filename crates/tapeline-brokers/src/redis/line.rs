@@ -20,7 +20,7 @@ use requests::Requests;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often the line is looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// Between two attempts to connect: some random time below this, which doubles.
+/// Between two attempts to connect: some random time below this, which doubles after every other.
 const BACKOFF: Duration = Duration::from_millis(250);
 const BACKOFF_LIMIT: Duration = Duration::from_secs(2);
 /// Closing waits so long for what was sent.
@@ -46,16 +46,15 @@ pub(super) async fn run(shared: &Shared, first: SyncSender<Result<(), ConnectErr
                 line.run(shared).await
             }
             Err(error) => {
-                let denied = matches!(error, ConnectError::Denied(_));
-                let told = tell(&mut first, Err(error.clone()));
-                if told && denied {
+                let (denied, why) = (matches!(error, ConnectError::Denied(_)), error.to_string());
+                lock(&shared.queue).why.clone_from(&why);
+                if tell(&mut first, Err(error)) && denied {
                     break;
                 }
-                lock(&shared.queue).why = error.to_string();
-                error.to_string()
+                why
             }
         };
-        let pause = jitter(BACKOFF.saturating_mul(1 << attempts.min(3)).min(BACKOFF_LIMIT));
+        let pause = jitter(BACKOFF.saturating_mul(1 << (attempts / 2).min(3)).min(BACKOFF_LIMIT));
         attempts += 1;
         tracing::debug!("{}: {why}; again in {} ms", shared.address, pause.as_millis());
         wait(shared, pause).await;
@@ -96,7 +95,7 @@ async fn wait(shared: &Shared, pause: Duration) {
 }
 
 fn tick(shared: &Shared) {
-    if let Some(events) = shared.events.upgrade() {
+    if let Some(events) = shared.events() {
         events.on_tick();
     }
 }
@@ -138,6 +137,9 @@ async fn connect(shared: &Shared, before: &mut Before) -> Result<Line, ConnectEr
             let kill = |id: &u64| Command::new("CLIENT KILL ID").number(*id);
             requests.call(&before.ids.iter().map(kill).collect::<Vec<_>>()).await?;
         }
+        let scripts = shared.events().map(|events| events.scripts()).unwrap_or_default();
+        // Where one is not taken, it fails when it is used, which says why.
+        requests.call(&scripts.iter().map(|script| script.load()).collect::<Vec<_>>()).await?;
         let hearing = Socket::open(&shared.address, &shared.name, ANSWER_WITHIN).await?;
         *before = Before { run_id: server.run_id.clone(), ids: vec![requests.id, hearing.id] };
         Ok(Line { server, requests, hearing })
@@ -196,7 +198,7 @@ async fn watch(shared: &Shared, requests: &Requests<'_>, hearing: &Hearing<'_>) 
 /// Says that the line is down; what can be asked again waits for the next one, in its old order.
 fn on_down(shared: &Shared, unanswered: Vec<Request>, why: &str) {
     lock(&shared.topics).end();
-    let events = shared.events.upgrade();
+    let events = shared.events();
     {
         let mut queue = lock(&shared.queue);
         queue.up = false;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,10 @@ pub trait Events: Send + Sync {
     /// Takes what was heard from the front; the link calls again for what is left after [`Link::resume`], and reads no
     /// more until then.
     fn on_heard(&self, heard: &mut VecDeque<Heard>);
+    /// What Redis is told before the line is up; other scripts it is told when it turns out not to know them.
+    fn scripts(&self) -> Vec<&'static Script> {
+        Vec::new()
+    }
     /// Some time has passed; called every tenth of a second or so, line or no line.
     fn on_tick(&self) {}
 }
@@ -64,7 +68,7 @@ pub(super) struct Queue {
 pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) name: String,
-    pub(super) events: Weak<dyn Events>,
+    pub(super) events: OnceLock<Weak<dyn Events>>,
     pub(super) queue: Mutex<Queue>,
     pub(super) topics: Mutex<Topics>,
     /// Something is to be sent.
@@ -73,6 +77,12 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
     /// There is room for what was heard.
     pub(super) room: Notify,
+}
+
+impl Shared {
+    pub(super) fn events(&self) -> Option<Arc<dyn Events>> {
+        self.events.get()?.upgrade()
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,32 +96,47 @@ pub struct Link {
 }
 
 impl Link {
-    /// Starts the link's thread and waits for its first attempt. A Redis that is merely out of reach is tried again and
-    /// again.
-    ///
-    /// # Errors
-    /// Redis does not let us in, or there is no thread.
-    pub fn open(address: Address, name: &str, events: Weak<dyn Events>) -> Result<Self, ConnectError> {
+    /// A link that leads nowhere until it is started.
+    pub fn new(address: Address, name: &str) -> Self {
         let shared = Arc::new(Shared {
             address,
             name: name.to_owned(),
-            events,
+            events: OnceLock::new(),
             queue: Mutex::new(Queue { why: "not connected yet".into(), ..Queue::default() }),
             topics: Mutex::default(),
             wake: Notify::new(),
             changed: Notify::new(),
             room: Notify::new(),
         });
+        Link { shared, thread: Mutex::default() }
+    }
+
+    /// A link that is started at once.
+    ///
+    /// # Errors
+    /// As [`Link::start`].
+    pub fn open(address: Address, name: &str, events: Weak<dyn Events>) -> Result<Self, ConnectError> {
+        let link = Link::new(address, name);
+        link.start(events).map(|()| link)
+    }
+
+    /// Starts the link's thread and waits for its first attempt. A Redis that is merely out of reach is tried again and
+    /// again.
+    ///
+    /// # Errors
+    /// Redis does not let us in, or there is no thread.
+    pub fn start(&self, events: Weak<dyn Events>) -> Result<(), ConnectError> {
+        // Started twice, it would be one link with two threads; the first one's events stay.
+        let _ = self.shared.events.set(events);
         let (to, first) = sync_channel(1);
-        let thread = spawn(shared.clone(), to)?;
-        let link = Link { shared, thread: Mutex::new(Some(thread)) };
+        *lock(&self.thread) = Some(spawn(self.shared.clone(), to)?);
         match first.recv_timeout(FIRST_TRY) {
             Ok(Err(denied @ ConnectError::Denied(_))) => Err(denied),
             Ok(Err(ConnectError::Unreachable(why))) => {
-                tracing::warn!("{}: {why}; trying again", link.shared.address);
-                Ok(link)
+                tracing::warn!("{}: {why}; trying again", self.shared.address);
+                Ok(())
             }
-            Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(link),
+            Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(ConnectError::Unreachable("the thread has ended".into()))
             }

@@ -175,8 +175,10 @@ fn end_of(bytes: &[u8], at: usize, depth: usize) -> Result<Option<usize>, NotRes
     }
 }
 
-/// The kind, the rest of the line and where the next begins.
-fn line_at(bytes: &[u8], at: usize) -> Result<Option<(u8, &[u8], usize)>, NotResp> {
+/// A line's kind, the rest of it and where the next begins.
+type Line<'a> = (u8, &'a [u8], usize);
+
+fn line_at(bytes: &[u8], at: usize) -> Result<Option<Line<'_>>, NotResp> {
     let Some((&kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) else { return Ok(None) };
     let Some(len) = rest.iter().position(|byte| *byte == b'\r') else {
         return if rest.len() > REPLY_LIMIT { Err(NotResp) } else { Ok(None) };

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tapeline_schema::ops::{ChannelStats, StatsAnswer};
+use tapeline_schema::ops::{ChannelStats, NodeStats, StatsAnswer};
 
 use super::hub_url::HubUrl;
 use super::output::{Output, grouped, shown};
 use super::request::Asker;
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Hubs speak every two seconds; one that has not for so long may be gone.
+const SILENT_MS: u64 = 5_000;
 /// Home, and from there each line and at last the rest of the screen is cleared: a whole clear would flicker.
 const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K\n";
@@ -105,6 +107,7 @@ fn table(sample: &Sample, earlier: Option<&Sample>, rows: usize) -> String {
     }
     push_causes(&mut text, "dropped", &sample.answer.dropped);
     push_causes(&mut text, "closed", &sample.answer.closed);
+    push_nodes(&mut text, &sample.answer.nodes);
     push_channels(&mut text, &sample.answer.channels, rows);
     text
 }
@@ -132,6 +135,30 @@ fn push_causes(text: &mut String, name: &str, causes: &BTreeMap<String, u64>) {
     let named: Vec<String> =
         named.map(|(cause, count)| format!("{} {}", shown(cause), grouped(*count))).collect();
     let _ = writeln!(text, "{}{}", if named.is_empty() { "" } else { "   " }, named.join(", "));
+}
+
+/// Each hub, where there are several.
+fn push_nodes(text: &mut String, nodes: &[NodeStats]) {
+    if nodes.len() < 2 {
+        return;
+    }
+    let _ = writeln!(text, "\n{:<18}{:>12}{:>16}{:>12}   at", "hub", "connections", "delivered", "up");
+    for node in nodes {
+        let NodeStats { instance, address, connections, delivered, uptime_s, seen_ms, .. } = node;
+        let up = spell(Duration::from_secs(*uptime_s));
+        let at = address.as_deref().unwrap_or("?");
+        let late = match seen_ms {
+            0..SILENT_MS => String::new(),
+            ms => format!(", silent for {}", spell(Duration::from_millis(*ms))),
+        };
+        let (instance, at) = (shown(instance), shown(at));
+        let _ = writeln!(
+            text,
+            "{instance:<18}{:>12}{:>16}{up:>12}   {at}{late}",
+            grouped(*connections),
+            grouped(*delivered)
+        );
+    }
 }
 
 fn push_channels(text: &mut String, channels: &BTreeMap<String, ChannelStats>, rows: usize) {
@@ -205,6 +232,18 @@ mod tests {
         let text = table(&Sample { at: Instant::now(), answer }, None, 24);
         assert!(text.lines().count() < 24, "{text}");
         assert!(text.ends_with(" more\n"), "{text}");
+    }
+
+    #[test]
+    fn several_hubs_are_shown_one_by_one() {
+        let one = r#"{"instance":"a1","connections":1,"address":"h:1"}"#;
+        let two = r#"{"instance":"b2","connections":2,"seen_ms":9000}"#;
+        let both = format!(r#"{{"connections":3,"nodes":[{one},{two}]}}"#);
+        let text = table(&sample(Instant::now(), &both), None, usize::MAX);
+        assert!(text.contains("a1                           1"), "{text}");
+        assert!(text.contains("?, silent for 9 s"), "{text}");
+        let text = table(&sample(Instant::now(), &format!(r#"{{"nodes":[{one}]}}"#)), None, usize::MAX);
+        assert!(!text.contains("h:1"), "{text}");
     }
 
     #[test]

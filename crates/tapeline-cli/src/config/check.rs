@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tapeline_schema::Pattern;
+
 use super::value::Value;
 
 /// The least time that can be told from none.
@@ -79,9 +81,12 @@ pub(super) fn broker(value: &str) -> Result<(), String> {
     tapeline_brokers::check(value).map_err(|error| error.to_string())
 }
 
-/// A durability that there is.
-pub(super) fn durability(value: &str) -> Result<(), String> {
-    value.parse::<tapeline_brokers::Durability>().map(|_| ())
+/// Names and globs.
+pub(super) fn patterns(value: &[String]) -> Result<(), String> {
+    for text in value {
+        Pattern::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Origins as browsers send them, which they are compared with byte by byte.

@@ -12,7 +12,7 @@ mod value;
 
 use std::net::SocketAddr;
 
-use tapeline_brokers::{Durability, Storage};
+use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
 use tapeline_core::settings::Rate;
 use tapeline_gateway::{Access, Origins};
@@ -25,15 +25,16 @@ pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, reference};
 pub(crate) use table::{ROWS, When};
 
-/// The message broker where none is asked for.
+/// The default broker.
 const MEMORY: &str = "memory://";
 
 /// Every effective value.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub serve: ServeValues,
-    pub storage: StorageValues,
     pub http: HttpValues,
+    pub storage: Storage,
+    pub redis: RedisValues,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -53,20 +54,11 @@ pub(crate) struct Config {
 pub(crate) struct ServeValues {
     pub listen: Vec<SocketAddr>,
     pub broker: String,
-    /// Empty for none.
     pub data_dir: String,
     pub shards: Option<usize>,
     pub demo: bool,
     pub demo_seed: u64,
     pub conformance: bool,
-}
-
-/// `[storage]`
-#[derive(Clone, Debug)]
-pub(crate) struct StorageValues {
-    pub durability: String,
-    pub max_bytes: u64,
-    pub reserve_bytes: u64,
 }
 
 /// `[http]`
@@ -75,6 +67,13 @@ pub(crate) struct HttpValues {
     pub allowed_origins: Vec<String>,
     pub compression: bool,
     pub admin: bool,
+}
+
+/// `[redis]`
+#[derive(Clone, Debug)]
+pub(crate) struct RedisValues {
+    pub intake: bool,
+    pub mirror: Vec<String>,
 }
 
 impl Default for Config {
@@ -89,12 +88,9 @@ impl Default for Config {
                 demo_seed: 7,
                 conformance: false,
             },
-            storage: StorageValues {
-                durability: Durability::default().to_string(),
-                max_bytes: 0,
-                reserve_bytes: Storage::default().limits.reserve_bytes,
-            },
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
+            storage: Storage::default(),
+            redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),
@@ -144,16 +140,6 @@ impl Config {
             "" => self.serve.broker.clone(),
             dir => format!("file:{dir}"),
         }
-    }
-
-    /// How its directory is used.
-    pub(crate) fn storage(&self) -> Storage {
-        let mut storage = Storage::default();
-        // What is no durability has been refused.
-        storage.durability = self.storage.durability.parse().unwrap_or_default();
-        storage.limits.max_bytes = self.storage.max_bytes;
-        storage.limits.reserve_bytes = self.storage.reserve_bytes;
-        storage
     }
 
     /// What is wrong with a directory beside another message broker.

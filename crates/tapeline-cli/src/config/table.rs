@@ -89,9 +89,19 @@ rows! {
     "serve.listen" Restart No addresses serve.listen
         "Addresses to listen on; port 0 takes a free one."
     "serve.broker" Restart UrlPassword broker serve.broker
-        "The message broker: memory://, or file:DIR, which serve.data_dir says too."
+        "The message broker: memory://, file:DIR, redis://HOST:6379 or rediss://"
     "serve.data_dir" Restart No any serve.data_dir
-        "The directory that messages, tables and small state are kept in; empty for none. See durability.md."
+        "A directory that keeps messages and the store over restarts: the same as the broker file:DIR. Empty: none."
+    "storage.durability" Restart No any storage.durability
+        "When what is written to the data directory is made to last beyond the machine: every-batch, a time such as 10ms, or exit."
+    "storage.max_bytes" Restart No any storage.limits.max_bytes
+        "Bytes that the data directory may take; 0 for what the disk has."
+    "storage.reserve_bytes" Restart No any storage.limits.reserve_bytes
+        "Bytes kept free for critical families when the directory is full."
+    "redis.intake" Restart No any redis.intake
+        "Take in what others publish in Redis under the catalogue's names."
+    "redis.mirror" Restart No patterns redis.mirror
+        "Channels and patterns whose data is also published in Redis under their plain names."
     "serve.shards" Restart No shards serve.shards
         "Shard threads; \"auto\" is one fewer than there are cores."
     "serve.demo" Restart No any serve.demo
@@ -100,12 +110,6 @@ rows! {
         "The same seed makes the same market."
     "serve.conformance" Restart No any serve.conformance
         "Open /echo for WebSocket conformance suites."
-    "storage.durability" Restart No durability storage.durability
-        "When what is written to serve.data_dir survives a power loss too: \"every-batch\", before it is answered; \"10ms\", so much later; \"exit\", when the hub stops."
-    "storage.max_bytes" Restart No any storage.max_bytes
-        "Bytes that the files in serve.data_dir may have together; 0 for as many as there is room for."
-    "storage.reserve_bytes" Restart No any storage.reserve_bytes
-        "Bytes that only critical families may fill when there is no more room."
     "http.allowed_origins" Reload No origins http.allowed_origins
         "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\". Behind a proxy on the same machine that passes the Host on, the hub's public one too."
     "http.compression" Restart No any http.compression

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tapeline_brokers::embedded::Durability;
 use tapeline_schema::Pattern;
 use toml::Value as Toml;
 
@@ -118,6 +119,23 @@ impl Value for Format {
             Format::Json => "json",
         };
         Toml::String(word.to_string()).to_string()
+    }
+}
+
+impl Value for Durability {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = match given {
+            Given::Toml(value) => value.as_str(),
+            Given::Text(text) => Some(text),
+        };
+        match text.map(str::parse) {
+            Some(Ok(durability)) => Ok(durability),
+            _ => expected("\"every-batch\", \"exit\" or a time such as \"10ms\" (1ms to 60000ms)", given),
+        }
+    }
+
+    fn show(&self) -> String {
+        Toml::String(self.to_string()).to_string()
     }
 }
 

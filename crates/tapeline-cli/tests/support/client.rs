@@ -78,7 +78,16 @@ impl Client {
 
     /// Connects to this path.
     pub(crate) fn connect_to(hub: &Hub, path: &str) -> Client {
-        let (stream, read) = Raw::open(hub, path).into_parts();
+        Client::over(Raw::open(hub, path))
+    }
+
+    /// Connects to `/ws` at this address, if somebody answers there.
+    pub(crate) fn try_connect(address: &str) -> Option<Client> {
+        Raw::try_open(address, "/ws").map(Client::over)
+    }
+
+    fn over(raw: Raw) -> Client {
+        let (stream, read) = raw.into_parts();
         Client { socket: WebSocket::from_partially_read(stream, read, Role::Client, None) }
     }
 

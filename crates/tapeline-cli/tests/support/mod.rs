@@ -1,10 +1,11 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are, `collections` has hostile input.
+//! as they are, `collections` has hostile input, `counting` follows every message while something breaks.
 //! It knows no family and no test.
 
 pub(crate) mod client;
 pub(crate) mod collections;
+pub(crate) mod counting;
 pub(crate) mod deflate;
 pub(crate) mod http;
 pub(crate) mod raw;
@@ -40,6 +41,11 @@ impl Hub {
         Hub::launch(None, None, &[])
     }
 
+    /// On this message broker.
+    pub(crate) fn on_broker(url: &str) -> Hub {
+        Hub::launch(None, None, &["--broker", url])
+    }
+
     /// That keeps what it knows in this directory, with these words more on its command line.
     pub(crate) fn in_dir(dir: &Path, words: &[&str]) -> Hub {
         let dir = dir.to_str().expect("a test's path is text");
@@ -58,9 +64,9 @@ impl Hub {
         Hub::launch(Some(path), None, &[])
     }
 
-    fn launch(config: Option<PathBuf>, log: Option<PathBuf>, words: &[&str]) -> Hub {
+    fn launch(config: Option<PathBuf>, log: Option<PathBuf>, more: &[&str]) -> Hub {
         let mut command = serve("127.0.0.1:0");
-        command.args(words);
+        command.args(more);
         if let Some(path) = &log {
             command.stderr(std::fs::File::create(path).expect("the log can be written"));
         }
@@ -164,8 +170,7 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
         for path in self.config.iter().chain(&self.log) {
             let _ = std::fs::remove_file(path);
         }

@@ -52,10 +52,14 @@ impl RawFrame {
 
 /// A sound upgrade request for this path, with further header lines (each ending in `\r\n`).
 pub(crate) fn handshake(hub: &Hub, path: &str, more: &str) -> String {
+    handshake_at(hub.address(), path, more)
+}
+
+fn handshake_at(address: &str, path: &str, more: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{more}\r\n",
-        hub.address()
+        address
     )
 }
 
@@ -117,6 +121,21 @@ impl Raw {
         let mut raw = Raw::send_to(hub, handshake(hub, path, ""));
         assert_eq!(raw.head().status, 101, "{path} is upgraded");
         raw
+    }
+
+    /// An upgraded connection, or `None` where nobody answers.
+    pub(crate) fn try_open(address: &str, path: &str) -> Option<Raw> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        stream.set_nodelay(true).ok()?;
+        let mut raw = Raw::of(stream);
+        raw.stream.write_all(handshake_at(address, path, "").as_bytes()).ok()?;
+        while !raw.read.windows(4).any(|window| window == b"\r\n\r\n") {
+            if !raw.fill() {
+                return None;
+            }
+        }
+        (raw.head().status == 101).then_some(raw)
     }
 
     /// Sends these bytes.

@@ -1,10 +1,14 @@
-//! The JSON objects of requests and answers about dead letters; as in `bodies`, only their shapes.
+//! The routes of dead letters and their JSON objects; as in `bodies`, only their shapes.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tapeline_schema::{ErrorCode, NAME_LIMIT};
 
-use super::bodies::named;
+use ErrorCode::{BadChannel, BadJson, Forbidden, Internal, InvalidData, InvalidRequest, NotFound};
+
+use super::bodies::{NAME, named};
+use super::routes::{Body, JSON, LIMIT, Parameter, Route, in_query, offset, ok, text};
 
 /// Kept letters.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -184,6 +188,73 @@ struct PurgedSource {
     /// Up to this offset nothing is kept any more.
     through: u64,
 }
+
+fn zero_or_one() -> Value {
+    json!({ "enum": ["", "0", "1", "false", "true"] })
+}
+
+/// What may stand behind `dead_letters:`; nothing for what was published to `dead_letters` itself.
+fn letter_source() -> Value {
+    let most = NAME_LIMIT - "dead_letters:".len();
+    json!({ "anyOf": [{ "enum": [""] }, { "type": "string", "minLength": 1, "maxLength": most, "pattern": NAME }] })
+}
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/dead-letters",
+        id: "dead_letters",
+        summary: "Kept dead letters, newest first, and how many there are by source and reason.",
+        parameters: &[
+            in_query(
+                "source",
+                letter_source,
+                "Only of this source; without it, what the roll-up keeps of all sources.",
+            ),
+            in_query("reason", text, "Only with this reason."),
+            LIMIT,
+            in_query("before", offset, "The `next` of the page before."),
+            in_query("all", zero_or_one, "`1` for those too that were published again."),
+        ],
+        bodies: &[],
+        answers: &[ok("The letters.", "DeadLettersAnswer")],
+        refusals: &[BadChannel, InvalidRequest, Internal],
+    },
+    Route {
+        method: "get",
+        path: "/dead-letters/letter",
+        id: "dead_letter",
+        summary: "One dead letter.",
+        parameters: &[
+            Parameter { required: true, ..in_query("source", letter_source, "Whose letter.") },
+            Parameter { required: true, ..in_query("offset", offset, "Its place in its channel.") },
+            in_query("epoch", text, "What the offset counts under."),
+        ],
+        bodies: &[],
+        answers: &[ok("The letter.", "KeptDeadLetter")],
+        refusals: &[BadChannel, InvalidRequest, InvalidData, NotFound, Internal],
+    },
+    Route {
+        method: "post",
+        path: "/admin/dead-letters/redrive",
+        id: "redrive_dead_letters",
+        summary: "Publish originals of dead letters again; from the hub's own machine only.",
+        parameters: &[],
+        bodies: &[(JSON, Body::One("RedriveRequest"))],
+        answers: &[ok("What became of each.", "RedriveAnswer")],
+        refusals: &[BadJson, InvalidRequest, BadChannel, Forbidden, Internal],
+    },
+    Route {
+        method: "post",
+        path: "/admin/dead-letters/purge",
+        id: "purge_dead_letters",
+        summary: "Forget dead letters for good; from the hub's own machine only.",
+        parameters: &[],
+        bodies: &[(JSON, Body::One("PurgeRequest"))],
+        answers: &[ok("What is gone.", "PurgeAnswer")],
+        refusals: &[BadJson, InvalidRequest, BadChannel, Forbidden, Internal],
+    },
+];
 
 /// All of them, by name.
 pub(super) fn all() -> Vec<(String, Value)> {

@@ -106,25 +106,19 @@ fn truth() -> Value {
     json!({ "type": "boolean" })
 }
 
+fn local() -> Value {
+    json!({ "enum": ["local"] })
+}
+
 fn channel_name() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": NAME })
-}
-
-fn zero_or_one() -> Value {
-    json!({ "enum": ["", "0", "1", "false", "true"] })
-}
-
-/// What may stand behind `dead_letters:`; nothing for what was published to `dead_letters` itself.
-fn letter_source() -> Value {
-    let most = NAME_LIMIT - "dead_letters:".len();
-    json!({ "anyOf": [{ "enum": [""] }, { "type": "string", "minLength": 1, "maxLength": most, "pattern": NAME }] })
 }
 
 fn client_id() -> Value {
     json!({ "type": "string", "maxLength": LABEL })
 }
 
-fn offset() -> Value {
+pub(super) fn offset() -> Value {
     json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
 }
 
@@ -162,7 +156,8 @@ const NOTICES: Parameter = in_query("notices", text, "`0` turns notices off.");
 const SINCE: Parameter = in_query("since", offset, "After this offset.");
 const EPOCH: Parameter =
     in_query("epoch", text, "What the offset counts under; of another epoch all is news.");
-const LIMIT: Parameter = in_query("limit", history_limit, "At most so many, 1 to 1,000; 100 if left out.");
+pub(super) const LIMIT: Parameter =
+    in_query("limit", history_limit, "At most so many, 1 to 1,000; 100 if left out.");
 const NAMED: Parameter =
     in_query("limit", history_limit, "At most so many are named, 1 to 1,000; 100 if left out.");
 
@@ -355,11 +350,11 @@ pub(super) const ROUTES: &[Route] = &[
         method: "get",
         path: "/stats",
         id: "stats",
-        summary: "What the hub is doing.",
-        parameters: &[],
+        summary: "What the hub, and those that share its message broker, are doing.",
+        parameters: &[in_query("node", local, "`local` for this hub alone.")],
         bodies: &[],
         answers: &[ok("The counters.", "StatsAnswer")],
-        refusals: &[],
+        refusals: &[InvalidRequest],
     },
     Route {
         method: "get",
@@ -385,6 +380,7 @@ pub(super) const ROUTES: &[Route] = &[
                 required: true,
             },
             in_query("pattern", truth, "Whether the name is a pattern."),
+            in_query("broker", truth, "Whether to look at what the message broker rests on too."),
         ],
         bodies: &[],
         answers: &[ok("What it knows.", "Inspection")],
@@ -429,60 +425,6 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[ok("It is gone.", "FamilyAnswer")],
         refusals: &[InvalidRequest, NotFound, Forbidden, Internal],
-    },
-    Route {
-        method: "get",
-        path: "/dead-letters",
-        id: "dead_letters",
-        summary: "Kept dead letters, newest first, and how many there are by source and reason.",
-        parameters: &[
-            in_query(
-                "source",
-                letter_source,
-                "Only of this source; without it, what the roll-up keeps of all sources.",
-            ),
-            in_query("reason", text, "Only with this reason."),
-            LIMIT,
-            in_query("before", offset, "The `next` of the page before."),
-            in_query("all", zero_or_one, "`1` for those too that were published again."),
-        ],
-        bodies: &[],
-        answers: &[ok("The letters.", "DeadLettersAnswer")],
-        refusals: &[BadChannel, InvalidRequest, Internal],
-    },
-    Route {
-        method: "get",
-        path: "/dead-letters/letter",
-        id: "dead_letter",
-        summary: "One dead letter.",
-        parameters: &[
-            Parameter { required: true, ..in_query("source", letter_source, "Whose letter.") },
-            Parameter { required: true, ..in_query("offset", offset, "Its place in its channel.") },
-            in_query("epoch", text, "What the offset counts under."),
-        ],
-        bodies: &[],
-        answers: &[ok("The letter.", "KeptDeadLetter")],
-        refusals: &[BadChannel, InvalidRequest, InvalidData, NotFound, Internal],
-    },
-    Route {
-        method: "post",
-        path: "/admin/dead-letters/redrive",
-        id: "redrive_dead_letters",
-        summary: "Publish originals of dead letters again; from the hub's own machine only.",
-        parameters: &[],
-        bodies: &[(JSON, Body::One("RedriveRequest"))],
-        answers: &[ok("What became of each.", "RedriveAnswer")],
-        refusals: &[BadJson, InvalidRequest, BadChannel, Forbidden, Internal],
-    },
-    Route {
-        method: "post",
-        path: "/admin/dead-letters/purge",
-        id: "purge_dead_letters",
-        summary: "Forget dead letters for good; from the hub's own machine only.",
-        parameters: &[],
-        bodies: &[(JSON, Body::One("PurgeRequest"))],
-        answers: &[ok("What is gone.", "PurgeAnswer")],
-        refusals: &[BadJson, InvalidRequest, BadChannel, Forbidden, Internal],
     },
     Route {
         method: "post",

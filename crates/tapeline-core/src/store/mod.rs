@@ -51,6 +51,25 @@ pub enum Expect {
     Version(u64),
 }
 
+impl Expect {
+    /// Whether what is there is what was expected.
+    ///
+    /// # Errors
+    /// `version_conflict`, saying what is there.
+    pub fn check(self, key: &Key, version: Option<u64>) -> Result<(), Refusal> {
+        let told = match (self, version) {
+            (Expect::Any, _) | (Expect::Absent, None) => return Ok(()),
+            (Expect::Version(wanted), Some(version)) if wanted == version => return Ok(()),
+            (Expect::Absent, Some(version)) => format!("{key} is at version {version}, expected was none"),
+            (Expect::Version(wanted), Some(version)) => {
+                format!("{key} is at version {version}, expected was {wanted}")
+            }
+            (Expect::Version(wanted), None) => format!("{key} has no value, expected was version {wanted}"),
+        };
+        Err(Refusal::new(ErrorCode::VersionConflict, told))
+    }
+}
+
 /// What is to be kept.
 #[derive(Clone, Debug)]
 pub struct Write {

@@ -203,7 +203,7 @@ impl State {
             Some(newest) => newest.is_there(now).then_some(newest.version),
             None => self.get(key, now).map(|entry| entry.version),
         };
-        check_version(key, expect, version)?;
+        expect.check(key, version)?;
         Ok(version)
     }
 
@@ -250,21 +250,4 @@ impl State {
             self.expiries.remove(&(at, key.clone()));
         }
     }
-}
-
-/// Whether what is there is what was expected.
-///
-/// # Errors
-/// `version_conflict`.
-pub(super) fn check_version(key: &Key, expect: Expect, version: Option<u64>) -> Result<(), Refusal> {
-    let told = match (expect, version) {
-        (Expect::Any, _) | (Expect::Absent, None) => return Ok(()),
-        (Expect::Version(wanted), Some(version)) if wanted == version => return Ok(()),
-        (Expect::Absent, Some(version)) => format!("{key} is at version {version}, expected was none"),
-        (Expect::Version(wanted), Some(version)) => {
-            format!("{key} is at version {version}, expected was {wanted}")
-        }
-        (Expect::Version(wanted), None) => format!("{key} has no value, expected was version {wanted}"),
-    };
-    Err(Refusal::new(ErrorCode::VersionConflict, told))
 }

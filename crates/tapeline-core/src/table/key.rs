@@ -36,6 +36,16 @@ impl RowKey {
         key.push(json).then_some(key)
     }
 
+    /// Its bytes, for who keeps rows elsewhere.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The key of these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        RowKey(SmallVec::from_slice(bytes))
+    }
+
     /// Its digits without zeros at either end, and the power of ten of the last one: `-12.50` is `-125e-1`.
     fn push_number(&mut self, number: &str) {
         let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));

@@ -11,7 +11,7 @@ mod rows;
 
 pub use held::{Applied, Table};
 pub use key::RowKey;
-pub use parse::{RowError, take_apart};
+pub use parse::{RowError, removal, take_apart};
 pub use rows::{Extent, Merging, Row, Rows};
 
 #[cfg(test)]

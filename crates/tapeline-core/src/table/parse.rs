@@ -102,7 +102,7 @@ pub fn take_apart(spec: &ChannelSpec, data: &[u8]) -> Result<(Bytes, Rows), RowE
 
 /// The row that deletes this one: the fields of its key, or, in an array, the value that `removed_when` names. `None` if
 /// the family has no words for it.
-pub(super) fn removal(spec: &ChannelSpec, row: &str) -> Option<Vec<u8>> {
+pub fn removal(spec: &ChannelSpec, row: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(row.len() + 16);
     if row.starts_with('{') {
         let found = Wanted { spec }.find(row)?;

@@ -358,6 +358,7 @@ async fn note(app: &App, found: &Found, channel: &str, receipt: &Receipt) -> Res
         data: data.to_string().into(),
         correlation_id: None,
         idempotency_key: Some(format!("{DEAD_LETTERS}:{}:{}", &*letter.epoch, letter.offset).into()),
+        from_plain_name: false,
     };
     let draft = app.draft(publication, &PRINCIPAL.into(), app.hub.now())?;
     app.publish_one(draft).await.map(|_| ())

@@ -150,6 +150,7 @@ fn publish(frame: Frame<'_>, req: Req) -> Result<Command, Refusal> {
         data: Bytes::copy_from_slice(data.get().as_bytes()),
         correlation_id: frame.correlation_id.map(Text::boxed),
         idempotency_key: frame.idempotency_key.map(Text::boxed),
+        from_plain_name: false,
     };
     Ok(Command::Publish { publication: Box::new(publication), req })
 }

@@ -75,7 +75,7 @@ impl<'a> Hearing<'a> {
 
     async fn hand_on(&self, heard: &mut VecDeque<Heard>) {
         loop {
-            if let Some(events) = self.shared.events.upgrade().filter(|_| !heard.is_empty()) {
+            if let Some(events) = self.shared.events().filter(|_| !heard.is_empty()) {
                 events.on_heard(heard);
             }
             self.full.set(!heard.is_empty());
@@ -121,7 +121,7 @@ impl<'a> Hearing<'a> {
                 return;
             }
         }
-        if let Some(events) = self.shared.events.upgrade() {
+        if let Some(events) = self.shared.events() {
             events.on_up(self.server);
         }
         self.shared.wake.notify_one();

@@ -65,10 +65,21 @@ impl RedisServer {
         self.wait_until_up();
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends its process a signal: `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        Self::signal_to(self.pid(), name);
+    }
+
+    /// The same for who has only its number.
+    pub(crate) fn signal_to(pid: u32, name: &str) {
+        assert!(
+            Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success()
+        );
     }
 
     /// Asks it something on a connection of its own, in words without spaces, and answers the first line of the reply.
@@ -98,7 +109,7 @@ fn launch(dir: &PathBuf, port: u16, options: &[&str]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"]);
     command.args(["--port", &port.to_string(), "--dir"]).arg(dir).args(options);
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     spawned.expect("redis-server starts (Debian: apt-get install redis-server)")
 }
 

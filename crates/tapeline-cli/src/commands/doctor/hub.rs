@@ -10,7 +10,7 @@ use super::super::output::{counted, grouped};
 use super::super::request::Unanswered;
 use super::asking::{Asking, ask, unanswered};
 use super::finding::{Findings, spell_ms};
-use super::{channel, incidents};
+use super::{broker, channel, incidents};
 
 /// Connections that are made to see whether one hub answers all of them.
 const PROBES: usize = 8;
@@ -67,7 +67,8 @@ pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> Option<Asking> {
     let Health { status, version, parts, .. } = first?;
     let broker = parts.get("broker").cloned().map(part).unwrap_or_default();
     findings.ok(format!("a hub answers at {url}: tapeline {version}, broker {}", broker.detail));
-    behind(&seen, findings);
+    let asking = Asking::new(url.clone(), version);
+    behind(&seen, &asking, findings);
     for (name, found) in parts {
         let part = part(found);
         if !part.status.is_empty() && part.status != "ok" {
@@ -77,14 +78,16 @@ pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> Option<Asking> {
     if status != "ok" {
         findings.problem(format!("the hub says that it is {status}"), "see /health");
     }
-    Some(Asking::new(url.clone(), version))
+    Some(asking)
 }
 
 /// How many hubs there are, by the instances that answered.
-fn behind(seen: &BTreeMap<String, usize>, findings: &mut Findings) {
+fn behind(seen: &BTreeMap<String, usize>, hub: &Asking, findings: &mut Findings) {
     if seen.contains_key("") {
         let text = "cannot tell how many hubs stand behind the address: /health names no instance";
         findings.note(text, "hubs of this command's version do; what is between may leave it out");
+    } else if seen.len() > 1 && share_a_broker(seen, hub, findings) {
+        findings.ok(format!("{} hubs on one message broker answer at this address", seen.len()));
     } else if seen.len() > 1 {
         findings.problem(
             format!(
@@ -97,6 +100,13 @@ fn behind(seen: &BTreeMap<String, usize>, findings: &mut Findings) {
     } else {
         findings.ok(format!("one hub stands behind the address ({PROBES} connections)"));
     }
+}
+
+/// Whether all of them are nodes of one broker, as one of them says.
+fn share_a_broker(seen: &BTreeMap<String, usize>, hub: &Asking, findings: &mut Findings) -> bool {
+    let is_hubs = |stats: &StatsAnswer| !stats.version.is_empty();
+    let stats = hub.read("/stats", is_hubs, findings).unwrap_or_default();
+    seen.keys().all(|instance| stats.nodes.iter().any(|node| node.instance == *instance))
 }
 
 fn part(value: serde_json::Value) -> Part {
@@ -122,7 +132,8 @@ pub(super) fn examine_inside(hub: &Asking, findings: &mut Findings) {
         dead_letters(&stats, findings);
     }
     let is_hubs = |known: &Inspection| known.name == "*" && known.is_pattern;
-    if let Some(everything) = hub.read("/inspect?name=*&pattern=true", is_hubs, findings) {
+    if let Some(everything) = hub.read("/inspect?name=*&pattern=true&broker=true", is_hubs, findings) {
+        broker::examine(&everything.broker.clone().unwrap_or_default(), findings);
         channel::idle_patterns(&everything.idle_patterns, None, findings);
     }
     if let Some(Told { incidents }) = hub.read("/incidents", |_| true, findings) {

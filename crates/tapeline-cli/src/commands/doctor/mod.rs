@@ -2,6 +2,7 @@
 //! what to do about it. It uses nothing but the hub's public doors; the facts are the hub's, the judgement is here.
 
 mod asking;
+mod broker;
 mod channel;
 mod example;
 mod finding;

@@ -82,7 +82,10 @@ impl View {
         };
         let nothing = &none.conflated_by;
         View {
-            title: format!("tapeline {} at {hub}", now.version),
+            title: match now.nodes.len() {
+                0 | 1 => format!("tapeline {} at {hub}", now.version),
+                hubs => format!("tapeline {} at {hub}, {hubs} hubs", now.version),
+            },
             uptime: Duration::from_secs(now.uptime_s),
             connections: now.connections,
             subscriptions: now.subscriptions,

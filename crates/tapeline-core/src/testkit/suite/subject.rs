@@ -100,6 +100,7 @@ impl Subject {
             rows: None,
             correlation_id: None,
             idempotency: None,
+            from_plain_name: false,
             id: uuid::Builder::from_unix_timestamp_millis(timestamp_us / 1_000, &random).into_uuid(),
             timestamp_us,
         }

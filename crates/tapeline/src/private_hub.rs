@@ -1,5 +1,5 @@
-//! A hub inside of this process: the same hub, broker and shards as behind a port, and the same protocol. Each
-//! connection is a pair of sockets of which the shard gets one end; nothing listens once the pair is made.
+//! A hub inside of this process: the same hub, brokers and shards as behind a port, and the same protocol. What it keeps
+//! is in this process's memory, or in a Redis or a directory that others use too. Each connection is a pair of sockets of which the shard gets one end; nothing listens once the pair is made.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,13 +8,16 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
-use tapeline_brokers::{OpenParts, Opened, Storage};
+use tapeline_brokers::{OpenParts, Opened};
+use tapeline_core::broker::Condition;
 use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::store::Store;
 use tapeline_core::{Directory, Settings};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode};
 use tokio::net::TcpStream;
 
+use crate::address::Place;
 use crate::error::Error;
 
 /// How often unused channels are forgotten.
@@ -28,37 +31,33 @@ pub(crate) struct PrivateHub {
     _sweeping: mpsc::SyncSender<()>,
 }
 
-/// The hubs of this process, by name, as long as somebody is connected.
+/// The hubs of this process, by URL, as long as somebody is connected.
 static HUBS: Mutex<Option<HashMap<String, Weak<PrivateHub>>>> = Mutex::new(None);
 
 impl PrivateHub {
-    /// The hub of this name; started if there is none.
-    pub(crate) fn named(name: &str) -> Result<Arc<Self>, Error> {
+    /// The hub of this URL; started if there is none. May take the time of connecting to what the URL leads to.
+    pub(crate) fn at(place: &Place) -> Result<Arc<Self>, Error> {
         let mut hubs = HUBS.lock().unwrap_or_else(PoisonError::into_inner);
         let hubs = hubs.get_or_insert_default();
         hubs.retain(|_, hub| hub.strong_count() > 0);
-        if let Some(hub) = hubs.get(name).and_then(Weak::upgrade) {
+        if let Some(hub) = hubs.get(&place.url).and_then(Weak::upgrade) {
             return Ok(hub);
         }
-        let hub = Arc::new(
-            Self::start().map_err(|reason| Error::NoAnswer { url: format!("memory://{name}"), reason })?,
-        );
-        tracing::info!("memory://{name} is private to this process");
-        hubs.insert(name.to_string(), Arc::downgrade(&hub));
+        let started = Self::start(&place.broker);
+        let hub = Arc::new(started.map_err(|reason| Error::NoAnswer { url: place.shown.clone(), reason })?);
+        match place.url.starts_with("memory:") {
+            true => tracing::info!("{} is private to this process", place.shown),
+            false => tracing::info!("a hub of this process keeps its messages at {}", place.shown),
+        }
+        hubs.insert(place.url.clone(), Arc::downgrade(&hub));
         Ok(hub)
     }
 
-    fn start() -> Result<Self, String> {
+    fn start(url: &str) -> Result<Self, String> {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
-        let parts = OpenParts {
-            url: "memory://",
-            clock: clock.clone(),
-            seed,
-            directory: directory.clone(),
-            storage: Storage::default(),
-        };
+        let parts = OpenParts::new(url, clock.clone(), seed, directory.clone());
         let Opened { broker, store, registry, .. } =
             tapeline_brokers::open(parts).map_err(|error| error.to_string())?;
         let hub = Arc::new(Hub::new(HubParts {
@@ -77,6 +76,16 @@ impl PrivateHub {
         thread.spawn(move || sweep(&swept, &ended, SWEEP)).map_err(|error| error.to_string())?;
         let shards = Shards::start(&hub).map_err(|error| error.to_string())?;
         Ok(PrivateHub { hub, shards: Arc::new(shards), _sweeping: sweeping })
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        self.hub.store()
+    }
+
+    /// Whether its broker does its work.
+    pub(crate) fn is_well(&self) -> bool {
+        self.hub.broker().health().condition == Condition::Ok
     }
 
     /// A connection, after the handshake.
@@ -131,13 +140,14 @@ mod tests {
 
     #[test]
     fn a_hub_needs_no_runtime_that_could_end_before_it() {
-        let hub = PrivateHub::named("without a runtime").unwrap();
-        assert!(Arc::ptr_eq(&hub, &PrivateHub::named("without a runtime").unwrap()));
+        let place = Place::memory("without a runtime");
+        let hub = PrivateHub::at(&place).unwrap();
+        assert!(Arc::ptr_eq(&hub, &PrivateHub::at(&place).unwrap()));
     }
 
     #[test]
     fn sweeping_goes_on_until_its_hub_ends() {
-        let private = PrivateHub::start().unwrap();
+        let private = PrivateHub::start("memory://").unwrap();
         let (alive, ended) = mpsc::sync_channel(1);
         let hub = private.hub.clone();
         let thread = std::thread::spawn(move || sweep(&hub, &ended, Duration::from_millis(1)));

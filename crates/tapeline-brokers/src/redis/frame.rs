@@ -1,0 +1,198 @@
+//! A message as it travels between hubs and lies in Redis. The script writes the first line, with what it has counted:
+//! `1 OFFSET EPOCH HOW NAME [OFFSET EPOCH]…`, the pairs being its places in roll-ups; the publishing node wrote the rest.
+//! `HOW` is what the script did to a table: `-0` nothing, `l` or `w` and so many bytes of rows, which left the table, or
+//! are the whole of it.
+
+use bytes::Bytes;
+use tapeline_core::message::{Draft, Epoch, Message, RollUpMark};
+use tapeline_core::table::{Extent, RowKey, Rows, removal, take_apart};
+use tapeline_core::{Channel, Directory};
+use uuid::Uuid;
+
+use super::plan::Plan;
+
+/// Why a frame says nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FrameError {
+    /// Not written by a hub that we know.
+    #[error("it is no frame of ours")]
+    Malformed,
+    /// Another node's catalogue has another row for the channel, or ours had when it was published.
+    #[error("its row in the catalogue is another one here")]
+    OtherRow,
+}
+
+/// The part of a frame that the publishing node writes; and where the data begins in it.
+pub(super) fn push_body(draft: &Draft, row: &str, out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(draft.id.as_bytes());
+    out.extend_from_slice(&draft.timestamp_us.to_be_bytes());
+    let labels = [Some(row), draft.kind.as_deref(), draft.correlation_id.as_deref()];
+    for label in labels {
+        // A label is at most 256 bytes; one more than its length, 0 standing for none.
+        let len = label.map_or(0, |label| u16::try_from(label.len() + 1).unwrap_or(0));
+        out.extend_from_slice(&len.to_be_bytes());
+        out.extend_from_slice(label.filter(|_| len > 0).unwrap_or_default().as_bytes());
+    }
+    let start = out.len();
+    out.extend_from_slice(&draft.data);
+    start
+}
+
+/// Takes bytes from the front.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn label(&mut self) -> Option<Option<&'a str>> {
+        let len = u16::from_be_bytes(self.take(2)?.try_into().ok()?);
+        match usize::from(len).checked_sub(1) {
+            None => Some(None),
+            Some(len) => Some(Some(std::str::from_utf8(self.take(len)?).ok()?)),
+        }
+    }
+
+    /// A key or row, as the script packs it.
+    fn packed(&mut self) -> Option<&'a [u8]> {
+        let len = u32::from_be_bytes(self.take(4)?.try_into().ok()?);
+        self.take(usize::try_from(len).ok()?)
+    }
+}
+
+/// The parts of a frame.
+struct Frame<'a> {
+    offset: u64,
+    epoch: Epoch,
+    how: &'a str,
+    name: &'a str,
+    marks: Vec<(u64, Epoch)>,
+    more: &'a [u8],
+    id: Uuid,
+    timestamp_us: u64,
+    row: &'a str,
+    kind: Option<&'a str>,
+    correlation_id: Option<&'a str>,
+    data: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let mut words = std::str::from_utf8(bytes.get(..end)?).ok()?.split(' ');
+        if words.next() != Some("1") {
+            return None;
+        }
+        let (offset, epoch) = (words.next()?.parse().ok()?, words.next()?.into());
+        let (how, len) = words.next()?.split_at_checked(1)?;
+        let name = words.next()?;
+        let mut marks = Vec::new();
+        while let Some(word) = words.next() {
+            marks.push((word.parse().ok()?, words.next()?.into()));
+        }
+        let mut rest = Reader(bytes.get(end + 1..)?);
+        let more = rest.take(len.parse().ok()?)?;
+        let id = Uuid::from_slice(rest.take(16)?).ok()?;
+        let timestamp_us = u64::from_be_bytes(rest.take(8)?.try_into().ok()?);
+        let (row, kind, correlation_id) = (rest.label()??, rest.label()?, rest.label()?);
+        let data = rest.0;
+        Some(Frame {
+            offset,
+            epoch,
+            how,
+            name,
+            marks,
+            more,
+            id,
+            timestamp_us,
+            row,
+            kind,
+            correlation_id,
+            data,
+        })
+    }
+}
+
+/// The message in a frame.
+///
+/// # Errors
+/// It is none, or none of the row that its channel has here.
+pub(super) fn decode(
+    bytes: &[u8],
+    directory: &Directory,
+    plan_of: impl FnOnce(&Channel) -> std::sync::Arc<Plan>,
+) -> Result<Message, FrameError> {
+    let frame = Frame::parse(bytes).ok_or(FrameError::Malformed)?;
+    let channel = directory.channel(frame.name).map_err(|_| FrameError::Malformed)?;
+    let plan = plan_of(&channel);
+    if plan.row != frame.row {
+        return Err(FrameError::OtherRow);
+    }
+    let counting: Vec<&Channel> =
+        plan.roll_ups.iter().filter_map(|roll_up| Some(&roll_up.counting()?.channel)).collect();
+    if counting.len() != frame.marks.len() || frame.offset == 0 {
+        return Err(FrameError::OtherRow);
+    }
+    let marks = counting.into_iter().zip(frame.marks);
+    let marks =
+        marks.map(|(channel, (offset, epoch))| RollUpMark { channel: channel.clone(), offset, epoch });
+    // A copy of its own: a piece of what was read would keep all of that alive.
+    let (mut data, mut rows) = (Bytes::copy_from_slice(frame.data), None);
+    if channel.is_table() {
+        let said = take_apart(channel.spec(), &data).map_err(|_| FrameError::Malformed)?;
+        let told = rewritten(&channel, frame.how, frame.more, said).ok_or(FrameError::Malformed)?;
+        (data, rows) = (told.0, Some(Box::new(told.1)));
+    }
+    let draft = Draft {
+        channel,
+        kind: frame.kind.map(Box::from),
+        data,
+        rows,
+        correlation_id: frame.correlation_id.map(Box::from),
+        idempotency: None,
+        from_plain_name: false,
+        id: frame.id,
+        timestamp_us: frame.timestamp_us,
+    };
+    Ok(Message::new(draft, frame.offset, frame.epoch, marks.collect()))
+}
+
+/// The channel and the data of a frame, whatever is known of them here.
+pub(super) fn name_and_data(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
+    let Frame { name, data, .. } = Frame::parse(bytes)?;
+    Some((bytes.slice_ref(name.as_bytes()), bytes.slice_ref(data)))
+}
+
+/// What subscribers of a table get, now that the script has applied what was said.
+fn rewritten(channel: &Channel, how: &str, more: &[u8], said: (Bytes, Rows)) -> Option<(Bytes, Rows)> {
+    let (data, rows) = said;
+    let mut packed = Reader(more);
+    let mut listed = Vec::new();
+    while !packed.0.is_empty() {
+        listed.push((RowKey::from_bytes(packed.packed()?), packed.packed()?));
+    }
+    match how {
+        "-" => Some((data, rows)),
+        "w" => Some(whole(listed.into_iter(), rows.meta(&data))),
+        "l" => {
+            let removals = listed.into_iter().map(|(key, row)| {
+                let row = std::str::from_utf8(row).ok()?;
+                Some((key, removal(channel.spec(), row)?))
+            });
+            // A row without words for its removal cannot be told of.
+            let removals: Vec<_> = removals.flatten().collect();
+            let said = rows.iter().map(|row| (row.key.clone(), row.removed, rows.bytes(row, &data)));
+            let left = removals.iter().map(|(key, bytes)| (key.clone(), true, bytes.as_slice()));
+            Some(Rows::write(said.chain(left), rows.meta(&data), Extent::Changes))
+        }
+        _ => None,
+    }
+}
+
+/// A whole table.
+pub(super) fn whole<'a>(rows: impl Iterator<Item = (RowKey, &'a [u8])>, meta: &[u8]) -> (Bytes, Rows) {
+    Rows::write(rows.map(|(key, row)| (key, false, row)), meta, Extent::Whole)
+}

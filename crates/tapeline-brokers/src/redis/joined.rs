@@ -1,0 +1,193 @@
+//! What this node's sessions want: channels that were joined and interests that are listened to, each with its topic in
+//! Redis. After a break all of them are looked at again, and after a change of the catalogue their topics are.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tapeline_core::Channel;
+use tapeline_core::broker::{Head, Interest};
+
+use super::link::{Patience, Topic, Value, lock};
+use super::node::Node;
+use super::scripts::ANEW;
+
+/// Sources of one interest that are looked at after a break.
+const SOURCES_LIMIT: usize = 100_000;
+
+struct Held {
+    channel: Channel,
+    topic: Topic,
+    count: usize,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Joined {
+    channels: HashMap<Box<str>, Held, FixedState>,
+    interests: HashMap<Topic, (Interest, usize), FixedState>,
+    /// The catalogue's changes that the topics go by.
+    changes: u64,
+}
+
+impl Joined {
+    pub(super) fn channels(&self) -> Vec<Channel> {
+        self.channels.values().map(|held| held.channel.clone()).collect()
+    }
+}
+
+/// Where a channel's messages are heard; a roll-up's are those of its sources too.
+fn topic_of(channel: &Channel) -> Topic {
+    let kind = if channel.is_roll_up() { 'r' } else { 'c' };
+    Topic::Channel(format!("tapeline:{kind}:{}", channel.name()).into())
+}
+
+/// Where an interest's messages are heard.
+pub(super) fn topic_of_interest(interest: &Interest) -> Topic {
+    match interest {
+        Interest::RollUp(roll_up) => Topic::Channel(format!("tapeline:r:{}", roll_up.name()).into()),
+        Interest::Pattern(pattern) => Topic::Pattern(format!("tapeline:c:{}", pattern.as_str()).into()),
+    }
+}
+
+impl Node {
+    pub(super) fn join(self: &Arc<Self>, channel: &Channel, answer: Box<dyn FnOnce(Head) + Send>) {
+        let channel = channel.current().clone();
+        let topic = {
+            let mut joined = lock(&self.joined);
+            let held = joined.channels.entry(channel.name().into()).or_insert_with(|| Held {
+                channel: channel.clone(),
+                topic: topic_of(&channel),
+                count: 0,
+            });
+            held.count += 1;
+            held.topic.clone()
+        };
+        let node = self.clone();
+        self.link.listen(topic, Box::new(move || node.head(channel, answer)));
+    }
+
+    pub(super) fn leave(&self, channel: &Channel) {
+        let topic = {
+            let mut joined = lock(&self.joined);
+            let Some(held) = joined.channels.get_mut(channel.name()) else { return };
+            held.count -= 1;
+            let topic = held.topic.clone();
+            if held.count == 0 {
+                joined.channels.remove(channel.name());
+            }
+            topic
+        };
+        self.link.unlisten(&topic);
+    }
+
+    pub(super) fn listen(&self, interest: &Interest) {
+        let topic = topic_of_interest(interest);
+        lock(&self.joined).interests.entry(topic.clone()).or_insert_with(|| (interest.clone(), 0)).1 += 1;
+        self.link.listen(topic, Box::new(|| {}));
+    }
+
+    pub(super) fn unlisten(&self, interest: &Interest) {
+        let topic = topic_of_interest(interest);
+        {
+            let mut joined = lock(&self.joined);
+            let Some((_, count)) = joined.interests.get_mut(&topic) else { return };
+            *count -= 1;
+            if *count == 0 {
+                joined.interests.remove(&topic);
+            }
+        }
+        self.link.unlisten(&topic);
+    }
+
+    /// Where the catalogue has made another kind of channel of a joined name, its messages come by another topic.
+    pub(super) fn follow_catalogue(&self) {
+        let changes = self.directory.changes();
+        let mut moved = Vec::new();
+        {
+            let mut joined = lock(&self.joined);
+            // An odd number is a change under way.
+            if joined.changes == changes || changes % 2 == 1 {
+                return;
+            }
+            joined.changes = changes;
+            for held in joined.channels.values_mut().filter(|held| held.channel.is_replaced()) {
+                held.channel = held.channel.current().clone();
+                let topic = topic_of(&held.channel);
+                if topic != held.topic {
+                    moved.push((std::mem::replace(&mut held.topic, topic.clone()), topic, held.count));
+                }
+            }
+        }
+        for (old, new, count) in moved {
+            for _ in 0..count {
+                self.link.listen(new.clone(), Box::new(|| {}));
+                self.link.unlisten(&old);
+            }
+        }
+    }
+
+    /// Tells where everything stands that is wanted here: messages may have been missed.
+    pub(super) fn look_everywhere(self: &Arc<Self>) {
+        let (channels, interests) = {
+            let joined = lock(&self.joined);
+            let interests = joined.interests.values().map(|(interest, _)| interest.clone());
+            (joined.channels(), interests.collect::<Vec<_>>())
+        };
+        self.look_at(channels);
+        for interest in interests {
+            let node = self.clone();
+            let tell = move |sources: tapeline_core::broker::Sources| {
+                for (channel, head) in sources.heads {
+                    node.tell_head(&channel, head);
+                }
+            };
+            self.list(interest, SOURCES_LIMIT, Box::new(tell));
+        }
+    }
+
+    /// Tells where channels stand, and keeps them from expiring.
+    pub(super) fn look_at(self: &Arc<Self>, channels: Vec<Channel>) {
+        for channel in channels {
+            let node = self.clone();
+            let told = channel.clone();
+            self.head_now(&channel, Box::new(move |head| node.tell_head(&told, head)));
+        }
+    }
+
+    /// Tells where a channel stands; one that has fallen back under its epoch begins anew, once for all nodes.
+    fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head) {
+        let seen = lock(&self.seen).get(channel.name()).cloned();
+        if seen.is_some_and(|(epoch, offset)| epoch == head.epoch && offset > head.top) {
+            return self.begin_anew(channel.clone(), &head);
+        }
+        if let Some(sink) = self.sink.get() {
+            sink.on_head(channel, &head);
+        }
+    }
+
+    fn begin_anew(self: &Arc<Self>, channel: Channel, head: &Head) {
+        let plan = self.plans.of(&channel);
+        let keys = [&plan.meta, &plan.stream, &plan.index, &plan.rows, &plan.order];
+        let command = ANEW
+            .command(&keys)
+            .args([channel.name(), &plan.row, &head.epoch])
+            .number(head.top)
+            .arg(self.fresh_epoch());
+        tracing::warn!("{} has fallen back to offset {} in redis: it begins anew", channel.name(), head.top);
+        let node = self.clone();
+        self.link.ask(&command, Patience::Return, move |answer: Result<Value, _>| {
+            if answer.is_ok() {
+                let (teller, told) = (node.clone(), channel.clone());
+                node.head(
+                    channel,
+                    Box::new(move |head| {
+                        if let Some(sink) = teller.sink.get() {
+                            sink.on_head(&told, &head);
+                        }
+                    }),
+                );
+            }
+        });
+    }
+}

@@ -1,0 +1,6 @@
+//! The broker over a real Redis.
+
+mod conformance;
+mod nodes;
+mod outages;
+mod support;

@@ -1,0 +1,215 @@
+//! The store of a hub elsewhere, over its HTTP port. A hub that is out of reach is tried again until the caller's time is
+//! over, as long as nothing was sent; what was sent and not answered is an error, since it may have been done.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Condition, StoreEntry, StorePage, Writing};
+use crate::error::Error;
+
+/// Before it is tried again, at first; it doubles up to the last.
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A listing is about 4 MiB, a value at most what a hub may be set to take.
+const ANSWER_BYTES: usize = 128 << 20;
+
+/// See the module. Keeps its connections.
+pub(crate) struct Http {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// `http://host:port` and what stands before the hub's own paths.
+    base: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: Why,
+}
+
+#[derive(Deserialize)]
+struct Why {
+    code: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Receipt {
+    version: u64,
+}
+
+impl Http {
+    /// For the hub whose WebSocket is at `url`.
+    pub(super) fn new(authority: &str, url: &str) -> Self {
+        let path = url.split_once(authority).map_or("", |(_, path)| path);
+        let path = path.split('?').next().unwrap_or_default();
+        let own = path
+            .match_indices("/ws")
+            .map(|(at, _)| at)
+            .find(|at| matches!(path.as_bytes().get(at + 3), None | Some(b'/')));
+        let before = own.and_then(|at| path.get(..at)).unwrap_or(path).trim_end_matches('/');
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Http {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            base: format!("http://{authority}{before}"),
+        }
+    }
+
+    pub(super) async fn is_well(&self) -> bool {
+        self.ask(Method::GET, "/health", String::new()).await.is_ok()
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Option<StoreEntry>, Error> {
+        match self.ask(Method::GET, &place(key), String::new()).await {
+            Ok(body) => read(&body).map(Some),
+            Err(Error::Refused { code, .. }) if code == "no_value" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn set(&self, key: &str, writing: Writing) -> Result<u64, Error> {
+        let Writing { value, ttl, condition } = writing;
+        let ttl = ttl.map(|ttl| ("ttl_s", ttl.as_secs_f64().to_string()));
+        let target = place(key) + &query(ttl.into_iter().chain(expectation(condition)));
+        let body = self.ask(Method::PUT, &target, value).await?;
+        read::<Receipt>(&body).map(|receipt| receipt.version)
+    }
+
+    pub(super) async fn delete(&self, key: &str, condition: Condition) -> Result<bool, Error> {
+        let target = place(key) + &query(expectation(condition).into_iter());
+        match self.ask(Method::DELETE, &target, String::new()).await {
+            Ok(_) => Ok(true),
+            Err(Error::Refused { code, .. }) if code == "no_value" => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<StorePage, Error> {
+        let after = after.map(|after| ("after", after.to_string()));
+        let asked = [("prefix", prefix.to_string()), ("limit", limit.to_string())];
+        let target = format!("/store{}", query(asked.into_iter().chain(after)));
+        read(&self.ask(Method::GET, &target, String::new()).await?)
+    }
+
+    /// The body of a good answer.
+    async fn ask(&self, method: Method, target: &str, body: String) -> Result<Bytes, Error> {
+        let body = Bytes::from(body);
+        let mut pause = PAUSE;
+        let response = loop {
+            let request = Request::builder()
+                .method(method.clone())
+                .uri(format!("{}{target}", self.base))
+                .header("content-type", "application/json")
+                .body(Full::new(body.clone()))
+                .map_err(|error| Error::Data(format!("{target} cannot be asked for: {error}")))?;
+            match self.client.request(request).await {
+                Ok(response) => break response,
+                Err(error) if error.is_connect() => tokio::time::sleep(pause).await,
+                Err(error) => return Err(self.no_answer(&error)),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        let status = response.status();
+        let collected = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        let body = collected.map_err(|error| self.no_answer(&*error))?.to_bytes();
+        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+    }
+
+    fn no_answer(&self, error: &(impl std::error::Error + ?Sized)) -> Error {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Error::NoAnswer { url: self.base.clone(), reason: format!("{error}{cause}") }
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Error {
+        match serde_json::from_slice(body) {
+            Ok(Refused { error: Why { code, message } }) => Error::Refused { code, message },
+            Err(_) => {
+                let reason = format!("HTTP {status} without a code; is it a Tapeline hub?");
+                Error::NoAnswer { url: self.base.clone(), reason }
+            }
+        }
+    }
+}
+
+fn place(key: &str) -> String {
+    format!("/store/{}", encoded(key))
+}
+
+fn expectation(condition: Condition) -> Option<(&'static str, String)> {
+    match condition {
+        Condition::None => None,
+        Condition::Absent => Some(("expect", "absent".to_string())),
+        Condition::Version(version) => Some(("expect", version.to_string())),
+    }
+}
+
+fn query(parts: impl Iterator<Item = (&'static str, String)>) -> String {
+    let mut text = String::new();
+    for (name, value) in parts {
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(name);
+        text.push('=');
+        text.push_str(&encoded(&value));
+    }
+    text
+}
+
+/// A name as a part of a path or a query.
+fn encoded(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                text.push(char::from(byte));
+            }
+            other => {
+                // A string can always be written.
+                let _ = write!(text, "%{other:02X}");
+            }
+        }
+    }
+    text
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body)
+        .map_err(|error| Error::Data(format!("the store's answer cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_beside_the_hubs_websocket() {
+        for (authority, url, base) in [
+            ("h:1", "ws://h:1/ws", "http://h:1"),
+            ("h:1", "ws://h:1/ws/chart-BTC/USD?notices=0", "http://h:1"),
+            ("h:1", "ws://h:1/hub/ws", "http://h:1/hub"),
+            ("h:1", "ws://h:1/wsx/ws/me", "http://h:1/wsx"),
+            ("h:1", "ws://h:1/hub/", "http://h:1/hub"),
+        ] {
+            assert_eq!(Http::new(authority, url).base, base, "{url}");
+        }
+    }
+
+    #[test]
+    fn keys_are_one_part_of_the_path() {
+        assert_eq!(place("fx:EUR/USD%"), "/store/fx:EUR%2FUSD%25");
+        let parts = [("prefix", "a&b".to_string()), ("limit", "1".to_string())];
+        assert_eq!(query(parts.into_iter()), "?prefix=a%26b&limit=1");
+    }
+}
