@@ -46,7 +46,7 @@ pub(super) struct Writer {
 }
 
 /// What is to be done when the buffer has been written.
-#[expect(clippy::large_enum_variant, reason = "nearly all are publishes, and the list is used again")]
+#[expect(clippy::large_enum_variant, reason = "nearly every step is a publish")]
 enum Step {
     Publish { runs: SmallVec<[Run; 1]>, receipts: Option<Receipts>, permits: Permits },
     Forget { channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send> },
