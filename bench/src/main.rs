@@ -21,7 +21,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use report::Report;
 use session::Common;
-use work::{channels, deflate, fanout, idle, ingest, latency, redis, replay, slow, storm, tables};
+use work::{channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables};
 
 #[derive(Debug, Parser)]
 #[command(name = "tapeline-bench", about = "Measures Tapeline against a floor and against Node")]
@@ -44,6 +44,8 @@ enum Command {
     Channels(channels::ChannelsArgs),
     /// Compressed frames beside plain ones, closed loop.
     Deflate(deflate::DeflateArgs),
+    /// A broker that writes to disk beside the memory broker, in this process.
+    Durable(durable::DurableArgs),
     /// Memory per idle subscribed client.
     Idle(idle::IdleArgs),
     /// Publishing over HTTP, in batches, over WebSocket.
@@ -90,6 +92,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Latency(args) => reports.push(latency::run(args, common)?),
         Command::Channels(args) => reports.push(channels::run(args, common)?),
         Command::Deflate(args) => reports.push(deflate::run(args, common)?),
+        Command::Durable(args) => reports.push(durable::run(args, common)?),
         Command::Idle(args) => reports.push(idle::run(args, common)?),
         Command::Ingest(args) => reports.push(ingest::run(args, common)?),
         Command::Slow(args) => reports.push(slow::run(args, common)?),
@@ -132,6 +135,7 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("latency", latency::run(&defaults()?, common));
     keep("channels", channels::run(&defaults()?, common));
     keep("deflate", deflate::run(&defaults()?, common));
+    keep("durable", durable::run(&defaults()?, common));
     keep("idle", idle::run(&defaults()?, common));
     keep("ingest", ingest::run(&defaults()?, common));
     keep("slow", slow::run(&defaults()?, common));

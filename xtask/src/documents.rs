@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::root::{Root, run as run_command};
-use crate::{conformance, node, venv};
+use crate::{conformance, debian, node, venv};
 
 const FOLDER: &str = "tests/documents";
 
@@ -14,6 +14,7 @@ const FOLDER: &str = "tests/documents";
 pub(crate) fn run(root: &Root) -> Result<()> {
     let packages = node::packages(root, FOLDER)?;
     let python = venv::python(root)?;
+    debian::server(root, "redis-server")?;
     conformance::build(root)?;
     let binary = root.target.join(format!("release/tapeline{}", std::env::consts::EXE_SUFFIX));
     let mut test = root.command("node");

@@ -1,6 +1,6 @@
 //! The project's own checks and test runner, reached as `cargo xtask`.
 //!
-//! One file per subcommand: `tidy`, `codegen`, `test`, `conformance`, `overhead`, `sim`. Everything here drives other programs or reads
+//! One file per subcommand: `tidy`, `codegen`, `test`, `conformance`, `overhead`, `sim`, `soak`. Everything here drives other programs or reads
 //! files; nothing of the product is linked in, so this builds in seconds and still runs when a crate of the product does not compile.
 
 use std::process::ExitCode;
@@ -20,6 +20,7 @@ mod pages;
 mod root;
 mod server;
 mod sim;
+mod soak;
 mod spec;
 mod test;
 mod tidy;
@@ -35,6 +36,7 @@ cargo xtask COMMAND
     test [--only NAME]              run every suite, or one of them
     conformance [--all]             Autobahn's WebSocket cases; with --all also those that take minutes
     overhead                        what counting costs a delivery, in instructions (needs valgrind)
+    soak                            kill a hub under load twenty times and count what it has afterwards
     sim [--seed N] [--seconds S]    run the seeded simulator
     help                            print this
 
@@ -67,6 +69,7 @@ fn run() -> Result<()> {
         ["conformance"] => conformance::run(&Root::open()?),
         ["conformance", "--all"] => conformance::run_with(&Root::open()?, &["--all"]),
         ["overhead"] => overhead::measure(&Root::open()?),
+        ["soak"] => soak::run(&Root::open()?),
         ["sim", flags @ ..] => sim::run(&Root::open()?, flags),
         other => bail!("unknown command `{}`; `cargo xtask help` lists them", other.join(" ")),
     }

@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "mypy==2.4.1",
     "schemathesis==4.32.5",
     "prometheus-client==0.26.0",
+    "redis==8.1.0",
 ];
 
 /// Answers the environment's interpreter, after making the environment when it is missing or out of date.

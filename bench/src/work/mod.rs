@@ -2,6 +2,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod deflate;
+pub(crate) mod durable;
 pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod ingest;

@@ -15,12 +15,14 @@ use tapeline_core::store::{Bounds, LocalStore, Store};
 use tapeline_core::{Broker, Clock, Directory};
 use tapeline_schema::Pattern;
 
-use embedded::{EmbeddedBroker, EmbeddedError, Storage};
+use embedded::EmbeddedError;
 use redis::RedisBroker;
 use redis::link::ConnectError;
 use redis::registry::RedisRegistry;
 use redis::store::RedisStore;
 use redis::url::{Address, UrlError};
+
+pub use embedded::{Durability, EmbeddedBroker, Storage};
 
 /// Why a broker could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +56,8 @@ impl Place {
         if url == "memory://" {
             return Ok(Place::Memory);
         }
-        if let Some(dir) = url.strip_prefix("file:") {
-            let dir = dir.strip_prefix("//").unwrap_or(dir);
-            return if dir.is_empty() { Err(OpenError::NoDirectory) } else { Ok(Place::File(dir.into())) };
+        if url.starts_with("file:") {
+            return directory_of(url).map(|dir| Place::File(dir.into())).ok_or(OpenError::NoDirectory);
         }
         match url.split_once("://").map_or("", |(scheme, _)| scheme) {
             "redis" | "rediss" => Ok(Place::Redis(Address::parse(url)?)),
@@ -71,6 +72,13 @@ impl Place {
 /// It knows none.
 pub fn check(url: &str) -> Result<(), OpenError> {
     Place::of(url).map(drop)
+}
+
+/// The directory that a URL names: `file:DIR`, `file:///DIR`.
+pub fn directory_of(url: &str) -> Option<&str> {
+    let path = url.strip_prefix("file:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty()).then_some(path)
 }
 
 /// What a broker is opened with.
@@ -106,6 +114,8 @@ pub struct Opened {
     pub registry: Arc<dyn Registry>,
     /// The Redis that it rests on, where it does.
     pub redis: Option<Address>,
+    /// The embedded broker, if it is that.
+    pub embedded: Option<Arc<EmbeddedBroker>>,
 }
 
 /// Opens the message broker that a URL names, and what belongs to it.
@@ -121,18 +131,19 @@ pub fn open(parts: OpenParts<'_>) -> Result<Opened, OpenError> {
             store: Arc::new(LocalStore::new(clock, Bounds::default())),
             registry,
             redis: None,
+            embedded: None,
         }),
         Place::File(dir) => {
-            let broker = EmbeddedBroker::open_dir(dir, storage, clock, seed, directory)?;
+            let broker = Arc::new(EmbeddedBroker::open_dir(dir, storage, clock, seed, directory)?);
             let store = Arc::new(broker.store());
-            Ok(Opened { broker: Arc::new(broker), store, registry, redis: None })
+            Ok(Opened { broker: broker.clone(), store, registry, redis: None, embedded: Some(broker) })
         }
         Place::Redis(address) => {
             let broker = RedisBroker::open(address.clone(), clock, directory, seed, mirror)
                 .map_err(|error| OpenError::Redis(Box::new(address.clone()), error))?;
             let store = Arc::new(RedisStore::new(broker.link(), Bounds::default()));
             let registry = Arc::new(RedisRegistry::new(broker.link(), &instance(seed)));
-            Ok(Opened { broker: Arc::new(broker), store, registry, redis: Some(address) })
+            Ok(Opened { broker: Arc::new(broker), store, registry, redis: Some(address), embedded: None })
         }
     }
 }

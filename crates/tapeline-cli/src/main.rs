@@ -55,6 +55,12 @@ enum Command {
     Channel(commands::Channel),
     /// Show, publish again and purge dead letters.
     Dlq(commands::Dlq),
+    /// Look into a data directory.
+    Data(commands::Data),
+    /// Write a running hub's data directory into one file.
+    Backup(commands::Backup),
+    /// Put a backup into a new directory.
+    Restore(commands::Restore),
     /// Show the hub's settings and where each comes from; check or reload a file.
     Config(commands::ShowConfig),
     /// Print completions for a shell.
@@ -79,6 +85,9 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Channel(channel) => channel.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Data(data) => data.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Config(config) => config.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
     };

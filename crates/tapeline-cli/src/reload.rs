@@ -5,9 +5,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tapeline_brokers::EmbeddedBroker;
+use tapeline_brokers::embedded::{FamilyUsage, is_full};
 use tapeline_core::{Hub, Refusal};
 use tapeline_gateway::LiveAccess;
-use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded};
+use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded, no_directory};
+use tapeline_gateway::data::FamilyBytes;
 use tapeline_schema::{Catalog, ErrorCode, Family};
 use tokio::signal::unix::Signal;
 
@@ -20,6 +23,8 @@ pub(crate) struct Reloader {
     machine: Machine,
     hub: Arc<Hub>,
     access: Arc<LiveAccess>,
+    /// What is kept on disk, if anything is.
+    embedded: Option<Arc<EmbeddedBroker>>,
     /// Held from the reading of the file until it has taken effect: of two reloads at once, the later one has the
     /// later file. Not `running`, which others ask for, and a file may take its time.
     reading: Mutex<()>,
@@ -50,9 +55,10 @@ impl Reloader {
         machine: Machine,
         hub: Arc<Hub>,
         access: Arc<LiveAccess>,
+        embedded: Option<Arc<EmbeddedBroker>>,
     ) -> Self {
         let running = Mutex::new(Running { config, live: Vec::new() });
-        Reloader { layers, machine, hub, access, reading: Mutex::new(()), running }
+        Reloader { layers, machine, hub, access, embedded, reading: Mutex::new(()), running }
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -174,6 +180,27 @@ impl Admin for Reloader {
             }
         }
         outcome
+    }
+
+    fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Refusal> {
+        let broker = self.embedded.as_ref().ok_or_else(no_directory)?;
+        broker.backup(out).map_err(|error| {
+            let code = if is_full(&error) { ErrorCode::StorageFull } else { ErrorCode::Internal };
+            Refusal::new(code, format!("the backup broke off: {error}"))
+        })
+    }
+
+    fn usage(&self) -> Result<Vec<FamilyBytes>, Refusal> {
+        let broker = self.embedded.as_ref().ok_or_else(no_directory)?;
+        let usage = broker.usage();
+        let usage = usage.map_err(|error| Refusal::new(ErrorCode::Internal, error.to_string()))?;
+        let bytes = |found: FamilyUsage| FamilyBytes {
+            family: found.family,
+            live: found.live,
+            log: found.log,
+            snapshot: found.snapshot,
+        };
+        Ok(usage.into_iter().map(bytes).collect())
     }
 
     fn origins(&self) -> HashMap<String, FamilyOrigin> {

@@ -38,7 +38,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -114,14 +114,14 @@ impl Serve {
         let clock = Arc::new(SystemClock::default());
         let seed = RandomState::new().hash_one(std::process::id());
         let directory = Arc::new(Directory::new(config.catalog(&[]).map_err(|misfit| misfit.error)?));
-        let url = config.serve.broker_url().map_err(anyhow::Error::msg)?;
+        let url = config.broker_url();
         let mirror = patterns(&config.redis.mirror);
         let parts = OpenParts {
             storage: config.storage.clone(),
             mirror: mirror.clone(),
             ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
         };
-        let Opened { broker, store, registry, redis } = tapeline_brokers::open(parts)?;
+        let Opened { broker, store, registry, redis, embedded } = tapeline_brokers::open(parts)?;
         let foreign = redis.filter(|_| config.redis.intake).map(|address| (address, mirror));
         let hub = Arc::new(Hub::new(HubParts {
             directory,
@@ -134,7 +134,7 @@ impl Serve {
             shards,
         }));
         let access = Arc::new(LiveAccess::new(config.access()));
-        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone());
+        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()

@@ -1,6 +1,6 @@
 //! Who hears a channel: the list of `GET /presence`, and comings and goings as messages of `presence:{of}`.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;

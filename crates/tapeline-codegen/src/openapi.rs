@@ -4,6 +4,7 @@
 //! Refuses to know WebSocket frames, which are AsyncAPI's.
 
 mod bodies;
+mod data;
 mod dead_letters;
 mod routes;
 mod store;
@@ -25,7 +26,8 @@ const HEAD_TOO_LARGE: u16 = 431;
 pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let model = Model::of(catalog);
     let mut paths: Map<String, Value> = Map::new();
-    for route in ROUTES.iter().chain(dead_letters::ROUTES).chain(store::ROUTES) {
+    let routes = ROUTES.iter().chain(dead_letters::ROUTES).chain(store::ROUTES).chain(data::ROUTES);
+    for route in routes {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
             methods.insert(route.method.to_owned(), operation(route, &model));
@@ -121,8 +123,12 @@ fn broadcast_body(model: &Model) -> Value {
 }
 
 fn schemas(model: &Model) -> Map<String, Value> {
-    let mut schemas: Map<_, _> =
-        bodies::all().into_iter().chain(dead_letters::all()).chain(store::bodies()).collect();
+    let mut schemas: Map<_, _> = bodies::all()
+        .into_iter()
+        .chain(dead_letters::all())
+        .chain(store::bodies())
+        .chain(data::bodies())
+        .collect();
     for family in &model.families {
         if let Some(schema) = &family.schema {
             let mut schema = schema.clone();

@@ -18,6 +18,7 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_schema::{Catalog, ErrorCode, Family};
 
 use crate::app::App;
+use crate::data::FamilyBytes;
 use crate::error::Failure;
 use crate::extract::Tail;
 use crate::form;
@@ -47,6 +48,25 @@ pub trait Admin: Send + Sync {
     /// # Errors
     /// There is none, or it is built in.
     fn remove(&self, family: &str) -> Result<Changed, Refusal>;
+    /// Writes a backup of what the hub keeps on disk.
+    ///
+    /// # Errors
+    /// It keeps nothing there, or it cannot be written.
+    fn backup(&self, _out: &mut dyn std::io::Write) -> Result<(), Refusal> {
+        Err(no_directory())
+    }
+    /// What each family takes there.
+    ///
+    /// # Errors
+    /// It keeps nothing there, or it cannot be read.
+    fn usage(&self) -> Result<Vec<FamilyBytes>, Refusal> {
+        Err(no_directory())
+    }
+}
+
+/// What a hub says that keeps nothing on disk.
+pub fn no_directory() -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, "the hub has no data directory (serve.data_dir)")
 }
 
 /// Where a family was declared.
@@ -153,7 +173,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
 }
 
 /// Makes a call that may wait for a file or a lock.
-async fn call<T: Send + 'static>(
+pub(crate) async fn call<T: Send + 'static>(
     app: &Arc<App>,
     call: impl FnOnce(&dyn Admin) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Failure> {

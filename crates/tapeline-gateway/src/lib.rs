@@ -7,6 +7,7 @@ mod app;
 mod asking;
 mod batch;
 mod connection;
+pub mod data;
 pub mod dead_letters;
 mod door;
 mod echo;

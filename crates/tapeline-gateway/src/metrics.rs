@@ -402,6 +402,8 @@ impl Hub {
         )?;
         let lost = letters.iter().map(|count| count.lost).sum::<u64>();
         page.counter("tapeline_dead_letters_lost", "Dead letters that the hub could not write", lost)?;
+        let lost = self.0.hub.comings().lost();
+        page.counter("tapeline_presence_lost", "Comings and goings that the hub could not tell", lost)?;
         page.counters(
             "tapeline_feed_messages",
             "What became of what feeds brought, by feed",

@@ -6,7 +6,9 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
-use crate::{admin, batch, dead_letters, http, inspect, metrics, ops, presence, spec, stats, store, upgrade};
+use crate::{
+    admin, batch, data, dead_letters, http, inspect, metrics, ops, presence, spec, stats, store, upgrade,
+};
 
 /// A route that is always open.
 pub(crate) struct Served {
@@ -72,6 +74,8 @@ pub(crate) fn table() -> Vec<Served> {
         post("/admin/reload", admin::reload),
         post("/admin/channels", admin::add),
         delete("/admin/channels/{*family}", admin::remove),
+        get("/admin/data/backup", data::backup),
+        get("/admin/data/usage", data::usage),
         get("/asyncapi.json", spec::asyncapi),
         get("/openapi.json", spec::openapi),
     ]

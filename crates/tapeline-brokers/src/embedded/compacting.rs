@@ -14,6 +14,9 @@ use super::snapshot;
 /// A log that is shorter is left alone, however little is kept: in files of the log.
 const SEGMENTS: u64 = 2;
 
+/// A log that is shorter makes no room.
+const LITTLE: u64 = 4 << 10;
+
 #[derive(Default)]
 struct Asked {
     asked: bool,
@@ -28,7 +31,7 @@ pub(super) struct Compacting {
     /// The length of the newest snapshot.
     snapshot: AtomicU64,
     /// Held by who writes a snapshot or reads all files, so that none goes away meanwhile.
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -40,6 +43,14 @@ impl Compacting {
     pub(super) fn ask(&self) {
         lock(&self.asked).asked = true;
         self.changed.notify_all();
+    }
+
+    /// Asks when that would make room.
+    pub(super) fn ask_for_room(&self, total: u64) {
+        let snapshot = self.snapshot.load(Ordering::Relaxed);
+        if total.saturating_sub(snapshot) > snapshot / 8 + LITTLE {
+            self.ask();
+        }
     }
 
     /// Asks when the log is long beside what it must say.
@@ -103,19 +114,24 @@ pub(super) fn run(shared: &Shared) {
 /// Writes a snapshot and removes what came before.
 pub(super) fn compact(shared: &Shared) -> io::Result<()> {
     let _turn = lock(&shared.compacting.turn);
+    snapshot_now(shared).map(|_| ())
+}
+
+/// The same for who has the turn; answers the snapshot's number, if there is room for it and the hub runs.
+pub(super) fn snapshot_now(shared: &Shared) -> io::Result<Option<u64>> {
     let (to, from) = sync_channel(1);
     let switched = Box::new(move |number| {
         // Who asked has gone only where the hub stops.
         let _ = to.send(number);
     });
     if shared.queue.push(Job::Switch(switched)).is_err() {
-        return Ok(());
+        return Ok(None);
     }
-    let Ok(Some(number)) = from.recv() else { return Ok(()) };
+    let Ok(Some(number)) = from.recv() else { return Ok(None) };
     let now_us = shared.clock.now().wall_us;
     let written = snapshot::write(&*shared.disk, number, &shared.stripes, shared.store.get(), now_us);
     match written {
-        Ok(len) => shared.compacting.has_snapshot(shared, number, len),
+        Ok(len) => shared.compacting.has_snapshot(shared, number, len).map(|()| Some(number)),
         Err(error) => {
             // An unfinished one only takes room.
             let _ = shared.disk.remove(snapshot::UNFINISHED);

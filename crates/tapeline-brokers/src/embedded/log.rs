@@ -63,7 +63,7 @@ pub(super) struct Log {
 }
 
 /// Whether an error says that there is no room.
-pub(super) fn is_full(error: &io::Error) -> bool {
+pub fn is_full(error: &io::Error) -> bool {
     [Errno::NOSPC, Errno::DQUOT].into_iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
 }
 

@@ -4,6 +4,7 @@
 //! (`writer`). The log says again at the next start what was kept (`opening`); snapshots make it short (`snapshot`,
 //! `compacting`). Decision 15 says which failure costs what. It does not know who subscribes.
 
+mod backup;
 mod compacting;
 mod disk;
 mod durability;
@@ -15,10 +16,12 @@ mod opening;
 mod queue;
 mod record;
 mod replaying;
+mod room;
 mod shared;
 mod snapshot;
 mod syncing;
 mod tails;
+mod usage;
 mod writer;
 
 use std::io;
@@ -33,9 +36,11 @@ use tapeline_core::store::LocalStore;
 use tapeline_core::{Broker, Channel, Clock, Directory, Refusal};
 use tapeline_schema::ErrorCode;
 
+pub use backup::{Contents, restore, verify};
 pub use disk::{Disk, DiskFile};
 pub use durability::Durability;
-pub use log::Limits;
+pub use log::{Limits, is_full};
+pub use usage::{FamilyUsage, usage};
 
 use queue::Job;
 use shared::Shared;
@@ -198,6 +203,25 @@ impl EmbeddedBroker {
     /// The system says no.
     pub fn compact(&self) -> io::Result<()> {
         compacting::compact(&self.shared)
+    }
+
+    /// Writes a backup of this moment, for [`restore`].
+    ///
+    /// # Errors
+    /// There is no room for a snapshot, or the system says no.
+    pub fn backup(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        backup::write(&self.shared, out)
+    }
+
+    /// What each family takes in the directory.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn usage(&self) -> io::Result<Vec<FamilyUsage>> {
+        let _turn = self.shared.compacting.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut families = usage::of_disk(&*self.shared.disk)?;
+        usage::add_live(&mut families, &self.shared.stripes);
+        Ok(families.into_values().collect())
     }
 
     /// Does something once the writer has come so far; at once where it has stopped.

@@ -59,7 +59,8 @@ impl Stripes {
             roll_ups: RwLock::default(),
             count: AtomicUsize::new(0),
             epochs: AtomicU64::new(0),
-            seed,
+            // Neighbouring seeds and counts would make the same epochs.
+            seed: FixedState::default().hash_one(seed),
         }
     }
 

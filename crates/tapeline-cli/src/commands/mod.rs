@@ -1,8 +1,10 @@
 //! The commands beside `serve`, one file or folder each; those that talk to a running hub use nothing but its public doors.
 
+mod backup;
 mod channel;
 mod completions;
 mod config;
+mod data;
 mod dlq;
 mod doctor;
 mod hub_url;
@@ -17,9 +19,11 @@ mod sub;
 mod top;
 mod types;
 
+pub(crate) use backup::{Backup, Restore};
 pub(crate) use channel::Channel;
 pub(crate) use completions::Completions;
 pub(crate) use config::ShowConfig;
+pub(crate) use data::Data;
 pub(crate) use dlq::Dlq;
 pub(crate) use doctor::Doctor;
 pub(crate) use monitor::Monitor;

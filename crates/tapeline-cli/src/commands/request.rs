@@ -1,9 +1,10 @@
 //! Questions to a hub over HTTP, and its refusals as sentences.
 
 use std::fmt::{self, Write};
+use std::io;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde::Deserialize;
 use ureq::Agent;
 
@@ -122,6 +123,17 @@ impl Asker {
 
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<String> {
         self.good(self.answer(self.agent.delete(self.hub.http(path)).call())?)
+    }
+
+    /// Writes a good answer's body, however long it is, to `to`.
+    pub(crate) fn copy(&self, path: &str, to: &mut impl io::Write) -> anyhow::Result<()> {
+        let asked = self.agent.get(self.hub.http(path)).call();
+        let mut response = asked.map_err(|error| self.failure(error))?;
+        if response.status().is_success() {
+            let copied = io::copy(&mut response.body_mut().as_reader(), to);
+            return copied.map(|_| ()).with_context(|| format!("the answer of {} broke off", self.hub));
+        }
+        self.good(self.answer(Ok(response))?).map(|_| ())
     }
 
     fn answer(

@@ -143,6 +143,11 @@ impl Layers {
             let outcome = loaded.set_text(name, text, Origin::Flag(flag));
             faults.extend(outcome.err().map(|message| Fault { place: (*flag).to_string(), message }));
         }
+        if let Err(message) = loaded.config.check_data_dir() {
+            let at = ROWS.iter().position(|row| row.name == "serve.data_dir");
+            let place = at.and_then(|at| loaded.origins.get(at)).unwrap_or(&Origin::Default).to_string();
+            faults.push(Fault { place, message });
+        }
         if let Err(told) = crate::log::check(&loaded.config.log) {
             let at = ROWS.iter().position(|row| row.name == "log").and_then(|at| loaded.origins.get(at));
             let place = at.unwrap_or(&Origin::Default).to_string();

@@ -76,27 +76,6 @@ pub(crate) struct RedisValues {
     pub mirror: Vec<String>,
 }
 
-impl ServeValues {
-    /// The message broker's URL: that of the data directory where there is one.
-    ///
-    /// # Errors
-    /// Both are given and say different things.
-    pub(crate) fn broker_url(&self) -> Result<String, String> {
-        let file = format!("file:{}", self.data_dir);
-        match &*self.broker {
-            broker if self.data_dir.is_empty() => Ok(broker.to_string()),
-            broker if broker == MEMORY || broker == file => Ok(file),
-            broker => {
-                let scheme = broker.split_once(':').map_or(broker, |(scheme, _)| scheme);
-                Err(format!(
-                    "serve.data_dir ({}) and serve.broker ({scheme}:…) name two places for messages; give one of them",
-                    self.data_dir
-                ))
-            }
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -153,6 +132,27 @@ impl Config {
             })?;
         }
         Ok(catalog)
+    }
+
+    /// The message broker, by its URL.
+    pub(crate) fn broker_url(&self) -> String {
+        match self.serve.data_dir.as_str() {
+            "" => self.serve.broker.clone(),
+            dir => format!("file:{dir}"),
+        }
+    }
+
+    /// What is wrong with a directory beside another message broker.
+    fn check_data_dir(&self) -> Result<(), String> {
+        let (dir, broker) = (&self.serve.data_dir, &self.serve.broker);
+        let same = tapeline_brokers::directory_of(broker) == Some(dir);
+        if dir.is_empty() || same || broker == MEMORY {
+            return Ok(());
+        }
+        let broker = table::without_password(broker);
+        Err(format!(
+            "serve.data_dir ({dir}) and serve.broker ({broker}) name two message brokers; give one of them"
+        ))
     }
 
     /// The bounds on this machine.

@@ -205,7 +205,7 @@ impl Row {
 }
 
 /// `redis://user:***@host`: what stands between the scheme and the last `@` is a name and a password.
-fn without_password(url: &str) -> String {
+pub(super) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
     let Some((login, host)) = rest.rsplit_once('@') else { return url.to_string() };
     let user = login.split_once(':').map_or("", |(user, _)| user);

@@ -11,7 +11,7 @@ pub(crate) mod http;
 pub(crate) mod raw;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -44,6 +44,12 @@ impl Hub {
     /// On this message broker.
     pub(crate) fn on_broker(url: &str) -> Hub {
         Hub::launch(None, None, &["--broker", url])
+    }
+
+    /// That keeps what it knows in this directory, with these words more on its command line.
+    pub(crate) fn in_dir(dir: &Path, words: &[&str]) -> Hub {
+        let dir = dir.to_str().expect("a test's path is text");
+        Hub::launch(None, Some(temporary("log")), &[&["--data-dir", dir], words].concat())
     }
 
     /// With the defaults, and what it logs kept.
@@ -127,12 +133,6 @@ impl Hub {
         kill_process(Pid::from_raw(id).expect("a process id is not 0"), signal).expect("the hub is running");
     }
 
-    /// Ends it as a crash does.
-    pub(crate) fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
@@ -149,6 +149,17 @@ impl Hub {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
         command.args(words).args(["--url", &format!("http://{}", self.address)]);
         run_to_end(command)
+    }
+
+    /// Ends it as nothing else can.
+    pub(crate) fn kill(&mut self) {
+        self.kill_now();
+        self.wait();
+    }
+
+    /// The same, without waiting for the end.
+    pub(crate) fn kill_now(&self) {
+        self.signal(Signal::KILL);
     }
 
     /// Waits for its end.

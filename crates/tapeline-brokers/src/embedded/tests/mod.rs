@@ -1,6 +1,7 @@
 //! Tests of the embedded broker: the conformance suite, what a restart keeps, and what it costs to crash.
 
 mod conformance;
+mod crashing;
 mod fake;
 mod restarting;
 

@@ -1,13 +1,17 @@
 //! What a restart keeps.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tapeline_core::broker::NEWEST;
+use tapeline_core::Directory;
+use tapeline_core::broker::{Condition, NEWEST};
 use tapeline_core::message::Draft;
 use tapeline_core::table::take_apart;
+use tapeline_core::testkit::ManualClock;
 use tapeline_core::testkit::suite::Subject;
+use tapeline_schema::{Catalog, ErrorCode};
 
-use super::super::Durability;
+use super::super::{Durability, EmbeddedBroker};
 use super::fake::Fake;
 use super::{Opens, small};
 
@@ -49,30 +53,158 @@ fn a_killed_process_leaves_messages_last_values_tables_and_keys_under_their_epoc
     assert_eq!((next.offset, &next.epoch), (6, &receipts[0].epoch));
 }
 
-#[test]
-fn a_snapshot_and_the_log_behind_it_say_the_same_as_the_log_alone() {
-    let disk = Fake::default();
-    let opens = Opens::new(Arc::new(disk.clone()));
-    let subject = Subject::new(|clock, directory| {
-        let broker = opens.broker(clock, directory).unwrap();
-        broker
-    });
-    drop(subject);
+/// A subject, and the broker in it.
+fn with_broker(opens: &Opens) -> (Subject, Arc<EmbeddedBroker>) {
     let mut broker = None;
     let subject = Subject::new(|clock, directory| {
-        let opened = Opens::new(Arc::new(disk.after_kill())).broker(clock, directory).unwrap();
+        let opened = opens.broker(clock, directory).unwrap();
         broker = Some(opened.clone());
         opened
     });
-    let broker = broker.unwrap();
+    (subject, broker.unwrap())
+}
+
+/// All that a reader can see of some channels.
+fn seen(subject: &Subject) -> Vec<String> {
+    let names = ["few:a", "few:b", "fews", "trades:a", "trades:b", "trades", "shelf:a", "newest:a"];
+    let tell = |name: &&str| {
+        let page = subject.read(name, 0, usize::MAX);
+        let told = page.messages.iter().map(|message| {
+            let marks = message.roll_ups.iter().map(|mark| (mark.offset, mark.epoch.to_string()));
+            format!("{} {} {:?} {:?}", message.offset, message.epoch, marks.collect::<Vec<_>>(), message.data)
+        });
+        format!("{name} {} {}: {:?}", page.head.epoch, page.head.top, told.collect::<Vec<_>>())
+    };
+    names.iter().map(tell).collect()
+}
+
+#[test]
+fn a_snapshot_and_the_log_behind_it_say_the_same_as_was_seen_before() {
+    let disk = Fake::default();
+    let (subject, broker) = with_broker(&Opens::new(Arc::new(disk.clone())));
     for n in 0..40 {
-        subject.publish(["few:a", "few:b", "trades:a"].map(|name| subject.draft(name)));
+        subject.publish(["few:a", "few:b", "trades:a", "newest:a"].map(|name| subject.draft(name)));
         subject.publish_one(subject.keyed("trades:b", "ann", &n.to_string()));
         subject.publish_one(rows(&subject, "shelf:a", &format!(r#"{{"id":{}}}"#, n % 5)));
-        if n % 10 == 5 {
-            broker.compact().unwrap();
+        match n {
+            5 | 30 => broker.compact().unwrap(),
+            20 => assert_eq!(subject.forget("trades:a", 7), 7),
+            25 => assert_eq!(subject.forget("trades", 3), 1),
+            _ => {}
         }
     }
-    subject.forget("trades:a", 7);
-    let _ = small(Durability::Exit);
+    let before = seen(&subject);
+    let again = Opens { seed: 2, ..Opens::new(Arc::new(disk.after_kill())) }.subject();
+    assert_eq!(seen(&again), before);
+    let repeat = again.publish_one(again.keyed("trades:b", "ann", "3"));
+    assert_eq!((repeat.offset, repeat.duplicate), (4, true), "a key out of the snapshot");
+}
+
+#[test]
+fn a_message_that_a_channel_and_its_roll_up_keep_is_one_after_a_restart_too() {
+    for compacted in [false, true] {
+        let disk = Fake::default();
+        let (subject, broker) = with_broker(&Opens::new(Arc::new(disk.clone())));
+        subject.say("trades:a");
+        if compacted {
+            broker.compact().unwrap();
+        }
+        let again = Opens::new(Arc::new(disk.after_kill())).subject();
+        let [own, rolled] = ["trades:a", "trades"].map(|name| again.read(name, 0, 1).messages[0].clone());
+        assert!(Arc::ptr_eq(&own, &rolled), "compacted: {compacted}");
+    }
+}
+
+#[test]
+fn what_is_kept_no_longer_leaves_the_disk() {
+    for (channel, later) in [("few:a", 0), ("sized:a", 0), ("short:a", 10)] {
+        let disk = Fake::default();
+        let (subject, broker) = with_broker(&Opens::new(Arc::new(disk.clone())));
+        let large = || Draft { data: vec![b'1'; 2_000].into(), ..subject.draft(channel) };
+        for _ in 0..20 {
+            subject.publish((0..20).map(|_| large()));
+        }
+        subject.clock.advance(Duration::from_secs(later));
+        broker.compact().unwrap();
+        assert!(disk.used() < 25_000, "{channel} takes {} bytes", disk.used());
+        assert_eq!(disk.names("snapshot-").len(), 1);
+        assert_eq!(disk.names("log-").len(), 1);
+    }
+}
+
+#[test]
+fn a_machine_that_stopped_has_every_channel_count_on_under_a_new_epoch_that_stays() {
+    let disk = Fake::default();
+    let first = Opens::new(Arc::new(disk.clone())).subject();
+    let before = first.publish([first.draft("trades:a"), first.draft("trades:a")]);
+    drop(first);
+    // As if it had never been closed.
+    let meta = String::from_utf8(disk.bytes("meta")).unwrap().replace("clean yes", "clean no");
+    disk.set_bytes("meta", meta.into_bytes());
+    let other = disk.after_kill();
+    let again = Opens { boot: "second", seed: 2, ..Opens::new(Arc::new(other.clone())) }.subject();
+    let page = again.read("trades:a", 0, 10);
+    assert_eq!((page.head.top, page.messages.len()), (2, 2));
+    assert_ne!(page.head.epoch, before[0].epoch);
+    assert!(page.messages.iter().all(|message| message.epoch == page.head.epoch));
+    assert_eq!(again.say("trades:a").offset, 3);
+    let third = Opens { boot: "second", seed: 3, ..Opens::new(Arc::new(other.after_kill())) }.subject();
+    assert_eq!(third.join("trades:a").epoch, page.head.epoch);
+}
+
+#[test]
+fn a_full_disk_has_exactly_those_begin_anew_that_went_on_unwritten() {
+    let disk = Fake::default();
+    let first = Opens::new(Arc::new(disk.clone())).subject();
+    let [went_on, stayed] = ["newest:a", "newest:b"].map(|name| first.say(name));
+    let kept = first.say("market_trades:a");
+    disk.set_room(Some(disk.used() + 5_000));
+    let large = || Draft { data: vec![b'1'; 100_000].into(), ..first.draft("market_trades:a") };
+    let refused = first.results([large()]).pop().unwrap().unwrap_err();
+    assert_eq!(refused.code, ErrorCode::StorageFull);
+    assert!(refused.message.contains("a test's disk"), "{refused}");
+    assert_eq!(first.broker.health().condition, Condition::StorageFull);
+    assert_eq!(first.say("newest:a").offset, 2, "what keeps only the newest goes on");
+    assert_eq!(first.say("trades:a").offset, 1, "what is critical uses the reserve");
+    assert_eq!(first.offsets("market_trades:a", 0, 9), [1], "reads go on");
+    let killed = disk.after_kill();
+    let again = Opens { seed: 2, ..Opens::new(Arc::new(killed)) }.subject();
+    assert_ne!(again.join("newest:a").epoch, went_on.epoch);
+    assert_eq!(again.join("newest:b").epoch, stayed.epoch);
+    assert_eq!(again.join("market_trades:a").epoch, kept.epoch);
+    assert_eq!(again.offsets("trades:a", 0, 9), [1]);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_that_is_kept_is_taken_and_the_next_start_begins_anew() {
+    let disk = Fake::default();
+    let opens = Opens { storage: small(Durability::EveryBatch), ..Opens::new(Arc::new(disk.clone())) };
+    let first = opens.subject();
+    let before = first.say("trades:a");
+    disk.fail_syncs();
+    for _ in 0..2 {
+        let refused = first.results([first.draft("trades:a")]).pop().unwrap().unwrap_err();
+        assert_eq!(refused.code, ErrorCode::StorageFull, "{refused}");
+    }
+    assert_eq!(first.offsets("trades:a", 0, 9), [1]);
+    assert_eq!(first.sink.take().len(), 1, "nothing else was delivered");
+    drop(first);
+    let again = Opens { seed: 2, disk: Arc::new(disk.after_kill()), ..opens }.subject();
+    let epoch = again.join("trades:a").epoch;
+    // Where not even that could be noted, nothing went on, and no offset was given that the log lacks.
+    assert!(again.offsets("trades:a", 0, 9).starts_with(&[1]));
+    let next = again.say("trades:a");
+    assert!(next.offset > before.offset && next.epoch == epoch);
+}
+
+#[test]
+fn another_format_is_refused() {
+    let disk = Fake::default();
+    drop(Opens::new(Arc::new(disk.clone())).subject());
+    let meta = String::from_utf8(disk.bytes("meta")).unwrap().replace("format 1", "format 2");
+    disk.set_bytes("meta", meta.into_bytes());
+    let directory = Arc::new(Directory::new(Catalog::built_in()));
+    let opened = Opens::new(Arc::new(disk)).broker(Arc::new(ManualClock::default()), directory);
+    let told = opened.err().unwrap().to_string();
+    assert!(told.contains("format 2") && told.contains("knows 1"), "{told}");
 }
