@@ -117,7 +117,8 @@ if kind == 'table' then
 end
 more = table.concat(more)
 
-local frame = '1 ' .. off .. ' ' .. epoch .. ' ' .. how .. #more .. ' ' .. name .. marks .. '\n' .. more .. body
+local mirrored = ARGV[15] == '1'
+local frame = (mirrored and '1m ' or '1 ') .. off .. ' ' .. epoch .. ' ' .. how .. #more .. ' ' .. name .. marks .. '\n' .. more .. body
 if kind == 'latest' then
   redis.call('HSET', KEYS[1], 'l', frame, 't', ts)
 elseif kind == 'history' then
@@ -138,6 +139,6 @@ if ARGV[12] ~= '' then
   redis.call('SET', KEYS[4], ts .. ' ' .. off .. ' ' .. epoch .. ' ' .. ARGV[13], 'PX', life)
 end
 redis.call('PUBLISH', 'tapeline:c:' .. name, frame)
-if ARGV[15] == '1' then redis.call('PUBLISH', name, string.sub(body, -tonumber(size))) end
+if mirrored then redis.call('PUBLISH', name, string.sub(body, -tonumber(size))) end
 for _, roll in ipairs(rolls) do redis.call('PUBLISH', 'tapeline:r:' .. roll.name, frame) end
 return { off, epoch }
