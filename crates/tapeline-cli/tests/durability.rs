@@ -2,7 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
-#[expect(dead_code, unused_imports, reason = "each test file uses its own part of the support")]
+#[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
 use std::path::{Path, PathBuf};
