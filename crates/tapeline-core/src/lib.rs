@@ -26,6 +26,7 @@ pub mod inspect;
 mod kept;
 pub mod lanes;
 pub mod message;
+mod note;
 pub mod outbox;
 pub mod presence;
 mod publishing;

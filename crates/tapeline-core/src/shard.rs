@@ -11,9 +11,7 @@ use std::sync::Arc;
 use slab::Slab;
 use tapeline_schema::CloseCode;
 
-use crate::broker::{Busy, Head, Page, Sources};
-use crate::catch_up::PageRequest;
-use crate::channel::Channel;
+use crate::broker::Busy;
 use crate::clock::Now;
 use crate::command::{Command, Req};
 use crate::delays::Delays;
@@ -21,15 +19,13 @@ use crate::draining::Leaving;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::incidents::{IncidentKind, Trouble};
-use crate::kept::KeptRequest;
-use crate::message::{Receipt, Wire};
+use crate::message::Wire;
 use crate::outbox::{FlushEnd, Scratch, Unsent};
 use crate::reply::{Reply, Topic};
 use crate::router::Router;
 use crate::session::{Arrival, Session};
 use crate::shedding::Scale;
 use crate::stats::{COUNTED, ShardStats};
-use crate::subscribing::JoinRequest;
 use crate::watch::Watch;
 
 /// Publishes that one session may have unanswered; asking for kept messages counts for all of them.
@@ -61,31 +57,7 @@ pub trait Pipes {
     fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written;
 }
 
-/// An answer that comes back to a shard, from whatever thread.
-pub enum Note {
-    /// Where a channel stands.
-    Joined(Box<(JoinRequest, Head)>),
-    /// The sources of a roll-up or pattern.
-    Sources(Box<(JoinRequest, Sources)>),
-    /// A page of catch-up.
-    Page(Box<(PageRequest, Page)>),
-    /// What became of a publish.
-    Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
-    /// Where a channel stands, unasked.
-    Head(Box<(Channel, Head)>),
-    /// Messages of a channel may have been lost before they were counted.
-    Lost(Channel),
-    /// What the broker rests on is out of reach, or back.
-    Degraded(bool),
-    /// Kept messages that a client asked for.
-    Kept(Box<(SessionKey, KeptRequest, Page)>),
-}
-
-/// Where a shard's notes go.
-pub trait Mailbox: Send + Sync {
-    /// Hands a note to the shard; never waits.
-    fn post(&self, note: Note);
-}
+pub use crate::note::{Mailbox, Note};
 
 /// What became of a command.
 pub enum Handled {

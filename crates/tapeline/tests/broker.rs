@@ -1,7 +1,5 @@
 //! Message brokers by config: one a process and config, its bounds, its health.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::time::Duration;
 
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Buses over a real Redis: hubs of different processes that name one Redis behave as one. Two URLs of one Redis are two
 //! hubs in this process, which know as little of one another as those of two.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Training channels and the store on a hub inside of this process: records, typed updates, namespaces, many runs at once.
 //! Each test has a hub of its own.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 use std::time::Duration;
 

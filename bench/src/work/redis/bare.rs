@@ -99,7 +99,7 @@ impl Bare {
             }
         }
         std::thread::sleep(Duration::from_millis(200));
-        let mut histogram = Histogram::new(3)?;
+        let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
         lock(&self.times).took.iter().for_each(|took| histogram.saturating_record(*took));
         Ok(histogram)
     }

@@ -77,7 +77,7 @@ impl Publishing {
         let sink = Arc::new(Sink {
             delivered: AtomicU64::new(0),
             published: Mutex::default(),
-            times: Mutex::new(Histogram::new(3)?),
+            times: Mutex::new(Histogram::new_with_bounds(1, 60_000_000_000, 3)?),
         });
         broker.attach(sink.clone());
         let data = Bytes::from(format!("\"{}\"", "x".repeat(args.payload.saturating_sub(2))));

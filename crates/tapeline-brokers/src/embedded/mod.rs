@@ -16,6 +16,7 @@ mod opening;
 mod queue;
 mod record;
 mod replaying;
+mod room;
 mod shared;
 mod snapshot;
 mod syncing;

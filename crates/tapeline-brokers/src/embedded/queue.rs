@@ -45,6 +45,7 @@ impl Queue {
     }
 
     /// Adds a job; gives it back after the close.
+    #[expect(clippy::result_large_err, reason = "it is given back once, at the end")]
     pub(super) fn push(&self, job: Job) -> Result<(), Job> {
         let mut waiting = self.lock();
         if waiting.closed {

@@ -10,12 +10,13 @@ use tapeline_core::broker::{Deliver, Drafts, Messages, Receipts};
 use tapeline_core::message::Draft;
 use tapeline_core::store::Done;
 use tapeline_core::{Channel, Permits, Receipt, Refusal};
-use tapeline_schema::{Delivery, ErrorCode, Priority};
+use tapeline_schema::ErrorCode;
 
 use super::Durability;
 use super::log::{Log, Place as LogPlace, WriteError};
 use super::queue::Job;
 use super::record::{self, ALL_PLACES, Entry as StoreEntry, OVERHEAD, Record, Told};
+use super::room::Fate;
 use super::shared::{Able, Shared};
 use crate::kept::{Counted, Locked, Place};
 
@@ -23,31 +24,29 @@ use crate::kept::{Counted, Locked, Place};
 const BATCH_BYTES: usize = 4 << 20;
 
 /// How often it is tried whether there is room again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// There is room again when there is for so much.
-const AGAIN_BYTES: u64 = 64 << 10;
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Publishes between two looks for channels to forget, each at one stripe.
 const PUBLISHES_PER_SWEEP: u64 = 1_024;
 
 /// See the module.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    log: Log,
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Log,
     /// The number of the next record.
     next: u64,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     steps: Vec<Step>,
     /// The directory's changes that all counted drafts have seen.
     changes: u64,
     /// The newest synced place that the log tells.
     told_synced: LogPlace,
-    retry_at: Instant,
+    pub(super) retry_at: Instant,
     published: u64,
 }
 
 /// What is to be done when the buffer has been written.
+#[expect(clippy::large_enum_variant, reason = "nearly every step is a publish")]
 enum Step {
     Publish { runs: SmallVec<[Run; 1]>, receipts: Option<Receipts>, permits: Permits },
     Forget { channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send> },
@@ -66,14 +65,6 @@ enum Entry {
     New(Draft, Place, u64),
     Repeat(Receipt),
     Refused(Refusal),
-}
-
-/// What may become of a draft.
-enum Fate {
-    Write,
-    /// It is kept nowhere but as the newest, and goes on without the log.
-    PassBy,
-    Refuse,
 }
 
 impl Writer {
@@ -225,75 +216,6 @@ impl Writer {
             timestamp_us: draft.timestamp_us,
             data: &draft.data,
         }))
-    }
-
-    fn fate(&mut self, locked: &mut Locked<'_>, draft: &Draft, roll_ups: &[Channel]) -> Fate {
-        let spec = draft.channel.spec();
-        let urgent = spec.priority == Priority::Critical;
-        if self.may_write(draft.data.len() + OVERHEAD, urgent) {
-            return Fate::Write;
-        }
-        let is_newest_only = spec.delivery == Delivery::Latest && spec.keep.count <= 1 && roll_ups.is_empty();
-        let may_pass_by = match self.shared.able() {
-            // The next start begins new epochs for all.
-            Able::Broken => true,
-            Able::Lost => false,
-            Able::Yes | Able::Full => {
-                locked.held(&draft.channel).is_some_and(|state| state.has_lapsed())
-                    || self.may_write(OVERHEAD, true)
-            }
-        };
-        if is_newest_only && may_pass_by { Fate::PassBy } else { Fate::Refuse }
-    }
-
-    /// Whether there is room for so many more bytes; notes where there is none.
-    fn may_write(&mut self, bytes: usize, urgent: bool) -> bool {
-        let able = self.shared.able();
-        match able {
-            Able::Broken | Able::Lost => return false,
-            Able::Full if !urgent => return false,
-            Able::Full | Able::Yes => {}
-        }
-        let bytes = (self.buffer.len() + bytes) as u64;
-        let has_room = |log: &mut Log, urgent: bool| match log.has_room(bytes, urgent) {
-            Ok(room) => room,
-            Err(error) => {
-                self.shared.fail("has no room", &error);
-                false
-            }
-        };
-        if able == Able::Yes && has_room(&mut self.log, false) {
-            return true;
-        }
-        if able == Able::Yes && self.shared.able() == Able::Yes {
-            self.shared.set_full(true);
-            self.shared.compacting.ask_for_room(self.log.total());
-            self.retry_at = Instant::now() + RETRY;
-        }
-        urgent && has_room(&mut self.log, true)
-    }
-
-    fn look_for_room(&mut self) {
-        if Instant::now() < self.retry_at {
-            return;
-        }
-        self.retry_at = Instant::now() + RETRY;
-        match self.log.has_room(AGAIN_BYTES, false) {
-            Ok(true) => self.shared.set_full(false),
-            Ok(false) => self.shared.compacting.ask_for_room(self.log.total()),
-            Err(error) => self.shared.fail("has no room", &error),
-        }
-    }
-
-    fn refusal(&self) -> Refusal {
-        let (dir, trouble) = (&self.shared.dir, self.shared.trouble());
-        let message = match self.shared.able() {
-            Able::Yes | Able::Full => format!(
-                "there is no room left in {dir}: free some on its disk, raise storage.max_bytes, or keep less (keep)"
-            ),
-            Able::Broken | Able::Lost => trouble.unwrap_or_else(|| format!("the log in {dir} has failed")),
-        };
-        Refusal::new(ErrorCode::StorageFull, message)
     }
 
     fn take_forget(&mut self, channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {

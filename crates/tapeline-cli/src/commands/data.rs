@@ -56,7 +56,7 @@ impl Du {
             }
             false => self.of_directory()?,
         };
-        families.sort_by(|one, other| (other.log + other.snapshot).cmp(&(one.log + one.snapshot)));
+        families.sort_by_key(|family| std::cmp::Reverse(family.log + family.snapshot));
         let head = ["family", "live", "log", "snapshot"].map(str::to_string);
         let rows = families.iter().map(|family| {
             let name = if family.family.is_empty() { "(store)" } else { &family.family };

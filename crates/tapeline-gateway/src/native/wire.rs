@@ -137,29 +137,7 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             object.text("reason", reason.name());
             object.end(&None);
         }
-        Reply::Conflated { channel, count } => {
-            let mut object = Object::typed(out, "notice");
-            object.text("notice", "conflated");
-            object.channel(channel);
-            object.number("count", *count);
-            object.end(&None);
-        }
-        Reply::Freshness { channel, state, age_ms } => {
-            let stale = state.is_stale();
-            let mut object = Object::typed(out, "notice");
-            object.text("notice", if stale { "stale" } else { "restored" });
-            object.channel(channel);
-            if stale {
-                object.text("state", state.name());
-                object.number("age_ms", *age_ms);
-            }
-            object.end(&None);
-        }
-        Reply::Degraded(degraded) => {
-            let mut object = Object::typed(out, "notice");
-            object.text("notice", if *degraded { "degraded" } else { "restored" });
-            object.end(&None);
-        }
+        Reply::Conflated { .. } | Reply::Freshness { .. } | Reply::Degraded(_) => push_notice(out, reply),
         Reply::Time { pong, time_us, req } => {
             let mut object = Object::typed(out, if *pong { "pong" } else { "heartbeat" });
             object.time("time", *time_us);
@@ -190,6 +168,31 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
         }
         Reply::Published { .. } | Reply::Last { .. } | Reply::History { .. } => push_answer(out, reply),
     }
+}
+
+fn push_notice(out: &mut Vec<u8>, reply: &Reply) {
+    let mut object = Object::typed(out, "notice");
+    match reply {
+        Reply::Conflated { channel, count } => {
+            object.text("notice", "conflated");
+            object.channel(channel);
+            object.number("count", *count);
+        }
+        Reply::Freshness { channel, state, age_ms } => {
+            let stale = state.is_stale();
+            object.text("notice", if stale { "stale" } else { "restored" });
+            object.channel(channel);
+            if stale {
+                object.text("state", state.name());
+                object.number("age_ms", *age_ms);
+            }
+        }
+        Reply::Degraded(degraded) => {
+            object.text("notice", if *degraded { "degraded" } else { "restored" });
+        }
+        _ => {}
+    }
+    object.end(&None);
 }
 
 fn push_answer(out: &mut Vec<u8>, reply: &Reply) {

@@ -2,6 +2,8 @@
 
 use super::*;
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 fn chosen(config: &MessageBrokerConfig, variables: &[(&str, &str)]) -> Result<String, String> {
     let variable = |name: &str| {
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string())
@@ -15,7 +17,7 @@ fn plain(variables: &[(&str, &str)]) -> Result<String, String> {
 
 #[test]
 fn variables_say_where_messages_are_kept() {
-    let cases: &[(&[(&str, &str)], &str)] = &[
+    let cases: &[(Variables, &str)] = &[
         (&[], "memory://"),
         (&[("MESSAGE_BROKER_TYPE", "memory"), ("REDIS_HOST", "localhost")], "memory://"),
         (&[("REDIS_URL", "redis://elsewhere")], "memory://"),
@@ -52,7 +54,7 @@ fn variables_say_where_messages_are_kept() {
 
 #[test]
 fn variables_that_contradict_each_other_are_both_named() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Variables, &[&str])] = &[
         (
             &[("TAPELINE_URL", "ws://me:secret@h"), ("MESSAGE_BROKER_TYPE", "redis")],
             &["TAPELINE_URL=ws://***@h", "MESSAGE_BROKER_TYPE=redis"],

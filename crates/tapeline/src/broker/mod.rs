@@ -75,7 +75,7 @@ pub async fn get_message_broker(
     let mut brokers = BROKERS.lock().await;
     let brokers = brokers.get_or_insert_default();
     // One whose runtime has ended, or that was closed, is of no use to anybody.
-    brokers.retain(|_, broker| !broker.bus.commands().is_closed());
+    brokers.retain(|_, broker| !broker.is_over());
     let key = (url, config);
     if let Some(broker) = brokers.get(&key) {
         return Ok(broker.clone());
@@ -120,6 +120,11 @@ impl MessageBroker {
     /// All that a bus can.
     pub fn bus(&self) -> &EventBus {
         &self.bus
+    }
+
+    /// The state says so first; of a runtime that has ended it says nothing any more.
+    fn is_over(&self) -> bool {
+        matches!(*self.bus.state().borrow(), ConnectionState::Closed(_)) || self.bus.commands().is_closed()
     }
 
     /// Ends the connection, for everybody in this process who has this broker.

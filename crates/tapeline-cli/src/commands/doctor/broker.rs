@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn each_fault_is_named() {
-        let faults: [(&str, fn(&mut RedisReport)); 9] = [
+        type Fault = fn(&mut RedisReport);
+        let faults: [(&str, Fault); 9] = [
             ("throws away messages", |redis| redis.maxmemory_policy = "allkeys-lru".into()),
             ("publishes are refused", |redis| redis.used_memory = redis.maxmemory),
             ("all that the machine has", |redis| redis.maxmemory = 0),

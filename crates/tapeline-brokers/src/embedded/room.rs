@@ -1,0 +1,95 @@
+//! Whether the writer has room: what becomes of a draft where there is little or none, and when there is some again.
+
+use std::time::Instant;
+
+use tapeline_core::message::Draft;
+use tapeline_core::{Channel, Refusal};
+use tapeline_schema::{Delivery, ErrorCode, Priority};
+
+use super::log::Log;
+use super::record::OVERHEAD;
+use super::shared::Able;
+use super::writer::{RETRY, Writer};
+use crate::kept::Locked;
+
+/// There is room again when there is for so much.
+const AGAIN_BYTES: u64 = 64 << 10;
+
+/// What may become of a draft.
+pub(super) enum Fate {
+    Write,
+    /// It is kept nowhere but as the newest, and goes on without the log.
+    PassBy,
+    Refuse,
+}
+
+impl Writer {
+    pub(super) fn fate(&mut self, locked: &mut Locked<'_>, draft: &Draft, roll_ups: &[Channel]) -> Fate {
+        let spec = draft.channel.spec();
+        let urgent = spec.priority == Priority::Critical;
+        if self.may_write(draft.data.len() + OVERHEAD, urgent) {
+            return Fate::Write;
+        }
+        let is_newest_only = spec.delivery == Delivery::Latest && spec.keep.count <= 1 && roll_ups.is_empty();
+        let may_pass_by = match self.shared.able() {
+            // The next start begins new epochs for all.
+            Able::Broken => true,
+            Able::Lost => false,
+            Able::Yes | Able::Full => {
+                locked.held(&draft.channel).is_some_and(|state| state.has_lapsed())
+                    || self.may_write(OVERHEAD, true)
+            }
+        };
+        if is_newest_only && may_pass_by { Fate::PassBy } else { Fate::Refuse }
+    }
+
+    /// Whether there is room for so many more bytes; notes where there is none.
+    pub(super) fn may_write(&mut self, bytes: usize, urgent: bool) -> bool {
+        let able = self.shared.able();
+        match able {
+            Able::Broken | Able::Lost => return false,
+            Able::Full if !urgent => return false,
+            Able::Full | Able::Yes => {}
+        }
+        let bytes = (self.buffer.len() + bytes) as u64;
+        let has_room = |log: &mut Log, urgent: bool| match log.has_room(bytes, urgent) {
+            Ok(room) => room,
+            Err(error) => {
+                self.shared.fail("has no room", &error);
+                false
+            }
+        };
+        if able == Able::Yes && has_room(&mut self.log, false) {
+            return true;
+        }
+        if able == Able::Yes && self.shared.able() == Able::Yes {
+            self.shared.set_full(true);
+            self.shared.compacting.ask_for_room(self.log.total());
+            self.retry_at = Instant::now() + RETRY;
+        }
+        urgent && has_room(&mut self.log, true)
+    }
+
+    pub(super) fn look_for_room(&mut self) {
+        if Instant::now() < self.retry_at {
+            return;
+        }
+        self.retry_at = Instant::now() + RETRY;
+        match self.log.has_room(AGAIN_BYTES, false) {
+            Ok(true) => self.shared.set_full(false),
+            Ok(false) => self.shared.compacting.ask_for_room(self.log.total()),
+            Err(error) => self.shared.fail("has no room", &error),
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        let (dir, trouble) = (&self.shared.dir, self.shared.trouble());
+        let message = match self.shared.able() {
+            Able::Yes | Able::Full => format!(
+                "there is no room left in {dir}: free some on its disk, raise storage.max_bytes, or keep less (keep)"
+            ),
+            Able::Broken | Able::Lost => trouble.unwrap_or_else(|| format!("the log in {dir} has failed")),
+        };
+        Refusal::new(ErrorCode::StorageFull, message)
+    }
+}

@@ -1,0 +1,38 @@
+//! What comes back to a shard from whatever thread: the broker's answers, and what it says unasked. Messages take
+//! another way, through the inbox's lanes.
+
+use crate::broker::{Head, Page, Sources};
+use crate::catch_up::PageRequest;
+use crate::channel::Channel;
+use crate::command::Req;
+use crate::error::Refusal;
+use crate::kept::KeptRequest;
+use crate::message::Receipt;
+use crate::shard::SessionKey;
+use crate::subscribing::JoinRequest;
+
+/// An answer that comes back to a shard, from whatever thread.
+pub enum Note {
+    /// Where a channel stands.
+    Joined(Box<(JoinRequest, Head)>),
+    /// The sources of a roll-up or pattern.
+    Sources(Box<(JoinRequest, Sources)>),
+    /// A page of catch-up.
+    Page(Box<(PageRequest, Page)>),
+    /// What became of a publish.
+    Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
+    /// Where a channel stands, unasked.
+    Head(Box<(Channel, Head)>),
+    /// Messages of a channel may have been lost before they were counted.
+    Lost(Channel),
+    /// What the broker rests on is out of reach, or back.
+    Degraded(bool),
+    /// Kept messages that a client asked for.
+    Kept(Box<(SessionKey, KeptRequest, Page)>),
+}
+
+/// Where a shard's notes go.
+pub trait Mailbox: Send + Sync {
+    /// Hands a note to the shard; never waits.
+    fn post(&self, note: Note);
+}
