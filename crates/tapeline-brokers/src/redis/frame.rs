@@ -1,7 +1,7 @@
 //! A message as it travels between hubs and lies in Redis. The script writes the first line, with what it has counted:
 //! `1 OFFSET EPOCH HOW NAME [OFFSET EPOCH]…`, the pairs being its places in roll-ups; the publishing node wrote the rest.
-//! `HOW` is what the script did to a table: `-0` nothing, `l` or `w` and so many bytes of rows, which left the table, or
-//! are the whole of it.
+//! It begins with `1m` where the bare copy for others follows. `HOW` is what the script did to a table: `-0` nothing, `l`
+//! or `w` and so many bytes of rows, which left the table, or are the whole of it.
 
 use bytes::Bytes;
 use tapeline_core::message::{Draft, Epoch, Message, RollUpMark};
@@ -65,6 +65,7 @@ impl<'a> Reader<'a> {
 
 /// The parts of a frame.
 struct Frame<'a> {
+    mirrored: bool,
     offset: u64,
     epoch: Epoch,
     how: &'a str,
@@ -83,9 +84,11 @@ impl<'a> Frame<'a> {
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let mut words = std::str::from_utf8(bytes.get(..end)?).ok()?.split(' ');
-        if words.next() != Some("1") {
-            return None;
-        }
+        let mirrored = match words.next()? {
+            "1" => false,
+            "1m" => true,
+            _ => return None,
+        };
         let (offset, epoch) = (words.next()?.parse().ok()?, words.next()?.into());
         let (how, len) = words.next()?.split_at_checked(1)?;
         let name = words.next()?;
@@ -100,6 +103,7 @@ impl<'a> Frame<'a> {
         let (row, kind, correlation_id) = (rest.label()??, rest.label()?, rest.label()?);
         let data = rest.0;
         Some(Frame {
+            mirrored,
             offset,
             epoch,
             how,
@@ -160,9 +164,9 @@ pub(super) fn decode(
     Ok(Message::new(draft, frame.offset, frame.epoch, marks.collect()))
 }
 
-/// The channel and the data of a frame, whatever is known of them here.
-pub(super) fn name_and_data(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
-    let Frame { name, data, .. } = Frame::parse(bytes)?;
+/// The bare copy that follows a frame, if one does: its channel and data.
+pub(super) fn copy_after(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
+    let Frame { name, data, .. } = Frame::parse(bytes).filter(|frame| frame.mirrored)?;
     Some((bytes.slice_ref(name.as_bytes()), bytes.slice_ref(data)))
 }
 

@@ -275,7 +275,7 @@ impl Shared {
     fn sort(&self, state: &mut State, heard: Heard) -> Option<Foreign> {
         let copy = state.copy.take();
         if heard.topic.starts_with(b"tapeline:") {
-            state.copy = frame::name_and_data(&heard.payload);
+            state.copy = frame::copy_after(&heard.payload);
             return None;
         }
         if copy.is_some_and(|(name, data)| name == heard.topic && data == heard.payload) {
@@ -307,7 +307,8 @@ impl Shared {
             }
         }
         if news {
-            self.link.ask(&command, Patience::Now, |_| {});
+            // It is not asked again soon; after a break it stands before what is told to be lost.
+            self.link.ask(&command, Patience::Return, |_| {});
         }
     }
 }

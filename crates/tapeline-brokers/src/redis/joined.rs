@@ -6,11 +6,13 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tapeline_core::Channel;
-use tapeline_core::broker::{Head, Interest};
+use tapeline_core::broker::{Head, Interest, Page};
+use tapeline_core::message::Message;
 
 use super::link::{Patience, Topic, Value, lock};
 use super::node::Node;
 use super::scripts::ANEW;
+use super::seen::Newest;
 
 /// Sources of one interest that are looked at after a break.
 const SOURCES_LIMIT: usize = 100_000;
@@ -19,6 +21,15 @@ struct Held {
     channel: Channel,
     topic: Topic,
     count: usize,
+}
+
+/// How closely a channel is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Where it stands.
+    Heads,
+    /// Whether the newest message that was seen is there, too.
+    Newest,
 }
 
 /// See the module.
@@ -128,18 +139,18 @@ impl Node {
     }
 
     /// Tells where everything stands that is wanted here: messages may have been missed.
-    pub(super) fn look_everywhere(self: &Arc<Self>) {
+    pub(super) fn look_everywhere(self: &Arc<Self>, look: Look) {
         let (channels, interests) = {
             let joined = lock(&self.joined);
             let interests = joined.interests.values().map(|(interest, _)| interest.clone());
             (joined.channels(), interests.collect::<Vec<_>>())
         };
-        self.look_at(channels);
+        self.look_at(channels, look);
         for interest in interests {
             let node = self.clone();
             let tell = move |sources: tapeline_core::broker::Sources| {
                 for (channel, head) in sources.heads {
-                    node.tell_head(&channel, head);
+                    node.tell_head(&channel, head, look);
                 }
             };
             self.list(interest, SOURCES_LIMIT, Box::new(tell));
@@ -147,34 +158,52 @@ impl Node {
     }
 
     /// Tells where channels stand, and keeps them from expiring.
-    pub(super) fn look_at(self: &Arc<Self>, channels: Vec<Channel>) {
+    pub(super) fn look_at(self: &Arc<Self>, channels: Vec<Channel>, look: Look) {
         for channel in channels {
             let node = self.clone();
             let told = channel.clone();
-            self.head_now(&channel, Box::new(move |head| node.tell_head(&told, head)));
+            self.head_now(&channel, Box::new(move |head| node.tell_head(&told, head, look)));
         }
     }
 
-    /// Tells where a channel stands; one that has fallen back under its epoch begins anew, once for all nodes.
-    fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head) {
-        let seen = lock(&self.seen).get(channel.name()).cloned();
-        if seen.is_some_and(|(epoch, offset)| epoch == head.epoch && offset > head.top) {
-            return self.begin_anew(channel.clone(), &head);
+    /// Tells where a channel stands; one that lacks what was seen of it begins anew, once for all nodes.
+    fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head, look: Look) {
+        let seen = lock(&self.seen).of(channel.name()).filter(|newest| newest.epoch == head.epoch).cloned();
+        match seen {
+            Some(newest) if newest.offset > head.top => return self.begin_anew(channel.clone(), &head),
+            Some(newest) if look == Look::Newest => return self.look_for(channel.clone(), newest),
+            _ => {}
         }
         if let Some(sink) = self.sink.get() {
             sink.on_head(channel, &head);
         }
     }
 
+    /// What was counted since then may stand where this node has seen another message.
+    fn look_for(self: &Arc<Self>, channel: Channel, newest: Newest) {
+        let node = self.clone();
+        let told = channel.clone();
+        let compare = move |page: Page| {
+            let is_other = |message: &Arc<Message>| {
+                message.offset_in(&told) == Some(newest.offset) && message.id != newest.id
+            };
+            let same_epoch = page.head.epoch == newest.epoch;
+            if same_epoch && (page.head.top < newest.offset || page.messages.iter().any(is_other)) {
+                return node.begin_anew(told, &page.head);
+            }
+            if let Some(sink) = node.sink.get() {
+                sink.on_head(&told, &page.head);
+            }
+        };
+        self.page_now(&channel, newest.offset - 1, Box::new(compare));
+    }
+
     fn begin_anew(self: &Arc<Self>, channel: Channel, head: &Head) {
         let plan = self.plans.of(&channel);
         let keys = [&plan.meta, &plan.stream, &plan.index, &plan.rows, &plan.order];
-        let command = ANEW
-            .command(&keys)
-            .args([channel.name(), &plan.row, &head.epoch])
-            .number(head.top)
-            .arg(self.fresh_epoch());
-        tracing::warn!("{} has fallen back to offset {} in redis: it begins anew", channel.name(), head.top);
+        let command =
+            ANEW.command(&keys).args([channel.name(), &plan.row, &head.epoch]).arg(self.fresh_epoch());
+        tracing::warn!("redis lacks messages that were seen of {}: it begins anew", channel.name());
         let node = self.clone();
         self.link.ask(&command, Patience::Return, move |answer: Result<Value, _>| {
             if answer.is_ok() {

@@ -20,7 +20,8 @@ use requests::Requests;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often the line is looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// Between two attempts to connect: some random time below this, which doubles after every other.
+/// Between two attempts to connect: some random time below this, which doubles after every eighth: a Redis that is back
+/// after a second is found before those who wait for it are refused.
 const BACKOFF: Duration = Duration::from_millis(250);
 const BACKOFF_LIMIT: Duration = Duration::from_secs(2);
 /// Closing waits so long for what was sent.
@@ -54,7 +55,7 @@ pub(super) async fn run(shared: &Shared, first: SyncSender<Result<(), ConnectErr
                 why
             }
         };
-        let pause = jitter(BACKOFF.saturating_mul(1 << (attempts / 2).min(3)).min(BACKOFF_LIMIT));
+        let pause = jitter(BACKOFF.saturating_mul(1 << (attempts / 8).min(3)).min(BACKOFF_LIMIT));
         attempts += 1;
         tracing::debug!("{}: {why}; again in {} ms", shared.address, pause.as_millis());
         wait(shared, pause).await;

@@ -21,6 +21,7 @@ mod request;
 mod resp;
 mod script;
 mod scripts;
+mod seen;
 mod socket;
 pub mod store;
 #[cfg(test)]

@@ -7,26 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use tapeline_core::broker::{Messages, SLICE};
-use tapeline_core::message::{Epoch, Message};
-use tapeline_core::{Channel, Clock, Deliver, Directory};
+use tapeline_core::message::Message;
+use tapeline_core::{Clock, Deliver, Directory};
 use tapeline_schema::Pattern;
 
 use super::frame::decode;
-use super::joined::Joined;
+use super::joined::{Joined, Look};
 use super::link::{Events, Heard, Link, Patience, Script, Server, lock};
 use super::plan::Plans;
 use super::publishing::Outbox;
 use super::reading::Again;
 use super::resp::Command;
+use super::seen::Seen;
 use super::upkeep::Upkeep;
-
-/// Channels of which is remembered how far they were seen.
-const SEEN_LIMIT: usize = 65_536;
-
-/// By name: a channel that was held here would stay in use.
-pub(super) type Seen = HashMap<Box<str>, (Epoch, u64), FixedState>;
 
 /// See the module.
 pub(super) struct Node {
@@ -96,11 +90,6 @@ impl Node {
         (0..10).map(digit).collect()
     }
 
-    /// Remembers how far a channel goes.
-    pub(super) fn note_seen(&self, channel: &Channel, epoch: &Epoch, offset: u64) {
-        note(&mut lock(&self.seen), channel, epoch, offset);
-    }
-
     pub(super) fn tell_degraded(&self) {
         if !self.degraded.swap(true, Ordering::AcqRel)
             && let Some(sink) = self.sink.get()
@@ -155,40 +144,26 @@ impl Node {
             if run.last().is_some_and(|last| last.channel != message.channel) {
                 sink.deliver(&mut permits, std::mem::take(&mut run));
             }
-            seen.push((message.channel.clone(), message.epoch.clone(), message.offset));
-            run.push(Arc::new(message));
+            let message = Arc::new(message);
+            seen.push(message.clone());
+            run.push(message);
         }
         if !run.is_empty() {
             sink.deliver(&mut permits, run);
         }
         let mut known = lock(&self.seen);
-        for (channel, epoch, offset) in seen {
-            note(&mut known, &channel, &epoch, offset);
-        }
+        seen.iter().for_each(|message| known.note_message(message));
         true
     }
-}
-
-fn note(seen: &mut Seen, channel: &Channel, epoch: &Epoch, offset: u64) {
-    if let Some(known) = seen.get_mut(channel.name()) {
-        if known.0 != *epoch {
-            *known = (epoch.clone(), offset);
-        }
-        known.1 = known.1.max(offset);
-        return;
-    }
-    if seen.len() >= SEEN_LIMIT {
-        seen.clear();
-    }
-    seen.insert(channel.name().into(), (epoch.clone(), offset));
 }
 
 impl Events for Node {
     fn on_up(&self, server: &Server) {
         let Some(node) = self.me.upgrade() else { return };
-        *lock(&self.server) = server.clone();
+        let before = std::mem::replace(&mut *lock(&self.server), server.clone());
         node.open_outbox();
-        node.look_everywhere();
+        // Another one, or the same after a start, may not have all that was seen.
+        node.look_everywhere(if before.run_id == server.run_id { Look::Heads } else { Look::Newest });
         // Answers come in order: by then everything that may have been missed was looked at.
         self.link.ask(&Command::new("PING"), Patience::Now, move |answer| {
             if answer.is_ok() {

@@ -123,7 +123,7 @@ impl Node {
 
     pub(super) fn command(&self, draft: &Draft, when: When) -> Command {
         let plan = self.plans.of(&draft.channel);
-        outgoing::command(&plan, draft, &self.fresh_epoch(), when)
+        outgoing::command(&plan, draft, &self.fresh_epoch(), when, &lock(&self.seen))
     }
 
     fn on_sent(self: &Arc<Self>, mut batch: Batch, outcome: Result<Vec<Value>, LinkError>) {
@@ -161,7 +161,8 @@ impl Node {
         {
             sink.on_repeat(&slot.draft.channel);
         }
-        self.note_seen(&slot.draft.channel, &receipt.epoch, receipt.offset);
+        let name = slot.draft.channel.name();
+        lock(&self.seen).note(name, &receipt.epoch, receipt.offset, receipt.id);
         Ok(receipt)
     }
 

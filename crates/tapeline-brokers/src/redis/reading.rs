@@ -55,6 +55,16 @@ impl Node {
         self.ask_page(channel.clone(), Reading::Head, Patience::Now, answer);
     }
 
+    /// One message after this offset, likewise.
+    pub(super) fn page_now(
+        self: &Arc<Self>,
+        channel: &Channel,
+        after: u64,
+        answer: Box<dyn FnOnce(Page) + Send>,
+    ) {
+        self.ask_page(channel.clone(), Reading::After(after, 1), Patience::Now, answer);
+    }
+
     pub(super) fn read(
         self: &Arc<Self>,
         channel: &Channel,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tapeline_core::Channel;
 
+use super::joined::Look;
 use super::link::{Command, Patience, Value, lock};
 use super::node::Node;
 use super::plan::{index_key, meta_key, sources_key, tags};
@@ -56,7 +57,7 @@ impl Node {
             }
             (channels, if sweeps { upkeep.to_sweep.pop() } else { None })
         };
-        self.look_at(channels);
+        self.look_at(channels, Look::Heads);
         if let Some((tag, list)) = list {
             self.sweep(tag, list);
         }

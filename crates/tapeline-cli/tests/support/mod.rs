@@ -171,7 +171,9 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        self.kill();
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
         for path in self.config.iter().chain(&self.log) {
             let _ = std::fs::remove_file(path);
         }

@@ -2,7 +2,8 @@
 -- sources and, if it counts for itself, its meta, stream and index.
 -- ARGV: 1 name, 2 the rest of the frame, 3 time, 4 fresh epoch, 5 row, 6 latest|history|table, 7 bytes of data,
 -- 8 count, 9 bytes and 10 age kept ('' for no bound), 11 ttl in ms, 12 expiry of the idempotency key in us or '',
--- 13 id, 14 only if newer, 15 mirrored, 16 roll-ups; for each: name, counts, row, count, bytes, age, ttl;
+-- 13 id, 14 only if newer, 15 mirrored, 16 and 17 the epoch and offset that the publisher has seen of the channel,
+-- 18 roll-ups; for each: name, counts, row, count, bytes, age, ttl, and if it counts the epoch and offset seen of it;
 -- for a table then: whole, whether arrays can say that they are removed, rows; for each: key, from, length or 0.
 local name, body, ts, fresh, print, kind, size = unpack(ARGV, 1, 7)
 local now = tonumber(ts)
@@ -15,10 +16,11 @@ if ARGV[12] ~= '' then
   end
 end
 
-local function stand(meta, others, index, called, row, ttl)
-  local m = redis.call('HMGET', meta, 'e', 'f', 'x')
+-- A Redis that stands before what was seen has lost messages: their offsets would be counted again for others.
+local function stand(meta, others, index, called, row, seen_epoch, seen)
+  local m = redis.call('HMGET', meta, 'e', 'f', 'x', 'o')
   local epoch, set_at = m[1], m[3]
-  local anew = not epoch or m[2] ~= row
+  local anew = not epoch or m[2] ~= row or (epoch == seen_epoch and tonumber(m[4] or '0') < tonumber(seen))
   if anew then
     epoch, set_at = begin(meta, others, index, called, row, fresh), nil
   end
@@ -49,11 +51,11 @@ if ARGV[14] == '1' then
 end
 
 local others = { KEYS[2], KEYS[5], KEYS[6] }
-local epoch, off, set_at, anew = stand(KEYS[1], others, KEYS[3], name, print)
+local epoch, off, set_at, anew = stand(KEYS[1], others, KEYS[3], name, print, ARGV[16], ARGV[17])
 
-local rolls, at_key, at = {}, 7, 17
+local rolls, at_key, at = {}, 7, 19
 local marks = ''
-for n = 1, tonumber(ARGV[16]) do
+for n = 1, tonumber(ARGV[18]) do
   local roll = { name = ARGV[at], counts = ARGV[at + 1] == '1', row = ARGV[at + 2], count = ARGV[at + 3],
     bytes = ARGV[at + 4], age = ARGV[at + 5], ttl = tonumber(ARGV[at + 6]), sources = KEYS[at_key] }
   at, at_key = at + 7, at_key + 1
@@ -61,8 +63,8 @@ for n = 1, tonumber(ARGV[16]) do
   if roll.counts then
     roll.meta, roll.stream = KEYS[at_key], KEYS[at_key + 1]
     roll.epoch, roll.off, roll.set_at =
-      stand(roll.meta, { roll.stream }, KEYS[at_key + 2], roll.name, roll.row)
-    at_key = at_key + 3
+      stand(roll.meta, { roll.stream }, KEYS[at_key + 2], roll.name, roll.row, ARGV[at], ARGV[at + 1])
+    at, at_key = at + 2, at_key + 3
     marks = marks .. ' ' .. roll.off .. ' ' .. roll.epoch
   end
   rolls[n] = roll
@@ -115,7 +117,8 @@ if kind == 'table' then
 end
 more = table.concat(more)
 
-local frame = '1 ' .. off .. ' ' .. epoch .. ' ' .. how .. #more .. ' ' .. name .. marks .. '\n' .. more .. body
+local mirrored = ARGV[15] == '1'
+local frame = (mirrored and '1m ' or '1 ') .. off .. ' ' .. epoch .. ' ' .. how .. #more .. ' ' .. name .. marks .. '\n' .. more .. body
 if kind == 'latest' then
   redis.call('HSET', KEYS[1], 'l', frame, 't', ts)
 elseif kind == 'history' then
@@ -136,6 +139,6 @@ if ARGV[12] ~= '' then
   redis.call('SET', KEYS[4], ts .. ' ' .. off .. ' ' .. epoch .. ' ' .. ARGV[13], 'PX', life)
 end
 redis.call('PUBLISH', 'tapeline:c:' .. name, frame)
-if ARGV[15] == '1' then redis.call('PUBLISH', name, string.sub(body, -tonumber(size))) end
+if mirrored then redis.call('PUBLISH', name, string.sub(body, -tonumber(size))) end
 for _, roll in ipairs(rolls) do redis.call('PUBLISH', 'tapeline:r:' .. roll.name, frame) end
 return { off, epoch }

@@ -6,6 +6,7 @@ use tapeline_core::Broker;
 use tapeline_core::broker::{Interest, NEWEST};
 
 use super::support::{Node, PATIENCE, check_kept, pattern};
+use crate::redis::joined::Look;
 use crate::redis::testing::{RedisServer, free_port};
 
 fn two() -> (RedisServer, Node, Node) {
@@ -122,7 +123,7 @@ fn what_is_joined_does_not_expire_and_what_has_expired_is_listed_no_more() {
     let (joined, ..) = key("all:a");
     server.ask(&format!("HSET {joined} x 0"));
     server.ask(&format!("PEXPIRE {joined} 5000"));
-    node.broker.node.look_at(vec![node.channel("all:a")]);
+    node.broker.node.look_at(vec![node.channel("all:a")], Look::Heads);
     // Answers come in order.
     node.read("all:a", 0, 0);
     let left: u64 = server.ask(&format!("PTTL {joined}")).trim_start_matches(':').parse().unwrap();
