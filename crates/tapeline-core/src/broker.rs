@@ -152,6 +152,10 @@ pub trait Broker: Send + Sync {
     /// finds what was forgotten missing. A roll-up forgets only what it keeps itself. A table is its rows and forgets
     /// nothing.
     fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>);
+    /// Whether each message reaches this node, whatever it listens to.
+    fn brings_all(&self) -> bool {
+        true
+    }
     /// Whether the broker works.
     fn health(&self) -> Health;
     /// Looks at what the broker rests on, which may take a while; for people.

@@ -42,10 +42,18 @@ impl Shard {
         }
     }
 
-    /// Messages of a channel may have been lost before they were counted: told as a gap whose end nobody knows.
+    /// Messages of a channel may have been lost before they were counted: told as a gap whose end nobody knows, in the
+    /// roll-ups that count for themselves too.
     pub(crate) fn on_lost(&mut self, channel: &Channel) {
-        let Some(id) = self.router.find(channel.current()) else { return };
-        let Some(entry) = self.router.entry(id) else { return };
+        let channel = channel.current();
+        let roll_ups = channel.roll_ups().iter().map(Channel::current).filter(|one| one.counts_for_itself());
+        for heard in std::iter::once(channel).chain(roll_ups) {
+            self.tell_lost(heard);
+        }
+    }
+
+    fn tell_lost(&mut self, channel: &Channel) {
+        let Some(entry) = self.router.find(channel).and_then(|id| self.router.entry(id)) else { return };
         let (channel, lane, from) = (entry.channel.clone(), entry.lane, entry.last + 1);
         let hears_each = |target: &&Target| target.mode == Mode::Every && target.cursor != Cursor::Joining;
         let slots: Vec<u32> = entry.targets.iter().filter(hears_each).map(|target| target.session).collect();

@@ -153,14 +153,14 @@ impl Watch {
         self.free.extend(u32::try_from(place).ok());
     }
 
-    /// Looks at all channels; `judges` where their freshness is wanted.
-    pub(crate) fn look(&mut self, now: Now, judges: bool) -> Seen {
+    /// Looks at all channels; `judges` where their freshness is wanted. Of one that nobody `hears` silence says nothing.
+    pub(crate) fn look(&mut self, now: Now, judges: bool, hears: impl Fn(&str) -> bool) -> Seen {
         let elapsed_us = now.mono_us.saturating_sub(self.looked_us).max(1);
         self.looked_us = now.mono_us;
         let judges = judges && elapsed_us < STALLED_US;
         let (mut seen, mut busy, mut forgotten) = (Seen::default(), Vec::new(), Vec::new());
         for (place, watched) in self.channels.iter_mut().enumerate().filter(|(_, one)| !one.name.is_empty()) {
-            if watched.is_forgotten(now) {
+            if watched.is_forgotten(now) || (watched.messages == 0 && !hears(&watched.name)) {
                 forgotten.push(place);
                 continue;
             }
@@ -281,7 +281,12 @@ impl Shard {
     /// Looks at what has gone by; publishes whose freshness has changed.
     pub(crate) fn look_around(&mut self, now: Now) {
         let Some(mut watch) = self.watch.take() else { return };
-        let seen = watch.look(now, self.hub.settings().freshness);
+        let hub = self.hub.clone();
+        let all = hub.broker().brings_all();
+        let hears = |name: &str| {
+            all || hub.channel(name).is_ok_and(|channel| hub.audience().count(&channel) > 0)
+        };
+        let seen = watch.look(now, hub.settings().freshness, hears);
         self.hub.board().update(seen);
         self.publish_freshness(&mut watch, now);
         self.watch = Some(watch);
@@ -379,7 +384,7 @@ mod tests {
                     self.see(channel, data);
                 }
                 self.now_us += SECOND - each.len() as u64 * SECOND / 10;
-                let seen = self.watch.look(self.now(), true);
+                let seen = self.watch.look(self.now(), true, |_| true);
                 changes.extend(seen.changes.into_iter().map(|change| (change.channel.into(), change.state)));
             }
             changes
@@ -388,6 +393,18 @@ mod tests {
 
     fn told(name: &str, states: &[FreshnessState]) -> Vec<(String, FreshnessState)> {
         states.iter().map(|state| (name.to_string(), *state)).collect()
+    }
+
+    #[test]
+    fn of_a_channel_that_nobody_hears_any_more_silence_says_nothing() {
+        let mut desk = Desk::new();
+        for n in 0..10 {
+            assert_eq!(desk.seconds(1, &[("market_data:A", &n.to_string())]), []);
+        }
+        desk.now_us += 20 * SECOND;
+        let seen = desk.watch.look(desk.now(), true, |_| false);
+        assert_eq!((seen.watched, seen.changes.len()), (0, 0));
+        assert_eq!(desk.seconds(20, &[]), [], "it is watched anew when it is heard again");
     }
 
     #[test]
@@ -401,7 +418,7 @@ mod tests {
         assert_eq!(desk.seconds(20, &[]), told("market_data:A", &[Delayed, Stale]));
         assert_eq!(desk.watch.unsent.len(), 1, "what waits to be published waits once");
         desk.now_us += 3 * 24 * 3_600 * SECOND;
-        desk.watch.look(desk.now(), true);
+        desk.watch.look(desk.now(), true, |_| true);
         assert_eq!(desk.seconds(1, &[("market_data:A", "x")]), told("market_data:A", &[Fresh]));
     }
 
@@ -412,7 +429,7 @@ mod tests {
         assert_eq!(desk.seconds(100, &[]), []);
         assert_eq!(desk.watch.places.len(), 1, "the watch does not watch itself");
         desk.now_us += 2 * FORGOTTEN_US;
-        desk.watch.look(desk.now(), true);
+        desk.watch.look(desk.now(), true, |_| true);
         assert_eq!((desk.watch.places.len(), desk.watch.free.len()), (0, 1));
         desk.see("news", "1");
         assert_eq!((desk.watch.channels.len(), desk.watch.free.len()), (1, 0), "its place is used anew");
@@ -434,7 +451,7 @@ mod tests {
             desk.seconds(1, &[("market_data:A", &n.to_string())]);
         }
         desk.now_us += 60 * SECOND;
-        let seen = desk.watch.look(desk.now(), true);
+        let seen = desk.watch.look(desk.now(), true, |_| true);
         assert!(seen.changes.is_empty() && seen.late.is_empty(), "{seen:?}");
     }
 

@@ -203,12 +203,13 @@ fn what_nobody_counted_is_a_gap_for_who_hears_each_message() {
     let mut desk = Desk::new();
     desk.subscribe(Wanted::Channel(NEWS.into()));
     desk.subscribe(Wanted::Channel("portfolio:p".into()));
+    desk.subscribe(Wanted::Channel("trades".into()));
     desk.heard();
-    for name in [NEWS, "portfolio:p", "nobody.hears.it"] {
+    for name in [NEWS, "portfolio:p", "nobody.hears.it", "trades:p"] {
         let channel = desk.hub.channel(name).expect("a sound name");
         desk.note(Note::Lost(channel));
     }
-    assert_eq!(desk.heard(), "gap 1 None broker;");
+    assert_eq!(desk.heard(), "gap 1 None broker;gap 1 None broker;", "of the news, and of the roll-up of trades");
 }
 
 #[test]

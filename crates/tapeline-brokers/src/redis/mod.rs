@@ -125,6 +125,10 @@ impl Broker for RedisBroker {
         self.node.forget(channel, through, answer);
     }
 
+    fn brings_all(&self) -> bool {
+        false
+    }
+
     fn health(&self) -> Health {
         let address = self.node.link.address();
         let (refusing, held) = {
