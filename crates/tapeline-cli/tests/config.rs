@@ -98,12 +98,18 @@ fn what_is_shown_is_a_file_that_means_the_same() {
 
 #[test]
 fn a_password_in_the_brokers_url_is_never_shown() {
-    let file = File::new("secret", "[serve]\nbroker = \"redis://bob:hunter2@redis.local:6379/0\"\n");
-    for words in [&["config", "check", file.path()], &["serve", "--config", file.path()]] {
-        let (status, out, err) = run_to_end(tapeline(words));
-        assert_eq!(status.code(), Some(1), "there is no such broker yet");
-        assert!(err.contains("serve.broker: no message broker for redis://"), "{err}");
-        assert!(!format!("{out}{err}").contains("hunter2"), "{err}");
+    let urls = [
+        ("kafka://bob:hunter2@kafka.local:9092/0", "serve.broker: no message broker for kafka://"),
+        ("redis://bob:hunter2@redis.local:none/0", "serve.broker: "),
+    ];
+    for (url, told) in urls {
+        let file = File::new("secret", &format!("[serve]\nbroker = \"{url}\"\n"));
+        for words in [&["config", "check", file.path()], &["serve", "--config", file.path()]] {
+            let (status, out, err) = run_to_end(tapeline(words));
+            assert_eq!(status.code(), Some(1), "{url}: {out}{err}");
+            assert!(err.contains(told), "{err}");
+            assert!(!format!("{out}{err}").contains("hunter2"), "{err}");
+        }
     }
 }
 

@@ -64,7 +64,8 @@ fn load(hub: &Hub, next: &mut u64, enough: &AtomicBool) -> Vec<(u64, u64, String
         if acknowledged.len() == ENOUGH {
             enough.store(true, Ordering::Relaxed);
         }
-        client.send(&publish(sent));
+        // What was acknowledged before the hub went is still to be read.
+        client.offer(&publish(sent));
         sent += 1;
     }
     *next = sent;

@@ -105,12 +105,23 @@ impl Bare {
     }
 }
 
-/// Reads until the other side is gone; while times are taken, a read is the message that was published last.
+/// Where a message begins, after the lengths.
+const MESSAGE: &[u8] = b"\r\nmessage\r\n";
+
+/// Reads until the other side is gone. Times are taken at a rate at which messages come in whole.
 fn hear(mut stream: TcpStream, times: &Mutex<Times>) {
     let mut buffer = vec![0; 64 << 10];
-    while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+    while let Ok(read) = stream.read(&mut buffer) {
+        if read == 0 {
+            return;
+        }
         let mut times = lock(times);
-        if let Some(since) = times.published.pop_front() {
+        if times.published.is_empty() {
+            continue;
+        }
+        let heard = buffer.get(..read).unwrap_or_default().windows(MESSAGE.len());
+        for _ in heard.filter(|piece| *piece == MESSAGE) {
+            let Some(since) = times.published.pop_front() else { break };
             let took = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
             times.took.push(took);
         }

@@ -35,6 +35,7 @@ use tapeline_core::broker::{
 use tapeline_core::store::LocalStore;
 use tapeline_core::{Broker, Channel, Clock, Directory, Refusal};
 use tapeline_schema::ErrorCode;
+use tapeline_schema::ops::{BrokerReport, DiskReport};
 
 pub use backup::{Contents, restore, verify};
 pub use disk::{Disk, DiskFile};
@@ -314,6 +315,17 @@ impl Broker for EmbeddedBroker {
                 Health { condition: Condition::StorageFull, detail: format!("{detail}; {trouble}") }
             }
         }
+    }
+
+    fn inspect(&self, answer: Box<dyn FnOnce(BrokerReport) + Send>) {
+        let room = rustix::fs::statvfs(&*self.shared.dir);
+        let disk = DiskReport {
+            directory: self.shared.dir.clone(),
+            free_bytes: room.as_ref().map_or(0, |room| room.f_bavail.saturating_mul(room.f_frsize)),
+            durability: self.shared.storage.durability.to_string(),
+            failed: self.shared.trouble().or_else(|| room.err().map(|error| error.to_string())),
+        };
+        answer(BrokerReport { disk: Some(disk), ..BrokerReport::default() });
     }
 
     fn close(&self) {

@@ -96,6 +96,11 @@ impl Client {
         self.send_text(&request.to_string());
     }
 
+    /// Sends to a hub that may be gone; whether it could.
+    pub(crate) fn offer(&mut self, request: &Value) -> bool {
+        self.socket.send(Message::text(request.to_string())).is_ok()
+    }
+
     /// Sends text that may be no request.
     pub(crate) fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).expect("the hub reads");

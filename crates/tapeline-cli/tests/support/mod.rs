@@ -153,8 +153,9 @@ impl Hub {
 
     /// Ends it as nothing else can.
     pub(crate) fn kill(&mut self) {
-        self.kill_now();
-        self.wait();
+        // One that has ended by itself is as good as killed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 
     /// The same, without waiting for the end.

@@ -1,4 +1,4 @@
-//! The conformance suite of message brokers, against a disk in memory and a real directory.
+//! The conformance suite of message brokers, against a disk in memory.
 
 use std::sync::Arc;
 
