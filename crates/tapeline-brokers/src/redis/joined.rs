@@ -169,10 +169,9 @@ impl Node {
     /// Tells where a channel stands; one that lacks what was seen of it begins anew, once for all nodes.
     fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head, look: Look) {
         let seen = lock(&self.seen).of(channel.name()).filter(|newest| newest.epoch == head.epoch).cloned();
-        match seen {
-            Some(newest) if newest.offset > head.top => return self.begin_anew(channel.clone(), &head),
-            Some(newest) if look == Look::Newest => return self.look_for(channel.clone(), newest),
-            _ => {}
+        // It may have been seen after the head was read: what is asked for from here on must be there.
+        if let Some(newest) = seen.filter(|newest| look == Look::Newest || newest.offset > head.top) {
+            return self.look_for(channel.clone(), newest);
         }
         if let Some(sink) = self.sink.get() {
             sink.on_head(channel, &head);
