@@ -174,6 +174,11 @@ impl Hub {
         self.audience.count(channel) + self.registry.subscribers(channel)
     }
 
+    /// Whether a session of this node hears the channel.
+    pub(crate) fn is_heard(&self, channel: &Channel) -> bool {
+        self.audience.count(channel) > 0
+    }
+
     /// Sessions that hear the channel by this very name.
     pub fn subscribers_by_name(&self, channel: &Channel) -> usize {
         self.audience.count_by_name(channel)

@@ -283,9 +283,7 @@ impl Shard {
         let Some(mut watch) = self.watch.take() else { return };
         let hub = self.hub.clone();
         let all = hub.broker().brings_all();
-        let hears = |name: &str| {
-            all || hub.channel(name).is_ok_and(|channel| hub.audience().count(&channel) > 0)
-        };
+        let hears = |name: &str| all || hub.channel(name).is_ok_and(|channel| hub.is_heard(&channel));
         let seen = watch.look(now, hub.settings().freshness, hears);
         self.hub.board().update(seen);
         self.publish_freshness(&mut watch, now);

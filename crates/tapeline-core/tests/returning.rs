@@ -209,7 +209,11 @@ fn what_nobody_counted_is_a_gap_for_who_hears_each_message() {
         let channel = desk.hub.channel(name).expect("a sound name");
         desk.note(Note::Lost(channel));
     }
-    assert_eq!(desk.heard(), "gap 1 None broker;gap 1 None broker;", "of the news, and of the roll-up of trades");
+    assert_eq!(
+        desk.heard(),
+        "gap 1 None broker;gap 1 None broker;",
+        "of the news, and of the roll-up of trades"
+    );
 }
 
 #[test]
