@@ -167,11 +167,13 @@ impl Node {
     }
 
     /// Tells where a channel stands; one that lacks what was seen of it begins anew, once for all nodes.
-    fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head, look: Look) {
+    pub(super) fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head, look: Look) {
         let seen = lock(&self.seen).of(channel.name()).filter(|newest| newest.epoch == head.epoch).cloned();
         match seen {
-            Some(newest) if newest.offset > head.top => return self.begin_anew(channel.clone(), &head),
-            Some(newest) if look == Look::Newest => return self.look_for(channel.clone(), newest),
+            // What was heard may be newer than the answer, so Redis is asked again by who has seen it already.
+            Some(newest) if newest.offset > head.top || look == Look::Newest => {
+                return self.look_for(channel.clone(), newest);
+            }
             _ => {}
         }
         if let Some(sink) = self.sink.get() {
@@ -179,7 +181,7 @@ impl Node {
         }
     }
 
-    /// What was counted since then may stand where this node has seen another message.
+    /// Reads after a message was seen: Redis may stand before it, or hold another one there.
     fn look_for(self: &Arc<Self>, channel: Channel, newest: Newest) {
         let node = self.clone();
         let told = channel.clone();
