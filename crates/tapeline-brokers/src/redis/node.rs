@@ -98,6 +98,16 @@ impl Node {
         }
     }
 
+    /// Says how it is to a sink that has heard nothing yet.
+    pub(super) fn tell_condition(&self) {
+        self.degraded.store(false, Ordering::Release);
+        if !self.link.is_up() {
+            self.tell_degraded();
+            // It may have come up meanwhile.
+            self.tell_restored();
+        }
+    }
+
     /// Says that all is well again, if it is.
     pub(super) fn tell_restored(&self) {
         let refusing = lock(&self.outbox).refusing();
