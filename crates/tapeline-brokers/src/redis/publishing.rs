@@ -157,7 +157,11 @@ impl Node {
     }
 
     /// Keeps the newest draft of a channel that wants no more than that.
-    fn hold_or_refuse(&self, draft: &Draft, refusal: impl Fn() -> Refusal) -> Result<Receipt, Refusal> {
+    pub(super) fn hold_or_refuse(
+        &self,
+        draft: &Draft,
+        refusal: impl Fn() -> Refusal,
+    ) -> Result<Receipt, Refusal> {
         let mut outbox = lock(&self.outbox);
         if draft.channel.spec().delivery != Delivery::Latest {
             return Err(refusal());
