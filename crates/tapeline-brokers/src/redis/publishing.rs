@@ -295,7 +295,7 @@ impl Node {
             tracing::warn!("{} refuses writes: {why}", self.link.address());
             self.tell_degraded();
         }
-        if ["READONLY", "NOAUTH", "MASTERDOWN"].iter().any(|word| why.starts_with(word)) {
+        if leads_elsewhere(why) {
             // Someone else may be there by now.
             self.link.reconnect(why);
         }
@@ -344,19 +344,19 @@ impl Node {
     }
 }
 
-/// Whether Redis would refuse any write, and may take it later; older ones wrap the error of a script.
-fn is_refusal_of_writes(why: &str) -> bool {
-    let words = [
-        "OOM",
-        "READONLY",
-        "MISCONF",
-        "NOPERM",
-        "NOAUTH",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "LOADING",
-        "NOREPLICAS",
-    ];
+/// Whether Redis would refuse any write, and may take it later.
+pub(super) fn is_refusal_of_writes(why: &str) -> bool {
+    let words = ["OOM", "MISCONF", "NOPERM", "CLUSTERDOWN", "LOADING", "NOREPLICAS"];
+    begins_with_one(why, &words) || leads_elsewhere(why)
+}
+
+/// Whether this Redis is not, or no more, the one to ask.
+pub(super) fn leads_elsewhere(why: &str) -> bool {
+    begins_with_one(why, &["READONLY", "NOAUTH", "MASTERDOWN"])
+}
+
+/// Older ones wrap the error of a script.
+fn begins_with_one(why: &str, words: &[&str]) -> bool {
     words.iter().any(|word| why.starts_with(word) || why.contains(&format!("-{word} ")))
 }
 

@@ -6,7 +6,7 @@ use tapeline_core::Broker;
 use tapeline_core::broker::Head;
 use tapeline_schema::ErrorCode;
 
-use super::support::{Node, PATIENCE, check_kept};
+use super::support::{Node, PATIENCE, check_kept, pattern};
 use crate::redis::joined::Look;
 use crate::redis::link::lock;
 use crate::redis::testing::{Proxy, RedisServer};
@@ -175,4 +175,37 @@ fn a_redis_that_takes_no_writes_is_joined_and_read_all_the_same() {
     let head = node.join("all:a");
     assert_eq!((head.top, &head.epoch), (1, &receipt.epoch));
     assert_eq!(node.read("all:a", 0, 10).messages.len(), 1);
+}
+
+#[test]
+fn everything_joined_is_looked_at_on_return_however_much_it_is() {
+    const CHANNELS: usize = 5_000;
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    let node = Node::open(&proxy.url());
+    let names: Vec<String> = (0..CHANNELS).map(|n| format!("all:{n}")).collect();
+    for name in &names {
+        node.broker.join(&node.channel(name), Box::new(|_| {}));
+    }
+    node.join("all:0");
+    proxy.reset();
+    node.wait_degraded(true);
+    node.wait_degraded(false);
+    // What is asked on return is answered before all is said to be well.
+    let looked_at = node.sink.wait("the heads", |record| Some(record.heads.len()));
+    assert_eq!(looked_at, CHANNELS);
+}
+
+#[test]
+fn a_list_for_people_subscribes_to_nothing() {
+    let server = RedisServer::start();
+    let (node, other) = (Node::open(&server.url()), Node::open(&server.url()));
+    other.say("all:a", "1");
+    let asked = server.ask("PUBSUB NUMPAT");
+    assert_eq!(node.sources(&pattern("*")).heads.len(), 1);
+    other.say("all:a", "2");
+    assert_eq!((asked.as_str(), server.ask("PUBSUB NUMPAT").as_str()), (":0", ":0"));
+    assert_eq!(node.sink.offsets("all:a"), [0; 0]);
+    assert_eq!(node.listen(&pattern("*")).heads.len(), 1);
+    assert_eq!(server.ask("PUBSUB NUMPAT"), ":1", "now it is heard");
 }
