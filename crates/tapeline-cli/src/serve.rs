@@ -152,7 +152,7 @@ struct Served {
     values: ServeValues,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
-    foreign: Option<(Address, Vec<Pattern>)>,
+    foreign: Option<(Address, Vec<Pattern>, bool)>,
 }
 
 /// The settings have been checked.
