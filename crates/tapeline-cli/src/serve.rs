@@ -122,7 +122,9 @@ impl Serve {
             ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
         };
         let Opened { broker, store, registry, redis, embedded } = tapeline_brokers::open(parts)?;
-        let foreign = redis.filter(|_| config.redis.intake).map(|address| (address, mirror));
+        // A hub that takes nothing in hears all the same what others may have lost.
+        let takes_in = config.redis.intake;
+        let foreign = redis.map(|address| (address, mirror, takes_in));
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
@@ -150,7 +152,7 @@ struct Served {
     values: ServeValues,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
-    foreign: Option<(Address, Vec<Pattern>)>,
+    foreign: Option<(Address, Vec<Pattern>, bool)>,
 }
 
 /// The settings have been checked.
@@ -184,7 +186,8 @@ async fn serve(
         compression,
     });
     let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
-    let intake = foreign.map(|(address, mirror)| Intake::start(address, hub.instance(), mirror, door));
+    let intake = foreign
+        .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
     let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let mut doors = JoinSet::new();
     for listener in listeners {

@@ -6,6 +6,8 @@ use tapeline_core::broker::Receipts;
 use tapeline_core::message::Draft;
 use tapeline_core::{Permits, Receipt, Refusal};
 
+use super::seen::Place;
+
 /// A publish waits so long for Redis.
 const WITHIN: Duration = Duration::from_secs(2);
 
@@ -14,6 +16,8 @@ pub(super) struct Slot {
     pub(super) draft: Draft,
     /// It went out and nobody knows what became of it.
     pub(super) sent: bool,
+    /// How far its channel was seen to go before it went out.
+    pub(super) after: Place,
     pub(super) result: Option<Result<Receipt, Refusal>>,
 }
 
@@ -24,12 +28,17 @@ pub(super) struct Batch {
     pub(super) slots: Vec<Slot>,
     receipts: Option<Receipts>,
     /// Held until the receipts come, so that publishers wait for room in one place only.
-    _permits: Permits,
+    _permits: Option<Permits>,
     pub(super) deadline: Instant,
 }
 
 impl Batch {
-    pub(super) fn new(turn: u64, slots: Vec<Slot>, receipts: Option<Receipts>, permits: Permits) -> Self {
+    pub(super) fn new(
+        turn: u64,
+        slots: Vec<Slot>,
+        receipts: Option<Receipts>,
+        permits: Option<Permits>,
+    ) -> Self {
         Batch { turn, slots, receipts, _permits: permits, deadline: Instant::now() + WITHIN }
     }
 

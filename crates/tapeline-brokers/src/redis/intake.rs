@@ -117,6 +117,8 @@ struct Shared {
     takes: Arc<dyn Takes>,
     holder: String,
     mirror: Vec<Pattern>,
+    /// Whether it ever asks for the lease.
+    takes_in: bool,
     state: Mutex<State>,
 }
 
@@ -126,8 +128,9 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Starts to take in what others publish, whenever this node holds the lease. `holder` is this node's name among hubs;
-    /// `mirror` are the channels that hubs copy to their plain names.
+    /// Starts to take in what others publish, whenever this node holds the lease; where it `takes_in` nothing it only hears
+    /// what other hubs may have lost. `holder` is this node's name among hubs; `mirror` are the channels that hubs copy to
+    /// their plain names.
     ///
     /// # Errors
     /// Redis does not let us in.
@@ -136,6 +139,7 @@ impl Intake {
         holder: &str,
         mirror: Vec<Pattern>,
         takes: Arc<dyn Takes>,
+        takes_in: bool,
     ) -> Result<Self, ConnectError> {
         let link = Link::new(address, &format!("tapeline-intake-{holder}"));
         let shared = Arc::new_cyclic(|me| Shared {
@@ -144,6 +148,7 @@ impl Intake {
             takes,
             holder: holder.to_owned(),
             mirror,
+            takes_in,
             state: Mutex::default(),
         });
         shared.link.listen(Topic::Channel(LOST.into()), Box::new(|| {}));
@@ -175,6 +180,9 @@ impl Shared {
 
     /// Asks for the lease, or for more of it.
     fn renew(&self) {
+        if !self.takes_in {
+            return;
+        }
         let now = Instant::now();
         {
             let mut state = lock(&self.state);
@@ -341,6 +349,9 @@ impl Events for Shared {
                         self.takes.lost(&String::from_utf8_lossy(&one.payload));
                     } else if holds {
                         messages.extend(self.sort(&mut state, one));
+                    } else if !one.topic.starts_with(b"tapeline:") {
+                        // The lease ran out while this came, and nobody else may have it yet.
+                        state.broken |= state.holds_until.is_some();
                     }
                 }
             }
@@ -406,42 +417,5 @@ fn read(channel: Box<str>, payload: Bytes) -> Foreign {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(payload: &'static str) -> Publication {
-        match read("c".into(), payload.into()) {
-            Foreign::Message(message) => message,
-            other => panic!("{payload}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn json_of_any_shape_is_data_whole() {
-        for payload in
-            [r#"{"type":"BUY","price":60000}"#, r#"{"type":1,"data":2,"channel":3}"#, "7", "\"x\"", "null"]
-        {
-            let message = message(payload);
-            assert_eq!((&*message.data, message.kind), (payload.as_bytes(), None), "{payload}");
-        }
-        assert_eq!(message(r#"{"tapeline":2,"data":1}"#).data, r#"{"tapeline":2,"data":1}"#);
-    }
-
-    #[test]
-    fn an_envelope_marks_itself() {
-        let message = message(
-            r#" {"tapeline":1,"type":"halt","data":{"a":1.0},"idempotency_key":"k","correlation_id":"c"}"#,
-        );
-        assert_eq!(message.data, r#"{"a":1.0}"#);
-        assert_eq!(message.kind.as_deref(), Some("halt"));
-        assert_eq!(message.idempotency_key.as_deref(), Some("k"));
-        assert_eq!(message.correlation_id.as_deref(), Some("c"));
-    }
-
-    #[test]
-    fn what_is_not_json_is_kept_as_it_came() {
-        for payload in ["", "{", "BUY", "{} {}", "\u{fffd}"] {
-            assert!(matches!(read("c".into(), payload.into()), Foreign::NotJson { .. }), "{payload:?}");
-        }
-    }
-}
+#[path = "intake_tests.rs"]
+mod tests;

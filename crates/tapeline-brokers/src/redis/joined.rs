@@ -9,13 +9,17 @@ use tapeline_core::Channel;
 use tapeline_core::broker::{Head, Interest, Page};
 use tapeline_core::message::Message;
 
-use super::link::{Patience, Topic, Value, lock};
+use super::link::{Command, LinkError, Patience, Topic, Value, lock};
 use super::node::Node;
+use super::reading::SLICE;
 use super::scripts::ANEW;
 use super::seen::Newest;
 
 /// Sources of one interest that are looked at after a break.
 const SOURCES_LIMIT: usize = 100_000;
+
+/// What is done when all was looked at.
+type Then = Box<dyn FnOnce(&Arc<Node>) + Send>;
 
 struct Held {
     channel: Channel,
@@ -42,6 +46,10 @@ pub(super) struct Joined {
 }
 
 impl Joined {
+    pub(super) fn is_listened_to(&self, topic: &Topic) -> bool {
+        self.interests.contains_key(topic)
+    }
+
     pub(super) fn channels(&self) -> Vec<Channel> {
         self.channels.values().map(|held| held.channel.clone()).collect()
     }
@@ -138,14 +146,15 @@ impl Node {
         }
     }
 
-    /// Tells where everything stands that is wanted here: messages may have been missed.
-    pub(super) fn look_everywhere(self: &Arc<Self>, look: Look) {
+    /// Tells where everything stands that is wanted here: messages may have been missed. `then` is called when what is
+    /// joined was looked at, unless the line breaks before.
+    pub(super) fn look_everywhere(self: &Arc<Self>, look: Look, then: Then) {
         let (channels, interests) = {
             let joined = lock(&self.joined);
             let interests = joined.interests.values().map(|(interest, _)| interest.clone());
             (joined.channels(), interests.collect::<Vec<_>>())
         };
-        self.look_at(channels, look);
+        self.look_in_slices(channels, look, then);
         for interest in interests {
             let node = self.clone();
             let tell = move |sources: tapeline_core::broker::Sources| {
@@ -155,6 +164,21 @@ impl Node {
             };
             self.list(interest, SOURCES_LIMIT, Box::new(tell));
         }
+    }
+
+    /// All at once may be more than can wait for the line.
+    fn look_in_slices(self: &Arc<Self>, mut channels: Vec<Channel>, look: Look, then: Then) {
+        let slice = channels.split_off(channels.len().saturating_sub(SLICE));
+        self.look_at(slice, look);
+        let node = self.clone();
+        // Answers come in order: by then the slice was looked at.
+        self.link.ask(&Command::new("PING"), Patience::Now, move |answer| match answer {
+            Ok(_) if channels.is_empty() => then(&node),
+            Ok(_) => node.look_in_slices(channels, look, then),
+            // There will be another line, and everything is looked at there.
+            Err(LinkError::NotSent(_) | LinkError::Unknown(_)) => {}
+            Err(_) => node.later(move |node| node.look_in_slices(channels, look, then)),
+        });
     }
 
     /// Tells where channels stand, and keeps them from expiring.
@@ -167,7 +191,7 @@ impl Node {
     }
 
     /// Tells where a channel stands; one that lacks what was seen of it begins anew, once for all nodes.
-    fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head, look: Look) {
+    pub(super) fn tell_head(self: &Arc<Self>, channel: &Channel, head: Head, look: Look) {
         let seen = lock(&self.seen).of(channel.name()).filter(|newest| newest.epoch == head.epoch).cloned();
         // It may have been seen after the head was read: what is asked for from here on must be there.
         if let Some(newest) = seen.filter(|newest| look == Look::Newest || newest.offset > head.top) {
@@ -178,7 +202,7 @@ impl Node {
         }
     }
 
-    /// What was counted since then may stand where this node has seen another message.
+    /// Reads after a message was seen: Redis may stand before it, or hold another one there.
     fn look_for(self: &Arc<Self>, channel: Channel, newest: Newest) {
         let node = self.clone();
         let told = channel.clone();

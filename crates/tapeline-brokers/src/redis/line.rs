@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::link::{Shared, lock};
 use super::request::{LinkError, Patience, Request};
-use super::resp::Command;
+use super::resp::{Command, Value};
 use super::socket::{ConnectError, Server, Socket};
 use hearing::Hearing;
 use requests::Requests;
@@ -32,6 +32,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 struct Before {
     run_id: String,
     ids: Vec<u64>,
+    /// It was said that they may not be ended.
+    warned: bool,
 }
 
 /// Keeps a line until the link is closed.
@@ -136,13 +138,22 @@ async fn connect(shared: &Shared, before: &mut Before) -> Result<Line, ConnectEr
         if server.run_id == before.run_id {
             // What the old connections still have in Redis' buffers must not run after what is asked from now on.
             let kill = |id: &u64| Command::new("CLIENT KILL ID").number(*id);
-            requests.call(&before.ids.iter().map(kill).collect::<Vec<_>>()).await?;
+            let killed = requests.call(&before.ids.iter().map(kill).collect::<Vec<_>>()).await?;
+            if let Some(why) = killed.iter().find_map(Value::error)
+                && !std::mem::replace(&mut before.warned, true)
+            {
+                tracing::warn!(
+                    "{}: old connections are not ended ({why}), and what they sent may run late: grant +client|kill",
+                    shared.address
+                );
+            }
         }
         let scripts = shared.events().map(|events| events.scripts()).unwrap_or_default();
         // Where one is not taken, it fails when it is used, which says why.
         requests.call(&scripts.iter().map(|script| script.load()).collect::<Vec<_>>()).await?;
         let hearing = Socket::open(&shared.address, &shared.name, ANSWER_WITHIN).await?;
-        *before = Before { run_id: server.run_id.clone(), ids: vec![requests.id, hearing.id] };
+        before.run_id.clone_from(&server.run_id);
+        before.ids = vec![requests.id, hearing.id];
         Ok(Line { server, requests, hearing })
     };
     match tokio::time::timeout(2 * ANSWER_WITHIN, connecting).await {

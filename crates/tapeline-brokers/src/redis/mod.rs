@@ -5,6 +5,7 @@
 //! anything that others will not.
 
 mod batch;
+mod finding;
 mod frame;
 pub mod intake;
 mod joined;
@@ -75,7 +76,7 @@ impl RedisBroker {
     /// The command that publishes this draft, as it goes over the wire: for who measures Redis without a hub.
     pub fn command_of(&self, draft: &Draft) -> Vec<u8> {
         let mut packed = Vec::new();
-        self.node.command(draft, When::Always).pack(&mut packed);
+        self.node.command(draft, When::Always).0.pack(&mut packed);
         packed
     }
 }
@@ -84,6 +85,7 @@ impl Broker for RedisBroker {
     fn attach(&self, sink: Arc<dyn Deliver>) {
         // A second call would be a programming error and changes nothing.
         let _ = self.node.sink.set(sink);
+        self.node.tell_condition();
     }
 
     fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
@@ -163,13 +165,14 @@ impl Broker for RedisBroker {
 
     fn close(&self) {
         self.node.link.close();
+        self.node.end_outbox();
     }
 }
 
 impl Drop for RedisBroker {
     fn drop(&mut self) {
         // Requests under way hold the node; the thread would outlive its broker.
-        self.node.link.close();
+        self.close();
     }
 }
 

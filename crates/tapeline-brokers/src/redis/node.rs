@@ -14,11 +14,10 @@ use tapeline_schema::Pattern;
 
 use super::frame::decode;
 use super::joined::{Joined, Look};
-use super::link::{Events, Heard, Link, Patience, Script, Server, lock};
+use super::link::{Events, Heard, Link, Script, Server, lock};
 use super::plan::Plans;
 use super::publishing::Outbox;
 use super::reading::Again;
-use super::resp::Command;
 use super::seen::Seen;
 use super::upkeep::Upkeep;
 
@@ -32,13 +31,15 @@ pub(super) struct Node {
     pub(super) plans: Plans,
     pub(super) outbox: Mutex<Outbox>,
     pub(super) joined: Mutex<Joined>,
-    pub(super) again: Mutex<Vec<Again>>,
+    pub(super) again: Mutex<VecDeque<Again>>,
     pub(super) upkeep: Mutex<Upkeep>,
     /// How far each channel was seen to go.
     pub(super) seen: Mutex<Seen>,
     /// The last frame, which comes again to who hears it by several topics.
     last: Mutex<bytes::Bytes>,
     pub(super) server: Mutex<Server>,
+    /// The run of Redis that was last looked through for what was seen.
+    looked_through: Mutex<String>,
     degraded: AtomicBool,
     /// Messages that were not understood.
     pub(super) dropped: AtomicU64,
@@ -70,6 +71,7 @@ impl Node {
             seen: Mutex::default(),
             last: Mutex::default(),
             server: Mutex::default(),
+            looked_through: Mutex::default(),
             degraded: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             epochs: AtomicU64::new(0),
@@ -95,6 +97,16 @@ impl Node {
             && let Some(sink) = self.sink.get()
         {
             sink.on_degraded(true);
+        }
+    }
+
+    /// Says how it is to a sink that has heard nothing yet.
+    pub(super) fn tell_condition(&self) {
+        self.degraded.store(false, Ordering::Release);
+        if !self.link.is_up() {
+            self.tell_degraded();
+            // It may have come up meanwhile.
+            self.tell_restored();
         }
     }
 
@@ -160,16 +172,16 @@ impl Node {
 impl Events for Node {
     fn on_up(&self, server: &Server) {
         let Some(node) = self.me.upgrade() else { return };
-        let before = std::mem::replace(&mut *lock(&self.server), server.clone());
+        lock(&self.server).clone_from(server);
         node.open_outbox();
         // Another one, or the same after a start, may not have all that was seen.
-        node.look_everywhere(if before.run_id == server.run_id { Look::Heads } else { Look::Newest });
-        // Answers come in order: by then everything that may have been missed was looked at.
-        self.link.ask(&Command::new("PING"), Patience::Now, move |answer| {
-            if answer.is_ok() {
-                node.tell_restored();
-            }
-        });
+        let is_known = *lock(&self.looked_through) == server.run_id;
+        let run_id = server.run_id.clone();
+        let then = move |node: &Arc<Node>| {
+            *lock(&node.looked_through) = run_id;
+            node.tell_restored();
+        };
+        node.look_everywhere(if is_known { Look::Heads } else { Look::Newest }, Box::new(then));
     }
 
     fn on_down(&self, why: &str) {

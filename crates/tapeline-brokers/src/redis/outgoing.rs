@@ -9,7 +9,7 @@ use super::frame::push_body;
 use super::plan::Plan;
 use super::resp::{Command, Value};
 use super::scripts::PUBLISH;
-use super::seen::Seen;
+use super::seen::Place;
 
 /// A repeated key is recognised for so long.
 const KEY_LIFE_US: &str = "300000000";
@@ -22,8 +22,8 @@ pub(super) enum When {
     Newer,
 }
 
-/// The command that publishes a draft.
-pub(super) fn command(plan: &Plan, draft: &Draft, fresh: &str, when: When, seen: &Seen) -> Command {
+/// The command that publishes a draft; `seen` is how far what the plan counts was seen to go.
+pub(super) fn command(plan: &Plan, draft: &Draft, fresh: &str, when: When, seen: &[Place]) -> Command {
     let key = draft.idempotency.as_ref().map(|key| plan.idempotency(&key.principal, &key.key));
     let mut keys: Vec<&str> = vec![&plan.meta, &plan.stream, &plan.index];
     keys.extend([key.as_deref().unwrap_or(&plan.meta), &plan.rows, &plan.order]);
@@ -52,20 +52,20 @@ pub(super) fn command(plan: &Plan, draft: &Draft, fresh: &str, when: When, seen:
     command.push(if when == When::Newer { b"1" } else { b"0" });
     // Where it came from, others have it.
     command.push(if plan.mirrored && !draft.from_plain_name { b"1" } else { b"0" });
-    push_seen(plan, seen, &mut command);
+    let mut seen = seen.iter();
+    push_seen(seen.next(), &mut command);
     push_roll_ups(plan, seen, &mut command);
     push_rows(draft, data_at, &mut command);
     command
 }
 
 /// How far the channel was seen to go: if Redis stands before that it has lost messages, and begins anew.
-fn push_seen(plan: &Plan, seen: &Seen, command: &mut Command) {
-    let newest = seen.of(plan.channel.name());
-    command.push(newest.map_or("", |newest| &newest.epoch).as_bytes());
-    command.push_number(newest.map_or(0, |newest| newest.offset));
+fn push_seen(seen: Option<&Place>, command: &mut Command) {
+    command.push(seen.map_or("", |place| &place.epoch).as_bytes());
+    command.push_number(seen.map_or(0, |place| place.offset));
 }
 
-fn push_roll_ups(plan: &Plan, seen: &Seen, command: &mut Command) {
+fn push_roll_ups<'a>(plan: &Plan, mut seen: impl Iterator<Item = &'a Place>, command: &mut Command) {
     command.push_number(plan.roll_ups.len() as u64);
     for roll_up in &plan.roll_ups {
         command.push(roll_up.name.as_bytes());
@@ -76,8 +76,8 @@ fn push_roll_ups(plan: &Plan, seen: &Seen, command: &mut Command) {
         for arg in row {
             command.push(arg.as_bytes());
         }
-        if let Some(plan) = roll_up.counting() {
-            push_seen(plan, seen, command);
+        if roll_up.counting().is_some() {
+            push_seen(seen.next(), command);
         }
     }
 }

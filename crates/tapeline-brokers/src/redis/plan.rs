@@ -120,6 +120,12 @@ impl Plan {
         }
     }
 
+    /// The names of what a publish counts: the channel, and its roll-ups that count for themselves.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &str> {
+        let roll_ups = self.roll_ups.iter().filter_map(RollUp::counting);
+        std::iter::once(self.channel.name()).chain(roll_ups.map(|plan| plan.channel.name()))
+    }
+
     /// Where a publish with this idempotency key is remembered.
     pub(super) fn idempotency(&self, principal: &str, key: &str) -> String {
         let name = self.channel.name();

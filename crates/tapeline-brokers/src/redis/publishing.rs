@@ -1,17 +1,15 @@
 //! Publishing: every draft is one script, sent with all others that wait. What becomes of drafts while the line is down
 //! is decided here: those of `latest` families are held, the newest of each channel; all others wait for two seconds, and
-//! those that were sent without an answer are looked for among what was kept before they are sent again.
+//! those that were sent without an answer are looked for (`finding`) before they are sent again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use tapeline_core::broker::{Busy, Drafts, Receipts};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::message::{Draft, Epoch};
-use tapeline_core::{Channel, Deliver, Receipt, Refusal};
+use tapeline_core::{Deliver, Receipt, Refusal};
 use tapeline_schema::{Delivery, ErrorCode};
 use uuid::Uuid;
 
@@ -19,49 +17,29 @@ use super::batch::{Batch, Slot};
 use super::link::{Command, LinkError, Patience, Value, lock};
 use super::node::Node;
 use super::outgoing::{self, When};
-use super::scripts::FIND;
+use super::seen::Place;
 
 /// Channels whose newest draft is held at most.
 const HELD_LIMIT: usize = 16_384;
 /// How often a Redis that refuses is asked whether it takes writes again.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// Messages of one channel that are looked through for those without an answer, and how much older than they.
-const FIND_LIMIT: u64 = 65_536;
-const FIND_SLACK_US: u64 = 10_000_000;
 
-/// Held while drafts without an answer are looked for; whoever lets go last has what waits sent.
-struct Finding {
-    node: Arc<Node>,
-    line: u64,
-    failed: AtomicBool,
-}
-
-impl Drop for Finding {
-    fn drop(&mut self) {
-        if lock(&self.node.outbox).line != self.line {
-            return;
-        }
-        if self.failed.load(Ordering::Relaxed) {
-            // Nothing may be sent again that may have been taken.
-            self.node.later(Node::open_outbox);
-        } else {
-            self.node.flush();
-            self.node.publish_held();
-        }
-    }
-}
+/// What is said of a draft whose outcome is unknown.
+pub(super) const UNKNOWN: &str = "this was sent, and nobody knows whether it was taken";
 
 /// What has been handed in and not sent, or sent and not answered when the line broke.
 #[derive(Default)]
 pub(super) struct Outbox {
     /// Whether drafts go out at once.
     open: bool,
+    /// There will be no line again.
+    ended: bool,
     /// Someone is sending what waits.
     flushing: bool,
     turns: u64,
     /// Counts the lines.
-    line: u64,
-    waiting: BTreeMap<u64, Batch>,
+    pub(super) line: u64,
+    pub(super) waiting: BTreeMap<u64, Batch>,
     held: ChannelMap<Draft>,
     /// Held drafts that a newer one took the place of.
     pub(super) replaced: u64,
@@ -79,7 +57,7 @@ impl Outbox {
     }
 }
 
-fn degraded(why: impl Into<String>) -> Refusal {
+pub(super) fn degraded(why: impl Into<String>) -> Refusal {
     Refusal::new(ErrorCode::Degraded, why)
 }
 
@@ -94,15 +72,20 @@ impl Node {
         receipts: Option<Receipts>,
         sink: &Arc<dyn Deliver>,
     ) -> Result<(), Box<Busy>> {
-        let Some(permits) = sink.clone().permits(drafts.len()) else {
-            return Err(Box::new(Busy { drafts, receipts }));
+        let (open, turn) = {
+            let mut outbox = lock(&self.outbox);
+            outbox.turns += 1;
+            (outbox.open && outbox.refusing.is_none(), outbox.turns)
         };
+        // What is held waits for nobody, so it needs no room either.
+        let is_held =
+            !open && drafts.iter().all(|draft| draft.channel.current().spec().delivery == Delivery::Latest);
+        let permits = if is_held { None } else { sink.clone().permits(drafts.len()) };
+        if permits.is_none() && !is_held {
+            return Err(Box::new(Busy { drafts, receipts }));
+        }
         let slots = drafts.into_iter().map(|draft| follow(draft, sink)).collect();
-        let mut outbox = lock(&self.outbox);
-        outbox.turns += 1;
-        let batch = Batch::new(outbox.turns, slots, receipts, permits);
-        let open = outbox.open && outbox.refusing.is_none();
-        drop(outbox);
+        let batch = Batch::new(turn, slots, receipts, permits);
         if open {
             self.send(batch);
         } else {
@@ -112,8 +95,12 @@ impl Node {
     }
 
     fn send(self: &Arc<Self>, mut batch: Batch) {
-        let commands: Vec<Command> =
-            batch.open().map(|slot| self.command(&slot.draft, When::Always)).collect();
+        let mut commands: Vec<Command> = Vec::new();
+        for slot in batch.open() {
+            let (command, place) = self.command(&slot.draft, When::Always);
+            slot.after = place;
+            commands.push(command);
+        }
         if commands.is_empty() {
             return batch.finish();
         }
@@ -121,9 +108,12 @@ impl Node {
         self.link.ask_all(&commands, Patience::Now, Box::new(move |outcome| node.on_sent(batch, outcome)));
     }
 
-    pub(super) fn command(&self, draft: &Draft, when: When) -> Command {
+    /// The command that publishes a draft, and how far its channel was seen to go before.
+    pub(super) fn command(&self, draft: &Draft, when: When) -> (Command, Place) {
         let plan = self.plans.of(&draft.channel);
-        outgoing::command(&plan, draft, &self.fresh_epoch(), when, &lock(&self.seen))
+        let places = lock(&self.seen).places(plan.counted());
+        let command = outgoing::command(&plan, draft, &self.fresh_epoch(), when, &places);
+        (command, places.into_iter().next().unwrap_or_default())
     }
 
     fn on_sent(self: &Arc<Self>, mut batch: Batch, outcome: Result<Vec<Value>, LinkError>) {
@@ -167,7 +157,11 @@ impl Node {
     }
 
     /// Keeps the newest draft of a channel that wants no more than that.
-    fn hold_or_refuse(&self, draft: &Draft, refusal: impl Fn() -> Refusal) -> Result<Receipt, Refusal> {
+    pub(super) fn hold_or_refuse(
+        &self,
+        draft: &Draft,
+        refusal: impl Fn() -> Refusal,
+    ) -> Result<Receipt, Refusal> {
         let mut outbox = lock(&self.outbox);
         if draft.channel.spec().delivery != Delivery::Latest {
             return Err(refusal());
@@ -203,12 +197,28 @@ impl Node {
         }
         let open = {
             let mut outbox = lock(&self.outbox);
+            if outbox.ended {
+                drop(outbox);
+                return refuse(batch, "the hub is closing");
+            }
             outbox.waiting.insert(batch.turn, batch);
             outbox.open
         };
         if open {
             // The line came back while the batch was on its way here.
             self.flush();
+        }
+    }
+
+    /// There will be no line again: who waits is told.
+    pub(super) fn end_outbox(&self) {
+        let waiting = {
+            let mut outbox = lock(&self.outbox);
+            (outbox.open, outbox.ended) = (false, true);
+            std::mem::take(&mut outbox.waiting)
+        };
+        for batch in waiting.into_values() {
+            refuse(batch, "the hub is closing");
         }
     }
 
@@ -219,62 +229,8 @@ impl Node {
         outbox.line += 1;
     }
 
-    /// There is a line again: finds out what became of the drafts without an answer, then sends what waits.
-    pub(super) fn open_outbox(self: &Arc<Self>) {
-        let (line, unsettled) = {
-            let mut outbox = lock(&self.outbox);
-            outbox.line += 1;
-            let mut unsettled: ChannelMap<u64> = ChannelMap::default();
-            for batch in outbox.waiting.values_mut() {
-                for slot in batch.open().filter(|slot| slot.sent) {
-                    let oldest = unsettled.entry(slot.draft.channel.clone()).or_insert(u64::MAX);
-                    *oldest = (*oldest).min(slot.draft.timestamp_us);
-                }
-            }
-            (outbox.line, unsettled)
-        };
-        let finding = Arc::new(Finding { node: self.clone(), line, failed: AtomicBool::new(false) });
-        for (channel, oldest_us) in unsettled {
-            let plan = self.plans.of(&channel);
-            let command = FIND
-                .command(&[&plan.meta, &plan.stream])
-                .arg(&plan.row)
-                .number(oldest_us.saturating_sub(FIND_SLACK_US))
-                .number(FIND_LIMIT);
-            let finding = finding.clone();
-            self.link.ask(&command, Patience::Now, move |found| match found {
-                Ok(found) => finding.node.on_found(&channel, &found),
-                Err(_) => finding.failed.store(true, Ordering::Relaxed),
-            });
-        }
-    }
-
-    fn on_found(&self, channel: &Channel, found: &Value) {
-        let Some((epoch, messages)) = found.parts().split_first() else { return };
-        let epoch = Epoch::from(epoch.text().unwrap_or_default());
-        let mut offsets: HashMap<Uuid, u64> = HashMap::new();
-        for pair in messages.chunks_exact(2) {
-            if let [offset, id] = pair
-                && let Some(offset) = offset.number()
-                && let Some(id) = id.bytes().and_then(|id| Uuid::from_slice(id).ok())
-            {
-                offsets.insert(id, offset);
-            }
-        }
-        let mut outbox = lock(&self.outbox);
-        for batch in outbox.waiting.values_mut() {
-            for slot in batch.open().filter(|slot| slot.sent && slot.draft.channel == *channel) {
-                slot.sent = false;
-                let id = slot.draft.id;
-                slot.result = offsets.get(&id).map(|offset| {
-                    Ok(Receipt { offset: *offset, epoch: epoch.clone(), id, duplicate: false, held: false })
-                });
-            }
-        }
-    }
-
     /// Sends what waits in its order; what is handed in meanwhile comes after it.
-    fn flush(self: &Arc<Self>) {
+    pub(super) fn flush(self: &Arc<Self>) {
         if std::mem::replace(&mut lock(&self.outbox).flushing, true) {
             return;
         }
@@ -302,14 +258,14 @@ impl Node {
     }
 
     /// Publishes what was held, unless there is something newer.
-    fn publish_held(self: &Arc<Self>) {
+    pub(super) fn publish_held(self: &Arc<Self>) {
         let held: Vec<Draft> = lock(&self.outbox).held.drain().map(|(_, draft)| draft).collect();
         for mut draft in held {
             let channel = draft.channel.current().clone();
             if !draft.channel.is(&channel) && draft.follow(&channel).is_err() {
                 continue;
             }
-            let command = self.command(&draft, When::Newer);
+            let (command, _) = self.command(&draft, When::Newer);
             let node = self.clone();
             self.link.ask(&command, Patience::Now, move |answer| {
                 if let Err(error) = answer {
@@ -339,7 +295,7 @@ impl Node {
             tracing::warn!("{} refuses writes: {why}", self.link.address());
             self.tell_degraded();
         }
-        if ["READONLY", "NOAUTH", "MASTERDOWN"].iter().any(|word| why.starts_with(word)) {
+        if leads_elsewhere(why) {
             // Someone else may be there by now.
             self.link.reconnect(why);
         }
@@ -348,7 +304,7 @@ impl Node {
     /// Refuses what has waited too long, and asks a Redis that refuses writes whether it takes them again.
     pub(super) fn look_after_outbox(self: &Arc<Self>) {
         let (now, mut late, mut probes) = (Instant::now(), Vec::new(), false);
-        {
+        let holds = {
             let mut outbox = lock(&self.outbox);
             if !outbox.flushing {
                 let turns =
@@ -362,21 +318,16 @@ impl Node {
                 *asked = now;
                 probes = true;
             }
-        }
+            // A draft may be held after all others went out.
+            outbox.open && outbox.refusing.is_none() && !outbox.held.is_empty()
+        };
         let why = self.link.why_down().unwrap_or_else(|| "it does not answer".into());
-        for mut batch in late {
-            for slot in batch.open() {
-                slot.result = Some(Err(degraded(match slot.sent {
-                    true => format!(
-                        "redis is out of reach ({why}): this was sent, and nobody knows whether it was taken"
-                    ),
-                    false => format!("redis is out of reach ({why}): this was never sent"),
-                })));
-            }
-            batch.finish();
-        }
+        late.into_iter().for_each(|batch| refuse(batch, &why));
         if probes {
             self.probe();
+        }
+        if holds {
+            self.publish_held();
         }
     }
 
@@ -393,20 +344,31 @@ impl Node {
     }
 }
 
-/// Whether Redis would refuse any write, and may take it later; older ones wrap the error of a script.
-fn is_refusal_of_writes(why: &str) -> bool {
-    let words = [
-        "OOM",
-        "READONLY",
-        "MISCONF",
-        "NOPERM",
-        "NOAUTH",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "LOADING",
-        "NOREPLICAS",
-    ];
+/// Whether Redis would refuse any write, and may take it later.
+pub(super) fn is_refusal_of_writes(why: &str) -> bool {
+    let words = ["OOM", "MISCONF", "NOPERM", "CLUSTERDOWN", "LOADING", "NOREPLICAS"];
+    begins_with_one(why, &words) || leads_elsewhere(why)
+}
+
+/// Whether this Redis is not, or no more, the one to ask.
+pub(super) fn leads_elsewhere(why: &str) -> bool {
+    begins_with_one(why, &["READONLY", "NOAUTH", "MASTERDOWN"])
+}
+
+/// Older ones wrap the error of a script.
+fn begins_with_one(why: &str, words: &[&str]) -> bool {
     words.iter().any(|word| why.starts_with(word) || why.contains(&format!("-{word} ")))
+}
+
+/// Answers those who have waited in vain.
+fn refuse(mut batch: Batch, why: &str) {
+    for slot in batch.open() {
+        slot.result = Some(Err(degraded(match slot.sent {
+            true => format!("redis is out of reach ({why}): {UNKNOWN}"),
+            false => format!("redis is out of reach ({why}): this was never sent"),
+        })));
+    }
+    batch.finish();
 }
 
 /// Goes by the row that its channel has now.
@@ -417,5 +379,5 @@ fn follow(mut draft: Draft, sink: &Arc<dyn Deliver>) -> Slot {
         sink.on_refusal(&channel, &refusal);
         Err(refusal)
     });
-    Slot { draft, sent: false, result }
+    Slot { draft, sent: false, after: Place::default(), result }
 }

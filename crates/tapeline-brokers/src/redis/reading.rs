@@ -12,9 +12,10 @@ use tapeline_schema::Pattern;
 
 use super::frame::{decode, whole};
 use super::joined::topic_of_interest;
-use super::link::{Command, Patience, Value, lock};
+use super::link::{Command, LinkError, Patience, Value, lock};
 use super::node::Node;
 use super::plan::{Plan, index_key, sources_key, tags};
+use super::publishing::{is_refusal_of_writes, leads_elsewhere};
 use super::scripts::{FORGET, READ};
 
 /// What Redis refuses is asked again after so long.
@@ -24,6 +25,9 @@ const NAMES_LIMIT: usize = 100_000;
 
 /// Entries that are read at most; Redis takes no count beyond its own numbers.
 const ENTRIES_LIMIT: usize = 1 << 24;
+
+/// Channels that are asked about in one go; what all of them cost has room on the line.
+pub(super) const SLICE: usize = 4_096;
 
 type Ask = Box<dyn FnOnce(&Arc<Node>) + Send>;
 
@@ -87,12 +91,23 @@ impl Node {
         let node = self.clone();
         self.link.ask(&command, patience, move |value| match value {
             Ok(value) => answer(node.page(&plan, &value, reading)),
-            Err(error) if patience == Patience::Return => {
+            // Whoever asks on this line only asks anew on the next one.
+            Err(LinkError::NotSent(_) | LinkError::Unknown(_)) if patience == Patience::Now => {}
+            Err(error) => {
                 tracing::debug!("{}: {error}", channel.name());
+                node.on_unread(&error);
                 node.later(move |node| node.ask_page(channel, reading, patience, answer));
             }
-            Err(_) => {}
         });
+    }
+
+    /// Someone else may be the primary by now.
+    fn on_unread(&self, error: &LinkError) {
+        if let LinkError::Refused(why) = error
+            && leads_elsewhere(why)
+        {
+            self.link.reconnect(why);
+        }
     }
 
     fn read_command(&self, plan: &Plan, reading: Reading) -> Command {
@@ -142,23 +157,23 @@ impl Node {
 
     /// Asks something again a little later.
     pub(super) fn later(&self, ask: impl FnOnce(&Arc<Node>) + Send + 'static) {
-        lock(&self.again).push(Again { at: Instant::now() + AGAIN_AFTER, ask: Box::new(ask) });
+        lock(&self.again).push_back(Again { at: Instant::now() + AGAIN_AFTER, ask: Box::new(ask) });
     }
 
     pub(super) fn ask_again(self: &Arc<Self>) {
         let now = Instant::now();
         let due = {
             let mut again = lock(&self.again);
-            let (due, left): (Vec<_>, Vec<_>) = again.drain(..).partition(|again| again.at <= now);
-            *again = left;
-            due
+            // In the order of their times; what is left comes with the next tick.
+            let due = again.iter().take(SLICE).take_while(|again| again.at <= now).count();
+            again.drain(..due).collect::<Vec<_>>()
         };
         for again in due {
             (again.ask)(self);
         }
     }
 
-    /// Lists an interest's sources once its messages are heard.
+    /// Lists an interest's sources; where it is listened to, once its messages are heard.
     pub(super) fn sources(
         self: &Arc<Self>,
         interest: &Interest,
@@ -166,6 +181,9 @@ impl Node {
         answer: Box<dyn FnOnce(Sources) + Send>,
     ) {
         let topic = topic_of_interest(interest);
+        if !lock(&self.joined).is_listened_to(&topic) {
+            return self.list(interest.clone(), limit, answer);
+        }
         let (node, interest, heard) = (self.clone(), interest.clone(), topic.clone());
         let ready = move || {
             let link = node.link.clone();
@@ -191,15 +209,18 @@ impl Node {
         let tags = tags(&self.directory.catalog());
         let commands: Vec<Command> = tags.iter().map(|tag| list_command(&interest, tag, limit)).collect();
         let node = self.clone();
-        let named = move |names: Result<Vec<Value>, _>| match names {
+        let named = move |names: Result<Vec<Value>, _>| match names.and_then(readable) {
             Ok(names) => {
                 let named = tags.iter().zip(&names).flat_map(|(tag, names)| {
                     names.parts().iter().filter_map(move |name| Some((tag.as_str(), name.text()?)))
                 });
                 let channels = node.sources_among(&interest, named, limit + 1);
-                node.heads(channels, limit, answer);
+                node.heads(channels, Vec::new(), limit, answer);
             }
-            Err(_) => node.later(move |node| node.list(interest, limit, answer)),
+            Err(error) => {
+                node.on_unread(&error);
+                node.later(move |node| node.list(interest, limit, answer));
+            }
         };
         self.link.ask_all(&commands, Patience::Return, Box::new(named));
     }
@@ -230,25 +251,36 @@ impl Node {
         found.take(most).chain(own).collect()
     }
 
-    fn heads(self: &Arc<Self>, plans: Vec<Arc<Plan>>, limit: usize, answer: Box<dyn FnOnce(Sources) + Send>) {
+    /// Where channels stand, a slice after the other: all at once may be more than can wait for the line.
+    fn heads(
+        self: &Arc<Self>,
+        mut plans: Vec<Arc<Plan>>,
+        mut heads: Vec<(Channel, Head)>,
+        limit: usize,
+        answer: Box<dyn FnOnce(Sources) + Send>,
+    ) {
         if plans.is_empty() {
-            return answer(Sources::default());
+            let partial = heads.len() > limit;
+            heads.truncate(limit);
+            return answer(Sources { heads, partial });
         }
+        let left = plans.split_off(plans.len().min(SLICE));
         let commands: Vec<Command> =
             plans.iter().map(|plan| self.read_command(plan, Reading::Look)).collect();
         let node = self.clone();
-        let told = move |values: Result<Vec<Value>, _>| {
-            let Ok(values) = values else {
-                return node.later(move |node| node.heads(plans, limit, answer));
-            };
-            let heads = plans.iter().zip(&values).filter_map(|(plan, value)| {
-                let head = node.page(plan, value, Reading::Look).head;
-                (!head.epoch.is_empty()).then(|| (plan.channel.clone(), head))
-            });
-            let mut heads: Vec<_> = heads.collect();
-            let partial = heads.len() > limit;
-            heads.truncate(limit);
-            answer(Sources { heads, partial });
+        let told = move |values: Result<Vec<Value>, _>| match values.and_then(readable) {
+            Ok(values) => {
+                heads.extend(plans.iter().zip(&values).filter_map(|(plan, value)| {
+                    let head = node.page(plan, value, Reading::Look).head;
+                    (!head.epoch.is_empty()).then(|| (plan.channel.clone(), head))
+                }));
+                node.heads(left, heads, limit, answer);
+            }
+            Err(error) => {
+                node.on_unread(&error);
+                plans.extend(left);
+                node.later(move |node| node.heads(plans, heads, limit, answer));
+            }
         };
         self.link.ask_all(&commands, Patience::Return, Box::new(told));
     }
@@ -269,8 +301,19 @@ impl Node {
         let (node, channel) = (self.clone(), channel.clone());
         self.link.ask(&command.number(through.min(1 << 52)), Patience::Return, move |value| match value {
             Ok(value) => answer(value.number().unwrap_or_default()),
-            Err(_) => node.later(move |node| node.forget(&channel, through, answer)),
+            Err(error) => {
+                node.on_unread(&error);
+                node.later(move |node| node.forget(&channel, through, answer));
+            }
         });
+    }
+}
+
+/// Answers that may be better elsewhere, or later, are none.
+fn readable(values: Vec<Value>) -> Result<Vec<Value>, LinkError> {
+    match values.iter().filter_map(Value::error).find(|why| is_refusal_of_writes(why)) {
+        Some(why) => Err(LinkError::Refused(why.to_owned())),
+        None => Ok(values),
     }
 }
 

@@ -81,6 +81,8 @@ impl Asking {
         let config = |name: &str| Command::new("CONFIG GET").arg(name);
         let commands = [
             Command::new("EVAL").arg(TRIAL).number(1).arg("tapeline:{doctor}"),
+            // No connection has this number.
+            Command::new("CLIENT KILL ID").number(i64::MAX.unsigned_abs()),
             Command::new("INFO"),
             config("maxmemory-policy"),
             config("client-output-buffer-limit"),
@@ -102,13 +104,14 @@ impl Asking {
 
     /// Takes in what was answered; what is left are channels of the catalogue by their plain names.
     fn take(&mut self, values: &[Value]) -> Vec<String> {
-        let [trial, info, policy, buffers, save, clients, nodes, channels] = values else {
+        let [trial, kill, info, policy, buffers, save, clients, nodes, channels] = values else {
             return Vec::new();
         };
         let report = &mut self.report;
         let text = |error: &str| error.to_string();
         let denied = trial.parts().iter().filter_map(Value::text);
         report.denied = trial.error().into_iter().chain(denied).map(text).collect();
+        report.denied.extend(kill.error().map(|error| format!("CLIENT KILL: {error}")));
         let looks = [info, policy, buffers, save, clients, nodes, channels];
         report.unseen = looks.iter().filter_map(|look| look.error()).map(text).collect();
         let info = lines(info);

@@ -73,11 +73,19 @@ fn a_redis_says_what_it_is_like_and_who_else_uses_it() {
 #[test]
 fn what_the_user_may_not_do_is_told_in_redis_words() {
     let redis = RedisServer::start();
-    redis.ask("ACL SETUSER hub on >secret ~tapeline:* &* +@all -@dangerous +info -xadd");
+    redis.ask("ACL SETUSER hub on >secret ~tapeline:* &* +@all -@dangerous +info +client|kill -xadd");
     let told = report(&broker(&redis.url().replace("redis://", "redis://hub:secret@")));
     assert!(told.denied.len() == 1 && told.denied[0].starts_with("XADD: "), "{:?}", told.denied);
     assert!(told.unseen.iter().any(|error| error.contains("config")), "{:?}", told.unseen);
     assert_eq!((told.persistent, told.pubsub_limit), (None, None));
+}
+
+#[test]
+fn a_user_who_may_not_end_connections_is_told() {
+    let redis = RedisServer::start();
+    redis.ask("ACL SETUSER hub on >secret ~tapeline:* &* +@all -@dangerous +info");
+    let told = report(&broker(&redis.url().replace("redis://", "redis://hub:secret@")));
+    assert!(told.denied.len() == 1 && told.denied[0].starts_with("CLIENT KILL: NOPERM"), "{:?}", told.denied);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use tapeline_core::message::{Epoch, Message};
 use uuid::Uuid;
 
@@ -17,6 +18,13 @@ pub(super) struct Newest {
     pub(super) epoch: Epoch,
     pub(super) offset: u64,
     pub(super) id: Uuid,
+}
+
+/// How far a channel was seen to go; of one that was not seen, nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) epoch: Epoch,
+    pub(super) offset: u64,
 }
 
 /// See the module.
@@ -45,6 +53,12 @@ impl Seen {
             self.0.clear();
         }
         self.0.insert(name.into(), Newest { epoch: epoch.clone(), offset, id });
+    }
+
+    /// How far each of these channels was seen to go.
+    pub(super) fn places<'a>(&self, names: impl Iterator<Item = &'a str>) -> SmallVec<[Place; 2]> {
+        let place = |newest: &Newest| Place { epoch: newest.epoch.clone(), offset: newest.offset };
+        names.map(|name| self.of(name).map(place).unwrap_or_default()).collect()
     }
 
     /// What was seen of a channel.

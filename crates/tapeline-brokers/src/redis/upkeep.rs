@@ -12,8 +12,10 @@ use super::node::Node;
 use super::plan::{index_key, meta_key, sources_key, tags};
 use super::scripts::SWEEP;
 
-/// How often everything joined is looked at, a fraction of the shortest expiry, and how much of it at once.
+/// How often everything joined is looked at, a fraction of the shortest expiry; in how many ticks at most, and how much
+/// at once at least.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+const LOOK_TICKS: usize = 3_000;
 const LOOK_SLICE: usize = 32;
 /// How often a list is looked at, and how many of its names.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -23,6 +25,8 @@ const SWEEP_SLICE: u64 = 64;
 #[derive(Default)]
 pub(super) struct Upkeep {
     to_look_at: Vec<Channel>,
+    /// How many of them at once.
+    slice: usize,
     looked: Option<Instant>,
     /// Lists to be swept: the tag and the key of each.
     to_sweep: Vec<(String, String)>,
@@ -45,11 +49,13 @@ impl Node {
         }
         let (channels, list) = {
             let mut upkeep = lock(&self.upkeep);
-            if is_due(&mut upkeep.looked, LOOK_EVERY) {
+            // What is left of the last time is not put off by the next.
+            if upkeep.to_look_at.is_empty() && is_due(&mut upkeep.looked, LOOK_EVERY) {
                 self.plans.clear();
                 upkeep.to_look_at = lock(&self.joined).channels();
+                upkeep.slice = upkeep.to_look_at.len().div_ceil(LOOK_TICKS).max(LOOK_SLICE);
             }
-            let left = upkeep.to_look_at.len().saturating_sub(LOOK_SLICE);
+            let left = upkeep.to_look_at.len().saturating_sub(upkeep.slice);
             let channels = upkeep.to_look_at.split_off(left);
             let sweeps = is_due(&mut upkeep.swept, SWEEP_EVERY);
             if sweeps && upkeep.to_sweep.is_empty() {

@@ -26,6 +26,8 @@ use words::{Present, key};
 
 /// How long a node that says nothing is taken for alive.
 const LEASE: Duration = Duration::from_secs(10);
+/// Who connects waits so long for what the others have seated, well below what a request over HTTP waits.
+const ADMIT_WITHIN: Duration = Duration::from_secs(1);
 /// Topics that one beat tells of; others wait for the next.
 const TOPICS: usize = 4_096;
 /// Sessions that are named of each.
@@ -72,7 +74,10 @@ impl Registry for RedisRegistry {
             };
             let command = self.desk.ask_for(&pair, Some(limit));
             let desk = self.desk.clone();
-            self.desk.link.ask(&command, Patience::Now, move |outcome| {
+            // While there is no line this node counts alone at once.
+            let up = self.desk.link.is_up();
+            let patience = if up { Patience::For(ADMIT_WITHIN) } else { Patience::Now };
+            self.desk.link.ask(&command, patience, move |outcome| {
                 let admission = match desk.on_admitted(&pair, outcome) {
                     true => {
                         pair.on_admitted();

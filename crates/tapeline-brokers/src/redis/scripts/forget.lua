@@ -21,7 +21,9 @@ else
     for _, entry in ipairs(entries) do
       if tonumber(string.match(entry[1], '^%d+')) >= bound then forgotten = forgotten + 1 end
     end
-    if #entries > 0 then drop(KEYS[1], KEYS[2], entries) end
+    if #entries > 0 and not drop(KEYS[1], KEYS[2], entries) then
+      return redis.error_reply('ERR nothing is forgotten while redis refuses writes')
+    end
     if #entries < 256 then break end
   end
 end

@@ -45,9 +45,24 @@ local function keep(meta, stream, off, frame, count, bytes, age)
   if age ~= '' and off % 64 == 0 then drop_aged(meta, stream, now - tonumber(age)) end
 end
 
+-- Whether the newest message is this very draft: what is held may have been taken when it was sent first.
+local function is_taken()
+  local frame = redis.call('HGET', KEYS[1], 'l')
+  if kind == 'history' then
+    local entry = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+    frame = entry and entry[2][6]
+  end
+  -- It was, and is forgotten.
+  if not frame then return true end
+  local more, ends = string.match(frame, '^%S+ %S+ %S+ %D(%d+)'), string.find(frame, '\n', 1, true)
+  local at = ends + tonumber(more)
+  return string.sub(frame, at + 1, at + 16) == string.sub(body, 1, 16)
+end
+
 if ARGV[14] == '1' then
   local m = redis.call('HMGET', KEYS[1], 'e', 'f', 't', 'o')
-  if m[1] and m[2] == print and m[3] and tonumber(m[3]) > now then return { tonumber(m[4]), m[1] } end
+  local newest = m[1] and m[2] == print and tonumber(m[3] or '')
+  if newest and (newest > now or (newest == now and is_taken())) then return { tonumber(m[4]), m[1] } end
 end
 
 local others = { KEYS[2], KEYS[5], KEYS[6] }
@@ -130,15 +145,16 @@ end
 for _, roll in ipairs(rolls) do
   if roll.counts then
     keep(roll.meta, roll.stream, roll.off, frame, roll.count, roll.bytes, roll.age)
-    live_on(roll.meta, { roll.stream }, roll.set_at, now, roll.ttl)
+    live_on(roll.meta, { roll.stream }, roll.set_at, now, roll.ttl, roll.off == 1)
   end
 end
-live_on(KEYS[1], others, set_at, now, tonumber(ARGV[11]))
+live_on(KEYS[1], others, set_at, now, tonumber(ARGV[11]), off == 1 or kind == 'table')
 if ARGV[12] ~= '' then
   local life = string.format('%.0f', tonumber(ARGV[12]) / 1000)
   redis.call('SET', KEYS[4], ts .. ' ' .. off .. ' ' .. epoch .. ' ' .. ARGV[13], 'PX', life)
 end
 redis.call('PUBLISH', 'tapeline:c:' .. name, frame)
-if mirrored then redis.call('PUBLISH', name, string.sub(body, -tonumber(size))) end
+-- Who may not publish there has counted the message all the same.
+if mirrored then redis.pcall('PUBLISH', name, string.sub(body, -tonumber(size))) end
 for _, roll in ipairs(rolls) do redis.call('PUBLISH', 'tapeline:r:' .. roll.name, frame) end
 return { off, epoch }

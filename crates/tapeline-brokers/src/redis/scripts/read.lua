@@ -12,7 +12,7 @@ if not epoch or m[2] ~= print then
   epoch = begin(meta, { stream, KEYS[4], KEYS[5] }, KEYS[3], name, print, fresh)
   top, set_at = 0, nil
 end
-if fresh ~= '' then live_on(meta, { stream, KEYS[4], KEYS[5] }, set_at, now, tonumber(ARGV[8])) end
+if fresh ~= '' then live_on(meta, { stream, KEYS[4], KEYS[5] }, set_at, now, tonumber(ARGV[8]), true) end
 
 local oldest_at = ARGV[5] ~= '' and now - tonumber(ARGV[5])
 if kind == 'latest' then
@@ -47,8 +47,8 @@ if kind == 'table' then
   return { epoch, top, top, frames(string.format('%.0f', top), '+', 1), whole }
 end
 
-if oldest_at then drop_aged(meta, stream, oldest_at) end
 local bound = math.max(top - tonumber(ARGV[4]), 0) + 1
+if oldest_at then bound = math.max(bound, drop_aged(meta, stream, oldest_at)) end
 if after == 'n' then
   local entry = redis.call('XREVRANGE', stream, '+', string.format('%.0f', bound), 'COUNT', math.min(limit, 1))[1]
   return { epoch, top, first(bound), entry and limit > 0 and { entry[2][6] } or {} }

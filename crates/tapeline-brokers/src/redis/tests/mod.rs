@@ -1,6 +1,7 @@
 //! The broker over a real Redis.
 
 mod conformance;
+mod doubts;
 mod nodes;
 mod outages;
 mod support;

@@ -51,7 +51,7 @@ fn of_redis(redis: &RedisReport, findings: &mut Findings) {
     for denied in &redis.denied {
         findings.problem(
             format!("redis refuses what a hub needs: {denied}"),
-            "give the hub's user +@all -@dangerous +info ~tapeline:* &*, or see what the error says",
+            "give the hub's user +@all -@dangerous +info +client|kill ~tapeline:* &*, or see what the error says",
         );
     }
     for unseen in &redis.unseen {
