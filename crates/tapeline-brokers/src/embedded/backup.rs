@@ -14,6 +14,7 @@ use super::meta::Meta;
 use super::opening::{boot_id, lock};
 use super::queue::Job;
 use super::shared::Shared;
+use super::snapshot::UNFINISHED;
 use super::{Durability, EmbeddedError, compacting};
 
 /// What a backup begins with; the last letter is the format.
@@ -188,22 +189,33 @@ pub fn restore(from: &Path, dir: &Path) -> Result<Contents, EmbeddedError> {
     let contents = verify(from)?;
     let lock = lock(dir)?;
     let disk = Dir(dir.to_path_buf());
+    let meta = Meta { boot: boot_id(), durability: Durability::default(), clean: true, anew: true };
+    meta.write(&disk).map_err(io)?;
+    put_back(from, &disk).map_err(io)?;
+    drop(lock);
+    Ok(contents)
+}
+
+/// Writes the files of a backup. The snapshot gets its name last: without it the files of the log are refused, should this
+/// be cut short.
+fn put_back(from: &Path, disk: &dyn Disk) -> io::Result<()> {
     let mut open: Option<(String, Arc<dyn super::DiskFile>)> = None;
-    each(from, |name, piece| {
+    let contents = each(from, |name, piece| {
         if open.as_ref().is_none_or(|(known, _)| known != name) {
             if let Some((_, file)) = open.take() {
                 file.sync()?;
             }
-            open = Some((name.to_string(), disk.create(name)?));
+            let place = if Kind::Snapshot.number(name).is_some() { UNFINISHED } else { name };
+            open = Some((name.to_string(), disk.create(place)?));
         }
         open.as_ref().map_or(Ok(()), |(_, file)| file.append(piece))
-    })
-    .map_err(io)?;
+    })?;
     if let Some((_, file)) = open {
-        file.sync().map_err(io)?;
+        file.sync()?;
     }
-    let meta = Meta { boot: boot_id(), durability: Durability::default(), clean: true, anew: true };
-    meta.write(&disk).map_err(io)?;
-    drop(lock);
-    Ok(contents)
+    disk.sync()?;
+    for (name, _) in contents.iter().filter(|(name, _)| Kind::Snapshot.number(name).is_some()) {
+        disk.rename(UNFINISHED, name)?;
+    }
+    disk.sync()
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::frame::Kind;
 use super::log::{Limits, is_full};
@@ -16,6 +17,9 @@ const SEGMENTS: u64 = 2;
 
 /// A log that is shorter makes no room.
 const LITTLE: u64 = 4 << 10;
+
+/// After a snapshot that could not be written, none is tried for so long.
+const BACK_OFF: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Asked {
@@ -99,22 +103,33 @@ pub(super) fn run(shared: &Shared) {
         if asked.stopped {
             return;
         }
-        asked.asked = false;
         drop(asked);
-        match compact(shared) {
-            Ok(()) => {}
+        let failed = match compact(shared) {
+            Ok(made) => !made,
             Err(error) if is_full(&error) => {
                 tracing::warn!(dir = shared.dir, "there is no room for a snapshot either");
+                true
             }
-            Err(error) => tracing::error!(dir = shared.dir, %error, "no snapshot could be written"),
+            Err(error) => {
+                tracing::error!(dir = shared.dir, %error, "no snapshot could be written");
+                true
+            }
+        };
+        // Whoever has asked meanwhile has counted what is gone now, and asks again where there is still a reason.
+        asked = lock(&compacting.asked);
+        if failed {
+            let stays = |asked: &mut Asked| !asked.stopped;
+            let waited = compacting.changed.wait_timeout_while(asked, BACK_OFF, stays);
+            asked = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        asked.asked = false;
     }
 }
 
-/// Writes a snapshot and removes what came before.
-pub(super) fn compact(shared: &Shared) -> io::Result<()> {
+/// Writes a snapshot and removes what came before; answers whether there was room for it and the hub runs.
+pub(super) fn compact(shared: &Shared) -> io::Result<bool> {
     let _turn = lock(&shared.compacting.turn);
-    snapshot_now(shared).map(|_| ())
+    snapshot_now(shared).map(|number| number.is_some())
 }
 
 /// The same for who has the turn; answers the snapshot's number, if there is room for it and the hub runs.

@@ -33,14 +33,12 @@ pub trait DiskFile: Send + Sync {
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
     /// Writes over the file's beginning.
     fn put(&self, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts it to this length.
+    /// Cuts it to this length, and lets go of room beyond.
     fn cut(&self, len: u64) -> io::Result<()>;
     /// Makes what was written last.
     fn sync(&self) -> io::Result<()>;
     /// Takes room for `len` bytes from `from` on, which stay beyond the file's end.
     fn reserve(&self, from: u64, len: u64) -> io::Result<()>;
-    /// Lets go of room from `from` to `to` beyond the file's end.
-    fn release(&self, from: u64, to: u64) -> io::Result<()>;
 }
 
 /// A real one.
@@ -110,11 +108,7 @@ impl DiskFile for File {
     }
 
     fn reserve(&self, from: u64, len: u64) -> io::Result<()> {
-        Ok(fallocate(self, FallocateFlags::KEEP_SIZE, from, len)?)
-    }
-
-    fn release(&self, from: u64, to: u64) -> io::Result<()> {
-        let flags = FallocateFlags::KEEP_SIZE | FallocateFlags::PUNCH_HOLE;
-        Ok(fallocate(self, flags, from, to.saturating_sub(from))?)
+        let take = || fallocate(self, FallocateFlags::KEEP_SIZE, from, len);
+        Ok(rustix::io::retry_on_intr(take)?)
     }
 }

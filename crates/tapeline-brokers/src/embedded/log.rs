@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use super::disk::{Disk, DiskFile};
-use super::frame::Kind;
+use super::frame::{HEAD, Kind};
 
 /// Room is taken in pieces of this size.
 const PIECE: u64 = 4 << 20;
@@ -33,6 +33,9 @@ pub(super) struct Place {
 
 /// The name of the file that says where acknowledged records end.
 pub(super) const MARK: &str = "mark";
+
+/// A file that is written only to see whether there is room.
+const TRIAL: &str = "room.tmp";
 
 impl Place {
     pub(super) fn to_bytes(self) -> [u8; 16] {
@@ -67,6 +70,12 @@ pub fn is_full(error: &io::Error) -> bool {
     [Errno::NOSPC, Errno::DQUOT].into_iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
 }
 
+/// Whether an error says that this file system, or what the process may call, takes no room ahead.
+fn takes_none_ahead(error: &io::Error) -> bool {
+    let known = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM];
+    known.into_iter().any(|none| error.raw_os_error() == Some(none.raw_os_error()))
+}
+
 fn begin(disk: &dyn Disk, number: u64) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(&Kind::Log.name(number))?;
     file.append(&Kind::Log.head(number))?;
@@ -85,7 +94,7 @@ impl Log {
     ) -> io::Result<Self> {
         let file = begin(&*disk, number)?;
         let mark = disk.create(MARK)?;
-        let place = Place { number, at: super::frame::HEAD as u64 };
+        let place = Place { number, at: HEAD as u64 };
         mark.put(&place.to_bytes())?;
         let mut log = Log { disk, limits, file, mark, place, reserved: 0, others };
         // Where there is no room even now, the first publish says so.
@@ -129,8 +138,8 @@ impl Log {
                     return Ok(true);
                 }
                 Err(error) if is_full(&error) => {}
-                // This file system takes none ahead: a write will say that there is no room.
-                Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
+                // A write will say that there is no room.
+                Err(error) if takes_none_ahead(&error) => {
                     self.reserved = u64::MAX;
                     return Ok(true);
                 }
@@ -140,25 +149,46 @@ impl Log {
         Ok(false)
     }
 
-    /// Writes behind what was written. After an error nothing of it is there, or the log can no longer be used.
+    /// Whether there is room again for so many bytes beside the reserve. Where none is taken ahead, that is tried out.
+    pub(super) fn has_room_again(&mut self, bytes: u64) -> io::Result<bool> {
+        if !self.has_room(bytes, false)? {
+            return Ok(false);
+        }
+        if self.reserved != u64::MAX {
+            return Ok(true);
+        }
+        let tried = self.disk.create(TRIAL).and_then(|file| {
+            let zeros = vec![0; usize::try_from(bytes).unwrap_or(0)];
+            file.append(&zeros)?;
+            file.sync()
+        });
+        let removed = self.disk.remove(TRIAL);
+        match tried {
+            Ok(()) => removed.map(|()| true),
+            Err(error) if is_full(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes behind what was written, and says in the file beside it that this may be acknowledged. That serves who starts
+    /// after this process has been killed; after the machine has stopped, nobody asks it. After an error nothing of it is
+    /// there, or the log can no longer be used.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        match self.file.append(bytes) {
+        let end = Place { at: self.place.at + bytes.len() as u64, ..self.place };
+        match self.file.append(bytes).and_then(|()| self.mark.put(&end.to_bytes())) {
             Ok(()) => {
-                self.place.at += bytes.len() as u64;
+                self.place = end;
                 Ok(())
             }
-            Err(error) if is_full(&error) && self.file.cut(self.place.at).is_ok() => {
-                self.reserved = self.place.at;
-                Err(WriteError::Full)
-            }
+            Err(error) if is_full(&error) && self.release().is_ok() => Err(WriteError::Full),
             Err(error) => Err(WriteError::Failed(error)),
         }
     }
 
-    /// Says in the file beside it that all that was written may be acknowledged. It serves who starts after this process
-    /// has been killed; after the machine has stopped, nobody asks it.
-    pub(super) fn acknowledge(&self) -> io::Result<()> {
-        self.mark.put(&self.place.to_bytes())
+    /// Cuts what lies behind the log's end, with the room that was taken ahead of it.
+    fn release(&mut self) -> io::Result<()> {
+        self.reserved = self.place.at;
+        self.file.cut(self.place.at)
     }
 
     /// Whether it is time for the next file.
@@ -168,28 +198,33 @@ impl Log {
 
     /// Goes on in a new file, when all of this one will last. Answers `false` where there is no room for one.
     pub(super) fn switch(&mut self) -> io::Result<bool> {
-        self.file.sync()?;
-        let number = self.place.number + 1;
-        let file = match begin(&*self.disk, number) {
-            Ok(file) => file,
+        self.end()?;
+        let next = Place { number: self.place.number + 1, at: HEAD as u64 };
+        match begin(&*self.disk, next.number).and_then(|file| self.mark.put(&next.to_bytes()).map(|()| file))
+        {
+            Ok(file) => self.file = file,
             Err(error) if is_full(&error) => {
                 // What there is of it would be taken for the end of the log.
-                self.disk.remove(&Kind::Log.name(number))?;
+                match self.disk.remove(&Kind::Log.name(next.number)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                self.has_room(0, false)?;
                 return Ok(false);
             }
             Err(error) => return Err(error),
-        };
-        let old = std::mem::replace(&mut self.file, file);
-        self.others.fetch_add(self.place.at, Ordering::Relaxed);
-        if self.reserved > self.place.at && self.reserved != u64::MAX {
-            // Kept room is only lost room here.
-            let _ = old.release(self.place.at, self.reserved);
         }
-        self.place = Place { number, at: super::frame::HEAD as u64 };
+        self.others.fetch_add(self.place.at, Ordering::Relaxed);
+        self.place = next;
         self.reserved = 0;
-        self.mark.put(&self.place.to_bytes())?;
         self.has_room(0, false)?;
         Ok(true)
+    }
+
+    /// Makes what was written last, and gives back the room that was taken ahead.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.release()?;
+        self.file.sync()
     }
 }
 

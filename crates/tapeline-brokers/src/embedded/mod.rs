@@ -203,7 +203,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// The system says no.
     pub fn compact(&self) -> io::Result<()> {
-        compacting::compact(&self.shared)
+        compacting::compact(&self.shared).map(|_| ())
     }
 
     /// Writes a backup of this moment, for [`restore`].

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tapeline_core::store::{Bounds, LocalStore, State as StoreState};
 
-use super::frame::Kind;
+use super::frame::{HEAD, Kind};
 use super::journal::StoreJournal;
 use super::log::{Log, MARK, Place};
 use super::meta::Meta;
@@ -19,19 +20,34 @@ use super::writer::Writer;
 use super::{Durability, EmbeddedError, EmbeddedParts, snapshot, tails};
 use crate::kept::{KEY_LIFE_US, Stripes};
 
+/// Makes a directory where there is none, for good.
+fn make(dir: &Path) -> io::Result<()> {
+    let is_lacking = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let made: Vec<&Path> = dir.ancestors().take_while(is_lacking).collect();
+    fs::create_dir_all(dir)?;
+    made.into_iter().try_for_each(|dir| {
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    })
+}
+
 /// Makes a directory this process's own.
 pub(super) fn lock(dir: &Path) -> Result<File, EmbeddedError> {
     let shown = || dir.display().to_string();
-    fs::create_dir_all(dir).map_err(|error| EmbeddedError::io(shown(), error))?;
+    make(dir).map_err(|error| EmbeddedError::io(shown(), error))?;
     let path = dir.join("lock");
     let name = path.display().to_string();
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = opened.map_err(|error| EmbeddedError::io(&name, error))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut pid = String::new();
-        // Who has it is only said better with its number.
-        let _ = file.read_to_string(&mut pid);
-        return Err(EmbeddedError::InUse { dir: shown(), pid: pid.trim().to_string() });
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            // Who has it is only said better with its number.
+            let _ = file.read_to_string(&mut pid);
+            return Err(EmbeddedError::InUse { dir: shown(), pid: pid.trim().to_string() });
+        }
+        Err(error) => return Err(EmbeddedError::io(&name, error.into())),
     }
     let write = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     write.map_err(|error| EmbeddedError::io(&name, error))?;
@@ -68,9 +84,11 @@ struct Held {
     store: StoreState,
     /// The number of the newest record.
     newest: u64,
-    /// The number of the last file of the log.
-    last: u64,
-    /// Whether acknowledged records may be lacking at its end.
+    /// Where whole records end, in the last file of the log; its number is 0 if there is none.
+    end: Place,
+    /// The length of that file.
+    len: u64,
+    /// Whether acknowledged records may be lacking there.
     is_cut: bool,
 }
 
@@ -82,13 +100,26 @@ pub(super) fn open(parts: EmbeddedParts) -> Result<(Arc<Shared>, LocalStore, Wri
     let files = list(&parts).map_err(io)?;
     let stripes = Stripes::new(parts.seed);
     let held = replay(&parts, meta.as_ref(), &files, &stripes)?;
-    let anew = meta.as_ref().is_some_and(|meta| begins_anew(meta, &parts, held.is_cut));
-    let renewed = begin_epochs(&stripes, anew);
-    let number = held.last + 1;
-    let now = parts.clock.now();
-    let store = held.store;
+    let anew = match &meta {
+        Some(meta) => begins_anew(meta, &parts, held.is_cut),
+        None => is_orphaned(&parts, &files),
+    };
     let next =
         Meta { boot: parts.boot.clone(), durability: parts.storage.durability, clean: false, anew: false };
+    let begins = Meta { anew: true, ..next.clone() };
+    settle_end(&parts, Place { at: held.len, ..held.end }, &begins)?;
+    if anew {
+        // Before the traces of it go: this start may be cut short too.
+        begins.write(&*parts.disk).map_err(io)?;
+    }
+    if held.len != held.end.at {
+        settle_end(&parts, held.end, &begins)?;
+    }
+    let renewed = begin_epochs(&stripes, anew);
+    let number = held.end.number + 1;
+    let now = parts.clock.now();
+    stripes.each(|state| state.touched_by(now.wall_us));
+    let store = held.store;
     let (dir, disk, storage) = (parts.dir.clone(), parts.disk.clone(), parts.storage.clone());
     let (clock, directory) = (parts.clock.clone(), parts.directory.clone());
     let others = Files::bytes(&parts, number).map_err(io)?;
@@ -143,6 +174,29 @@ fn begins_anew(meta: &Meta, parts: &EmbeddedParts, is_cut: bool) -> bool {
     anew
 }
 
+/// Whether the files of the log have lost the file that says whether they are whole.
+fn is_orphaned(parts: &EmbeddedParts, files: &Files) -> bool {
+    let orphaned = !files.logs.is_empty() || !files.snapshots.is_empty();
+    if orphaned {
+        tracing::warn!(dir = parts.dir, "there is no file meta: channels go on under new epochs");
+    }
+    orphaned
+}
+
+/// Ends the last file of the log here: gives back the room that was taken ahead, and makes the rest last, for what a killed
+/// process has written may be in the system's memory only, and is told from now on.
+fn settle_end(parts: &EmbeddedParts, end: Place, begins: &Meta) -> Result<(), EmbeddedError> {
+    if end.number == 0 {
+        return Ok(());
+    }
+    let name = Kind::Log.name(end.number);
+    cut(parts, &name, end.at).map_err(|error| {
+        // The next sync would not say so again. Where not even this can be noted, the start has failed all the same.
+        let _ = begins.write(&*parts.disk);
+        EmbeddedError::io(&name, error)
+    })
+}
+
 fn replay(
     parts: &EmbeddedParts,
     meta: Option<&Meta>,
@@ -173,7 +227,7 @@ fn replay(
         return Err(missing(from));
     }
     let same_boot = meta.is_some_and(|meta| meta.boot == parts.boot);
-    let mut end = Place::default();
+    let (mut end, mut len) = (Place::default(), 0);
     for number in &logs {
         let is_last = logs.last() == Some(number);
         let name = Kind::Log.name(*number);
@@ -182,9 +236,9 @@ fn replay(
         read.map_err(|error| EmbeddedError::io(&name, error))?;
         let tail =
             tails::read(&bytes, *number, is_last, same_boot, |number, record| into.take(number, record))?;
-        end = Place { number: *number, at: tail.end };
+        (end, len) = (Place { number: *number, at: tail.end }, bytes.len() as u64);
         if tail.is_torn {
-            let lost = bytes.len() as u64 - tail.end;
+            let lost = len - tail.end;
             tracing::warn!(
                 dir = parts.dir,
                 file = name,
@@ -192,19 +246,17 @@ fn replay(
                 bytes = lost,
                 "the end of the log is cut"
             );
-            cut(parts, &name, tail.end).map_err(|error| EmbeddedError::io(&name, error))?;
-            end.at = tail.end.max(super::frame::HEAD as u64);
             let known = if same_boot { mark(parts) } else { None };
-            let is_cut = known.is_none_or(|mark| mark > end);
-            return Ok(held(into, end.number, is_cut));
+            let is_cut = known.is_none_or(|mark| mark > Place { at: end.at.max(HEAD as u64), ..end });
+            return Ok(held(into, end, len, is_cut));
         }
     }
     // A whole log may have lost its last records too.
-    let is_cut = same_boot && meta.is_some() && mark(parts).is_some_and(|mark| mark > end);
-    Ok(held(into, end.number, is_cut))
+    let is_cut = same_boot && mark(parts).is_some_and(|mark| mark > end);
+    Ok(held(into, end, len, is_cut))
 }
 
-fn held(into: Replaying<'_>, last: u64, is_cut: bool) -> Held {
+fn held(into: Replaying<'_>, end: Place, len: u64, is_cut: bool) -> Held {
     if into.passed_over > 0 {
         let records = into.passed_over;
         tracing::warn!(
@@ -212,14 +264,14 @@ fn held(into: Replaying<'_>, last: u64, is_cut: bool) -> Held {
             "records of channels that are tables now, or are none any more, were passed over"
         );
     }
-    Held { store: into.store, newest: into.newest, last, is_cut }
+    Held { store: into.store, newest: into.newest, end, len, is_cut }
 }
 
 fn missing(number: u64) -> EmbeddedError {
     EmbeddedError::io(Kind::Log.name(number), io::ErrorKind::NotFound.into())
 }
 
-/// Cuts a file for good, or gives it the head that it lacks.
+/// Cuts a file and makes it last, or gives it the head that it lacks.
 fn cut(parts: &EmbeddedParts, name: &str, end: u64) -> io::Result<()> {
     if end > 0 {
         return parts.disk.cut(name, end);

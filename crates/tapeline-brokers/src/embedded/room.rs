@@ -75,7 +75,7 @@ impl Writer {
             return;
         }
         self.retry_at = Instant::now() + RETRY;
-        match self.log.has_room(AGAIN_BYTES, false) {
+        match self.log.has_room_again(AGAIN_BYTES) {
             Ok(true) => self.shared.set_full(false),
             Ok(false) => self.shared.compacting.ask_for_room(self.log.total()),
             Err(error) => self.shared.fail("has no room", &error),

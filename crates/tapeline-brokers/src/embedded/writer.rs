@@ -125,7 +125,9 @@ impl Writer {
             }
             Job::Switch(answer) => {
                 self.commit();
-                answer(self.switch().then(|| self.log.place().number));
+                // What could not be written or synced is not for the next file to hide.
+                let switched = matches!(self.shared.able(), Able::Yes | Able::Full) && self.switch();
+                answer(switched.then(|| self.log.place().number));
             }
         }
     }
@@ -290,7 +292,7 @@ impl Writer {
                 return Err(self.refusal());
             }
         }
-        let durable = match self.shared.storage.durability {
+        let is_durable = match self.shared.storage.durability {
             Durability::EveryBatch => self.sync(),
             Durability::Every(_) => {
                 self.shared.syncing.wrote(self.log.file(), self.log.place());
@@ -298,15 +300,12 @@ impl Writer {
             }
             Durability::Exit => true,
         };
-        if !durable {
+        if !is_durable {
             // Nobody will be told of it; if it cannot be taken back either, it counts under an epoch that ends.
             let _ = self.log.file().cut(before.at);
             return Err(self.refusal());
         }
-        self.log.acknowledge().map_err(|error| {
-            self.shared.fail("could not be marked", &error);
-            self.refusal()
-        })
+        Ok(())
     }
 
     fn sync(&self) -> bool {
@@ -342,9 +341,13 @@ impl Writer {
             for run in runs {
                 let mut locked = self.shared.stripes.lock(&run.channel, &run.roll_ups);
                 for entry in &run.entries {
-                    if let Entry::New(_, place, _) = entry {
-                        locked.uncount(&run.channel, place);
+                    if let Entry::New(draft, place, _) = entry {
+                        locked.uncount(&run.channel, place, draft.timestamp_us);
                     }
+                }
+                if let Some(state) = locked.held(&run.channel) {
+                    // The log does not say so; what goes by next has it said again.
+                    state.set_lapsed(false);
                 }
             }
         }
@@ -418,8 +421,11 @@ impl Writer {
     fn close(&mut self) {
         self.commit();
         self.shared.syncing.stop();
-        if matches!(self.shared.able(), Able::Broken | Able::Lost) || !self.sync() {
+        if matches!(self.shared.able(), Able::Broken | Able::Lost) {
             return;
+        }
+        if let Err(error) = self.log.end() {
+            return self.shared.fail("could not be synced", &error);
         }
         if let Err(error) = self.shared.close_meta() {
             tracing::error!(dir = self.shared.dir, %error, "the end of the hub could not be noted");

@@ -88,8 +88,14 @@ impl State {
     }
 
     /// Takes back what was counted and not settled.
-    pub(crate) fn uncount(&mut self) {
+    pub(crate) fn uncount(&mut self, now_us: u64) {
         self.counted = self.top;
+        self.touched_by(now_us);
+    }
+
+    /// Was used at this time at the latest, so that it can become idle.
+    pub(crate) fn touched_by(&mut self, now_us: u64) {
+        self.touched_us = self.touched_us.min(now_us);
     }
 
     /// Whether something was counted and is not settled: then it can be neither forgotten nor begun anew.

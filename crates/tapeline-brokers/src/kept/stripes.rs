@@ -292,14 +292,14 @@ impl Locked<'_> {
     }
 
     /// Takes back what was counted and not settled.
-    pub(crate) fn uncount(&mut self, channel: &Channel, place: &Place) {
+    pub(crate) fn uncount(&mut self, channel: &Channel, place: &Place, now_us: u64) {
         for roll_up in place.marks.iter().map(|mark| &mark.channel) {
             if let Some(state) = self.held(roll_up) {
-                state.uncount();
+                state.uncount(now_us);
             }
         }
         let Some(state) = self.held(channel) else { return };
-        state.uncount();
+        state.uncount(now_us);
         if let Some(key) = &place.key {
             state.unremember(key);
         }

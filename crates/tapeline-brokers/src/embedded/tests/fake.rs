@@ -10,6 +10,8 @@ use super::super::{Disk, DiskFile};
 struct Content {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+    /// Where room taken ahead ends.
+    reserved: u64,
 }
 
 type Shared = Arc<Mutex<Content>>;
@@ -21,7 +23,8 @@ struct State {
     synced: BTreeMap<String, Shared>,
     /// How many bytes all files may have; reserved ones count.
     room: Option<u64>,
-    reserved: u64,
+    /// Whether not even an empty file can be made.
+    no_names: bool,
     fails_sync: bool,
     dead: bool,
     /// Called after each change.
@@ -39,6 +42,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn dead() -> io::Error {
     io::Error::other("the machine has stopped")
+}
+
+fn ill() -> io::Error {
+    io::Error::other("the disk is ill")
 }
 
 fn full() -> io::Error {
@@ -64,8 +71,18 @@ impl Fake {
         lock(&self.0).room = room;
     }
 
+    /// Not even an empty file can be made any more.
+    pub(super) fn refuse_names(&self) {
+        lock(&self.0).no_names = true;
+    }
+
     pub(super) fn fail_syncs(&self) {
         lock(&self.0).fails_sync = true;
+    }
+
+    /// What all files take with the room that was taken ahead of them.
+    pub(super) fn taken(&self) -> u64 {
+        lock(&self.0).used()
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -78,7 +95,7 @@ impl Fake {
     }
 
     pub(super) fn set_bytes(&self, name: &str, bytes: Vec<u8>) {
-        let content = Content { synced: bytes.clone(), bytes };
+        let content = Content { synced: bytes.clone(), bytes, reserved: 0 };
         let file = Arc::new(Mutex::new(content));
         let mut state = lock(&self.0);
         state.names.insert(name.to_string(), file.clone());
@@ -135,8 +152,12 @@ impl Fake {
 
 impl State {
     fn has_room(&self, more: u64) -> bool {
-        let used: u64 = self.names.values().map(|file| lock(file).bytes.len() as u64).sum();
-        self.room.is_none_or(|room| used + more <= room)
+        self.room.is_none_or(|room| self.used() + more <= room)
+    }
+
+    fn used(&self) -> u64 {
+        let taken = |content: &Content| content.reserved.max(content.bytes.len() as u64);
+        self.names.values().map(|file| taken(&lock(file))).sum()
     }
 }
 
@@ -155,7 +176,12 @@ impl Disk for Fake {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = Shared::default();
-        self.change()?.names.insert(name.to_string(), file.clone());
+        let mut state = self.change()?;
+        if state.no_names {
+            return Err(full());
+        }
+        state.names.insert(name.to_string(), file.clone());
+        drop(state);
         Ok(Arc::new(FakeFile { disk: self.clone(), file }))
     }
 
@@ -164,6 +190,10 @@ impl Disk for Fake {
         let file = state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         let mut content = lock(file);
         content.bytes.truncate(usize::try_from(len).unwrap());
+        content.reserved = 0;
+        if state.fails_sync {
+            return Err(ill());
+        }
         content.synced = content.bytes.clone();
         Ok(())
     }
@@ -195,7 +225,11 @@ struct FakeFile {
 impl DiskFile for FakeFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let state = self.disk.change()?;
-        if !state.has_room(bytes.len() as u64) {
+        let ahead = {
+            let content = lock(&self.file);
+            content.reserved.saturating_sub(content.bytes.len() as u64)
+        };
+        if !state.has_room((bytes.len() as u64).saturating_sub(ahead)) {
             return Err(full());
         }
         lock(&self.file).bytes.extend_from_slice(bytes);
@@ -213,13 +247,15 @@ impl DiskFile for FakeFile {
 
     fn cut(&self, len: u64) -> io::Result<()> {
         let _state = self.disk.change()?;
-        lock(&self.file).bytes.truncate(usize::try_from(len).unwrap());
+        let mut content = lock(&self.file);
+        content.bytes.truncate(usize::try_from(len).unwrap());
+        content.reserved = 0;
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
         if self.disk.change()?.fails_sync {
-            return Err(io::Error::other("the disk is ill"));
+            return Err(ill());
         }
         let mut content = lock(&self.file);
         content.synced = content.bytes.clone();
@@ -227,17 +263,16 @@ impl DiskFile for FakeFile {
     }
 
     fn reserve(&self, from: u64, len: u64) -> io::Result<()> {
-        let mut state = lock(&self.disk.0);
-        let written = lock(&self.file).bytes.len() as u64;
-        if !state.has_room((from + len).saturating_sub(written)) {
+        let state = lock(&self.disk.0);
+        let taken = {
+            let content = lock(&self.file);
+            content.reserved.max(content.bytes.len() as u64)
+        };
+        if !state.has_room((from + len).saturating_sub(taken)) {
             return Err(full());
         }
-        state.reserved = from + len;
-        Ok(())
-    }
-
-    fn release(&self, _: u64, _: u64) -> io::Result<()> {
-        lock(&self.disk.0).reserved = 0;
+        let mut content = lock(&self.file);
+        content.reserved = content.reserved.max(from + len);
         Ok(())
     }
 }
