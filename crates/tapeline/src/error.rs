@@ -42,11 +42,21 @@ pub enum Error {
         reason: String,
     },
     /// Too many requests wait for an answer, most likely because the hub is out of reach.
-    #[error("{what} wait for the hub, the limit is {limit} (Settings::{setting})")]
+    #[error("{what} wait for the hub, the limit is {limit} ({setting})")]
     Full {
         /// How much waits of what.
         what: String,
         /// The bound.
+        limit: usize,
+        /// Whose bound it is: a field of [`crate::Settings`], or what has a fixed one.
+        setting: &'static str,
+    },
+    /// This alone is too large, so that trying again does not help.
+    #[error("{what}, the limit is {limit} (Settings::{setting})")]
+    TooLarge {
+        /// How large what is.
+        what: String,
+        /// The bound in bytes.
         limit: usize,
         /// Its name in [`crate::Settings`].
         setting: &'static str,
@@ -92,6 +102,7 @@ impl Error {
             }
             Error::NoAnswer { .. } | Error::Full { .. } | Error::Timeout { .. } => Retry::Later,
             Error::BadUrl { .. }
+            | Error::TooLarge { .. }
             | Error::BusClosed
             | Error::TooManySubscribers { .. }
             | Error::Data(_)

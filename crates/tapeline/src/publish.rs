@@ -90,8 +90,8 @@ impl<'a> Publish<'a> {
         frame.push('}');
         let limit = bus.settings().publish_bytes;
         if frame.len() > limit.saturating_add(ENVELOPE_BYTES) {
-            let what = format!("a publish to {channel} is {} bytes; such do not", frame.len());
-            return Err(Error::Full { what, limit, setting: "publish_bytes" });
+            let what = format!("a publish to {channel} is {} bytes", frame.len());
+            return Err(Error::TooLarge { what, limit, setting: "publish_bytes" });
         }
         let what = format!("a publish to {channel}");
         let answer = bus.request(frame, what).await?;

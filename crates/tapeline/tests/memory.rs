@@ -323,6 +323,7 @@ async fn too_large_a_publish_is_refused_before_it_is_sent() {
     let bus = bus("large").await;
     let error = bus.publish("desk", "x".repeat(2 << 20)).await.unwrap_err();
     assert!(error.to_string().contains("Settings::publish_bytes"), "{error}");
+    assert_eq!(error.retry(), tapeline::Retry::Never);
     assert_eq!(bus.publish("desk", "x").await.unwrap().offset, 1);
 }
 

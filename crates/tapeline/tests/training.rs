@@ -203,11 +203,14 @@ async fn a_publish_returns_at_once_and_says_later_what_became_of_it() {
     let refused = training.publish_status("a name with blanks", "running", None).await.unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::BadChannel));
     assert!(matches!(training.publish_metrics("e", 5).await, Err(Error::Data(_))));
+    let large = "x".repeat(2 << 20);
+    assert!(matches!(training.publish_error("e", &large, None).await, Err(Error::TooLarge { .. })));
+    assert!(matches!(training.create_experiment("e", &large).await, Err(Error::TooLarge { .. })));
     for step in 0..5_000 {
         training.publish_progress("e", f64::from(step), 5_000.0, 0.0);
     }
     let statistics = training.statistics();
-    assert_eq!((statistics.conflated, statistics.dropped, statistics.waiting), (4_999, 1, 1));
+    assert_eq!((statistics.conflated, statistics.dropped, statistics.waiting), (4_999, 3, 1));
     training.flush().await;
     assert_eq!(training.statistics().waiting, 0);
     assert_eq!(record(&training, "e").await.current_step, Some(4_999.0));

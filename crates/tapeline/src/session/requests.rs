@@ -69,11 +69,11 @@ impl Requests {
     fn check_room(&self, bytes: usize) -> Result<(), Error> {
         let full = |what, limit, setting| Err(Error::Full { what, limit, setting });
         if self.waiting.len() >= self.most {
-            return full(format!("{} requests", self.waiting.len()), self.most, "waiting_requests");
+            return full(format!("{} requests", self.waiting.len()), self.most, "Settings::waiting_requests");
         }
         // A single request may be larger than all that may wait.
         if self.bytes > 0 && self.bytes + bytes > self.most_bytes {
-            return full(format!("{} bytes", self.bytes + bytes), self.most_bytes, "waiting_bytes");
+            return full(format!("{} bytes", self.bytes + bytes), self.most_bytes, "Settings::waiting_bytes");
         }
         Ok(())
     }

@@ -51,8 +51,8 @@ impl<'a> SetValue<'a> {
         let value = value?;
         let limit = bus.settings().publish_bytes;
         if value.len() > limit {
-            let what = format!("a value of {key} is {} bytes; such do not", value.len());
-            return Err(Error::Full { what, limit, setting: "publish_bytes" });
+            let what = format!("a value of {key} is {} bytes", value.len());
+            return Err(Error::TooLarge { what, limit, setting: "publish_bytes" });
         }
         let what = format!("a write of {key}");
         bus.within(what, bus.reach().set(&key, Writing { value, ttl, condition })).await

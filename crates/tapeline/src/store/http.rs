@@ -137,8 +137,14 @@ impl Http {
         match serde_json::from_slice(body) {
             Ok(Refused { error: Why { code, message } }) => Error::Refused { code, message },
             Err(_) => {
-                let reason = format!("HTTP {status} without a code; is it a Tapeline hub?");
-                Error::NoAnswer { url: self.base.clone(), reason }
+                let (url, reason) = (self.base.clone(), format!("HTTP {status} without a code"));
+                match status {
+                    // A proxy whose hub is away says so.
+                    StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT => Error::NoAnswer { url, reason },
+                    _ => Error::BadUrl { url, reason },
+                }
             }
         }
     }
@@ -191,6 +197,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 
 #[cfg(test)]
 mod tests {
+    use tapeline_schema::Retry;
+
     use super::*;
 
     #[test]
@@ -203,6 +211,16 @@ mod tests {
             ("h:1", "ws://h:1/hub/", "http://h:1/hub"),
         ] {
             assert_eq!(Http::new(authority, url).base, base, "{url}");
+        }
+    }
+
+    #[test]
+    fn who_answers_without_a_code_is_no_hub_unless_it_stands_before_one() {
+        let http = Http::new("h:1", "ws://h:1/ws");
+        for (status, retry) in [(404, Retry::Never), (500, Retry::Never), (502, Retry::Later)] {
+            let error = http.refused(StatusCode::from_u16(status).unwrap(), b"<html>");
+            assert_eq!(error.retry(), retry, "{error}");
+            assert!(error.to_string().contains(&format!("HTTP {status}")), "{error}");
         }
     }
 

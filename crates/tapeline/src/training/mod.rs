@@ -252,6 +252,7 @@ impl TrainingChannel {
                 data,
                 config,
                 key: self.base.bus().next_key(),
+                published: None,
                 waiting: Vec::new(),
             }),
             Err(error) => Sent::failed(Error::Data(format!("an event of {id} is not JSON: {error}"))),

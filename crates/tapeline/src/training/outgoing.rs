@@ -60,6 +60,8 @@ pub(super) struct Item {
     pub(super) config: Option<String>,
     /// Makes the hub take it once.
     pub(super) key: String,
+    /// The id it has got, once the hub has taken it.
+    pub(super) published: Option<String>,
     pub(super) waiting: Vec<oneshot::Sender<Outcome>>,
 }
 
@@ -141,7 +143,7 @@ impl Outgoing {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(experiment = %lost.experiment, kind = lost.kind.name(), "dropped: {LIMIT} updates wait");
             let what = format!("{LIMIT} training updates");
-            lost.tell(&Err(Error::Full { what, limit: LIMIT, setting: "the queue of a TrainingChannel" }));
+            lost.tell(&Err(Error::Full { what, limit: LIMIT, setting: "of one TrainingChannel" }));
         }
         Sent(Progress::Waiting(waiting))
     }
@@ -252,7 +254,15 @@ mod tests {
 
     fn item(experiment: &str, kind: Kind, data: &str) -> Item {
         let (experiment, data) = (experiment.into(), data.to_string());
-        Item { experiment, kind, data, config: None, key: String::new(), waiting: Vec::new() }
+        Item {
+            experiment,
+            kind,
+            data,
+            config: None,
+            key: String::new(),
+            published: None,
+            waiting: Vec::new(),
+        }
     }
 
     fn left(queue: &Outgoing) -> Vec<String> {
@@ -284,7 +294,10 @@ mod tests {
         queue.push(item("a", Kind::Error, "e"));
         assert!(matches!(first.await, Err(Error::Full { .. })));
         let refused = queue.push(item("a", Kind::Status, "one too many"));
-        assert!(matches!(refused.await, Err(Error::Full { .. })));
+        assert_eq!(
+            refused.await.unwrap_err().to_string(),
+            "1024 training updates wait for the hub, the limit is 1024 (of one TrainingChannel)"
+        );
         assert_eq!((queue.len(), queue.dropped.load(Ordering::Relaxed)), (LIMIT, 2));
         assert_eq!(left(&queue).last().map(String::as_str), Some("a e"));
     }

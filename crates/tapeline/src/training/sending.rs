@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Sends until the channel's last clone is gone and nothing waits.
 pub(super) async fn run(base: BaseChannel, queue: Arc<Outgoing>) {
     let mut refreshes = Refreshes::default();
-    while let Some(item) = queue.next().await {
-        let outcome = persist(&base, &item, &mut refreshes).await;
+    while let Some(mut item) = queue.next().await {
+        let outcome = persist(&base, &mut item, &mut refreshes).await;
         if let Err(error) = &outcome {
             let (experiment, kind) = (&*item.experiment, item.kind.name());
             tracing::warn!(%error, experiment, kind, "not published");
@@ -28,10 +28,11 @@ pub(super) async fn run(base: BaseChannel, queue: Arc<Outgoing>) {
 }
 
 /// Tries for as long as it is worth it.
-async fn persist(base: &BaseChannel, item: &Item, refreshes: &mut Refreshes) -> Result<(), Error> {
+async fn persist(base: &BaseChannel, item: &mut Item, refreshes: &mut Refreshes) -> Result<(), Error> {
     loop {
         let outcome = send(base, item, refreshes).await;
-        let is_worth_it = |error: &Error| error.retry() != Retry::Never && !item.kind.may_be_lost();
+        let may_be_lost = item.kind.may_be_lost();
+        let is_worth_it = |error: &Error| error.retry() != Retry::Never && !may_be_lost;
         match outcome {
             Err(error) if is_worth_it(&error) => {
                 tracing::debug!(%error, experiment = &*item.experiment, "trying again");
@@ -42,14 +43,21 @@ async fn persist(base: &BaseChannel, item: &Item, refreshes: &mut Refreshes) -> 
     }
 }
 
-/// The key makes the hub take an item once, however often it is sent within its five minutes.
-async fn send(base: &BaseChannel, item: &Item, refreshes: &mut Refreshes) -> Result<(), Error> {
-    let channel = base.channel(item.kind.name(), &item.experiment);
-    let publish = base.bus().publish_json(channel, item.data.as_str());
-    let published = publish.idempotency_key(item.key.as_str()).await?;
+/// The key makes the hub take an item once, however often it is sent within its five minutes; what is known to be taken is
+/// not sent again.
+async fn send(base: &BaseChannel, item: &mut Item, refreshes: &mut Refreshes) -> Result<(), Error> {
+    let id = match &item.published {
+        Some(id) => id.clone(),
+        None => {
+            let channel = base.channel(item.kind.name(), &item.experiment);
+            let publish = base.bus().publish_json(channel, item.data.as_str());
+            let published = publish.idempotency_key(item.key.as_str()).await?;
+            item.published.insert(published.id).clone()
+        }
+    };
     let now = Instant::now();
     if let Some(config) = &item.config {
-        records::write(base, &item.experiment, config, published.id).await?;
+        records::write(base, &item.experiment, config, id).await?;
         refreshes.note(&item.experiment, now);
     } else if refreshes.is_due(&item.experiment, now) {
         // A record that ends early is no reason to say the message was not taken.
