@@ -117,7 +117,7 @@ fn expire(shared: &Shared) {
         queue.waiting = left.into();
         late.extend(gone);
         queue.bytes -= late.iter().map(Request::weight).sum::<usize>();
-        queue.why.clone()
+        queue.why_down()
     };
     for mut request in late {
         request.fail(LinkError::NotSent(why.clone()));

@@ -57,11 +57,17 @@ pub(super) struct Queue {
     pub(super) waiting: VecDeque<Request>,
     pub(super) bytes: usize,
     pub(super) up: bool,
-    /// Why the line is down.
+    /// Why the line is down; empty before the first attempt has failed.
     pub(super) why: String,
     pub(super) closing: Option<Instant>,
     /// Someone wants another line.
     pub(super) broken: Option<String>,
+}
+
+impl Queue {
+    pub(super) fn why_down(&self) -> String {
+        if self.why.is_empty() { "not connected yet".into() } else { self.why.clone() }
+    }
 }
 
 /// What the link's thread and its users share.
@@ -102,7 +108,7 @@ impl Link {
             address,
             name: name.to_owned(),
             events: OnceLock::new(),
-            queue: Mutex::new(Queue { why: "not connected yet".into(), ..Queue::default() }),
+            queue: Mutex::default(),
             topics: Mutex::default(),
             wake: Notify::new(),
             changed: Notify::new(),
@@ -167,7 +173,7 @@ impl Link {
         let error = {
             let mut queue = lock(&self.shared.queue);
             if queue.closing.is_some() || (!queue.up && patience == Patience::Now) {
-                LinkError::NotSent(queue.why.clone())
+                LinkError::NotSent(queue.why_down())
             } else if queue.bytes + request.weight() > WAITING_BYTES && !queue.waiting.is_empty() {
                 LinkError::Full
             } else {
@@ -215,7 +221,13 @@ impl Link {
     /// Why there is none.
     pub fn why_down(&self) -> Option<String> {
         let queue = lock(&self.shared.queue);
-        (!queue.up).then(|| queue.why.clone())
+        (!queue.up).then(|| queue.why_down())
+    }
+
+    /// Whether there is none because it broke or could not be had, and not because it is about to come up first.
+    pub(super) fn has_failed(&self) -> bool {
+        let queue = lock(&self.shared.queue);
+        !queue.up && !queue.why.is_empty()
     }
 
     /// Where it leads.

@@ -103,7 +103,7 @@ impl Node {
     /// Says how it is to a sink that has heard nothing yet.
     pub(super) fn tell_condition(&self) {
         self.degraded.store(false, Ordering::Release);
-        if !self.link.is_up() {
+        if self.link.has_failed() {
             self.tell_degraded();
             // It may have come up meanwhile.
             self.tell_restored();

@@ -1,5 +1,7 @@
 //! What a node makes of answers that are late, incomplete or missing, and what is left behind in Redis.
 
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use tapeline_core::Broker;
@@ -9,7 +11,7 @@ use tapeline_schema::ErrorCode;
 use super::support::{Node, PATIENCE, check_kept, pattern};
 use crate::redis::joined::Look;
 use crate::redis::link::lock;
-use crate::redis::testing::{Proxy, RedisServer};
+use crate::redis::testing::{Proxy, RedisServer, free_port};
 
 /// The keys of a channel in Redis: meta, stream, rows, order.
 fn keys(node: &Node, channel: &str) -> [String; 4] {
@@ -208,4 +210,34 @@ fn a_list_for_people_subscribes_to_nothing() {
     assert_eq!(node.sink.offsets("all:a"), [0; 0]);
     assert_eq!(node.listen(&pattern("*")).heads.len(), 1);
     assert_eq!(server.ask("PUBSUB NUMPAT"), ":1", "now it is heard");
+}
+
+#[test]
+fn what_is_held_needs_no_room_while_others_wait() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port());
+    let node = Node::open(&proxy.url());
+    proxy.cut();
+    node.wait_degraded(true);
+    node.sink.full.store(true, Ordering::Relaxed);
+    assert!(node.results(vec![node.draft("newest:a", "1")]).remove(0).unwrap().held);
+    let drafts = [node.draft("all:a", "1")].into_iter().collect();
+    assert!(node.broker.publish(drafts, None).is_err(), "there is no room for it");
+}
+
+#[test]
+fn reading_finds_out_that_a_redis_is_the_primary_no_more() {
+    let server = RedisServer::start();
+    let node = Node::open(&server.url());
+    let receipt = node.say("all:a", "1");
+    server.ask("CONFIG SET replica-serve-stale-data no");
+    server.ask(&format!("REPLICAOF 127.0.0.1 {}", free_port()));
+    let (to, from) = sync_channel(1);
+    let answer = Box::new(move |page| to.send(page).unwrap());
+    node.broker.read(&node.channel("all:a"), 0, 10, answer);
+    node.wait_degraded(true);
+    server.ask("REPLICAOF NO ONE");
+    let page = from.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((page.messages.len(), page.head.epoch), (1, receipt.epoch));
+    node.wait_degraded(false);
 }

@@ -1,7 +1,7 @@
 //! A node of a test: a broker on a Redis, and a sink that remembers what it was told.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) struct Record {
 
 #[derive(Default)]
 pub(super) struct Ear {
+    /// There is no room for messages.
+    pub(super) full: AtomicBool,
     record: Mutex<Record>,
     changed: Condvar,
 }
@@ -73,7 +75,7 @@ impl Ear {
 
 impl Deliver for Ear {
     fn permits(self: Arc<Self>, count: usize) -> Option<Permits> {
-        Some(Permits::counted(count, self))
+        (!self.full.load(Ordering::Relaxed)).then(|| Permits::counted(count, self))
     }
 
     fn deliver(&self, permits: &mut Permits, messages: Messages) {
