@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -15,11 +16,15 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use serde::{Deserialize, Serialize};
 use tapeline_schema::ErrorCode;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
 
 use crate::admin::{Local, call};
 use crate::app::App;
 use crate::error::Failure;
+
+/// A backup that nobody reads for so long is given up.
+const STALL: Duration = Duration::from_secs(60);
 
 /// Pieces of a backup between the hub and a slow reader.
 const PIECES: usize = 4;
@@ -62,12 +67,28 @@ impl hyper::body::Body for Written {
 }
 
 /// What writes it; waits while the reader is slow.
-struct Out(mpsc::Sender<Piece>);
+struct Out {
+    to: mpsc::Sender<Piece>,
+    runtime: Handle,
+}
+
+impl Out {
+    /// Hands a piece on, unless nobody takes any for too long: meanwhile the hub cannot compact its log.
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        let sent = self.runtime.block_on(async { self.to.send_timeout(piece, STALL).await });
+        sent.map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("its reader took nothing for {} s", STALL.as_secs()),
+            ),
+            SendTimeoutError::Closed(_) => io::ErrorKind::BrokenPipe.into(),
+        })
+    }
+}
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.send(Ok(Bytes::copy_from_slice(bytes))).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -78,12 +99,13 @@ impl Write for Out {
 /// `GET /admin/data/backup`.
 pub(crate) async fn backup(_: Local, State(app): State<Arc<App>>) -> Result<Response, Failure> {
     let (to, mut pieces) = mpsc::channel(PIECES);
-    let admin = app.admin.clone();
+    let (admin, runtime) = (app.admin.clone(), Handle::current());
     let done = tokio::task::spawn_blocking(move || {
-        let outcome = admin.backup(&mut io::BufWriter::with_capacity(1 << 20, Out(to.clone())));
+        let out = |to| Out { to, runtime: runtime.clone() };
+        let outcome = admin.backup(&mut io::BufWriter::with_capacity(1 << 20, out(to.clone())));
         if outcome.is_err() {
             // What has been sent is no backup; a reader that has gone needs no telling.
-            let _ = to.blocking_send(Err(io::Error::other("the backup broke off")));
+            let _ = out(to).send(Err(io::Error::other("the backup broke off")));
         }
         outcome
     });

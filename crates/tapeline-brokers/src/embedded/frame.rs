@@ -7,7 +7,7 @@ use std::io::{self, Read};
 pub(super) const HEAD: usize = 16;
 
 /// Length and checksum before each record.
-const FRAME: usize = 8;
+pub(super) const FRAME: usize = 8;
 
 /// No record is longer; a longer length is damage.
 const LONGEST: usize = 256 << 20;

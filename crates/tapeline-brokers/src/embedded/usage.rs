@@ -1,7 +1,7 @@
 //! What each family takes in a data directory: in the log, in snapshots, and of that what is still kept.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,11 +9,18 @@ use tapeline_core::store::{Bounds, State as StoreState};
 use tapeline_core::{Directory, Now};
 
 use super::disk::{Dir, Disk};
-use super::frame::{Found, HEAD, Kind, look};
+use super::frame::{FRAME, Kind, Records};
+use super::meta::Meta;
 use super::record::{Record, parse};
 use super::replaying::Replaying;
 use super::{EmbeddedError, snapshot};
 use crate::kept::Stripes;
+
+/// Read at once.
+const PIECE: usize = 1 << 20;
+
+/// How often a directory is read that a hub compacts meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// The bytes of one family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +57,33 @@ fn family<'a>(families: &'a mut Families, record: &Record<'_>) -> Option<&'a mut
     Some(found)
 }
 
+/// Shows each record of a file with its size in it, as far as they are whole: what is not belongs to nobody. A file that has
+/// been removed meanwhile has none.
+fn each_record(disk: &dyn Disk, name: &str, kind: Kind, mut see: impl FnMut(&[u8], u64)) -> io::Result<()> {
+    let ends = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Ok(()),
+        _ => Err(error),
+    };
+    let file = match disk.read(name) {
+        Ok(file) => io::BufReader::with_capacity(PIECE, file),
+        Err(error) => return ends(error),
+    };
+    let head = kind.head(kind.number(name).unwrap_or_default());
+    let mut records = match Records::open(file, head) {
+        Ok(records) => records,
+        Err(error) => return ends(error),
+    };
+    loop {
+        match records.next() {
+            Ok(body) => {
+                let size = (FRAME + body.len()) as u64;
+                see(body, size);
+            }
+            Err(error) => return ends(error),
+        }
+    }
+}
+
 /// What the files say.
 pub(super) fn of_disk(disk: &dyn Disk) -> io::Result<Families> {
     let mut families = Families::new();
@@ -58,21 +92,15 @@ pub(super) fn of_disk(disk: &dyn Disk) -> io::Result<Families> {
         else {
             continue;
         };
-        let mut bytes = Vec::new();
-        disk.read(&name)?.read_to_end(&mut bytes)?;
-        let mut at = HEAD;
-        // What is not whole belongs to nobody.
-        while let Found::Record(body, next) = look(&bytes, at) {
-            let size = (next - at) as u64;
-            at = next;
+        each_record(disk, &name, kind, |body, size| {
             let Some(family) = parse(body).and_then(|(_, record)| family(&mut families, &record)) else {
-                continue;
+                return;
             };
             match kind {
                 Kind::Log => family.log += size,
                 Kind::Snapshot => family.snapshot += size,
             }
-        }
+        })?;
     }
     Ok(families)
 }
@@ -101,7 +129,25 @@ pub fn usage(dir: &Path, directory: &Arc<Directory>) -> Result<Vec<FamilyUsage>,
     let shown = dir.display().to_string();
     let disk = Dir(dir.to_path_buf());
     let io = |error| EmbeddedError::io(&shown, error);
-    let mut families = of_disk(&disk).map_err(io)?;
+    if Meta::read(&disk)?.is_none() {
+        return Err(io(io::Error::other("it is no data directory: there is no file meta in it")));
+    }
+    let mut read = of_dir(&disk, directory);
+    for _ in 1..ATTEMPTS {
+        match read {
+            // The snapshot has made room for a newer one.
+            Err(EmbeddedError::Io { ref error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                read = of_dir(&disk, directory);
+            }
+            _ => break,
+        }
+    }
+    read
+}
+
+fn of_dir(disk: &Dir, directory: &Arc<Directory>) -> Result<Vec<FamilyUsage>, EmbeddedError> {
+    let io = |error| EmbeddedError::io(disk.0.display().to_string(), error);
+    let mut families = of_disk(disk).map_err(io)?;
     let stripes = Stripes::new(0);
     let mut into = Replaying {
         directory,
@@ -114,18 +160,15 @@ pub fn usage(dir: &Path, directory: &Arc<Directory>) -> Result<Vec<FamilyUsage>,
     let mut names: Vec<String> = disk.list().map_err(io)?.into_iter().map(|(name, _)| name).collect();
     names.sort();
     if let Some(number) = names.iter().filter_map(|name| Kind::Snapshot.number(name)).max() {
-        snapshot::read(&disk, number, &mut into)?;
+        snapshot::read(disk, number, &mut into)?;
     }
     for name in names.iter().filter(|name| Kind::Log.number(name).is_some()) {
-        let mut bytes = Vec::new();
-        disk.read(name).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io)?;
-        let mut at = HEAD;
-        while let Found::Record(body, next) = look(&bytes, at) {
-            at = next;
+        each_record(disk, name, Kind::Log, |body, _| {
             if let Some((number, record)) = parse(body) {
                 into.take(number, record);
             }
-        }
+        })
+        .map_err(io)?;
     }
     add_live(&mut families, &stripes);
     Ok(families.into_values().collect())

@@ -127,7 +127,10 @@ impl Asker {
 
     /// Writes a good answer's body, however long it is, to `to`.
     pub(crate) fn copy(&self, path: &str, to: &mut impl io::Write) -> anyhow::Result<()> {
-        let asked = self.agent.get(self.hub.http(path)).call();
+        // It takes as long as it is long; before its first byte the hub may have much to do.
+        let request = self.agent.get(self.hub.http(path)).config();
+        let request = request.timeout_recv_response(None).timeout_recv_body(None).build();
+        let asked = request.call();
         let mut response = asked.map_err(|error| self.failure(error))?;
         if response.status().is_success() {
             let copied = io::copy(&mut response.body_mut().as_reader(), to);

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tapeline_core::Directory;
 use tapeline_core::testkit::suite::{self, Subject};
+use tapeline_core::testkit::{ManualClock, stores};
+use tapeline_schema::Catalog;
 
 use super::Opens;
 use super::fake::Fake;
@@ -51,4 +54,18 @@ promises! {
     a_roll_up_lacks_what_was_purged_of_a_source: a_roll_up_forgets_with_its_source,
     a_purged_roll_up_leaves_its_sources_what_they_keep: a_roll_up_forgets_for_itself,
     a_table_cannot_be_purged: a_table_forgets_nothing,
+}
+
+#[test]
+fn the_store_keeps_every_promise_of_stores() {
+    stores::all(&|| {
+        let (clock, directory) = (Arc::new(ManualClock::default()), Directory::new(Catalog::built_in()));
+        let opened = Opens::new(Arc::new(Fake::default())).broker(clock.clone(), Arc::new(directory));
+        let broker = opened.expect("the disk can be opened");
+        let store = Arc::new(broker.store());
+        stores::Subject::new(store, move |time| {
+            let _runs = &broker;
+            clock.advance(time);
+        })
+    });
 }

@@ -135,6 +135,11 @@ impl Fake {
         for (name, file) in names(&state) {
             copied.set_bytes(name, bytes(&lock(file)));
         }
+        for (name, file) in &lock(&copied.0).names {
+            // Blocks that were taken are still the file's.
+            let taken = names(&state).get(name).map_or(0, |from| lock(from).reserved);
+            lock(file).reserved = taken;
+        }
         copied
     }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapeline_core::Directory;
-use tapeline_core::broker::{Condition, NEWEST};
+use tapeline_core::broker::{Broker, Condition, NEWEST};
 use tapeline_core::message::Draft;
 use tapeline_core::table::take_apart;
 use tapeline_core::testkit::ManualClock;
 use tapeline_core::testkit::suite::Subject;
 use tapeline_schema::{Catalog, ErrorCode};
 
-use super::super::{Durability, EmbeddedBroker};
+use super::super::{Disk, Durability, EmbeddedBroker};
 use super::fake::Fake;
 use super::{Opens, small};
 
@@ -207,4 +207,56 @@ fn another_format_is_refused() {
     let opened = Opens::new(Arc::new(disk)).broker(Arc::new(ManualClock::default()), directory);
     let told = opened.err().unwrap().to_string();
     assert!(told.contains("format 2") && told.contains("knows 1"), "{told}");
+}
+
+#[test]
+fn what_a_killed_process_left_unsynced_lasts_once_it_has_been_told() {
+    let disk = Fake::default();
+    let opens = Opens { storage: small(Durability::Exit), ..Opens::new(Arc::new(disk.clone())) };
+    let said = opens.subject();
+    said.say("trades:a");
+    let killed = disk.after_kill();
+    let again = Opens { disk: Arc::new(killed.clone()), seed: 2, ..opens }.subject();
+    assert_eq!(again.offsets("trades:a", 0, 9), [1]);
+    let lost = killed.after_power_loss(0);
+    assert_eq!(lost.bytes("log-00000001"), disk.bytes("log-00000001"));
+    assert!(!lost.bytes("log-00000001").is_empty());
+}
+
+#[test]
+fn a_directory_that_has_lost_its_meta_begins_new_epochs() {
+    let disk = Fake::default();
+    let before = Opens::new(Arc::new(disk.clone())).subject().say("trades:a");
+    let orphan = disk.after_kill();
+    orphan.remove("meta").unwrap();
+    let again = Opens { seed: 2, ..Opens::new(Arc::new(orphan)) }.subject();
+    assert_eq!(again.offsets("trades:a", 0, 9), [1]);
+    assert_ne!(again.join("trades:a").epoch, before.epoch);
+}
+
+#[test]
+fn a_disk_that_is_full_of_room_taken_ahead_starts_again() {
+    let disk = Fake::default();
+    let first = Opens::new(Arc::new(disk.clone())).subject();
+    first.say("trades:a");
+    let killed = disk.after_kill();
+    assert!(killed.taken() > killed.used() + 4_000, "nothing was taken ahead");
+    killed.set_room(Some(killed.taken()));
+    let again = Opens { seed: 2, ..Opens::new(Arc::new(killed.clone())) }.subject();
+    assert_eq!(again.say("trades:a").offset, 2);
+    drop(again);
+    assert_eq!(killed.taken(), killed.used(), "room is given back at the end");
+}
+
+#[test]
+fn no_room_for_the_name_of_another_file_is_no_broken_disk() {
+    let disk = Fake::default();
+    let (subject, broker) = with_broker(&Opens::new(Arc::new(disk.clone())));
+    disk.refuse_names();
+    let large = Draft { data: vec![b'1'; 70_000].into(), ..subject.draft("trades:a") };
+    assert_eq!(subject.publish_one(large).offset, 1);
+    // It would need another file.
+    broker.compact().unwrap();
+    assert_eq!(subject.say("trades:a").offset, 2);
+    assert_eq!(broker.health().condition, Condition::Ok);
 }
