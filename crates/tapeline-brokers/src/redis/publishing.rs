@@ -394,7 +394,7 @@ impl Node {
 }
 
 /// Whether Redis would refuse any write, and may take it later; older ones wrap the error of a script.
-fn is_refusal_of_writes(why: &str) -> bool {
+pub(super) fn is_refusal_of_writes(why: &str) -> bool {
     let words = [
         "OOM",
         "READONLY",
