@@ -86,7 +86,7 @@ async fn of_channel(hub: &Arc<Hub>, name: String) -> Inspection {
     inspection.family = Some(family(&channel));
     inspection.head = head(hub, &channel).await;
     if channel.is_roll_up() {
-        inspection.covers = Some(covered(hub, Interest::RollUp(channel.clone()), COUNTED).await);
+        inspection.covers = covered(hub, Interest::RollUp(channel.clone()), COUNTED).await;
     }
     inspection.subscribers = audience(hub, &channel);
     let board = hub.board();
@@ -121,14 +121,15 @@ async fn head(hub: &Hub, channel: &Channel) -> Option<InspectedHead> {
     })
 }
 
-async fn covered(hub: &Hub, interest: Interest, limit: usize) -> Covered {
-    let sources = asking::sources(hub, &interest, limit).await.unwrap_or_default();
+/// Nothing where the broker gives no answer.
+async fn covered(hub: &Hub, interest: Interest, limit: usize) -> Option<Covered> {
+    let sources = asking::sources(hub, &interest, limit).await.ok()?;
     let mut names: Vec<String> =
         sources.heads.iter().map(|(channel, _)| channel.name().to_string()).collect();
     names.sort_unstable();
     let count = names.len() as u64;
     names.truncate(NAMED);
-    Covered { names, count }
+    Some(Covered { names, count })
 }
 
 fn audience(hub: &Hub, channel: &Channel) -> Audience {
@@ -157,12 +158,13 @@ async fn of_pattern(hub: &Hub, text: String) -> Inspection {
         Err(error) => return Inspection { invalid: Some(error.to_string()), ..named },
     };
     let covers = covered(hub, Interest::Pattern(pattern), COUNTED).await;
-    let hint = if covers.count == 0 { hub.suggest_pattern(&named.name) } else { None };
+    let matches_none = covers.as_ref().is_some_and(|covers| covers.count == 0);
+    let hint = if matches_none { hub.suggest_pattern(&named.name) } else { None };
     let standing = hub.subscribed_patterns();
     let sessions =
         standing.iter().find(|(known, _)| known.as_str() == named.name).map_or(0, |(_, count)| *count as u64);
     let subscribers = Audience { sessions, by_name: sessions, ..Audience::default() };
-    Inspection { hint, covers: Some(covers), subscribers, ..named }
+    Inspection { hint, covers, subscribers, ..named }
 }
 
 async fn idle_patterns(hub: &Hub) -> Vec<IdlePattern> {
@@ -172,7 +174,9 @@ async fn idle_patterns(hub: &Hub) -> Vec<IdlePattern> {
             break;
         }
         let text = pattern.as_str().to_string();
-        if covered(hub, Interest::Pattern(pattern), 1).await.count == 0 {
+        // Who is away would be asked for each of them.
+        let Some(covers) = covered(hub, Interest::Pattern(pattern), 1).await else { break };
+        if covers.count == 0 {
             let hint = hub.suggest_pattern(&text);
             idle.push(IdlePattern { pattern: text, sessions: sessions as u64, hint });
         }

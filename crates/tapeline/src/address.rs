@@ -50,9 +50,12 @@ impl std::fmt::Debug for Place {
 
 /// `redis://***@host` of `redis://user:password@host`.
 pub(crate) fn without_login(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
+    if url.starts_with("file:") {
+        return url.to_string();
+    }
+    let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
     match rest.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}"),
+        Some((_, host)) => format!("{scheme}***@{host}"),
         None => url.to_string(),
     }
 }
@@ -151,8 +154,10 @@ mod tests {
         assert_eq!(url("redis://h:1/2"), "redis://h:1/2 on redis://h:1/2");
         assert_eq!(url("rediss://me:s@cret@h"), "rediss://***@h on rediss://***@h");
         assert_eq!(url("file:/var/lib/tapeline"), "file:/var/lib/tapeline on file:/var/lib/tapeline");
-        let told = Address::parse("redsi://me:secret@h").unwrap_err().to_string();
-        assert!(!told.contains("secret"), "{told}");
+        for typo in ["redsi://me:secret@h", "redis:me:secret@h", "me:secret@h"] {
+            let told = Address::parse(typo).unwrap_err().to_string();
+            assert!(!told.contains("secret") && told.contains("***@h"), "{told}");
+        }
     }
 
     #[test]

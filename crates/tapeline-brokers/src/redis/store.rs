@@ -23,9 +23,13 @@ use tapeline_core::store::{
 use tapeline_schema::ErrorCode;
 
 use super::link::{Command, Link, LinkError, Patience, Script, Value};
+use super::publishing::is_refusal_of_writes;
 
 /// A little less than a request waits for its answer.
 const PATIENCE: Patience = Patience::For(Duration::from_millis(1_800));
+
+/// Names that one look at the index lets go of at most.
+const SWEPT: u64 = 1_000;
 
 const VALUES: &str = "tapeline:{store}:v:";
 const KEYS: &str = "tapeline:{store}:keys";
@@ -107,10 +111,20 @@ impl Store for RedisStore {
     }
 
     fn sweep(&self) {
-        let command = SWEEP.command(&[KEYS, ENDS]).arg(VALUES);
-        // The names are in nobody's way; a Redis that is away is asked again in a while.
-        self.link.ask(&command, Patience::Now, |_| {});
+        sweep(&self.link);
     }
+}
+
+/// One look at the index lets go of a bounded number of names; while there is that much, it goes on.
+fn sweep(link: &Arc<Link>) {
+    let command = SWEEP.command(&[KEYS, ENDS]).arg(VALUES).number(SWEPT);
+    let again = link.clone();
+    // The names are in nobody's way; a Redis that is away is asked again in a while.
+    link.ask(&command, Patience::Now, move |told| {
+        if told.ok().and_then(|told| told.number()).is_some_and(|swept| swept >= SWEPT) {
+            sweep(&again);
+        }
+    });
 }
 
 /// Names whose values have expired and that are not swept yet may fill a whole look at the index; then it goes on.
@@ -188,12 +202,12 @@ fn odd(told: &Value) -> Refusal {
 /// What a client is told of a Redis that did not do it.
 fn refused(error: LinkError) -> Refusal {
     let code = match &error {
-        LinkError::Refused(why) if why.starts_with("OOM") => ErrorCode::StorageFull,
-        LinkError::Refused(why) => {
-            let kind = why.split(' ').next().unwrap_or_default();
-            let is_passing = ["READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY"];
-            if is_passing.contains(&kind) { ErrorCode::Degraded } else { ErrorCode::Internal }
+        // A script's refusal may be wrapped in a sentence of its own.
+        LinkError::Refused(why) if why.starts_with("OOM") || why.contains("-OOM ") => ErrorCode::StorageFull,
+        LinkError::Refused(why) if is_refusal_of_writes(why) || why.starts_with("BUSY ") => {
+            ErrorCode::Degraded
         }
+        LinkError::Refused(_) => ErrorCode::Internal,
         LinkError::NotSent(_) | LinkError::Unknown(_) | LinkError::Full => ErrorCode::Degraded,
     };
     Refusal::new(code, error.to_string())

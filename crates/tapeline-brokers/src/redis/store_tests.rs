@@ -117,6 +117,21 @@ fn names_of_expired_values_do_not_stay() {
 }
 
 #[test]
+fn what_redis_refuses_with_is_told_by_its_kind() {
+    for (why, code) in [
+        ("OOM command not allowed", ErrorCode::StorageFull),
+        ("ERR Error running script: @user_script: 3: -OOM command not allowed", ErrorCode::StorageFull),
+        ("NOPERM this user has no permissions", ErrorCode::Degraded),
+        ("NOAUTH Authentication required.", ErrorCode::Degraded),
+        ("CLUSTERDOWN The cluster is down", ErrorCode::Degraded),
+        ("ERR Error running script: -READONLY You can't write", ErrorCode::Degraded),
+        ("WRONGTYPE Operation against a key", ErrorCode::Internal),
+    ] {
+        assert_eq!(refused(LinkError::Refused(why.into())).code, code, "{why}");
+    }
+}
+
+#[test]
 fn a_page_is_found_behind_thousands_of_names_without_a_value() {
     let server = RedisServer::start();
     let subject = Subject::new(store(&server, Bounds::default()), |_| {});

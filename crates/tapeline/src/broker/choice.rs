@@ -17,7 +17,7 @@ struct Said<T> {
 
 /// The URL to connect to.
 pub(super) fn url(config: &MessageBrokerConfig, variable: Variable<'_>) -> Result<String, Error> {
-    let redis = redis_in(config);
+    let redis = redis_in(config, variable)?;
     let kind =
         config.broker_type.map(|kind| Said { by: format!("broker_type {:?}", kind.name()), value: kind });
     if let Some(url) = &config.url {
@@ -49,7 +49,14 @@ fn by_variables(variable: Variable<'_>) -> Result<String, Error> {
     match (url_in(variable), kind) {
         (Some(url), kind) => {
             agree(&url, kind.as_ref())?;
-            Ok(url.value)
+            if !BrokerType::Redis.is_at(&url.value) {
+                return Ok(url.value);
+            }
+            if let Some(other) = variable("REDIS_URL").filter(|other| parts_of(other) != parts_of(&url.value))
+            {
+                return Err(contradiction(&url.by, &format!("REDIS_URL={}", without_login(&other))));
+            }
+            filled(url, variable)
         }
         (None, Some(kind)) => of_kind(&kind, variable),
         (None, None) => Ok(memory()),
@@ -91,8 +98,8 @@ fn contradiction(one: &str, other: &str) -> Error {
     Error::Invalid(format!("{one} and {other} contradict each other; give one of them"))
 }
 
-/// What the config says of Redis itself.
-fn redis_in(config: &MessageBrokerConfig) -> Option<Said<String>> {
+/// What the config says of Redis itself, the rest of it from the variables.
+fn redis_in(config: &MessageBrokerConfig, variable: Variable<'_>) -> Result<Option<Said<String>>, Error> {
     let MessageBrokerConfig { redis_host, redis_port, redis_db, redis_password, .. } = config;
     let given = [
         ("redis_host", redis_host.is_some()),
@@ -100,41 +107,84 @@ fn redis_in(config: &MessageBrokerConfig) -> Option<Said<String>> {
         ("redis_db", redis_db.is_some()),
         ("redis_password", redis_password.is_some()),
     ];
-    let first = given.iter().find(|(_, is_given)| *is_given)?.0;
-    let url = redis_url(redis_host.as_deref(), *redis_port, *redis_db, redis_password.as_deref());
-    Some(Said { by: first.to_string(), value: url })
+    let Some((first, _)) = given.into_iter().find(|(_, is_given)| *is_given) else { return Ok(None) };
+    let by_variables = variable("REDIS_URL").filter(|_| redis_host.is_none());
+    if let Some(url) = by_variables {
+        return Err(contradiction(first, &format!("REDIS_URL={}", without_login(&url))));
+    }
+    let redis = Redis::by(variable)?;
+    let redis = Redis {
+        host: redis_host.clone().or(redis.host),
+        port: redis_port.or(redis.port),
+        db: redis_db.or(redis.db),
+        password: redis_password.clone().or(redis.password),
+    };
+    Ok(Some(Said { by: first.to_string(), value: redis.url() }))
+}
+
+/// Where Redis is, in parts.
+struct Redis {
+    host: Option<String>,
+    port: Option<u16>,
+    db: Option<u32>,
+    password: Option<String>,
+}
+
+impl Redis {
+    fn by(variable: Variable<'_>) -> Result<Self, Error> {
+        let number = |name: &str| match variable(name) {
+            None => Ok(None),
+            Some(text) => {
+                let wrong = |_| Error::Invalid(format!("{name}={text} is not a number"));
+                text.parse::<u32>().map(Some).map_err(wrong)
+            }
+        };
+        let (port, db) = (number("REDIS_PORT")?, number("REDIS_DB")?);
+        let port = port.map(|port| {
+            u16::try_from(port).map_err(|_| Error::Invalid(format!("REDIS_PORT={port} is not a port")))
+        });
+        let (host, password) = (variable("REDIS_HOST"), variable("REDIS_PASSWORD"));
+        Ok(Redis { host, port: port.transpose()?, db, password })
+    }
+
+    fn url(&self) -> String {
+        let Redis { host, port, db, password } = self;
+        redis_url(host.as_deref(), *port, *db, password.as_deref())
+    }
 }
 
 fn redis_by_variables(variable: Variable<'_>) -> Result<String, Error> {
-    let number = |name: &str| match variable(name) {
-        None => Ok(None),
-        Some(text) => {
-            let wrong = |_| Error::Invalid(format!("{name}={text} is not a number"));
-            text.parse::<u32>().map(Some).map_err(wrong)
-        }
-    };
-    let (port, db) = (number("REDIS_PORT")?, number("REDIS_DB")?);
-    let port = port.map(|port| {
-        u16::try_from(port).map_err(|_| Error::Invalid(format!("REDIS_PORT={port} is not a port")))
-    });
-    let port = port.transpose()?;
-    let Some(url) = variable("REDIS_URL") else {
-        let (host, password) = (variable("REDIS_HOST"), variable("REDIS_PASSWORD"));
-        return Ok(redis_url(host.as_deref(), port, db, password.as_deref()));
-    };
+    let Some(url) = variable("REDIS_URL") else { return Ok(Redis::by(variable)?.url()) };
     let by = format!("REDIS_URL={}", without_login(&url));
     if !BrokerType::Redis.is_at(&url) {
         return Err(Error::Invalid(format!("{by} must begin with redis:// or rediss://")));
     }
+    filled(Said { by, value: url }, variable)
+}
+
+/// A Redis URL with the password that a variable says; what the variables say of the rest must be the same.
+fn filled(url: Said<String>, variable: Variable<'_>) -> Result<String, Error> {
+    let Said { by, value: url } = url;
+    let redis = Redis::by(variable)?;
     let (own_host, own_port, own_db) = parts_of(&url);
     let others = [
-        ("REDIS_HOST", variable("REDIS_HOST").filter(|host| *host != own_host)),
-        ("REDIS_PORT", port.map(|port| port.to_string()).filter(|port| *port != own_port)),
-        ("REDIS_DB", db.map(|db| db.to_string()).filter(|db| *db != own_db)),
+        ("REDIS_HOST", redis.host.filter(|host| *host != own_host)),
+        ("REDIS_PORT", redis.port.map(|port| port.to_string()).filter(|port| *port != own_port)),
+        ("REDIS_DB", redis.db.map(|db| db.to_string()).filter(|db| *db != own_db)),
     ];
-    match others.into_iter().find_map(|(name, value)| Some((name, value?))) {
-        Some((name, value)) => Err(contradiction(&by, &format!("{name}={value}"))),
-        None => Ok(url),
+    if let Some((name, value)) = others.into_iter().find_map(|(name, value)| Some((name, value?))) {
+        return Err(contradiction(&by, &format!("{name}={value}")));
+    }
+    let Some(password) = redis.password else { return Ok(url) };
+    let Some((scheme, rest)) = url.split_once("://") else { return Ok(url) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    match login.split_once(':') {
+        Some((_, own)) if own != password && own != escaped(&password) => {
+            Err(contradiction(&format!("the password of {by}"), "REDIS_PASSWORD"))
+        }
+        Some(_) => Ok(url),
+        None => Ok(format!("{scheme}://{login}:{}@{place}{path}", escaped(&password))),
     }
 }
 

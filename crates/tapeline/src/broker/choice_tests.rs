@@ -45,7 +45,13 @@ fn variables_say_where_messages_are_kept() {
         ),
         (&[("MESSAGE_BROKER_TYPE", "hub"), ("TAPELINE_URL", "ws://h:1")], "ws://h:1"),
         (&[("TAPELINE_URL", "redis://h"), ("MESSAGE_BROKER_TYPE", "redis")], "redis://h"),
-        (&[("TAPELINE_URL", "http://h:1")], "http://h:1"),
+        (&[("TAPELINE_URL", "http://h:1"), ("REDIS_URL", "redis://i")], "http://h:1"),
+        (&[("TAPELINE_URL", "redis://h"), ("REDIS_URL", "redis://h:6379/0")], "redis://h"),
+        (
+            &[("MESSAGE_BROKER_TYPE", "redis"), ("REDIS_URL", "redis://h/1"), ("REDIS_PASSWORD", "p@ss")],
+            "redis://:p%40ss@h/1",
+        ),
+        (&[("TAPELINE_URL", "redis://me@h"), ("REDIS_PASSWORD", "p")], "redis://me:p@h"),
     ];
     for (variables, expected) in cases {
         assert_eq!(plain(variables).as_deref(), Ok(*expected), "{variables:?}");
@@ -71,6 +77,19 @@ fn variables_that_contradict_each_other_are_both_named() {
             &[("MESSAGE_BROKER_TYPE", "redis"), ("REDIS_URL", "redis://h/1"), ("REDIS_DB", "2")],
             &["REDIS_URL", "REDIS_DB=2"],
         ),
+        (
+            &[("TAPELINE_URL", "redis://a"), ("REDIS_URL", "redis://u:secret@b")],
+            &["TAPELINE_URL=redis://a", "REDIS_URL"],
+        ),
+        (&[("TAPELINE_URL", "redis://a"), ("REDIS_HOST", "b")], &["TAPELINE_URL=redis://a", "REDIS_HOST=b"]),
+        (
+            &[
+                ("MESSAGE_BROKER_TYPE", "redis"),
+                ("REDIS_URL", "redis://:secret@h"),
+                ("REDIS_PASSWORD", "secret2"),
+            ],
+            &["REDIS_URL=redis://***@h", "REDIS_PASSWORD"],
+        ),
         (&[("MESSAGE_BROKER_TYPE", "redis"), ("REDIS_URL", "http://h")], &["REDIS_URL=http://h", "redis://"]),
         (&[("MESSAGE_BROKER_TYPE", "hub")], &["MESSAGE_BROKER_TYPE=hub", "TAPELINE_URL"]),
         (&[("MESSAGE_BROKER_TYPE", "kafka")], &["MESSAGE_BROKER_TYPE", "kafka", "memory, redis, hub"]),
@@ -94,6 +113,12 @@ fn a_config_stands_over_the_variables_and_is_filled_from_them() {
     let host = Some("redis.example.com".to_string());
     let redis = MessageBrokerConfig { redis_host: host, redis_db: Some(1), ..Default::default() };
     assert_eq!(chosen(&redis, &hub).as_deref(), Ok("redis://redis.example.com:6379/1"));
+    let rest = [("REDIS_HOST", "r"), ("REDIS_PORT", "7000"), ("REDIS_DB", "3"), ("REDIS_PASSWORD", "p")];
+    assert_eq!(chosen(&redis, &rest).as_deref(), Ok("redis://:p@redis.example.com:7000/1"));
+    let db = MessageBrokerConfig { redis_db: Some(1), ..Default::default() };
+    assert_eq!(chosen(&db, &rest).as_deref(), Ok("redis://:p@r:7000/1"));
+    let error = chosen(&db, &[("REDIS_URL", "redis://h/2")]).expect_err("a contradiction");
+    assert!(error.contains("redis_db and REDIS_URL=redis://h/2"), "{error}");
     let url = MessageBrokerConfig { url: Some("memory://tests".into()), ..Default::default() };
     assert_eq!(chosen(&url, &hub).as_deref(), Ok("memory://tests"));
 }

@@ -209,7 +209,8 @@ impl TrainingChannel {
         Updates::begin(&self.base, Kind::Error).await
     }
 
-    /// Waits until all that was said so far has been taken or lost; before a program ends.
+    /// Waits until all that was said so far has been taken or lost; before a program ends. While the hub is away states
+    /// and errors wait for it: `tokio::time::timeout` bounds that.
     pub async fn flush(&self) {
         self.outgoing.queue().flush().await;
     }
@@ -253,6 +254,7 @@ impl TrainingChannel {
                 config,
                 key: self.base.bus().next_key(),
                 published: None,
+                ticket: 0,
                 waiting: Vec::new(),
             }),
             Err(error) => Sent::failed(Error::Data(format!("an event of {id} is not JSON: {error}"))),

@@ -62,6 +62,8 @@ pub(super) struct Item {
     pub(super) key: String,
     /// The id it has got, once the hub has taken it.
     pub(super) published: Option<String>,
+    /// Its place in the order of what was said; the queue gives it.
+    pub(super) ticket: u64,
     pub(super) waiting: Vec<oneshot::Sender<Outcome>>,
 }
 
@@ -111,17 +113,20 @@ pub(super) struct Outgoing {
     waiting: Mutex<Waiting>,
     /// Rung for the task that sends.
     ready: Notify,
-    /// Rung when nothing waits any more.
-    idle: Notify,
+    /// Rung when something has been settled.
+    settled: Notify,
     pub(super) conflated: AtomicU64,
     pub(super) dropped: AtomicU64,
 }
 
 #[derive(Default)]
 struct Waiting {
+    /// By their tickets.
     items: VecDeque<Item>,
-    /// One has been taken and is on its way.
-    is_sending: bool,
+    /// The ticket of the one that is on its way.
+    sending: Option<u64>,
+    /// The newest ticket given.
+    tickets: u64,
     is_closed: bool,
 }
 
@@ -143,6 +148,7 @@ impl Outgoing {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(experiment = %lost.experiment, kind = lost.kind.name(), "dropped: {LIMIT} updates wait");
             let what = format!("{LIMIT} training updates");
+            self.settled.notify_waiters();
             lost.tell(&Err(Error::Full { what, limit: LIMIT, setting: "of one TrainingChannel" }));
         }
         Sent(Progress::Waiting(waiting))
@@ -150,7 +156,7 @@ impl Outgoing {
 
     pub(super) fn len(&self) -> usize {
         let queue = self.lock();
-        queue.items.len() + usize::from(queue.is_sending)
+        queue.items.len() + usize::from(queue.sending.is_some())
     }
 
     /// The next to be sent, which is on its way from then on; `None` when there will be none.
@@ -159,7 +165,7 @@ impl Outgoing {
             {
                 let mut queue = self.lock();
                 if let Some(item) = queue.items.pop_front() {
-                    queue.is_sending = true;
+                    queue.sending = Some(item.ticket);
                     return Some(item);
                 }
                 if queue.is_closed {
@@ -175,39 +181,40 @@ impl Outgoing {
         if outcome.is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        let is_idle = {
-            let mut queue = self.lock();
-            queue.is_sending = false;
-            queue.items.is_empty()
-        };
+        self.lock().sending = None;
         item.tell(outcome);
-        if is_idle {
-            self.idle.notify_waiters();
-        }
+        self.settled.notify_waiters();
     }
 
+    /// Waits for what has been said until now, not for what is said meanwhile.
     pub(super) async fn flush(&self) {
+        let last = self.lock().tickets;
         loop {
-            let mut idle = std::pin::pin!(self.idle.notified());
-            idle.as_mut().enable();
-            if self.len() == 0 {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if self.lock().oldest().is_none_or(|oldest| oldest > last) {
                 return;
             }
-            idle.await;
+            settled.await;
         }
     }
 }
 
 impl Waiting {
+    /// The ticket of the one that was said first.
+    fn oldest(&self) -> Option<u64> {
+        self.sending.or_else(|| self.items.front().map(|item| item.ticket))
+    }
+
     /// Puts it in its place; answers what had to go.
     fn take(&mut self, mut item: Item, conflated: &AtomicU64) -> Option<Item> {
-        let same = |old: &&mut Item| old.kind == item.kind && old.experiment == item.experiment;
+        self.tickets += 1;
+        item.ticket = self.tickets;
         if item.kind.conflates()
-            && let Some(old) = self.items.iter_mut().find(same)
+            && let Some(at) = self.replaced_by(&item)
         {
             conflated.fetch_add(1, Ordering::Relaxed);
-            item.waiting.append(&mut old.waiting);
-            *old = item;
+            self.replace(at, item);
             return None;
         }
         if self.items.len() < LIMIT {
@@ -221,6 +228,25 @@ impl Waiting {
                 lost
             }
             None => Some(item),
+        }
+    }
+
+    fn replaced_by(&self, item: &Item) -> Option<usize> {
+        self.items.iter().position(|old| old.kind == item.kind && old.experiment == item.experiment)
+    }
+
+    /// In the place of the older one; but where the run begins anew behind that, the newer one belongs behind it too.
+    fn replace(&mut self, at: usize, mut item: Item) {
+        let begins = |later: &Item| later.config.is_some() && later.experiment == item.experiment;
+        let is_of_new_run = self.items.iter().skip(at).any(begins);
+        let Some(old) = self.items.get_mut(at) else { return };
+        item.waiting.append(&mut old.waiting);
+        if is_of_new_run {
+            self.items.remove(at);
+            self.items.push_back(item);
+        } else {
+            item.ticket = old.ticket;
+            *old = item;
         }
     }
 }
@@ -261,6 +287,7 @@ mod tests {
             config: None,
             key: String::new(),
             published: None,
+            ticket: 0,
             waiting: Vec::new(),
         }
     }
@@ -284,6 +311,33 @@ mod tests {
         }
         assert_eq!(left(&queue), ["a 2", "a s", "b 1", "a m", "a t"]);
         assert_eq!(queue.conflated.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn newer_progress_does_not_come_before_the_run_that_it_belongs_to() {
+        let queue = Outgoing::default();
+        queue.push(item("a", Kind::Progress, "of the old run"));
+        queue.push(Item { config: Some("{}".into()), ..item("a", Kind::Status, "created") });
+        queue.push(item("b", Kind::Progress, "1"));
+        queue.push(item("a", Kind::Progress, "1"));
+        queue.push(item("a", Kind::Progress, "2"));
+        assert_eq!(left(&queue), ["a created", "b 1", "a 2"]);
+        assert_eq!(queue.conflated.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_flush_waits_for_what_was_said_before_it_and_for_no_more() {
+        let queue = Outgoing::default();
+        queue.push(item("a", Kind::Status, "1"));
+        let mut flush = std::pin::pin!(queue.flush());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(flush.as_mut().poll(&mut context).is_pending());
+        queue.push(item("a", Kind::Status, "later"));
+        let sent = queue.next().await.expect("something waits");
+        assert!(flush.as_mut().poll(&mut context).is_pending());
+        queue.settle(sent, &Ok(()));
+        assert!(flush.as_mut().poll(&mut context).is_ready());
+        assert_eq!(queue.len(), 1);
     }
 
     #[tokio::test]

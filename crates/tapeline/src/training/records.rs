@@ -15,6 +15,8 @@ use crate::store::StoreEntry;
 pub(super) const KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// How often that is begun anew while a run speaks.
 const REFRESH: Duration = Duration::from_secs(3_600);
+/// And how soon again where it failed.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Runs whose last refresh is remembered; then all are refreshed once more than they must be.
 const REMEMBERED: usize = 10_000;
 
@@ -57,20 +59,28 @@ pub(super) async fn read(base: &BaseChannel, id: &str) -> Result<Option<Kept>, E
     Ok(Some(Kept { config, about }))
 }
 
-/// When each run's record was begun anew.
+/// When each run's record is to be begun anew.
 #[derive(Default)]
 pub(super) struct Refreshes(HashMap<Box<str>, Instant>);
 
 impl Refreshes {
     pub(super) fn note(&mut self, id: &str, now: Instant) {
+        self.put_off(id, now + REFRESH);
+    }
+
+    pub(super) fn note_failure(&mut self, id: &str, now: Instant) {
+        self.put_off(id, now + AGAIN);
+    }
+
+    fn put_off(&mut self, id: &str, due: Instant) {
         if self.0.len() >= REMEMBERED {
             self.0.clear();
         }
-        self.0.insert(id.into(), now);
+        self.0.insert(id.into(), due);
     }
 
     pub(super) fn is_due(&self, id: &str, now: Instant) -> bool {
-        self.0.get(id).is_none_or(|last| now.saturating_duration_since(*last) >= REFRESH)
+        self.0.get(id).is_none_or(|due| now >= *due)
     }
 }
 
@@ -99,12 +109,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_begun_anew_at_the_first_word_and_each_hour() {
+    fn a_record_is_begun_anew_at_the_first_word_each_hour_and_soon_after_a_failure() {
         let (mut refreshes, now) = (Refreshes::default(), Instant::now());
         assert!(refreshes.is_due("a", now));
         refreshes.note("a", now);
         assert!(!refreshes.is_due("a", now + REFRESH / 2));
         assert!(refreshes.is_due("a", now + REFRESH));
         assert!(refreshes.is_due("b", now));
+        refreshes.note_failure("b", now);
+        assert!(!refreshes.is_due("b", now));
+        assert!(refreshes.is_due("b", now + AGAIN));
     }
 }

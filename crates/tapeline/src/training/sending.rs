@@ -64,7 +64,9 @@ async fn send(base: &BaseChannel, item: &mut Item, refreshes: &mut Refreshes) ->
         match records::refresh(base, &item.experiment).await {
             Ok(()) => refreshes.note(&item.experiment, now),
             Err(error) => {
-                tracing::warn!(%error, experiment = &*item.experiment, "record not kept for longer")
+                tracing::warn!(%error, experiment = &*item.experiment, "record not kept for longer");
+                // Each attempt may take as long as a request; what is said must not wait for that every time.
+                refreshes.note_failure(&item.experiment, Instant::now());
             }
         }
     }

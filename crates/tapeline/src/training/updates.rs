@@ -23,14 +23,19 @@ pub struct Update<E> {
 /// Events in the order they came. Dropping it ends the subscription.
 pub struct Updates<E> {
     base: BaseChannel,
+    topic: String,
     events: Events,
     of: PhantomData<fn() -> E>,
 }
 
 impl<E: DeserializeOwned> Updates<E> {
     pub(super) async fn begin(base: &BaseChannel, kind: Kind) -> Result<Self, Error> {
-        let events = base.subscribe_stream(kind.name()).await?;
-        Ok(Updates { base: base.clone(), events, of: PhantomData })
+        let topic = base.topic(kind.name());
+        // A roll-up of last values brings those itself. States are no last values; a pattern brings the last of each run
+        // all the same, and matches what is said on the roll-up's own name too.
+        let name = if kind == Kind::Status { format!("{topic}*") } else { topic.clone() };
+        let events = base.bus().subscribe_stream(name).await?;
+        Ok(Updates { base: base.clone(), topic, events, of: PhantomData })
     }
 
     /// The next event; `None` after the end. Missing messages are logged and counted by the bus; data that is no such
@@ -45,7 +50,7 @@ impl<E: DeserializeOwned> Updates<E> {
                     return None;
                 }
             };
-            if !self.base.sees(&message) {
+            if message.topic() != self.topic || !self.base.sees(&message) {
                 continue;
             }
             match message.parse() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tapeline::{BaseChannel, Event, Events, PubSubMessage};
+use tokio::time::Instant;
 
 use super::super::hub_url::HubUrl;
 use super::super::output::Output;
@@ -12,6 +13,8 @@ use super::view::View;
 
 /// With `--once`: the hub has told the last values when it has been silent for so long.
 const QUIET: Duration = Duration::from_millis(500);
+/// And in any case when so much time has passed: runs that go on are never silent.
+const AT_MOST: Duration = Duration::from_secs(2);
 /// Runs that are shown; then the one that has been silent for longest goes.
 const SHOWN: usize = 200;
 
@@ -55,7 +58,10 @@ impl Training {
         let mut events = bus.subscribe_stream(base.topic("*")).await?;
         let mut runs = Runs::default();
         if self.once {
-            while let Ok(message) = tokio::time::timeout(QUIET, next(&mut events)).await {
+            let end = Instant::now() + AT_MOST;
+            while let Ok(message) =
+                tokio::time::timeout_at(end.min(Instant::now() + QUIET), next(&mut events)).await
+            {
                 let message = message?;
                 if base.sees(&message) {
                     runs.take(&message);
