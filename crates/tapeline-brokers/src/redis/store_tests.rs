@@ -5,7 +5,7 @@ use std::sync::Weak;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use tapeline_core::testkit::stores::{self, Subject};
+use tapeline_core::testkit::stores::Subject;
 
 use super::*;
 use crate::redis::link::{Events, Heard, Server};
@@ -43,29 +43,7 @@ fn open() -> Subject {
     subject(RedisServer::start(), Bounds::default())
 }
 
-macro_rules! promises {
-    ($($promise:ident,)*) => {
-        $(
-            #[test]
-            fn $promise() {
-                stores::$promise(&open);
-            }
-        )*
-    };
-}
-
-promises! {
-    a_value_stays_as_it_was_given,
-    a_deleted_value_is_gone,
-    a_change_that_is_not_expected_changes_nothing,
-    a_value_set_anew_is_another,
-    versions_only_grow,
-    of_writers_at_once_each_version_has_one_successor,
-    an_expired_value_is_gone,
-    a_value_without_a_ttl_outlives_its_former_one,
-    a_listing_is_ordered_and_goes_on_after_a_key,
-    a_prefix_is_no_pattern,
-}
+tapeline_core::store_promises!(open);
 
 #[test]
 fn a_full_store_refuses_new_values_with_its_limit() {

@@ -8,7 +8,7 @@ use tapeline_schema::ErrorCode;
 
 use super::*;
 use crate::testkit::ManualClock;
-use crate::testkit::stores::{self, Subject};
+use crate::testkit::stores::Subject;
 
 fn open() -> Subject {
     let clock = Arc::new(ManualClock::default());
@@ -16,29 +16,7 @@ fn open() -> Subject {
     Subject::new(Arc::new(store), move |time| clock.advance(time))
 }
 
-macro_rules! promises {
-    ($($promise:ident,)*) => {
-        $(
-            #[test]
-            fn $promise() {
-                stores::$promise(&open);
-            }
-        )*
-    };
-}
-
-promises! {
-    a_value_stays_as_it_was_given,
-    a_deleted_value_is_gone,
-    a_change_that_is_not_expected_changes_nothing,
-    a_value_set_anew_is_another,
-    versions_only_grow,
-    of_writers_at_once_each_version_has_one_successor,
-    an_expired_value_is_gone,
-    a_value_without_a_ttl_outlives_its_former_one,
-    a_listing_is_ordered_and_goes_on_after_a_key,
-    a_prefix_is_no_pattern,
-}
+crate::store_promises!(open);
 
 fn bounded(entries: usize, bytes: usize) -> (Subject, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());

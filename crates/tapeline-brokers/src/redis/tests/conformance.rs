@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 
 use tapeline_core::Broker;
 use tapeline_core::broker::Interest;
-use tapeline_core::testkit::suite::{self, Subject};
+use tapeline_core::testkit::suite::{Open, Subject};
 use tapeline_schema::Pattern;
 
 use crate::redis::RedisBroker;
@@ -25,46 +25,10 @@ fn open(server: &RedisServer) -> Subject {
     })
 }
 
-macro_rules! promises {
-    ($($sentence:ident: $promise:ident,)*) => {
-        $(
-            #[test]
-            fn $sentence() {
-                // Pub/sub knows no databases, so each promise has a server of its own.
-                let server = RedisServer::start();
-                suite::$promise(&|| open(&server));
-            }
-        )*
-    };
+/// Pub/sub knows no databases, so each promise has a server of its own.
+fn hold(promise: fn(Open<'_>)) {
+    let server = RedisServer::start();
+    promise(&|| open(&server));
 }
 
-promises! {
-    offsets_are_dense_from_one_under_one_epoch: offsets_are_dense,
-    threads_that_publish_at_once_are_delivered_in_order_without_holes: concurrent_publishes_are_delivered_in_order,
-    no_more_messages_are_kept_than_the_row_says: retention_by_count,
-    no_message_is_kept_beyond_its_age: retention_by_age,
-    no_more_bytes_are_kept_than_the_row_says_but_for_the_newest: retention_by_bytes,
-    a_page_is_dense_starts_behind_after_and_respects_the_limit: pages_are_dense_and_bounded,
-    the_newest_message_can_be_read_alone: the_newest_is_read,
-    a_join_tells_where_the_channel_stands: a_join_tells_the_head,
-    a_repeat_answers_the_first_offset_and_goes_nowhere: a_repeat_goes_nowhere,
-    a_repeat_inside_a_batch_goes_nowhere: a_repeat_within_a_batch_goes_nowhere,
-    a_key_of_another_principal_or_channel_is_new: a_key_belongs_to_its_principal_and_channel,
-    a_key_is_new_again_after_five_minutes: a_key_is_new_after_five_minutes,
-    a_roll_up_lists_its_sources_within_the_limit: a_roll_up_lists_its_sources,
-    a_pattern_lists_its_sources_within_the_limit: a_pattern_lists_its_sources,
-    a_busy_broker_gives_all_drafts_and_receipts_back: busy_gives_everything_back,
-    every_permit_is_used_or_given_back: every_permit_is_used_or_returned,
-    a_forgotten_channel_has_a_new_epoch: a_forgotten_channel_counts_under_a_new_epoch,
-    a_channel_whose_family_is_declared_begins_anew: a_channel_that_ends_counts_anew_and_stays_joined,
-    a_channel_whose_row_keeps_less_goes_on: a_channel_that_goes_on_keeps_as_its_row_says_now,
-    a_message_is_made_for_the_row_that_its_channel_has: a_message_fits_its_channels_row_while_that_changes,
-    a_joined_channel_is_never_forgotten: a_joined_channel_is_not_forgotten,
-    a_channel_within_its_retention_age_is_never_forgotten: a_channel_within_its_age_is_not_forgotten,
-    a_table_is_told_whole_or_by_what_changed: a_table_is_read_whole_or_by_what_changed,
-    rows_beyond_a_tables_bound_leave_and_it_is_said: rows_beyond_the_bound_leave_aloud,
-    what_is_purged_is_gone_and_the_count_goes_on: what_is_forgotten_is_gone_and_the_count_goes_on,
-    a_roll_up_lacks_what_was_purged_of_a_source: a_roll_up_forgets_with_its_source,
-    a_purged_roll_up_leaves_its_sources_what_they_keep: a_roll_up_forgets_for_itself,
-    a_table_cannot_be_purged: a_table_forgets_nothing,
-}
+tapeline_core::broker_promises!(hold);
