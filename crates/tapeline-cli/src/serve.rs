@@ -51,6 +51,9 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; may be given more than once. Port 0 takes a free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// Address for the admin interface alone; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Vec<SocketAddr>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
@@ -83,10 +86,14 @@ pub(crate) struct ServeFlags {
 impl ServeFlags {
     /// The file, the variables, and those of the flags that were given.
     pub(crate) fn layers(self) -> Layers {
-        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
+        let addresses = |list: &[SocketAddr]| {
+            let texts: Vec<String> = list.iter().map(SocketAddr::to_string).collect();
+            (!texts.is_empty()).then(|| texts.join(","))
+        };
         let on = |given: bool| given.then(|| true.to_string());
         let given = [
-            ("--listen", "serve.listen", (!listen.is_empty()).then(|| listen.join(","))),
+            ("--listen", "serve.listen", addresses(&self.listen)),
+            ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
@@ -183,6 +190,7 @@ async fn serve(
         access,
         admin: reloader,
         admin_authority: None,
+        audit: audit.clone(),
         address: first,
         conformance: values.conformance,
         compression,

@@ -80,6 +80,7 @@ impl Served {
             access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
             admin_authority: None,
+            audit: Arc::default(),
             address: None,
             conformance: false,
             compression: true,

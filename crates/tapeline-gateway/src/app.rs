@@ -15,6 +15,7 @@ use tapeline_runtime::Shards;
 use tokio::sync::{Semaphore, watch};
 
 use crate::admin::Admin;
+use crate::audit::Audit;
 use crate::caller::Needs;
 use crate::connection::Open;
 use crate::door::{self, Door};
@@ -35,6 +36,8 @@ pub struct AppParts {
     pub admin: Arc<dyn Admin>,
     /// Who checks the keys of the admin interface, where that listens apart; then `/admin/` is served nowhere else.
     pub admin_authority: Option<Arc<dyn Authority>>,
+    /// Who was refused what, and who changed the hub.
+    pub audit: Arc<Audit>,
     /// Where it listens first, for other nodes and people.
     pub address: Option<SocketAddr>,
     /// Whether `/echo`, for conformance suites, is open.
@@ -50,6 +53,7 @@ pub struct App {
     pub(crate) access: Arc<LiveAccess>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) admin_authority: Option<Arc<dyn Authority>>,
+    pub(crate) audit: Arc<Audit>,
     /// What each route takes, by its path.
     pub(crate) needs: HashMap<&'static str, Needs>,
     pub(crate) address: Option<SocketAddr>,
@@ -76,7 +80,7 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, access, admin, admin_authority, address, conformance, compression } =
+        let AppParts { hub, shards, access, admin, admin_authority, audit, address, conformance, compression } =
             parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
@@ -88,6 +92,7 @@ impl App {
             access,
             admin,
             admin_authority,
+            audit,
             needs: routes::table().into_iter().map(|served| (served.path, served.needs)).collect(),
             address,
             started,
@@ -106,10 +111,15 @@ impl App {
 
     /// Somebody was not let in.
     pub(crate) fn report_refused(&self, client: &str, refusal: &Refusal) {
+        self.report(IncidentKind::ConnectionRefused, client, "", refusal);
+    }
+
+    /// A request was refused what it asked for.
+    pub(crate) fn report(&self, kind: IncidentKind, client: &str, about: &str, refusal: &Refusal) {
         let trouble = Trouble {
-            kind: IncidentKind::ConnectionRefused,
+            kind,
             code: refusal.code.name(),
-            channel: "",
+            channel: about,
             client,
             message: &refusal.message,
         };

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
+use crate::audit::Deed;
 use crate::caller::{self, Needs};
 use crate::error::Failure;
 use crate::origin;
@@ -88,8 +89,21 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
     let brought = caller::credential(needs, &request);
     let denied = match caller::admit(app, peer, needs, brought).await {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            return next.run(request).await;
+            request.extensions_mut().insert(caller.clone());
+            if needs != Needs::Admin {
+                return next.run(request).await;
+            }
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let response = next.run(request).await;
+            let deed = Deed {
+                who: &caller.principal,
+                address: &peer.principal,
+                method: method.as_str(),
+                path: &path,
+                status: response.status().as_u16(),
+            };
+            app.audit.did(&deed, app.hub.now());
+            return response;
         }
         Err(denied) => denied,
     };

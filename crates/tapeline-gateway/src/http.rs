@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
+use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::push_number;
 use tapeline_core::rights::is_known_later;
 use tapeline_core::{Channel, Receipt};
@@ -166,12 +167,17 @@ async fn readable(
     after: u64,
     limit: usize,
 ) -> Result<Page, Failure> {
+    let allowed = || {
+        app.hub.may_read(&caller.grant, channel).inspect_err(|refusal| {
+            app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
+        })
+    };
     if !is_known_later(channel) {
-        app.hub.may_read(&caller.grant, channel)?;
+        allowed()?;
     }
     let page = asking::page(&app.hub, channel, after, limit).await?;
     // Whose the channel is may only be known now.
-    app.hub.may_read(&caller.grant, channel)?;
+    allowed()?;
     Ok(page)
 }
 

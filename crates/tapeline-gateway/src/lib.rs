@@ -5,6 +5,7 @@ mod accepted;
 pub mod admin;
 mod app;
 mod asking;
+pub mod audit;
 mod batch;
 mod caller;
 mod connection;

@@ -35,6 +35,10 @@ pub(crate) struct Config {
     pub http: HttpValues,
     pub storage: Storage,
     pub redis: RedisValues,
+    /// Where the admin interface listens apart from everything else; empty for nowhere.
+    pub admin_listen: Vec<SocketAddr>,
+    /// The file of the audit log; empty for the program's own log.
+    pub audit_file: String,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -91,6 +95,8 @@ impl Default for Config {
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
+            admin_listen: Vec::new(),
+            audit_file: String::new(),
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),

@@ -116,6 +116,10 @@ rows! {
         "Compress for WebSocket clients that offer permessage-deflate."
     "http.admin" Reload No any http.admin
         "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
+    "admin.listen" Restart No any admin_listen
+        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] with admin = true. /admin/ is then served nowhere else."
+    "audit.file" Restart No any audit_file
+        "A file to which who was refused what, and who changed the hub, is appended as JSON lines. Empty: they go to the log."
     "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
     "limits.outbox_messages" Reload No some limits.outbox_messages
