@@ -80,8 +80,17 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, access, admin, admin_authority, audit, address, conformance, compression } =
-            parts;
+        let AppParts {
+            hub,
+            shards,
+            access,
+            admin,
+            admin_authority,
+            audit,
+            address,
+            conformance,
+            compression,
+        } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
         let letters = Arc::new(Semaphore::new(1));
@@ -116,13 +125,8 @@ impl App {
 
     /// A request was refused what it asked for.
     pub(crate) fn report(&self, kind: IncidentKind, client: &str, about: &str, refusal: &Refusal) {
-        let trouble = Trouble {
-            kind,
-            code: refusal.code.name(),
-            channel: about,
-            client,
-            message: &refusal.message,
-        };
+        let trouble =
+            Trouble { kind, code: refusal.code.name(), channel: about, client, message: &refusal.message };
         self.hub.incidents().report(trouble, self.hub.now());
     }
 
