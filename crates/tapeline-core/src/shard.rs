@@ -226,6 +226,7 @@ impl Shard {
             return Handled::Done;
         }
         if let Err(refusal) = self.admit(slot, &command, now) {
+            let told = refusal.clone();
             match &command {
                 Command::Publish { publication, req } => {
                     let client = self.sessions.get(slot as usize).map(Session::called).unwrap_or_default();
@@ -234,6 +235,7 @@ impl Shard {
                 }
                 other => self.reply_error(slot, refusal, None, other.req()),
             }
+            self.on_too_fast(slot, &told, now);
             return Handled::Done;
         }
         match command {

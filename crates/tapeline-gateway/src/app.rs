@@ -12,7 +12,9 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Shards;
 use tokio::sync::{Semaphore, watch};
 
+use crate::addresses::Addresses;
 use crate::admin::Admin;
+use crate::bodies::Bodies;
 use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
@@ -54,6 +56,10 @@ pub struct App {
     pub(crate) refusing: Open,
     /// Connections on the HTTP port that were closed because they took no byte of an answer.
     pub(crate) closed_slow: Count,
+    /// What is remembered of addresses.
+    pub(crate) addresses: Arc<Addresses>,
+    /// Bodies of requests that are under way.
+    pub(crate) bodies: Bodies,
     /// The hub's own description, kept while it holds.
     pub(crate) documents: Documents,
     /// What is counted of HTTP requests.
@@ -84,6 +90,8 @@ impl App {
             open,
             refusing,
             closed_slow,
+            addresses: Arc::default(),
+            bodies: Bodies::default(),
             documents,
             requests: Requests::new(routes::table().iter().map(|served| served.path)),
             letters,
