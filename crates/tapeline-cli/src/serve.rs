@@ -25,14 +25,13 @@ use tokio::task::JoinSet;
 
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
+use crate::machine::{memory_bytes, raise_file_limit};
 use crate::reload::Reloader;
 use crate::{demo, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Files that a hub needs beside its connections.
-const OWN_FILES: usize = 64;
 /// The exit code after a second signal, when something may have been lost.
 const STOPPED_AT_ONCE: i32 = 1;
 
@@ -236,6 +235,7 @@ async fn serve(
     }
     let sweeping = tokio::spawn(sweep(hub.clone()));
     let beating = tokio::spawn(beat(app.clone()));
+    let watching = tokio::spawn(app.clone().watch_memory());
     signals.next().await;
     tokio::spawn(signals.end_at_the_next());
     if let Some(reloading) = reloading {
@@ -245,6 +245,7 @@ async fn serve(
     drop(intake);
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
+    watching.abort();
     let stop_all = move || {
         // Until now the market moved for those who were still there.
         market.into_iter().for_each(Running::stop);
@@ -356,25 +357,4 @@ fn is_hangup_ignored() -> bool {
     let signals = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     // A bit for each signal; that of number 1 is the lowest.
     signals.is_some_and(|signals| signals & 1 == 1)
-}
-
-/// Each connection is a file; the soft limit is often far below the hard one. Answers how many may be connected.
-fn raise_file_limit() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    if let Err(error) = &raised {
-        tracing::warn!(%error, "the limit of open files could not be raised");
-    }
-    let files = if raised.is_ok() { limit.maximum } else { limit.current };
-    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    files.saturating_sub(OWN_FILES).max(1)
-}
-
-/// The machine's memory; 4 GiB where it cannot be read.
-fn memory_bytes() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kib.map_or(4 << 30, |kib| kib * 1_024)
 }

@@ -14,8 +14,10 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Shards;
 use tokio::sync::{Semaphore, watch};
 
+use crate::addresses::Addresses;
 use crate::admin::Admin;
 use crate::audit::Audit;
+use crate::bodies::Bodies;
 use crate::caller::Needs;
 use crate::connection::Open;
 use crate::door::{self, Door};
@@ -66,6 +68,10 @@ pub struct App {
     pub(crate) refusing: Open,
     /// Connections on the HTTP port that were closed because they took no byte of an answer.
     pub(crate) closed_slow: Count,
+    /// What is remembered of addresses.
+    pub(crate) addresses: Arc<Addresses>,
+    /// Bodies of requests that are under way.
+    pub(crate) bodies: Bodies,
     /// The hub's own description, kept while it holds.
     pub(crate) documents: Documents,
     /// What is counted of HTTP requests.
@@ -109,6 +115,8 @@ impl App {
             open,
             refusing,
             closed_slow,
+            addresses: Arc::default(),
+            bodies: Bodies::default(),
             documents,
             requests: Requests::new(routes::table().iter().map(|served| served.path)),
             letters,

@@ -61,17 +61,24 @@ pub(crate) async fn guard(
     response
 }
 
-async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Response {
+async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -> Response {
+    let peer = match peer.asking(app, &mut request) {
+        Ok(peer) => peer,
+        Err(refusal) => {
+            app.report_refused(&peer.principal, &refusal);
+            return Failure::from(refusal).into_response();
+        }
+    };
     if let Err(refused) = origin::check(&app.access.now().origins, peer.on_loopback, request.headers()) {
         app.report_refused(&peer.principal, &refused.0);
         return refused.into_response();
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let methods = origin::methods(request.uri().path());
-    let mut response = match admit(app, peer, &request) {
+    let mut response = match admit(app, &peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => let_in(app, peer, request, next).await,
+        Ok(()) => let_in(app, &peer, request, next).await,
     };
     if let Some(origin) = origin {
         origin::allow(response.headers_mut(), origin, methods);

@@ -22,11 +22,12 @@ use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::asking::stored;
+use crate::bodies::body;
 use crate::caller::Caller;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::form;
-use crate::http::{body, is_lines, json};
+use crate::http::{is_lines, json};
 
 /// Entries of a listing that asks for no number.
 const LIST_DEFAULT: usize = 100;
@@ -89,7 +90,7 @@ pub(crate) async fn put(
     let condition = condition(&asked, request.headers())?;
     let ttl = asked.ttl_s.map(ttl).transpose()?;
     let limit = app.hub.settings().publish_bytes;
-    let bytes = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
+    let bytes = body(&app, request, limit, "limits.publish_bytes").await?;
     let text = form::text(&bytes)?;
     let parsed: &RawValue = serde_json::from_str(text).map_err(|error| form::refusal(&error, text))?;
     // A copy: what is kept must not keep the blanks around it, nor more of the buffer than it is.
