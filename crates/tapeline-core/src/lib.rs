@@ -28,6 +28,7 @@ pub mod lanes;
 pub mod message;
 mod note;
 pub mod outbox;
+pub mod owner;
 pub mod presence;
 mod publishing;
 pub mod rates;

@@ -157,6 +157,7 @@ pub(super) fn decode(
         rows,
         correlation_id: frame.correlation_id.map(Box::from),
         idempotency: None,
+        owner: None,
         from_plain_name: false,
         id: frame.id,
         timestamp_us: frame.timestamp_us,

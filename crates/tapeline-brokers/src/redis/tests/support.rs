@@ -172,6 +172,7 @@ impl Node {
             rows,
             correlation_id: None,
             idempotency: None,
+            owner: None,
             id,
             timestamp_us,
             from_plain_name: false,
