@@ -73,8 +73,8 @@ impl<'a> Drafter<'a> {
         let channel = checked.inspect_err(|refusal| self.refused(publication.channel, refusal))?;
         let Publication { kind, data, correlation_id, idempotency_key, owner, from_plain_name, .. } =
             publication;
-        let owner = stated(&channel, owner, &data)
-            .inspect_err(|refusal| self.refused(channel.name(), refusal))?;
+        let owner =
+            stated(&channel, owner, &data).inspect_err(|refusal| self.refused(channel.name(), refusal))?;
         let (data, rows) = accept(&channel, kind.as_deref(), data)
             .inspect_err(|refusal| self.refused(channel.name(), refusal))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);

@@ -48,7 +48,10 @@ fn check(channel: &Channel, place: &str, owner: &str) -> Result<(), Refusal> {
         return Err(invalid(channel, format!("{place} is empty; leave it away where there is none")));
     }
     if owner.len() > OWNER_LIMIT {
-        return Err(invalid(channel, format!("{place} is {} bytes, the limit is {OWNER_LIMIT}", owner.len())));
+        return Err(invalid(
+            channel,
+            format!("{place} is {} bytes, the limit is {OWNER_LIMIT}", owner.len()),
+        ));
     }
     if owner.chars().any(char::is_control) {
         return Err(invalid(channel, format!("{place} has a control character")));
@@ -113,13 +116,19 @@ mod tests {
             assert_eq!(code, ErrorCode::InvalidData);
             message
         };
-        assert_eq!(told("order_status:7", Some(&"é".repeat(128)), "{}").map(|owner| owner.is_some()), Ok(true));
+        assert_eq!(
+            told("order_status:7", Some(&"é".repeat(128)), "{}").map(|owner| owner.is_some()),
+            Ok(true)
+        );
         let long = "a".repeat(257);
         assert_eq!(refused(Some(&long), "{}"), "order_status:7: owner is 257 bytes, the limit is 256");
         assert!(refused(Some(""), "{}").starts_with("order_status:7: owner is empty"));
         assert_eq!(refused(Some("a\nb"), "{}"), "order_status:7: owner has a control character");
         assert!(refused(None, r#"{"owner":""}"#).starts_with("order_status:7: data.owner is empty"));
-        assert_eq!(refused(None, r#"{"owner":"a\u0000"}"#), "order_status:7: data.owner has a control character");
+        assert_eq!(
+            refused(None, r#"{"owner":"a\u0000"}"#),
+            "order_status:7: data.owner has a control character"
+        );
         assert!(refused(None, r#"{"owner":7}"#).starts_with("order_status:7: data.owner is not a string"));
         let twice = r#"{"owner":"a","owner":"b"}"#;
         assert_eq!(refused(None, twice), "order_status:7: data.owner is there more than once");

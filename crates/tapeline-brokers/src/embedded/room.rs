@@ -27,8 +27,8 @@ impl Writer {
     pub(super) fn fate(&mut self, locked: &mut Locked<'_>, draft: &Draft, roll_ups: &[Channel]) -> Fate {
         let spec = draft.channel.spec();
         let urgent = spec.priority == Priority::Critical;
-        let claims = draft.owner.is_some()
-            && locked.held(&draft.channel).is_none_or(|state| state.owner().is_none());
+        let claims =
+            draft.owner.is_some() && locked.held(&draft.channel).is_none_or(|state| state.owner().is_none());
         let overhead = if claims { 2 * OVERHEAD } else { OVERHEAD };
         if self.may_write(draft.data.len() + overhead, urgent) {
             return Fate::Write;

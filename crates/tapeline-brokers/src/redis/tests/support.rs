@@ -184,6 +184,10 @@ impl Node {
         Draft { idempotency: Some(Box::new(key)), ..self.draft(channel, "1") }
     }
 
+    pub(super) fn owned(&self, channel: &str, owner: &str) -> Draft {
+        Draft { owner: Some(owner.into()), ..self.draft(channel, r#"{"asset":"BTC"}"#) }
+    }
+
     /// Publishes drafts; the receipts come later.
     pub(super) fn start(&self, drafts: Vec<Draft>) -> Receiver<Vec<Result<Receipt, Refusal>>> {
         let (to, from) = sync_channel(1);

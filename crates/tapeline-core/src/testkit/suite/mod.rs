@@ -31,8 +31,8 @@ pub use keeping::{
 };
 pub use order::{concurrent_publishes_are_delivered_in_order, offsets_are_dense};
 pub use owning::{
-    a_repeat_of_an_owned_publish_is_one, an_owner_is_first_within_a_batch, an_owner_lasts_as_long_as_its_channel,
-    one_of_many_claims_wins, the_first_owner_stays,
+    a_repeat_of_an_owned_publish_is_one, an_owner_is_first_within_a_batch,
+    an_owner_lasts_as_long_as_its_channel, one_of_many_claims_wins, the_first_owner_stays,
 };
 pub use purging::{
     a_roll_up_forgets_for_itself, a_roll_up_forgets_with_its_source, a_table_forgets_nothing,

@@ -24,17 +24,19 @@ pub fn the_first_owner_stays(open: Open<'_>) {
     assert_eq!(channel.owner(), Some("ann"), "the receipt came before the owner");
     let other = Draft { owner: Some("bob".into()), ..subject.keyed("executions:a", "feed", "k") };
     assert!(is_conflict(subject.results([other]).pop()), "another owner is taken");
-    let again = subject.publish_one(Draft {
-        owner: Some("ann".into()),
-        ..subject.keyed("executions:a", "feed", "k")
-    });
+    let again = subject
+        .publish_one(Draft { owner: Some("ann".into()), ..subject.keyed("executions:a", "feed", "k") });
     assert_eq!((again.offset, again.duplicate), (3, false), "what was refused is remembered");
     assert_eq!(subject.say("executions:a").offset, 4);
     assert_eq!(subject.offsets("executions:a", 0, 10), [1, 2, 3, 4]);
     assert_eq!(subject.join("executions").top, 4, "what was refused counts in the roll-up");
     assert_eq!(subject.sink.delivered(4).len(), 4);
     assert_eq!(channel.owner(), Some("ann"));
-    assert_eq!(subject.publish_one(subject.owned("executions:b", "bob")).offset, 1, "each channel has its own");
+    assert_eq!(
+        subject.publish_one(subject.owned("executions:b", "bob")).offset,
+        1,
+        "each channel has its own"
+    );
     subject.sink.check_permits();
 }
 
@@ -42,8 +44,10 @@ pub fn the_first_owner_stays(open: Open<'_>) {
 pub fn an_owner_is_first_within_a_batch(open: Open<'_>) {
     let subject = open();
     let owned = |owner| subject.owned("order_status:7", owner);
-    let results = subject.results([owned("ann"), owned("bob"), owned("ann"), subject.draft("order_status:7")]);
-    let offsets: Vec<_> = results.iter().map(|result| result.as_ref().ok().map(|first| first.offset)).collect();
+    let results =
+        subject.results([owned("ann"), owned("bob"), owned("ann"), subject.draft("order_status:7")]);
+    let offsets: Vec<_> =
+        results.iter().map(|result| result.as_ref().ok().map(|first| first.offset)).collect();
     assert_eq!(offsets, [Some(1), None, Some(2), Some(3)]);
     assert_eq!(subject.channel("order_status:7").owner(), Some("ann"));
     assert_eq!(subject.offsets("order_status:7", 0, 10), [1, 2, 3]);
@@ -53,10 +57,8 @@ pub fn an_owner_is_first_within_a_batch(open: Open<'_>) {
 /// A repeat answers the first offset, whatever it says of the owner.
 pub fn a_repeat_of_an_owned_publish_is_one(open: Open<'_>) {
     let subject = open();
-    let keyed = |owner: &str| Draft {
-        owner: Some(owner.into()),
-        ..subject.keyed("executions:a", "feed", "k")
-    };
+    let keyed =
+        |owner: &str| Draft { owner: Some(owner.into()), ..subject.keyed("executions:a", "feed", "k") };
     let first = subject.publish_one(keyed("ann"));
     for owner in ["ann", "bob"] {
         let repeat = subject.publish_one(keyed(owner));
@@ -87,7 +89,11 @@ pub fn one_of_many_claims_wins(open: Open<'_>) {
         });
         let owner = subject.channel(&name).owner().map(str::to_owned).expect("somebody was first");
         for (claimed_by, count) in taken {
-            assert_eq!(count, if claimed_by == owner { 3 } else { 0 }, "{claimed_by} where {owner} was first");
+            assert_eq!(
+                count,
+                if claimed_by == owner { 3 } else { 0 },
+                "{claimed_by} where {owner} was first"
+            );
         }
         assert_eq!(subject.offsets(&name, 0, 20), [1, 2, 3]);
     }
