@@ -22,7 +22,7 @@ use crate::log::Format;
 
 pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
-pub(crate) use show::{effective, family_toml, reference};
+pub(crate) use show::{effective, family_toml, key_toml, reference};
 pub(crate) use table::{ROWS, When};
 
 /// The default broker.
@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub http: HttpValues,
     pub storage: Storage,
     pub redis: RedisValues,
+    /// `[auth]`, with the API keys in the order of the file.
+    pub auth: tapeline_auth::Settings,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -91,6 +93,7 @@ impl Default for Config {
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
+            auth: tapeline_auth::Settings::default(),
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),
