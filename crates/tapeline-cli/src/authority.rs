@@ -1,17 +1,23 @@
 //! Who is asked who they are: the authority of the hub and, where the admin interface listens apart, that one's own, both
 //! from one configuration. They check tokens and keys; this file only puts them together and changes them.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use anyhow::Context;
 use tapeline_auth::fetch::Http;
-use tapeline_auth::{Auth, AuthParts, Mode, Settings};
+use tapeline_auth::{Auth, AuthParts, Mode, Settings, What};
+use tapeline_core::clock::rfc3339;
 use tapeline_core::rights::Authority;
 use tapeline_core::store::Store;
 use tapeline_core::{Clock, Refusal};
+use tapeline_gateway::admin::{Revocation, Revoke, no_tokens};
 use tapeline_schema::ErrorCode;
 
 use crate::config::Config;
+
+/// How long the store is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Clone)]
@@ -60,6 +66,43 @@ impl Authorities {
         // The same keys have just been read.
         admin.replace(keys).map_err(refused)
     }
+}
+
+impl Authorities {
+    /// Takes tokens back. Waits until that is kept.
+    pub(crate) fn revoke(&self, what: Revoke) -> Result<Revocation, Refusal> {
+        if self.hub.is_off() {
+            return Err(no_tokens());
+        }
+        let what = match what {
+            Revoke::Subject(subject) => What::Subject(subject.into()),
+            Revoke::TokenId(id) => What::Token(id.into()),
+        };
+        let (to, done) = mpsc::channel();
+        let answer = move |outcome| {
+            // Whoever asked may have given up.
+            let _ = to.send(outcome);
+        };
+        self.hub.revoke(what, Box::new(answer));
+        let late = |_| Err(Refusal::new(ErrorCode::Degraded, "the store has not answered; ask again"));
+        done.recv_timeout(PATIENCE).unwrap_or_else(late).map(told)
+    }
+
+    /// What has been taken back.
+    pub(crate) fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
+        if self.hub.is_off() {
+            return Err(no_tokens());
+        }
+        Ok(self.hub.revocations().into_iter().map(told).collect())
+    }
+}
+
+fn told(found: tapeline_auth::Revocation) -> Revocation {
+    let what = match found.what {
+        What::Subject(subject) => Revoke::Subject(subject.to_string()),
+        What::Token(id) => Revoke::TokenId(id.to_string()),
+    };
+    Revocation { what, at: rfc3339(found.at_us), until: found.until_us.map(rfc3339) }
 }
 
 /// The settings of the admin interface: the keys that may change the hub, and nobody else, whatever else is off.

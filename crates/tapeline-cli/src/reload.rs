@@ -9,7 +9,9 @@ use tapeline_brokers::EmbeddedBroker;
 use tapeline_brokers::embedded::{FamilyUsage, is_full};
 use tapeline_core::{Hub, Refusal};
 use tapeline_gateway::LiveAccess;
-use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded, no_directory};
+use tapeline_gateway::admin::{
+    Admin, Change, Changed, FamilyOrigin, Reloaded, Revocation, Revoke, no_directory,
+};
 use tapeline_gateway::data::FamilyBytes;
 use tapeline_schema::{Catalog, ErrorCode, Family};
 use tokio::signal::unix::Signal;
@@ -189,6 +191,14 @@ impl Admin for Reloader {
             }
         }
         outcome
+    }
+
+    fn revoke(&self, what: Revoke) -> Result<Revocation, Refusal> {
+        self.authorities.revoke(what)
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
+        self.authorities.revocations()
     }
 
     fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Refusal> {
