@@ -1,6 +1,7 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are, `collections` has hostile input, `counting` follows every message while something breaks.
+//! as they are, `collections` has hostile input, `counting` follows every message while something breaks, `people` come
+//! with tokens and keys.
 //! It knows no family and no test.
 
 pub(crate) mod client;
@@ -8,6 +9,7 @@ pub(crate) mod collections;
 pub(crate) mod counting;
 pub(crate) mod deflate;
 pub(crate) mod http;
+pub(crate) mod people;
 pub(crate) mod raw;
 
 use std::io::{BufRead, BufReader, Read};
@@ -31,6 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) struct Hub {
     process: Child,
     address: String,
+    admin: Option<String>,
     config: Option<PathBuf>,
     log: Option<PathBuf>,
 }
@@ -64,6 +67,13 @@ impl Hub {
         Hub::launch(Some(path), None, &[])
     }
 
+    /// With this configuration file, what it logs kept, and these words more on its command line.
+    pub(crate) fn with_config_and(text: &str, words: &[&str]) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), words)
+    }
+
     fn launch(config: Option<PathBuf>, log: Option<PathBuf>, more: &[&str]) -> Hub {
         let mut command = serve("127.0.0.1:0");
         command.args(more);
@@ -82,12 +92,21 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub ended before it listened: {:?}", process.wait());
         };
-        Hub { process, address, config, log }
+        let admin = more.contains(&"--admin-listen").then(|| {
+            let line = lines.map_while(Result::ok).find(|line| line.starts_with("administered on http://"));
+            line.expect("the admin interface listens too").replace("administered on http://", "")
+        });
+        Hub { process, address, admin, config, log }
     }
 
     /// `127.0.0.1:PORT`
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where its admin interface listens.
+    pub(crate) fn admin_address(&self) -> &str {
+        self.admin.as_deref().expect("the hub was told --admin-listen")
     }
 
     /// Where it listens.
