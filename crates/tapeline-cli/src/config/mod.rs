@@ -37,12 +37,12 @@ pub(crate) struct Config {
     pub http: HttpValues,
     pub storage: Storage,
     pub redis: RedisValues,
-    /// `[auth]`, with the API keys in the order of the file.
-    pub auth: tapeline_auth::Settings,
     /// Where the admin interface listens apart from everything else; empty for nowhere.
     pub admin_listen: Vec<SocketAddr>,
     /// The file of the audit log; empty for the program's own log.
     pub audit_file: String,
+    /// `[auth]`, with the API keys in the order of the file.
+    pub auth: tapeline_auth::Settings,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -114,9 +114,9 @@ impl Default for Config {
             },
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
-            auth: tapeline_auth::Settings::default(),
             admin_listen: Vec::new(),
             audit_file: String::new(),
+            auth: tapeline_auth::Settings::default(),
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),

@@ -118,6 +118,14 @@ rows! {
         "Compress for WebSocket clients that offer permessage-deflate."
     "http.admin" Reload No any http.admin
         "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
+    "admin.listen" Restart No any admin_listen
+        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] with admin = true. /admin/ is then served nowhere else."
+    "audit.file" Restart No any audit_file
+        "A file to which who was refused what, and who changed the hub, is appended as JSON lines. Empty: they go to the log."
+    "http.trusted_proxies" Reload No any http.trusted_proxies
+        "Addresses and networks of proxies that are believed when they say whose request it is. Their right-most entry that is none of these is the client, for its limits, its name and the log."
+    "http.client_header" Reload No any http.client_header
+        "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
     "auth.mode" Restart No any auth.mode
         "Whether everybody is asked who they are: auto (where [[auth.key]] or auth.jwt says how; else the hub is open on loopback and does not start elsewhere), on, or off, which is also written auth = \"off\"."
     "auth.anonymous" Reload No any auth.anonymous
@@ -148,14 +156,6 @@ rows! {
         "The type that tokens must have (typ), such as at+jwt; empty for any."
     "auth.jwt.max_lifetime_s" Reload No any auth.jwt.rules.max_lifetime_s
         "Seconds that a token may live (exp - iat); 0 for any time."
-    "admin.listen" Restart No any admin_listen
-        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] with admin = true. /admin/ is then served nowhere else."
-    "audit.file" Restart No any audit_file
-        "A file to which who was refused what, and who changed the hub, is appended as JSON lines. Empty: they go to the log."
-    "http.trusted_proxies" Reload No any http.trusted_proxies
-        "Addresses and networks of proxies that are believed when they say whose request it is. Their right-most entry that is none of these is the client, for its limits, its name and the log."
-    "http.client_header" Reload No any http.client_header
-        "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
     "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
     "limits.outbox_messages" Reload No some limits.outbox_messages

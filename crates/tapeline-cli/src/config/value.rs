@@ -124,21 +124,6 @@ impl Value for Format {
     }
 }
 
-impl Value for Mode {
-    fn read(given: Given<'_>) -> Result<Self, String> {
-        let text = match given {
-            Given::Toml(value) => value.as_str(),
-            Given::Text(text) => Some(text),
-        };
-        let found = Mode::ALL.into_iter().find(|(_, word)| text == Some(word));
-        found.map_or_else(|| expected("\"auto\", \"on\" or \"off\"", given), |(mode, _)| Ok(mode))
-    }
-
-    fn show(&self) -> String {
-        Toml::String(self.word().to_string()).to_string()
-    }
-}
-
 impl Value for ClientHeader {
     fn read(given: Given<'_>) -> Result<Self, String> {
         let text = match given {
@@ -154,6 +139,21 @@ impl Value for ClientHeader {
 
     fn show(&self) -> String {
         Toml::String(self.name().to_string()).to_string()
+    }
+}
+
+impl Value for Mode {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = match given {
+            Given::Toml(value) => value.as_str(),
+            Given::Text(text) => Some(text),
+        };
+        let found = Mode::ALL.into_iter().find(|(_, word)| text == Some(word));
+        found.map_or_else(|| expected("\"auto\", \"on\" or \"off\"", given), |(mode, _)| Ok(mode))
+    }
+
+    fn show(&self) -> String {
+        Toml::String(self.word().to_string()).to_string()
     }
 }
 
