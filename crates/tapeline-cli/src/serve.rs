@@ -143,7 +143,7 @@ impl Serve {
             broker,
             registry,
             store,
-            authority: authorities.hub.clone(),
+            authority: authorities.of_hub(),
             seed,
             shards,
         }));

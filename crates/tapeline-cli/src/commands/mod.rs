@@ -16,6 +16,7 @@ mod request;
 mod socket;
 mod stats;
 mod sub;
+mod token;
 mod top;
 mod types;
 
@@ -32,5 +33,6 @@ pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
+pub(crate) use token::Token;
 pub(crate) use top::Top;
 pub(crate) use types::Types;
