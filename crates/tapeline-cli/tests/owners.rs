@@ -1,6 +1,6 @@
 //! Whose a channel is, by every way in of a running hub.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
