@@ -24,7 +24,7 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
-use crate::peer::Peer;
+use crate::peer::{Peer, Side};
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
@@ -63,23 +63,41 @@ impl Drop for Entered {
     }
 }
 
-/// Serves a connection to its end, or says that there are too many.
-pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
-    let limit = app.hub.settings().connections;
-    if app.open.count() + app.shards.sessions() >= limit {
-        if app.refusing.count() < REFUSALS {
-            let _refusing = app.refusing.enter();
-            refuse(stream, limit).await;
+/// Serves a connection to its end, or says why it is not let in.
+pub(crate) async fn run(
+    app: Arc<App>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    side: Side,
+    routes: axum::Router,
+) {
+    let here = match has_room(&app).and_then(|()| app.arrive_at_port(peer.ip())) {
+        Ok(here) => here,
+        Err(refusal) => {
+            if app.refusing.count() < REFUSALS {
+                let _refusing = app.refusing.enter();
+                app.report_refused(&peer.ip().to_string(), &refusal);
+                refuse(stream, &refusal).await;
+            }
+            return;
         }
-        return;
-    }
+    };
     let _open = app.open.enter();
+    let peer = Arc::new(Peer::new(peer, &stream, side, here));
     serve(app, stream, peer, routes).await;
 }
 
-async fn refuse(mut stream: TcpStream, limit: usize) {
+fn has_room(app: &App) -> Result<(), Refusal> {
+    let limit = app.hub.settings().connections;
+    if app.open.count() + app.shards.sessions() < limit {
+        return Ok(());
+    }
     let message = format!("{} connections, the limit is {limit} (limits.connections)", limit + 1);
-    let refusal = whole_answer(&Refusal::new(ErrorCode::Overloaded, message));
+    Err(Refusal::new(ErrorCode::Overloaded, message))
+}
+
+async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
+    let refusal = whole_answer(refusal);
     let mut asked = [0; 4 << 10];
     let told = async {
         // A socket that is closed with unread bytes in it would be reset, and the answer with it.
@@ -102,11 +120,10 @@ async fn last_call(door: &watch::Sender<Door>) {
     tokio::time::sleep(LAST_CALL).await;
 }
 
-async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
+async fn serve(app: Arc<App>, stream: TcpStream, peer: Arc<Peer>, routes: axum::Router) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let peer = Arc::new(Peer::new(peer, &stream));
     // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
     let (head_timeout, header_bytes) = {
         let settings = app.hub.settings();
