@@ -77,7 +77,7 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// An HTTP request's body must be complete after this.
     pub body_timeout: Duration,
-    /// What a body must have brought on average after its first seconds, bytes a second; 0 for no limit.
+    /// What a body must have brought on average once it has had as long as a head, bytes a second; 0 for no limit.
     pub body_pace: u32,
     /// A client's message that was begun must be complete after this.
     pub message_timeout: Duration,

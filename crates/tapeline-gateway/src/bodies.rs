@@ -16,8 +16,6 @@ use crate::app::App;
 use crate::error::Failure;
 use crate::peer::Peer;
 
-/// The pace of a body counts after so long.
-const PACE_GRACE: Duration = Duration::from_secs(10);
 /// When there may be room for another body.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -122,7 +120,8 @@ fn deadline(settings: &Settings, bytes: usize) -> (Duration, String) {
     let total = settings.body_timeout;
     let pace = settings.body_pace;
     let earned = Duration::from_secs(bytes as u64).checked_div(pace).unwrap_or(total);
-    let paced = PACE_GRACE.saturating_add(earned);
+    // As long as its head had; what is in flight by then has a pace that means something.
+    let paced = settings.handshake_timeout.saturating_add(earned);
     if paced < total {
         (paced, format!("the body came slower than {pace} bytes a second (limits.body_bytes_per_second)"))
     } else {

@@ -189,7 +189,7 @@ rows! {
     "limits.body_timeout_s" Reload No some limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
     "limits.body_bytes_per_second" Reload No any limits.body_pace
-        "Bytes a second that a body must have brought on average after its first 10 seconds; 0 for no limit."
+        "Bytes a second that a body must have brought on average once it has had as long as a head (limits.handshake_timeout_s); 0 for no limit."
     "limits.bodies_bytes" Reload No some limits.bodies_bytes
         "Bytes of HTTP bodies that are read or worked on at once."
     "limits.message_timeout_s" Reload No some limits.message_timeout
