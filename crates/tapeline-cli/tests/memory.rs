@@ -1,7 +1,7 @@
 //! Memory as a whole: what is refused where the process has too much, in which order and how that is said; and the bodies
 //! of all requests together.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
