@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
-use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
+use tapeline_gateway::audit::Audit;
+use tapeline_gateway::{App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -50,6 +51,9 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; may be given more than once. Port 0 takes a free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// Address for the admin interface alone; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Vec<SocketAddr>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
@@ -82,10 +86,14 @@ pub(crate) struct ServeFlags {
 impl ServeFlags {
     /// The file, the variables, and those of the flags that were given.
     pub(crate) fn layers(self) -> Layers {
-        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
+        let addresses = |list: &[SocketAddr]| {
+            let texts: Vec<String> = list.iter().map(SocketAddr::to_string).collect();
+            (!texts.is_empty()).then(|| texts.join(","))
+        };
         let on = |given: bool| given.then(|| true.to_string());
         let given = [
-            ("--listen", "serve.listen", (!listen.is_empty()).then(|| listen.join(","))),
+            ("--listen", "serve.listen", addresses(&self.listen)),
+            ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
@@ -131,9 +139,13 @@ impl Serve {
             broker,
             registry,
             store,
+            authority: Arc::new(tapeline_core::rights::Off),
             seed,
             shards,
         }));
+        let audit = Arc::new(open_audit(&config.audit_file)?);
+        let witness = audit.clone();
+        hub.incidents().set_witness(Box::new(move |trouble, now| witness.refused(trouble, now)));
         let access = Arc::new(LiveAccess::new(config.access()));
         let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -141,7 +153,13 @@ impl Serve {
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        let served = Served { values: config.serve, compression: config.http.compression, foreign };
+        let served = Served {
+            values: config.serve,
+            admin_listen: config.admin_listen,
+            audit,
+            compression: config.http.compression,
+            foreign,
+        };
         runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
     }
 }
@@ -149,9 +167,20 @@ impl Serve {
 /// What the hub serves beside its sessions.
 struct Served {
     values: ServeValues,
+    admin_listen: Vec<SocketAddr>,
+    audit: Arc<Audit>,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
     foreign: Option<(Address, Vec<Pattern>, bool)>,
+}
+
+/// The audit log: a file of its own where the settings name one.
+fn open_audit(file: &str) -> anyhow::Result<Audit> {
+    if file.is_empty() {
+        return Ok(Audit::default());
+    }
+    Audit::to_file(Path::new(file))
+        .with_context(|| format!("the audit log {file} cannot be opened (audit.file)"))
 }
 
 /// The settings have been checked.
@@ -161,7 +190,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, compression, foreign }: Served,
+    Served { values, admin_listen, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -170,16 +199,19 @@ async fn serve(
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
     let mut listeners = Vec::new();
-    for address in &values.listen {
-        listeners.push(Listener::bind(*address)?);
+    let sides = [(&values.listen, Side::Public), (&admin_listen, Side::Admin)];
+    for (side, address) in sides.iter().flat_map(|(list, side)| list.iter().map(|address| (*side, address))) {
+        listeners.push((Listener::bind(*address)?, side));
     }
     let shards = Arc::new(Shards::start(&hub)?);
-    let first = listeners.first().map(Listener::address);
+    let first = listeners.first().map(|(listener, _)| listener.address());
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
         admin: reloader,
+        admin_authority: None,
+        audit,
         address: first,
         conformance: values.conformance,
         compression,
@@ -189,10 +221,11 @@ async fn serve(
         .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
     let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let mut doors = JoinSet::new();
-    for listener in listeners {
+    for (listener, side) in listeners {
+        let what = if side == Side::Admin { "administered" } else { "listening" };
         // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
-        doors.spawn(listener.serve(app.clone()));
+        let _ = writeln!(std::io::stdout(), "{what} on http://{}", listener.address());
+        doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tapeline_schema::{ChannelSpec, Delivery, Resolved};
+use tapeline_schema::{ChannelSpec, Delivery, Readers, Resolved};
 
 use crate::families::FamilyNumber;
 
@@ -38,8 +38,12 @@ struct Inner {
     is_roll_up: bool,
     declared: bool,
     head: Box<[u8]>,
+    owner: OwnerCell,
     next: OnceLock<Successor>,
 }
+
+/// A channel's owner, once there is one; shared with the channel that goes on where this one was.
+type OwnerCell = Arc<OnceLock<Box<str>>>;
 
 /// The channel that took another's place when the catalogue changed.
 struct Successor {
@@ -129,6 +133,25 @@ impl Channel {
         self.inner().family
     }
 
+    /// Whose it is: the subject that may read it, once the broker has taken or learned one. It stays as long as
+    /// anybody holds the channel.
+    pub fn owner(&self) -> Option<&str> {
+        self.inner().owner.get().map(|owner| &**owner)
+    }
+
+    /// Gives it the owner that the broker has taken or learned; the first one stays.
+    pub fn set_owner(&self, owner: &str) {
+        if self.owner().is_none() {
+            // Who was faster has decided it.
+            let _ = self.inner().owner.set(owner.into());
+        }
+    }
+
+    /// Whether a publisher may say whose it is. A roll-up belongs to nobody: what it collects has owners of its own.
+    pub fn takes_owner(&self) -> bool {
+        self.inner().spec.read == Readers::Owner && !self.inner().is_roll_up
+    }
+
     pub(crate) fn watch_place(&self) -> u32 {
         self.inner().watch_place.load(Ordering::Relaxed)
     }
@@ -192,12 +215,15 @@ impl Channel {
         Arc::strong_count(&self.0) > 1 || Arc::strong_count(&self.0.inner) > 1
     }
 
+    /// `from` is the channel that it goes on from, if it does: what becomes known of one's owner holds for both.
     pub(crate) fn new(
         name: &str,
         resolved: Resolved,
         roll_ups: Box<[Channel]>,
         family: FamilyNumber,
+        from: Option<&Channel>,
     ) -> Self {
+        let owner = from.map(|from| from.inner().owner.clone()).unwrap_or_default();
         let mut head = Vec::with_capacity(name.len() * 2 + 32);
         head.extend_from_slice(b"\"channel\":");
         push_json_string(&mut head, name);
@@ -220,6 +246,7 @@ impl Channel {
             is_roll_up: resolved.roll_up,
             declared: resolved.declared,
             head: head.into_boxed_slice(),
+            owner,
             next: OnceLock::new(),
         });
         Channel(Arc::new(Handle { inner }))

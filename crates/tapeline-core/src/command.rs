@@ -21,6 +21,8 @@ pub struct Publication<Name = Box<str>> {
     pub correlation_id: Option<Box<str>>,
     /// A repeat within five minutes is answered with the first offset.
     pub idempotency_key: Option<Box<str>>,
+    /// Whose channel it is, where the family is read by its channels' owners; without it the data may say so.
+    pub owner: Option<Box<str>>,
     /// It came from the channel's plain name in Redis, where others have it already.
     pub from_plain_name: bool,
 }
@@ -69,6 +71,7 @@ impl Command {
             | Command::History { req, .. }
             | Command::Last { req, .. }
             | Command::List { req }
+            | Command::Token { req, .. }
             | Command::Ping { req } => req,
         }
     }
@@ -125,6 +128,13 @@ pub enum Command {
     },
     /// Name the subscriptions.
     List {
+        /// Echoed.
+        req: Req,
+    },
+    /// Say who it is, or go on being it with a new token.
+    Token {
+        /// A token or a key.
+        token: Box<str>,
         /// Echoed.
         req: Req,
     },

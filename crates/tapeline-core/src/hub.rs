@@ -29,7 +29,7 @@ use crate::pressure::Pressure;
 use crate::rates::User;
 use crate::registry::Registry;
 use crate::reply::Topic;
-use crate::session::Grant;
+use crate::rights::{Authority, Grant};
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
 use crate::store::Store;
@@ -60,6 +60,8 @@ pub struct HubParts {
     pub registry: Arc<dyn Registry>,
     /// Small state beside messages.
     pub store: Arc<dyn Store>,
+    /// Who checks tokens and keys.
+    pub authority: Arc<dyn Authority>,
     /// Makes ids differ between hubs.
     pub seed: u64,
     /// How many shards will attach.
@@ -79,6 +81,7 @@ pub struct Hub {
     broker: Arc<dyn Broker>,
     registry: Arc<dyn Registry>,
     store: Arc<dyn Store>,
+    authority: Arc<dyn Authority>,
     audience: Audience,
     comings: Comings,
     ids: Ids,
@@ -102,6 +105,7 @@ impl Hub {
             broker: parts.broker,
             registry: parts.registry,
             store: parts.store,
+            authority: parts.authority,
             audience: Audience::default(),
             comings: Comings::default(),
             ids: Ids::new(parts.seed),
@@ -140,10 +144,17 @@ impl Hub {
         grant: &Grant,
         now: Now,
     ) -> Result<Draft, Refused> {
-        let Publication { channel, kind, data, correlation_id, idempotency_key, from_plain_name } =
+        let Publication { channel, kind, data, correlation_id, idempotency_key, owner, from_plain_name } =
             publication;
-        let publication =
-            Publication { channel: &*channel, kind, data, correlation_id, idempotency_key, from_plain_name };
+        let publication = Publication {
+            channel: &*channel,
+            kind,
+            data,
+            correlation_id,
+            idempotency_key,
+            owner,
+            from_plain_name,
+        };
         let drafted = self.drafter(principal, grant, now).draft(publication, None);
         drafted.map_err(|refusal| Refused { refusal, channel })
     }
@@ -297,6 +308,11 @@ impl Hub {
     /// Small state beside messages.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Who checks tokens and keys.
+    pub fn authority(&self) -> &Arc<dyn Authority> {
+        &self.authority
     }
 
     /// Its name among hubs; another one at each start.

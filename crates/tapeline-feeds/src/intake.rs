@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tapeline_core::broker::{Drafts, Receipts, SLICE};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
-use tapeline_core::session::Grant;
+use tapeline_core::rights::Grant;
 use tapeline_core::stats::FeedStats;
 use tapeline_core::{Draft, Hub, Now, Refusal};
 use tapeline_schema::Delivery;
@@ -66,6 +66,7 @@ impl Intake {
             data: publication.data.clone(),
             correlation_id: publication.correlation_id.clone(),
             idempotency_key: publication.idempotency_key.clone(),
+            owner: publication.owner.clone(),
             from_plain_name: publication.from_plain_name,
         };
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)

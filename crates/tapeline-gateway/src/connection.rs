@@ -21,11 +21,10 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::accepted::Accepted;
-use crate::addresses::Here;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
-use crate::peer::Peer;
+use crate::peer::{Peer, Side};
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
@@ -65,7 +64,13 @@ impl Drop for Entered {
 }
 
 /// Serves a connection to its end, or says why it is not let in.
-pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
+pub(crate) async fn run(
+    app: Arc<App>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    side: Side,
+    routes: axum::Router,
+) {
     let here = match has_room(&app).and_then(|()| app.arrive_at_port(peer.ip())) {
         Ok(here) => here,
         Err(refusal) => {
@@ -78,7 +83,8 @@ pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, rout
         }
     };
     let _open = app.open.enter();
-    serve(app, stream, peer, here, routes).await;
+    let peer = Arc::new(Peer::new(peer, &stream, side, here));
+    serve(app, stream, peer, routes).await;
 }
 
 fn has_room(app: &App) -> Result<(), Refusal> {
@@ -114,17 +120,10 @@ async fn last_call(door: &watch::Sender<Door>) {
     tokio::time::sleep(LAST_CALL).await;
 }
 
-async fn serve(
-    app: Arc<App>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    here: Option<Arc<Here>>,
-    routes: axum::Router,
-) {
+async fn serve(app: Arc<App>, stream: TcpStream, peer: Arc<Peer>, routes: axum::Router) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let peer = Arc::new(Peer::new(peer, &stream, here));
     // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
     let (head_timeout, header_bytes) = {
         let settings = app.hub.settings();

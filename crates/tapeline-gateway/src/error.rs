@@ -1,6 +1,6 @@
 //! A refusal as an HTTP answer: `{"error":{"code","message"}}` with the code's status.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
@@ -27,6 +27,9 @@ impl IntoResponse for Failure {
         let mut body = Vec::new();
         push_error(&mut body, &self.0);
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if self.0.code == ErrorCode::InvalidToken {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = retry_after_s(&self.0) {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

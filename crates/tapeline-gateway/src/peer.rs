@@ -19,6 +19,15 @@ use crate::app::App;
 /// Where paths that publish begin.
 const PUBLISHING: [&str; 2] = ["/publish", "/broadcast/"];
 
+/// Which of the hub's interfaces a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Everybody's.
+    Public,
+    /// Who changes the hub, with a key of their own.
+    Admin,
+}
+
 /// What is left of the rates of a connection; through a proxy, of an address.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
@@ -33,10 +42,11 @@ pub(crate) struct Peer {
     pub address: SocketAddr,
     /// Whose request it is: the socket's address, or what a trusted proxy says.
     pub client: IpAddr,
-    /// What limits per client are counted by, while there is no authentication: that address.
+    /// What limits per client are counted by where nobody says who they are: that address.
     pub principal: Arc<str>,
     /// Whether it reached this machine's loopback address.
     pub on_loopback: bool,
+    pub side: Side,
     /// That it is counted among its address's connections, unless it is exempt; a session of it keeps this.
     pub here: Option<Arc<Here>>,
     rates: Arc<Rates>,
@@ -87,13 +97,14 @@ impl App {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, stream: &TcpStream, here: Option<Arc<Here>>) -> Self {
+    pub(crate) fn new(address: SocketAddr, stream: &TcpStream, side: Side, here: Option<Arc<Here>>) -> Self {
         let own = stream.local_addr();
         let client = address.ip().to_canonical();
         Peer {
             address,
             client,
             principal: client.to_string().into(),
+            side,
             on_loopback: own.is_ok_and(|own| own.ip().to_canonical().is_loopback()),
             here,
             rates: Arc::default(),
@@ -124,6 +135,7 @@ impl Peer {
             client,
             principal: client.to_string().into(),
             on_loopback: self.on_loopback,
+            side: self.side,
             here: if stays { app.arrive(client)? } else { None },
             rates: app.addresses.rates(client, app.hub.now()),
         });

@@ -86,8 +86,12 @@ struct Frame<'a> {
     correlation_id: Option<Text<'a>>,
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    owner: Option<Text<'a>>,
     limit: Option<usize>,
     all: Option<bool>,
+    #[serde(borrow)]
+    token: Option<Text<'a>>,
 }
 
 /// Reads one frame.
@@ -131,8 +135,12 @@ fn command(mut frame: Frame<'_>, req: &Req) -> Result<Command, Refusal> {
         "last" => Command::Last { channel: one_channel(frame.channel, frame.symbol)?, req },
         "list" => Command::List { req },
         "ping" => Command::Ping { req },
+        "token" => {
+            let token = frame.token.ok_or_else(|| invalid("token is missing"))?;
+            Command::Token { token: token.boxed(), req }
+        }
         unknown => {
-            let known = "subscribe, unsubscribe, publish, history, last, list, ping";
+            let known = "subscribe, unsubscribe, publish, history, last, list, ping, token";
             let unknown: String = unknown.chars().take(64).collect();
             return Err(Refusal::new(
                 ErrorCode::UnknownAction,
@@ -150,6 +158,7 @@ fn publish(frame: Frame<'_>, req: Req) -> Result<Command, Refusal> {
         data: Bytes::copy_from_slice(data.get().as_bytes()),
         correlation_id: frame.correlation_id.map(Text::boxed),
         idempotency_key: frame.idempotency_key.map(Text::boxed),
+        owner: frame.owner.map(Text::boxed),
         from_plain_name: false,
     };
     Ok(Command::Publish { publication: Box::new(publication), req })
