@@ -240,7 +240,7 @@ fn outboxes_bytes() {
 }
 
 /// Settings that refuse nothing, or whose refusal is provoked in another file.
-const ELSEWHERE: [(&str, &str); 30] = [
+const ELSEWHERE: [(&str, &str); 29] = [
     ("outbox_bytes", "what does not fit is caught up: slow_clients"),
     ("outbox_messages", "likewise"),
     ("inbox_messages", "publishers wait"),
@@ -267,7 +267,6 @@ const ELSEWHERE: [(&str, &str); 30] = [
     ("handshakes_per_second_total", "addresses"),
     ("handshakes_burst_total", "addresses"),
     ("connections_per_address", "addresses"),
-    ("failed_tokens_per_minute", "the gateway's addresses"),
     ("exempt", "addresses"),
     ("bodies_bytes", "memory"),
     ("memory_bytes", "memory"),

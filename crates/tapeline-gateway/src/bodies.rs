@@ -13,6 +13,7 @@ use tapeline_schema::ErrorCode;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::error::Failure;
 use crate::peer::Peer;
 
@@ -72,8 +73,10 @@ fn no_room(app: &App, limit: usize) -> Failure {
 /// The whole body, within its bound in bytes, which `setting` names.
 pub(crate) async fn body(app: &App, request: Request, limit: usize, setting: &str) -> Result<Bytes, Failure> {
     let peer = request.extensions().get::<Arc<Peer>>().cloned();
-    if let Some(peer) = &peer {
-        peer.may_bring_bytes(&app.hub)?;
+    let caller = request.extensions().get::<Caller>().map(|caller| caller.principal.clone());
+    let sender = peer.zip(caller);
+    if let Some((peer, principal)) = &sender {
+        peer.may_bring_bytes(&app.hub, principal)?;
     }
     let in_all = app.hub.settings().bodies_bytes;
     if app.bodies.bytes() >= in_all {
@@ -99,8 +102,8 @@ pub(crate) async fn body(app: &App, request: Request, limit: usize, setting: &st
         if !held.grow(data.len(), in_all) {
             return Err(no_room(app, in_all));
         }
-        if let Some(peer) = &peer {
-            peer.spend_bytes(&app.hub, data.len() as u64);
+        if let Some((peer, principal)) = &sender {
+            peer.spend_bytes(&app.hub, principal, data.len() as u64);
         }
         if first.is_empty() {
             first = data;

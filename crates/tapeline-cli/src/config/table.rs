@@ -212,10 +212,8 @@ rows! {
         "New connections of all addresses at once after a pause."
     "limits.connections_per_address" Reload No any limits.connections_per_address
         "Connections of one address that are open at once; 0 for no limit."
-    "limits.failed_tokens_per_minute" Reload No any limits.failed_tokens_per_minute
-        "Tokens of one address in a minute that may turn out to be none; then each next one waits 1, 2, 4 … 60 s. 0 for no limit."
     "limits.exempt" Reload No any exempt
-        "Addresses and networks whose connections and failed tokens are not counted."
+        "Addresses and networks whose connections are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
