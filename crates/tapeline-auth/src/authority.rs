@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ring::digest;
+use tapeline_core::network::sender;
 use tapeline_core::rights::{Authority, Identified, Identity};
 use tapeline_core::store::{Done, Store};
 use tapeline_core::{Clock, Now, Refusal};
@@ -368,7 +369,7 @@ impl Shared {
             Ok(identity) => answer(Ok(identity)),
             Err(Stopped::Invalid(invalid)) => {
                 tracing::debug!(address, "a credential was refused: {invalid}");
-                if let Some(sender) = network::address(address).map(network::sender) {
+                if let Some(sender) = network::address(address).map(sender) {
                     let a_minute = self.state.load().settings.failures_per_minute;
                     self.failures.lock().unwrap_or_else(PoisonError::into_inner).count(sender, a_minute, now);
                 }
@@ -380,7 +381,7 @@ impl Shared {
                     "too many wrong tokens came from this address; the next is looked at in {seconds} s \
                      (auth.failures_per_minute)"
                 );
-                answer(Err(Refusal::new(ErrorCode::RateLimited, told)));
+                answer(Err(Refusal::new(ErrorCode::RateLimited, told).retry_after(time)));
             }
         }
     }
@@ -413,7 +414,7 @@ impl Shared {
     }
 
     fn time_out(&self, address: &str, a_minute: u32, now: Now) -> Option<Duration> {
-        let sender = network::sender(network::address(address)?);
+        let sender = sender(network::address(address)?);
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).wait(sender, a_minute, now)
     }
 

@@ -14,8 +14,9 @@ use std::net::SocketAddr;
 
 use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
+use tapeline_core::network::Network;
 use tapeline_core::settings::Rate;
-use tapeline_gateway::{Access, ClientHeader, Network, Origins};
+use tapeline_gateway::{Access, ClientHeader, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
 use crate::log::Format;
