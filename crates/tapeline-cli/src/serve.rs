@@ -15,7 +15,8 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
-use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
+use tapeline_gateway::tls::{self, Tls};
+use tapeline_gateway::{App, AppParts, ListenError, Listener, LiveAccess};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
-use crate::reload::Reloader;
+use crate::reload::{Parts, Reloader};
 use crate::{demo, log};
 
 /// How often unused channels and clients are forgotten.
@@ -38,7 +39,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 0.0.0.0:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -51,6 +52,15 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; may be given more than once. Port 0 takes a free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// Address to listen on with TLS; may be given more than once. Without --listen nothing is served without TLS.
+    #[arg(long, value_name = "ADDR")]
+    tls_listen: Vec<SocketAddr>,
+    /// File with the certificate chain (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// File with the certificate's private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
@@ -83,10 +93,16 @@ pub(crate) struct ServeFlags {
 impl ServeFlags {
     /// The file, the variables, and those of the flags that were given.
     pub(crate) fn layers(self) -> Layers {
-        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
+        let listed = |addresses: &[SocketAddr]| {
+            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            (!addresses.is_empty()).then(|| addresses.join(","))
+        };
         let on = |given: bool| given.then(|| true.to_string());
         let given = [
-            ("--listen", "serve.listen", (!listen.is_empty()).then(|| listen.join(","))),
+            ("--listen", "serve.listen", listed(&self.listen)),
+            ("--tls-listen", "tls.listen", listed(&self.tls_listen)),
+            ("--tls-certificate", "tls.certificate", self.tls_certificate),
+            ("--tls-key", "tls.key", self.tls_key),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
@@ -108,6 +124,7 @@ impl Serve {
         let layers = self.flags.layers();
         let config = layers.load()?.config;
         log::set(&config.log, config.log_format);
+        let tls = config.tls.files().map(Tls::open).transpose()?.map(Arc::new);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = config.serve.shards.unwrap_or(cores.saturating_sub(1)).max(1);
         let machine = Machine { shards, memory_bytes: memory_bytes(), sockets: raise_file_limit() };
@@ -136,13 +153,15 @@ impl Serve {
             shards,
         }));
         let access = Arc::new(LiveAccess::new(config.access()));
-        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
+        let running = Parts { hub: hub.clone(), access: access.clone(), tls: tls.clone(), embedded };
+        let reloader = Reloader::new(layers, config.clone(), machine, running);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        let served = Served { values: config.serve, compression: config.http.compression, foreign };
+        let tls = tls.map(|tls| (tls, config.tls.listen));
+        let served = Served { values: config.serve, tls, compression: config.http.compression, foreign };
         runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
     }
 }
@@ -150,6 +169,8 @@ impl Serve {
 /// What the hub serves beside its sessions.
 struct Served {
     values: ServeValues,
+    /// The certificate, and where it is shown.
+    tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
     foreign: Option<(Address, Vec<Pattern>, bool)>,
@@ -162,7 +183,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, compression, foreign }: Served,
+    Served { values, tls, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -170,20 +191,19 @@ async fn serve(
     let (mut signals, hangups) =
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
-    let mut listeners = Vec::new();
-    for address in &values.listen {
-        listeners.push(Listener::bind(*address)?);
-    }
+    let listeners = bind(&values.listen, tls.as_ref())?;
     let shards = Arc::new(Shards::start(&hub)?);
-    let first = listeners.first().map(Listener::address);
+    let first = listeners.first().map(|first| (first.address(), first.url()));
+    let tls = tls.map(|(tls, _)| tls);
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
-        admin: reloader,
-        address: first,
+        admin: reloader.clone(),
+        address: first.as_ref().map(|(address, _)| *address),
         conformance: values.conformance,
         compression,
+        tls: tls.clone(),
     });
     let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
     let intake = foreign
@@ -192,15 +212,17 @@ async fn serve(
     let mut doors = JoinSet::new();
     for listener in listeners {
         // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
+        let _ = writeln!(std::io::stdout(), "listening on {}", listener.url());
         doors.spawn(listener.serve(app.clone()));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo
-        && let Some(address) = first
+        && let Some((address, _)) = first
     {
         demo::welcome(address);
     }
+    let keeping =
+        tls.map(|tls| tokio::spawn(tls::keep(tls, hub.clone(), move || reloader.expiry_alert_days())));
     let sweeping = tokio::spawn(sweep(hub.clone()));
     let beating = tokio::spawn(beat(app.clone()));
     signals.next().await;
@@ -212,6 +234,9 @@ async fn serve(
     drop(intake);
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     let stop_all = move || {
         // Until now the market moved for those who were still there.
         market.into_iter().for_each(Running::stop);
@@ -222,6 +247,18 @@ async fn serve(
     hub.registry().close();
     hub.broker().close();
     Ok(())
+}
+
+/// All addresses, those with TLS last.
+fn bind(
+    plain: &[SocketAddr],
+    tls: Option<&(Arc<Tls>, Vec<SocketAddr>)>,
+) -> Result<Vec<Listener>, ListenError> {
+    let plain = plain.iter().map(|address| (*address, None));
+    let behind_tls = tls
+        .into_iter()
+        .flat_map(|(tls, addresses)| addresses.iter().map(move |address| (*address, Some(tls.clone()))));
+    plain.chain(behind_tls).map(|(address, tls)| Listener::bind(address, tls)).collect()
 }
 
 /// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.

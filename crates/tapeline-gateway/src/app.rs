@@ -18,6 +18,7 @@ use crate::door::{self, Door};
 use crate::origin::LiveAccess;
 use crate::requests::Requests;
 use crate::spec::Documents;
+use crate::tls::Tls;
 use crate::{ops, process, routes, upgrade};
 
 /// What a gateway is made of.
@@ -36,6 +37,8 @@ pub struct AppParts {
     pub conformance: bool,
     /// Whether clients that offer permessage-deflate get it.
     pub compression: bool,
+    /// The certificate of the TLS ports, if there are any.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The gateway's shared state.
@@ -63,12 +66,13 @@ pub struct App {
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, access, admin, address, conformance, compression } = parts;
+        let AppParts { hub, shards, access, admin, address, conformance, compression, tls } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
         let letters = Arc::new(Semaphore::new(1));
@@ -90,6 +94,7 @@ impl App {
             door,
             conformance,
             compression,
+            tls,
         })
     }
 

@@ -18,7 +18,9 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod http2;
 mod inspect;
+mod line;
 mod listen;
 mod metrics;
 pub mod native;
@@ -34,6 +36,7 @@ mod routes;
 mod spec;
 mod stats;
 mod store;
+pub mod tls;
 mod upgrade;
 
 pub use app::{App, AppParts};

@@ -4,7 +4,7 @@
 mod ending;
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +20,7 @@ use tapeline_core::{Hub, Now, Pipes, Shard, Written};
 
 use crate::connection::{Handover, Protocol, Taken};
 use crate::inbox::{Control, Inbox, Inboxes};
+use crate::pipe::{Heard, Pipe};
 use crate::port::Port;
 
 use ending::Ending;
@@ -43,7 +44,7 @@ struct Stalled {
 }
 
 struct Connection {
-    stream: TcpStream,
+    pipe: Pipe,
     protocol: Box<dyn Protocol>,
     stalled: Option<Box<Stalled>>,
     /// The socket has, or may have, bytes to read.
@@ -68,18 +69,7 @@ impl Sockets {
 impl Pipes for Sockets {
     fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written {
         let Some(connection) = self.at(slot) else { return Written::Closed };
-        loop {
-            let outcome = match slices {
-                [only] => connection.stream.write(only),
-                several => connection.stream.write_vectored(several),
-            };
-            match outcome {
-                Ok(n) => return Written::Bytes(n),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Written::Blocked,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Written::Closed,
-            }
-        }
+        connection.pipe.write(slices)
     }
 }
 
@@ -180,6 +170,7 @@ impl ShardThread {
                 self.readable.push_back(slot);
             }
             if event.is_writable() {
+                connection.pipe.on_writable();
                 self.shard.on_writable(slot);
             }
         }
@@ -196,13 +187,13 @@ impl ShardThread {
     }
 
     fn open(&mut self, handover: Handover, now: Now) {
-        let Handover { stream, read, arrival, protocol } = handover;
-        let mut stream = TcpStream::from_std(stream);
+        let Handover { stream, tls, read, arrival, protocol } = handover;
+        let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
         let wire = arrival.wire;
         self.deliver.ahead.open(wire);
         let slot = self.shard.open(arrival, now).slot;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, Token(slot as usize), interest) {
+        if let Err(error) = self.poll.registry().register(pipe.stream(), Token(slot as usize), interest) {
             tracing::warn!(%error, "a connection could not be watched");
             self.deliver.ahead.close(wire);
             self.shard.remove(slot);
@@ -212,14 +203,18 @@ impl ShardThread {
         if self.sockets.0.len() <= slot as usize {
             self.sockets.0.resize_with(slot as usize + 1, || None);
         }
+        let readable = pipe.is_ahead();
         let connection =
-            Connection { stream, protocol, stalled: None, readable: false, hung_up: false, lingering: false };
+            Connection { pipe, protocol, stalled: None, readable, hung_up: false, lingering: false };
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
+        }
+        if readable {
+            self.readable.push_back(slot);
         }
     }
 
@@ -238,25 +233,19 @@ impl ShardThread {
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let outcome = connection.stream.read(&mut buffer);
-        let Some(connection) = self.sockets.at(slot) else { return };
-        match outcome {
-            Ok(0) => self.drop_connection(slot),
-            Ok(n) => {
-                if n < buffer.len() && !connection.hung_up {
-                    connection.readable = false;
-                } else {
-                    self.readable.push_back(slot);
-                }
-                let lingering = connection.lingering;
-                self.shard.on_heard(slot, now);
-                if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
-                    self.hand_in(slot, input, now);
-                }
+        let heard = connection.pipe.read(&mut buffer);
+        let lingering = connection.lingering;
+        match heard {
+            Heard::End => self.drop_connection(slot),
+            Heard::All(0) => connection.readable = false,
+            Heard::All(_) if !connection.hung_up => connection.readable = false,
+            Heard::All(_) | Heard::Some(_) => self.readable.push_back(slot),
+        }
+        if let Heard::All(n @ 1..) | Heard::Some(n @ 1..) = heard {
+            self.shard.on_heard(slot, now);
+            if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
+                self.hand_in(slot, input, now);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.readable.push_back(slot),
-            Err(_) => self.drop_connection(slot),
         }
         self.buffer = buffer;
     }
@@ -364,7 +353,7 @@ impl ShardThread {
     fn finish(&mut self, slot: u32) {
         let Some(connection) = self.sockets.at(slot) else { return };
         let first = !std::mem::replace(&mut connection.lingering, true);
-        if !first || connection.hung_up || connection.stream.shutdown(Shutdown::Write).is_err() {
+        if !first || connection.hung_up || connection.pipe.close_write().is_err() {
             return self.drop_connection(slot);
         }
         if connection.stalled.take().is_some() && connection.readable {
@@ -375,8 +364,8 @@ impl ShardThread {
     fn drop_connection(&mut self, slot: u32) {
         let Some(place) = self.sockets.0.get_mut(slot as usize) else { return };
         if let Some(mut connection) = place.take() {
-            let _ = self.poll.registry().deregister(&mut connection.stream);
-            let _ = connection.stream.shutdown(Shutdown::Both);
+            let _ = self.poll.registry().deregister(connection.pipe.stream());
+            let _ = connection.pipe.stream().shutdown(Shutdown::Both);
             if let Some(wire) = self.shard.wire(slot) {
                 self.deliver.ahead.close(wire);
             }

@@ -8,6 +8,7 @@ pub(crate) mod file;
 mod layers;
 mod show;
 mod table;
+mod tls;
 mod value;
 
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, reference};
 pub(crate) use table::{ROWS, When};
+pub(crate) use tls::TlsValues;
 
 /// The default broker.
 const MEMORY: &str = "memory://";
@@ -33,6 +35,7 @@ const MEMORY: &str = "memory://";
 pub(crate) struct Config {
     pub serve: ServeValues,
     pub http: HttpValues,
+    pub tls: TlsValues,
     pub storage: Storage,
     pub redis: RedisValues,
     pub log: String,
@@ -89,6 +92,7 @@ impl Default for Config {
                 conformance: false,
             },
             http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
+            tls: TlsValues::default(),
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
             log: "info".to_string(),
@@ -140,6 +144,17 @@ impl Config {
             "" => self.serve.broker.clone(),
             dir => format!("file:{dir}"),
         }
+    }
+
+    /// What is wrong with settings beside one another: the name of one of them, and why.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.serve.listen.is_empty() && self.tls.listen.is_empty() {
+            let told = "serve.listen: expected at least one address, found none";
+            return Err(("serve.listen", told.to_string()));
+        }
+        self.check_data_dir().map_err(|told| ("serve.data_dir", told))?;
+        crate::log::check(&self.log).map_err(|told| ("log", format!("log: {told}")))?;
+        self.tls.check()
     }
 
     /// What is wrong with a directory beside another message broker.
