@@ -17,6 +17,7 @@ mod socket;
 mod stats;
 mod sub;
 mod top;
+mod trust;
 mod types;
 
 pub(crate) use backup::{Backup, Restore};
@@ -33,4 +34,5 @@ pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
 pub(crate) use top::Top;
+pub(crate) use trust::believe;
 pub(crate) use types::Types;
