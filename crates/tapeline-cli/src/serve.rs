@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
+use tapeline_gateway::audit::Audit;
 use tapeline_gateway::tls::{self, Tls};
-use tapeline_gateway::{App, AppParts, ListenError, Listener, LiveAccess};
+use tapeline_gateway::{App, AppParts, ListenError, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,14 +26,13 @@ use tokio::task::JoinSet;
 
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
+use crate::machine::{memory_bytes, raise_file_limit};
 use crate::reload::{Parts, Reloader};
 use crate::{demo, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Files that a hub needs beside its connections.
-const OWN_FILES: usize = 64;
 /// The exit code after a second signal, when something may have been lost.
 const STOPPED_AT_ONCE: i32 = 1;
 
@@ -61,6 +61,9 @@ pub(crate) struct ServeFlags {
     /// File with the certificate's private key (PEM).
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
+    /// Address for the admin interface alone; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Vec<SocketAddr>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
@@ -93,16 +96,17 @@ pub(crate) struct ServeFlags {
 impl ServeFlags {
     /// The file, the variables, and those of the flags that were given.
     pub(crate) fn layers(self) -> Layers {
-        let listed = |addresses: &[SocketAddr]| {
-            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-            (!addresses.is_empty()).then(|| addresses.join(","))
+        let addresses = |list: &[SocketAddr]| {
+            let texts: Vec<String> = list.iter().map(SocketAddr::to_string).collect();
+            (!texts.is_empty()).then(|| texts.join(","))
         };
         let on = |given: bool| given.then(|| true.to_string());
         let given = [
-            ("--listen", "serve.listen", listed(&self.listen)),
-            ("--tls-listen", "tls.listen", listed(&self.tls_listen)),
+            ("--listen", "serve.listen", addresses(&self.listen)),
+            ("--tls-listen", "tls.listen", addresses(&self.tls_listen)),
             ("--tls-certificate", "tls.certificate", self.tls_certificate),
             ("--tls-key", "tls.key", self.tls_key),
+            ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
@@ -149,9 +153,13 @@ impl Serve {
             broker,
             registry,
             store,
+            authority: Arc::new(tapeline_core::rights::Off),
             seed,
             shards,
         }));
+        let audit = Arc::new(open_audit(&config.audit_file)?);
+        let witness = audit.clone();
+        hub.incidents().set_witness(Box::new(move |trouble, now| witness.refused(trouble, now)));
         let access = Arc::new(LiveAccess::new(config.access()));
         let running = Parts { hub: hub.clone(), access: access.clone(), tls: tls.clone(), embedded };
         let reloader = Reloader::new(layers, config.clone(), machine, running);
@@ -160,8 +168,14 @@ impl Serve {
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        let tls = tls.map(|tls| (tls, config.tls.listen));
-        let served = Served { values: config.serve, tls, compression: config.http.compression, foreign };
+        let served = Served {
+            values: config.serve,
+            tls: tls.map(|tls| (tls, config.tls.listen)),
+            admin_listen: config.admin_listen,
+            audit,
+            compression: config.http.compression,
+            foreign,
+        };
         runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
     }
 }
@@ -171,9 +185,20 @@ struct Served {
     values: ServeValues,
     /// The certificate, and where it is shown.
     tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
+    admin_listen: Vec<SocketAddr>,
+    audit: Arc<Audit>,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
     foreign: Option<(Address, Vec<Pattern>, bool)>,
+}
+
+/// The audit log: a file of its own where the settings name one.
+fn open_audit(file: &str) -> anyhow::Result<Audit> {
+    if file.is_empty() {
+        return Ok(Audit::default());
+    }
+    Audit::to_file(Path::new(file))
+        .with_context(|| format!("the audit log {file} cannot be opened (audit.file)"))
 }
 
 /// The settings have been checked.
@@ -183,7 +208,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, tls, compression, foreign }: Served,
+    Served { values, tls, admin_listen, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -191,15 +216,17 @@ async fn serve(
     let (mut signals, hangups) =
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
-    let listeners = bind(&values.listen, tls.as_ref())?;
+    let listeners = bind(&values.listen, tls.as_ref(), &admin_listen)?;
     let shards = Arc::new(Shards::start(&hub)?);
-    let first = listeners.first().map(|first| (first.address(), first.url()));
+    let first = listeners.first().map(|(listener, _)| (listener.address(), listener.url()));
     let tls = tls.map(|(tls, _)| tls);
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
         admin: reloader.clone(),
+        admin_authority: None,
+        audit,
         address: first.as_ref().map(|(address, _)| *address),
         conformance: values.conformance,
         compression,
@@ -210,10 +237,11 @@ async fn serve(
         .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
     let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let mut doors = JoinSet::new();
-    for listener in listeners {
+    for (listener, side) in listeners {
+        let what = if side == Side::Admin { "administered" } else { "listening" };
         // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "listening on {}", listener.url());
-        doors.spawn(listener.serve(app.clone()));
+        let _ = writeln!(std::io::stdout(), "{what} on {}", listener.url());
+        doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo
@@ -225,6 +253,7 @@ async fn serve(
         tls.map(|tls| tokio::spawn(tls::keep(tls, hub.clone(), move || reloader.expiry_alert_days())));
     let sweeping = tokio::spawn(sweep(hub.clone()));
     let beating = tokio::spawn(beat(app.clone()));
+    let watching = tokio::spawn(app.clone().watch_memory());
     signals.next().await;
     tokio::spawn(signals.end_at_the_next());
     if let Some(reloading) = reloading {
@@ -234,6 +263,7 @@ async fn serve(
     drop(intake);
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
+    watching.abort();
     if let Some(keeping) = keeping {
         keeping.abort();
     }
@@ -249,16 +279,19 @@ async fn serve(
     Ok(())
 }
 
-/// All addresses, those with TLS last.
+/// All addresses: those without TLS, those with it, those of the admin interface.
 fn bind(
     plain: &[SocketAddr],
     tls: Option<&(Arc<Tls>, Vec<SocketAddr>)>,
-) -> Result<Vec<Listener>, ListenError> {
-    let plain = plain.iter().map(|address| (*address, None));
-    let behind_tls = tls
-        .into_iter()
-        .flat_map(|(tls, addresses)| addresses.iter().map(move |address| (*address, Some(tls.clone()))));
-    plain.chain(behind_tls).map(|(address, tls)| Listener::bind(address, tls)).collect()
+    admin: &[SocketAddr],
+) -> Result<Vec<(Listener, Side)>, ListenError> {
+    let plain = plain.iter().map(|address| (address, None, Side::Public));
+    let behind_tls = tls.into_iter().flat_map(|(tls, addresses)| {
+        addresses.iter().map(move |address| (address, Some(tls.clone()), Side::Public))
+    });
+    let admin = admin.iter().map(|address| (address, None, Side::Admin));
+    let all = plain.chain(behind_tls).chain(admin);
+    all.map(|(address, tls, side)| Ok((Listener::bind(*address, tls)?, side))).collect()
 }
 
 /// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.
@@ -360,25 +393,4 @@ fn is_hangup_ignored() -> bool {
     let signals = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     // A bit for each signal; that of number 1 is the lowest.
     signals.is_some_and(|signals| signals & 1 == 1)
-}
-
-/// Each connection is a file; the soft limit is often far below the hard one. Answers how many may be connected.
-fn raise_file_limit() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    if let Err(error) = &raised {
-        tracing::warn!(%error, "the limit of open files could not be raised");
-    }
-    let files = if raised.is_ok() { limit.maximum } else { limit.current };
-    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    files.saturating_sub(OWN_FILES).max(1)
-}
-
-/// The machine's memory; 4 GiB where it cannot be read.
-fn memory_bytes() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kib.map_or(4 << 30, |kib| kib * 1_024)
 }

@@ -13,7 +13,7 @@ use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
-use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins};
+use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family};
 
@@ -67,6 +67,7 @@ impl Served {
             broker,
             registry,
             store,
+            authority: Arc::new(tapeline_core::rights::Off),
             seed: 1,
             shards: 1,
         }));
@@ -76,8 +77,10 @@ impl Served {
         let app = App::new(AppParts {
             hub: hub.clone(),
             shards: shards.clone(),
-            access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
+            access: Arc::new(LiveAccess::new(Access { admin: true, ..Access::default() })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
+            admin_authority: None,
+            audit: Arc::default(),
             address: None,
             conformance: false,
             tls: None,
@@ -90,7 +93,7 @@ impl Served {
                 let listener =
                     Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).expect("a port is free");
                 tell.send(listener.address()).expect("the test waits for it");
-                listener.serve(app).await;
+                listener.serve(app, Side::Public).await;
             });
         });
         let address = told.recv_timeout(PATIENCE).expect("it listens");

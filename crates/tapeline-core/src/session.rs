@@ -6,44 +6,23 @@ use std::sync::Arc;
 use tapeline_schema::{Delivery, ErrorCode};
 
 use crate::audience::{Hearing, Who};
-use crate::channel::Channel;
 use crate::clock::Now;
 use crate::error::Refusal;
+use crate::hub::Hub;
 use crate::message::Wire;
 use crate::outbox::Outbox;
-use crate::rates::Bucket;
+use crate::rates::{Bucket, Patience, User};
 use crate::registry::Seat;
 use crate::reply::Topic;
+use crate::rights::Grant;
 use crate::settings::Settings;
-
-/// What a client may do. With authentication off, everything.
-#[derive(Clone, Debug, Default)]
-pub enum Grant {
-    /// Authentication is off.
-    #[default]
-    Anyone,
-}
-
-impl Grant {
-    /// Whether the client may subscribe to, or read, the topic.
-    pub fn may_read(&self, _topic: &Topic) -> Result<(), Refusal> {
-        match self {
-            Grant::Anyone => Ok(()),
-        }
-    }
-
-    /// Whether the client may publish to the channel.
-    pub fn may_publish(&self, _channel: &Channel) -> Result<(), Refusal> {
-        match self {
-            Grant::Anyone => Ok(()),
-        }
-    }
-}
 
 /// What is known of a client when it connects.
 pub struct Arrival {
     /// Token subject, else remote address.
     pub principal: Arc<str>,
+    /// Where it comes from.
+    pub address: Arc<str>,
     /// Its counted connection, if it gave a client id.
     pub seat: Option<Box<Seat>>,
     /// The client id that it gave.
@@ -84,6 +63,7 @@ pub(crate) struct Session {
     pub who: Arc<Who>,
     pub seat: Option<Box<Seat>>,
     pub grant: Grant,
+    pub address: Arc<str>,
     pub outbox: Outbox,
     pub subscriptions: Vec<Subscription>,
     pub places: Vec<Place>,
@@ -110,6 +90,13 @@ pub(crate) struct Session {
     pub pinged_us: u64,
     pub requests: Bucket,
     pub publishes: Bucket,
+    pub bytes: Bucket,
+    /// Its principal's rates, from when they were first asked for.
+    user: Option<Arc<User>>,
+    /// From when it was first told that it goes too fast.
+    pub patience: Option<Box<Patience>>,
+    /// Since when the client has begun a message and not ended it; 0 if it has not.
+    pub unfinished_us: u64,
     /// When the socket stopped taking bytes; 0 while it takes them.
     pub blocked_us: u64,
     pub reading: bool,
@@ -117,6 +104,8 @@ pub(crate) struct Session {
     pub urgent: bool,
     pub closing: bool,
     pub subscribed_once: bool,
+    /// It was told that its token is about to end.
+    pub warned: bool,
     pub notices: bool,
     pub heartbeat: bool,
 }
@@ -128,6 +117,7 @@ impl Session {
             who: Arc::new(Who { client: arrival.client, principal: arrival.principal }),
             seat: arrival.seat,
             grant: arrival.grant,
+            address: arrival.address,
             outbox: Outbox::new(arrival.wire),
             subscriptions: Vec::new(),
             places: Vec::new(),
@@ -145,15 +135,28 @@ impl Session {
             pinged_us: 0,
             requests: Bucket::default(),
             publishes: Bucket::default(),
+            bytes: Bucket::default(),
+            user: None,
+            patience: None,
+            unfinished_us: 0,
             blocked_us: 0,
             reading: false,
             dirty: false,
             urgent: false,
             closing: false,
             subscribed_once: false,
+            warned: false,
             notices: arrival.notices,
             heartbeat: arrival.heartbeat,
         }
+    }
+
+    /// Its principal's rates, where they are limited.
+    pub(crate) fn user(&mut self, hub: &Hub, now: Now) -> Option<&User> {
+        if self.user.is_none() {
+            self.user = hub.user(&self.who.principal, now);
+        }
+        self.user.as_deref()
     }
 
     /// Its name for people: the client id, if it gave one, and where it is.

@@ -28,7 +28,7 @@ use crate::door::Door;
 use crate::error::whole_answer;
 use crate::http2::{Overdue, Streams, name_host};
 use crate::line::Line;
-use crate::peer::Peer;
+use crate::peer::{Peer, Side};
 use crate::tls::Tls;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
@@ -68,28 +68,34 @@ impl Drop for Entered {
     }
 }
 
-/// Serves a connection to its end, or says that there are too many.
+/// Serves a connection to its end, or says why it is not let in.
 pub(crate) async fn run(
     app: Arc<App>,
     stream: TcpStream,
     peer: SocketAddr,
+    side: Side,
     tls: Option<Arc<Tls>>,
     routes: axum::Router,
 ) {
-    let limit = app.hub.settings().connections;
-    if app.open.count() + app.shards.sessions() >= limit {
-        // Behind TLS nothing can be said before a handshake, which is what there is no room for.
-        if tls.is_none() && app.refusing.count() < REFUSALS {
-            let _refusing = app.refusing.enter();
-            refuse(stream, limit).await;
+    let here = match has_room(&app).and_then(|()| app.arrive_at_port(peer.ip())) {
+        Ok(here) => here,
+        Err(refusal) => {
+            if app.refusing.count() < REFUSALS {
+                let _refusing = app.refusing.enter();
+                app.report_refused(&peer.ip().to_string(), &refusal);
+                // Behind TLS nothing can be said before a handshake, which would cost more than is refused.
+                if tls.is_none() {
+                    refuse(stream, &refusal).await;
+                }
+            }
+            return;
         }
-        return;
-    }
+    };
     let _open = app.open.enter();
+    let peer = Arc::new(Peer::new(peer, &stream, side, here));
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let peer = Arc::new(Peer::new(peer, &stream));
     let line = match tls {
         None => Line::Plain(stream),
         Some(tls) => {
@@ -105,9 +111,17 @@ pub(crate) async fn run(
     Serving::new(app, peer, routes).serve(line).await;
 }
 
-async fn refuse(mut stream: TcpStream, limit: usize) {
+fn has_room(app: &App) -> Result<(), Refusal> {
+    let limit = app.hub.settings().connections;
+    if app.open.count() + app.shards.sessions() < limit {
+        return Ok(());
+    }
     let message = format!("{} connections, the limit is {limit} (limits.connections)", limit + 1);
-    let refusal = whole_answer(&Refusal::new(ErrorCode::Overloaded, message));
+    Err(Refusal::new(ErrorCode::Overloaded, message))
+}
+
+async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
+    let refusal = whole_answer(refusal);
     let mut asked = [0; 4 << 10];
     let told = async {
         // A socket that is closed with unread bytes in it would be reset, and the answer with it.

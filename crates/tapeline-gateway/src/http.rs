@@ -3,23 +3,25 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
+use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::push_number;
+use tapeline_core::rights::is_known_later;
 use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::asking;
+use crate::bodies::body;
+use crate::caller::Caller;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
@@ -50,36 +52,19 @@ pub(crate) fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
     }
 }
 
-/// The whole body, within its bound in bytes, which `setting` names, and in time.
-pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
-    let timeout = app.hub.settings().body_timeout;
-    let Ok(collected) = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await else {
-        let message =
-            format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs_f64());
-        return Err(Failure::new(ErrorCode::Timeout, message));
-    };
-    match collected {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            let message = format!("body is over {limit} bytes, the limit ({setting})");
-            Err(Failure::new(ErrorCode::TooLarge, message))
-        }
-        Err(error) => Err(Failure::new(ErrorCode::InvalidRequest, format!("body ended early: {error}"))),
-    }
-}
-
 /// `POST /publish`.
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
-    let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
+    let body = body(&app, request, limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = form::object_in(&body)?;
     peer.take_publishes(&app.hub, 1)?;
-    let draft = app.draft(envelope.publication()?, &peer.principal, app.hub.now())?;
+    let draft = app.draft(envelope.publication()?, &caller, app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
     Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
@@ -96,6 +81,7 @@ fn taken(receipt: &Receipt, body: Vec<u8>) -> Response {
 pub(crate) async fn broadcast(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(caller): Extension<Caller>,
     Tail(family): Tail,
     Asking(query): Asking<Vec<(String, String)>>,
     request: Request,
@@ -113,7 +99,7 @@ pub(crate) async fn broadcast(
     let value = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
     let name = spec.name_for(value).map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let limit = app.hub.settings().publish_bytes;
-    let data = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
+    let data = body(&app, request, limit, "limits.publish_bytes").await?;
     let text = form::text(&data)?;
     let parsed: &RawValue = serde_json::from_str(text).map_err(|error| form::refusal(&error, text))?;
     if !parsed.get().starts_with('{') {
@@ -122,7 +108,7 @@ pub(crate) async fn broadcast(
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
     peer.take_publishes(&app.hub, 1)?;
     let publication = Publication { channel: &*name, data, ..Publication::default() };
-    let draft = app.draft(publication, &peer.principal, app.hub.now())?;
+    let draft = app.draft(publication, &caller, app.hub.now())?;
     let channel = draft.channel.clone();
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(96);
@@ -154,14 +140,37 @@ fn asked_channel(app: &App, path: Option<String>, asked: &Asked) -> Result<Chann
     Ok(app.hub.channel(&name)?)
 }
 
+/// A piece of what a channel keeps, for who may read it.
+async fn readable(
+    app: &App,
+    caller: &Caller,
+    channel: &Channel,
+    after: u64,
+    limit: usize,
+) -> Result<Page, Failure> {
+    let allowed = || {
+        app.hub.may_read(&caller.grant, channel).inspect_err(|refusal| {
+            app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
+        })
+    };
+    if !is_known_later(channel) {
+        allowed()?;
+    }
+    let page = asking::page(&app.hub, channel, after, limit).await?;
+    // Whose the channel is may only be known now.
+    allowed()?;
+    Ok(page)
+}
+
 /// `GET /last/{*channel}`.
 pub(crate) async fn last(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Tail(path): Tail,
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let channel = asked_channel(&app, path, &asked)?;
-    let page = asking::page(&app.hub, &channel, NEWEST, 1).await?;
+    let page = readable(&app, &caller, &channel, NEWEST, 1).await?;
     let Some(message) = page.messages.first() else {
         return Err(Failure::new(ErrorCode::NoValue, format!("{} has no value", channel.name())));
     };
@@ -173,6 +182,7 @@ pub(crate) async fn last(
 /// `GET /history/{*channel}?since=&epoch=&limit=`.
 pub(crate) async fn history(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Tail(path): Tail,
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
@@ -186,7 +196,7 @@ pub(crate) async fn history(
         let message = format!("limit is {limit}, it must be between 1 and {HISTORY_LIMIT}");
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
-    let mut page = asking::page(&app.hub, &channel, asked.since.unwrap_or(0), limit).await?;
+    let mut page = readable(&app, &caller, &channel, asked.since.unwrap_or(0), limit).await?;
     if asked.epoch.is_some_and(|epoch| *epoch != *page.head.epoch) {
         // Offsets of another epoch mean nothing here: everything kept is news.
         page = asking::page(&app.hub, &channel, 0, limit).await?;

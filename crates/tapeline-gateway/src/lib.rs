@@ -2,10 +2,14 @@
 //! queues or retention.
 
 mod accepted;
+mod addresses;
 pub mod admin;
 mod app;
 mod asking;
+pub mod audit;
 mod batch;
+mod bodies;
+mod caller;
 mod connection;
 pub mod data;
 pub mod dead_letters;
@@ -22,6 +26,7 @@ mod http2;
 mod inspect;
 mod line;
 mod listen;
+mod memory;
 mod metrics;
 pub mod native;
 mod nodes;
@@ -39,6 +44,8 @@ mod store;
 pub mod tls;
 mod upgrade;
 
+pub use addresses::{ClientHeader, Network, NoNetwork};
 pub use app::{App, AppParts};
 pub use listen::{ListenError, Listener};
 pub use origin::{Access, LiveAccess, Origins};
+pub use peer::Side;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::connection;
 use crate::door::Door;
+use crate::peer::Side;
 use crate::tls::Tls;
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
@@ -78,7 +79,7 @@ impl Listener {
     }
 
     /// Serves until the door is closed and every request that had begun is answered.
-    pub async fn serve(self, app: Arc<App>) {
+    pub async fn serve(self, app: Arc<App>, side: Side) {
         let routes = app.routes();
         let mut door = app.door().subscribe();
         let mut open = JoinSet::new();
@@ -91,7 +92,7 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     let tls = self.tls.clone();
-                    open.spawn(connection::run(app.clone(), stream, peer, tls, routes.clone()));
+                    open.spawn(connection::run(app.clone(), stream, peer, side, tls, routes.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");

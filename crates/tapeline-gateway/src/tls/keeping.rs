@@ -7,7 +7,7 @@ use std::time::Duration;
 use tapeline_core::broker::Drafts;
 use tapeline_core::clock::rfc3339;
 use tapeline_core::command::Publication;
-use tapeline_core::session::Grant;
+use tapeline_core::rights::Grant;
 use tapeline_core::{Hub, Now};
 use tapeline_schema::events::{Alert, AlertState};
 
