@@ -63,7 +63,10 @@ impl Line {
                 let (socket, tls) = stream.get_mut();
                 tls.writer().write_all(bytes)?;
                 tls.send_close_notify();
-                tls.write_tls(&mut AtOnce(socket)).map(|_| ())
+                while tls.wants_write() {
+                    tls.write_tls(&mut AtOnce(socket))?;
+                }
+                Ok(())
             }
         }
     }

@@ -211,3 +211,7 @@ impl TlsPipe {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;
