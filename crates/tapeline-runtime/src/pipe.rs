@@ -120,8 +120,7 @@ fn write_plain(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> Written {
 impl TlsPipe {
     fn read(&mut self, buffer: &mut [u8]) -> Heard {
         let (mut filled, mut taken) = (0, 0);
-        loop {
-            let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) else { break };
+        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
             match self.tls.reader().read(room) {
                 // The other side says nothing more; what came before it is handed out first.
                 Ok(0) => return if filled > 0 { Heard::Some(filled) } else { Heard::End },
