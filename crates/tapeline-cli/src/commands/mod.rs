@@ -18,6 +18,7 @@ mod stats;
 mod sub;
 mod token;
 mod top;
+mod trust;
 mod types;
 
 pub(crate) use backup::{Backup, Restore};
@@ -35,4 +36,5 @@ pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
 pub(crate) use token::Token;
 pub(crate) use top::Top;
+pub(crate) use trust::believe;
 pub(crate) use types::Types;
