@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::address::{Address, Place};
 use crate::error::Error;
 use crate::private_hub::PrivateHub;
+use crate::store::refusal_in;
+use crate::token::bearer;
 
 /// Room for the largest message a hub may be set to take.
 const FRAME_BYTES: usize = 64 << 20;
@@ -38,8 +43,8 @@ impl Target {
         }
     }
 
-    /// Connects and shakes hands.
-    pub(crate) async fn connect(&self, within: Duration) -> Result<Socket, Error> {
+    /// Connects and shakes hands, with a token where there is one.
+    pub(crate) async fn connect(&self, within: Duration, token: Option<&str>) -> Result<Socket, Error> {
         let config =
             WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
         match self {
@@ -48,12 +53,25 @@ impl Target {
                 Ok(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await)
             }
             Target::Hub { authority, url } => {
-                let attempt = tokio::time::timeout(within, shake_hands(authority, url, config)).await;
+                let attempt = tokio::time::timeout(within, shake_hands(authority, url, token, config)).await;
                 match attempt {
-                    Ok(result) => result.map_err(|error| self.no_answer(&error)),
+                    Ok(result) => result.map_err(|error| self.unconnected(&error)),
                     Err(_) => Err(self.no_answer(&format!("no answer within {within:?}"))),
                 }
             }
+        }
+    }
+
+    /// A hub that refuses says why.
+    fn unconnected(&self, error: &WsError) -> Error {
+        let WsError::Http(response) = error else { return self.no_answer(error) };
+        let told = response.body().as_deref().and_then(refusal_in);
+        match told {
+            Some(refusal) => refusal,
+            None if response.status() == StatusCode::UNAUTHORIZED => {
+                Error::Unauthorized { reason: error.to_string() }
+            }
+            None => self.no_answer(error),
         }
     }
 
@@ -62,10 +80,19 @@ impl Target {
     }
 }
 
-async fn shake_hands(authority: &str, url: &str, config: WebSocketConfig) -> Result<Socket, WsError> {
+async fn shake_hands(
+    authority: &str,
+    url: &str,
+    token: Option<&str>,
+    config: WebSocketConfig,
+) -> Result<Socket, WsError> {
+    let mut request = url.into_client_request()?;
+    if let Some(token) = token {
+        request.headers_mut().insert(AUTHORIZATION, bearer(token)?);
+    }
     let stream = TcpStream::connect(authority).await?;
     // Small frames leave at once; where that cannot be had they leave a little later.
     let _ = stream.set_nodelay(true);
-    let (socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+    let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
     Ok(socket)
 }
