@@ -1,8 +1,11 @@
-//! Where a hub is. `http` and `ws` mean the same hub, so that one address serves every command.
+//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, so that one address serves every
+//! command.
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::str::FromStr;
+
+use super::access::Access;
 
 /// Where a hub is that was started without more words.
 pub(crate) const USUAL: &str = "http://127.0.0.1:8000";
@@ -14,9 +17,21 @@ pub(crate) struct HubUrl {
     authority: String,
     /// Empty, or what follows from the `/` on.
     path: String,
+    access: Access,
 }
 
 impl HubUrl {
+    /// The same, asked with this token.
+    pub(crate) fn with(mut self, access: &Access) -> Self {
+        self.access = access.clone();
+        self
+    }
+
+    /// With which token it is asked.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// For a connection.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
@@ -101,7 +116,7 @@ impl FromStr for HubUrl {
             return Err("a # has no meaning here".to_string());
         }
         let path = if path.starts_with('?') { format!("/ws{path}") } else { path.to_string() };
-        Ok(HubUrl { authority: with_port(authority)?, path })
+        Ok(HubUrl { authority: with_port(authority)?, path, access: Access::default() })
     }
 }
 
