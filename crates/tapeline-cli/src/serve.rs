@@ -15,7 +15,7 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
-use tapeline_gateway::{App, AppParts, Listener, LiveAccess};
+use tapeline_gateway::{App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -132,6 +132,7 @@ impl Serve {
             broker,
             registry,
             store,
+            authority: Arc::new(tapeline_core::rights::Off),
             seed,
             shards,
         }));
@@ -181,6 +182,7 @@ async fn serve(
         shards: shards.clone(),
         access,
         admin: reloader,
+        admin_authority: None,
         address: first,
         conformance: values.conformance,
         compression,
@@ -193,7 +195,7 @@ async fn serve(
     for listener in listeners {
         // Whoever reads standard output may have gone; that is no reason to stop serving.
         let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
-        doors.spawn(listener.serve(app.clone()));
+        doors.spawn(listener.serve(app.clone(), Side::Public));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo

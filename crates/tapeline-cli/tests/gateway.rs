@@ -13,7 +13,7 @@ use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
-use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins};
+use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family};
 
@@ -67,6 +67,7 @@ impl Served {
             broker,
             registry,
             store,
+            authority: Arc::new(tapeline_core::rights::Off),
             seed: 1,
             shards: 1,
         }));
@@ -78,6 +79,7 @@ impl Served {
             shards: shards.clone(),
             access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
+            admin_authority: None,
             address: None,
             conformance: false,
             compression: true,
@@ -88,7 +90,7 @@ impl Served {
             runtime.block_on(async {
                 let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
                 tell.send(listener.address()).expect("the test waits for it");
-                listener.serve(app).await;
+                listener.serve(app, Side::Public).await;
             });
         });
         let address = told.recv_timeout(PATIENCE).expect("it listens");

@@ -13,7 +13,8 @@ use tapeline_core::Directory;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::rights::Grant;
+use tapeline_core::session::Arrival;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
 use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
@@ -73,6 +74,7 @@ fn subscribe(shard: &mut Shard, sessions: usize, quiet: bool, clock: &ManualCloc
     for _ in 0..sessions {
         let arrival = Arrival {
             principal: "p".into(),
+            address: "127.0.0.1".into(),
             seat: None,
             client: None,
             grant: Grant::Anyone,
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
         registry: Arc::new(LocalRegistry::default()),
         store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
+        authority: Arc::new(tapeline_core::rights::Off),
         seed: 7,
         shards: 1,
     }));

@@ -38,6 +38,7 @@ struct Inner {
     is_roll_up: bool,
     declared: bool,
     head: Box<[u8]>,
+    owner: OnceLock<Box<str>>,
     next: OnceLock<Successor>,
 }
 
@@ -100,6 +101,9 @@ impl Channel {
 
     /// Hands its holders on to the channel that takes its place.
     pub(crate) fn replace_by(&self, channel: Channel, anew: bool) {
+        if let (false, Some(owner)) = (anew, self.owner()) {
+            channel.set_owner(owner);
+        }
         // Only the directory does this, once a channel, while it holds its lock.
         let _ = self.inner().next.set(Successor { channel, anew });
     }
@@ -122,6 +126,16 @@ impl Channel {
     /// The family's row.
     pub fn spec(&self) -> &ChannelSpec {
         &self.inner().spec
+    }
+
+    /// Whose it is, where its family has owners and the broker has said so.
+    pub fn owner(&self) -> Option<&str> {
+        self.inner().owner.get().map(|owner| &**owner)
+    }
+
+    /// Says whose it is; the first stays.
+    pub fn set_owner(&self, owner: &str) {
+        self.inner().owner.get_or_init(|| owner.into());
     }
 
     /// What it is counted by.
@@ -220,6 +234,7 @@ impl Channel {
             is_roll_up: resolved.roll_up,
             declared: resolved.declared,
             head: head.into_boxed_slice(),
+            owner: OnceLock::new(),
             next: OnceLock::new(),
         });
         Channel(Arc::new(Handle { inner }))

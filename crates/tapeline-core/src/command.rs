@@ -69,6 +69,7 @@ impl Command {
             | Command::History { req, .. }
             | Command::Last { req, .. }
             | Command::List { req }
+            | Command::Token { req, .. }
             | Command::Ping { req } => req,
         }
     }
@@ -125,6 +126,13 @@ pub enum Command {
     },
     /// Name the subscriptions.
     List {
+        /// Echoed.
+        req: Req,
+    },
+    /// Say who it is, or go on being it with a new token.
+    Token {
+        /// A token or a key.
+        token: Box<str>,
         /// Echoed.
         req: Req,
     },

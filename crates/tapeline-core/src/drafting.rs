@@ -15,7 +15,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::inspect::{check_data, check_rows};
 use crate::message::{Draft, IdempotencyKey};
-use crate::session::Grant;
+use crate::rights::Grant;
 use crate::table::{Rows, take_apart};
 
 /// The longest `type`, correlation id or idempotency key, in bytes.

@@ -26,7 +26,7 @@ use crate::message::Draft;
 use crate::presence::Comings;
 use crate::registry::Registry;
 use crate::reply::Topic;
-use crate::session::Grant;
+use crate::rights::{Authority, Grant};
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
 use crate::store::Store;
@@ -54,6 +54,8 @@ pub struct HubParts {
     pub registry: Arc<dyn Registry>,
     /// Small state beside messages.
     pub store: Arc<dyn Store>,
+    /// Who checks tokens and keys.
+    pub authority: Arc<dyn Authority>,
     /// Makes ids differ between hubs.
     pub seed: u64,
     /// How many shards will attach.
@@ -73,6 +75,7 @@ pub struct Hub {
     broker: Arc<dyn Broker>,
     registry: Arc<dyn Registry>,
     store: Arc<dyn Store>,
+    authority: Arc<dyn Authority>,
     audience: Audience,
     comings: Comings,
     ids: Ids,
@@ -94,6 +97,7 @@ impl Hub {
             broker: parts.broker,
             registry: parts.registry,
             store: parts.store,
+            authority: parts.authority,
             audience: Audience::default(),
             comings: Comings::default(),
             ids: Ids::new(parts.seed),
@@ -287,6 +291,11 @@ impl Hub {
     /// Small state beside messages.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Who checks tokens and keys.
+    pub fn authority(&self) -> &Arc<dyn Authority> {
+        &self.authority
     }
 
     /// Its name among hubs; another one at each start.

@@ -47,7 +47,7 @@ impl Shard {
     fn read_kept(&mut self, slot: u32, name: &str, ask: KeptAsk, req: Req) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let allowed = self.hub.channel(name).and_then(|channel| {
-            session.grant.may_read(&Topic::Channel(channel.clone()))?;
+            self.hub.may_subscribe(&session.grant, &Topic::Channel(channel.clone()))?;
             if channel.is_roll_up() && !channel.counts_for_itself() && !ask.newest {
                 let message = format!("{name} is a roll-up of last values and has no history");
                 return Err(Refusal::new(ErrorCode::NoHistory, message));
@@ -82,6 +82,11 @@ impl Shard {
             // Offsets of another epoch mean nothing here: everything kept is news.
             let ask = KeptAsk { since: None, newest, after: 0, limit };
             return self.read_kept(key.slot, channel.name(), ask, req);
+        }
+        let grant = session.grant.clone();
+        // Whose the channel is may only be known now.
+        if let Err(refusal) = self.hub.may_read(&grant, &channel) {
+            return self.reply_error(key.slot, refusal, Some(channel.name().into()), &req);
         }
         let lane = channel.lane();
         let reply = if newest {

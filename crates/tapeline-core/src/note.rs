@@ -1,13 +1,18 @@
 //! What comes back to a shard from whatever thread: the broker's answers, and what it says unasked. Messages take
 //! another way, through the inbox's lanes.
 
+use std::sync::Arc;
+
 use crate::broker::{Head, Page, Sources};
 use crate::catch_up::PageRequest;
 use crate::channel::Channel;
 use crate::command::Req;
 use crate::error::Refusal;
+use crate::identifying::Newcomer;
 use crate::kept::KeptRequest;
 use crate::message::Receipt;
+use crate::registry::Admission;
+use crate::rights::Identity;
 use crate::shard::SessionKey;
 use crate::subscribing::JoinRequest;
 
@@ -27,6 +32,10 @@ pub enum Note {
     Lost(Channel),
     /// What the broker rests on is out of reach, or back.
     Degraded(bool),
+    /// A client's token has been checked.
+    Identified(Box<(SessionKey, Req, Result<Arc<Identity>, Refusal>)>),
+    /// The registry's answer for who a session turned out to be.
+    Seated(Box<(Newcomer, Admission)>),
     /// Kept messages that a client asked for.
     Kept(Box<(SessionKey, KeptRequest, Page)>),
 }

@@ -18,7 +18,7 @@ use crate::command::Publication;
 use crate::hub::Hub;
 use crate::message::Draft;
 use crate::reply::Topic;
-use crate::session::Grant;
+use crate::rights::Grant;
 use crate::stats::Count;
 use crate::watch::PRINCIPAL;
 

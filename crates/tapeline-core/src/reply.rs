@@ -184,6 +184,18 @@ pub enum Reply {
         /// Echoed.
         req: Req,
     },
+    /// The client is who it says it is.
+    TokenOk {
+        /// When that ends, microseconds since 1970.
+        until_us: Option<u64>,
+        /// Echoed.
+        req: Req,
+    },
+    /// The client's token ends in so many seconds; a new one may be sent before.
+    TokenExpiring {
+        /// Whole seconds.
+        in_s: u64,
+    },
     /// The hub stops: connect again, here or elsewhere, in so many milliseconds.
     Reconnect {
         /// The connection is closed by the hub then.

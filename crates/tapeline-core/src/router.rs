@@ -10,6 +10,7 @@ use tapeline_schema::Pattern;
 use crate::channel::{Channel, ChannelMap};
 use crate::message::{Epoch, Message};
 use crate::reply::Topic;
+use crate::rights::is_known_later;
 use crate::session::{Place, Session};
 use crate::target::{Cursor, Mode, Target};
 use crate::wishes::{both, wish};
@@ -68,6 +69,8 @@ pub(crate) struct Entry {
     pub groups: Vec<RateGroup>,
     /// How many targets have `overlap` set.
     pub overlaps: u32,
+    /// Nobody knew yet whose the channel is when it was last asked who may hear it.
+    pub ownerless: bool,
     pub touched_us: u64,
     /// When a message was last timed.
     pub timed_us: u64,
@@ -148,6 +151,7 @@ impl Router {
             targets: Vec::new(),
             groups: Vec::new(),
             overlaps: 0,
+            ownerless: is_known_later(channel) && channel.owner().is_none(),
             touched_us: now_us,
             timed_us: 0,
         };
@@ -185,6 +189,17 @@ impl Router {
                 None => self.patterns.push((pattern.clone(), vec![asked])),
             },
         }
+    }
+
+    /// Whether the subscription hears the topic source by source.
+    pub(crate) fn is_expanded(&self, topic: &Topic, session: u32, subscription: u32) -> bool {
+        let list = match topic {
+            Topic::Channel(channel) => self.roll_ups.get(channel),
+            Topic::Pattern(pattern) => {
+                self.patterns.iter().find(|(known, _)| known == pattern).map(|(_, list)| list)
+            }
+        };
+        list.is_some_and(|list| list.contains(&(session, subscription)))
     }
 
     /// Undoes [`Router::expand`]; answers whether there was anything to undo.

@@ -180,7 +180,12 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
-        if entry.overlaps > 0 {
+        let has_owner_now = entry.ownerless && entry.channel.owner().is_some();
+        let overlaps = entry.overlaps > 0;
+        if has_owner_now {
+            self.admit_owner(id);
+        }
+        if overlaps {
             self.pass_over_overlaps(id, message, offset);
         }
         self.offer_at_rate(id, 0, message, offset, pressured);

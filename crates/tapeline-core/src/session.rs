@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tapeline_schema::{Delivery, ErrorCode};
 
 use crate::audience::{Hearing, Who};
-use crate::channel::Channel;
 use crate::clock::Now;
 use crate::error::Refusal;
 use crate::message::Wire;
@@ -14,36 +13,15 @@ use crate::outbox::Outbox;
 use crate::rates::Bucket;
 use crate::registry::Seat;
 use crate::reply::Topic;
+use crate::rights::Grant;
 use crate::settings::Settings;
-
-/// What a client may do. With authentication off, everything.
-#[derive(Clone, Debug, Default)]
-pub enum Grant {
-    /// Authentication is off.
-    #[default]
-    Anyone,
-}
-
-impl Grant {
-    /// Whether the client may subscribe to, or read, the topic.
-    pub fn may_read(&self, _topic: &Topic) -> Result<(), Refusal> {
-        match self {
-            Grant::Anyone => Ok(()),
-        }
-    }
-
-    /// Whether the client may publish to the channel.
-    pub fn may_publish(&self, _channel: &Channel) -> Result<(), Refusal> {
-        match self {
-            Grant::Anyone => Ok(()),
-        }
-    }
-}
 
 /// What is known of a client when it connects.
 pub struct Arrival {
     /// Token subject, else remote address.
     pub principal: Arc<str>,
+    /// Where it comes from.
+    pub address: Arc<str>,
     /// Its counted connection, if it gave a client id.
     pub seat: Option<Box<Seat>>,
     /// The client id that it gave.
@@ -84,6 +62,7 @@ pub(crate) struct Session {
     pub who: Arc<Who>,
     pub seat: Option<Box<Seat>>,
     pub grant: Grant,
+    pub address: Arc<str>,
     pub outbox: Outbox,
     pub subscriptions: Vec<Subscription>,
     pub places: Vec<Place>,
@@ -117,6 +96,8 @@ pub(crate) struct Session {
     pub urgent: bool,
     pub closing: bool,
     pub subscribed_once: bool,
+    /// It was told that its token is about to end.
+    pub warned: bool,
     pub notices: bool,
     pub heartbeat: bool,
 }
@@ -128,6 +109,7 @@ impl Session {
             who: Arc::new(Who { client: arrival.client, principal: arrival.principal }),
             seat: arrival.seat,
             grant: arrival.grant,
+            address: arrival.address,
             outbox: Outbox::new(arrival.wire),
             subscriptions: Vec::new(),
             places: Vec::new(),
@@ -151,6 +133,7 @@ impl Session {
             urgent: false,
             closing: false,
             subscribed_once: false,
+            warned: false,
             notices: arrival.notices,
             heartbeat: arrival.heartbeat,
         }

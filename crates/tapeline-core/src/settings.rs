@@ -62,6 +62,10 @@ pub struct Settings {
     pub slow_close: Duration,
     /// A heartbeat is sent after this much silence.
     pub heartbeat: Duration,
+    /// A connection that has not said who it is after this is closed.
+    pub token_wait: Duration,
+    /// A client is told so long before its token ends.
+    pub token_notice: Duration,
     /// When the hub stops, its connections are closed over at most this long.
     pub drain_window: Duration,
     /// A connection whose turn to be closed has come may take what it is owed for this long.
@@ -104,6 +108,8 @@ impl Default for Settings {
             unsubscribed_grace: Duration::from_secs(60),
             slow_close: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
+            token_wait: Duration::from_secs(10),
+            token_notice: Duration::from_secs(60),
             drain_window: Duration::from_secs(5),
             drain_flush: Duration::from_secs(2),
             page_messages: 64,

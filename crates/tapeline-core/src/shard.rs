@@ -128,6 +128,8 @@ pub struct Shard {
     pub(crate) followed: u64,
     /// What the broker rests on is out of reach.
     pub(crate) degraded: bool,
+    /// The authority's, when revocations were last looked at.
+    pub(crate) revision: u64,
 }
 
 impl Shard {
@@ -136,6 +138,7 @@ impl Shard {
         let stats = hub.shard_stats().get(number).cloned().unwrap_or_default();
         let serial_step = hub.shard_stats().len() as u64;
         let followed = hub.changes();
+        let revision = hub.authority().revision();
         Shard {
             hub,
             mailbox,
@@ -158,6 +161,7 @@ impl Shard {
             leaving: None,
             followed,
             degraded: false,
+            revision,
         }
     }
 
@@ -225,7 +229,9 @@ impl Shard {
         if self.is_closing(slot) {
             return Handled::Done;
         }
-        if let Err(refusal) = self.admit(slot, &command, now) {
+        if let Err(refusal) =
+            self.admit_unknown(slot, &command).and_then(|()| self.admit(slot, &command, now))
+        {
             match &command {
                 Command::Publish { publication, req } => {
                     let client = self.sessions.get(slot as usize).map(Session::called).unwrap_or_default();
@@ -250,6 +256,7 @@ impl Shard {
             }
             Command::Last { channel, req } => self.handle_last(slot, &channel, req),
             Command::List { req } => self.handle_list(slot, req),
+            Command::Token { token, req } => self.handle_token(slot, &token, req),
             Command::Ping { req } => {
                 self.reply_in_lane(slot, 0, &Reply::Time { pong: true, time_us: now.wall_us, req });
             }
@@ -284,6 +291,14 @@ impl Shard {
             Note::Head(head) => self.on_head(&head.0, &head.1, now),
             Note::Lost(channel) => self.on_lost(&channel),
             Note::Degraded(degraded) => self.on_degraded(degraded, now),
+            Note::Identified(identified) => {
+                let (key, req, checked) = *identified;
+                self.on_identified(key, req, checked);
+            }
+            Note::Seated(seated) => {
+                let (newcomer, admission) = *seated;
+                self.on_seated(newcomer, admission);
+            }
             Note::Kept(kept) => {
                 let (key, request, page) = *kept;
                 self.on_kept(key, request, page);

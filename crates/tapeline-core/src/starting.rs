@@ -25,6 +25,11 @@ impl Shard {
             // The first time had joined already.
             return self.hub.broker().leave(channel);
         }
+        // Whose the channel is may only be known now.
+        let allowed = self.live(request.key).map(|session| session.grant.clone());
+        if let Some(Err(refusal)) = allowed.map(|grant| self.hub.may_read(&grant, channel)) {
+            return self.expel(slot, request.subscription, &topic, refusal, &request.req);
+        }
         self.note_epoch(id, &head.epoch);
         let started = self.start_target(id, &request, request.options.since.as_ref(), head, 0);
         self.end_joining(&request, false);
@@ -51,7 +56,10 @@ impl Shard {
         let mut starts = Vec::new();
         let mut names = Vec::new();
         let options = &request.options;
-        for (channel, head) in &sources.heads {
+        let Some(grant) = self.live(request.key).map(|session| session.grant.clone()) else { return };
+        let is_open = |channel: &Channel| self.hub.may_read(&grant, channel).is_ok();
+        let open: Vec<_> = sources.heads.iter().filter(|(channel, _)| is_open(channel)).collect();
+        for (channel, head) in open {
             let id = self.entry_for(channel, now);
             self.note_epoch(id, &head.epoch);
             let listed =
@@ -104,9 +112,13 @@ impl Shard {
         let mut forgotten = Vec::new();
         let hub = self.hub.clone();
         let Some(session) = self.live(request.key) else { return forgotten };
+        let grant = session.grant.clone();
         let Some(subscription) = session.subscription(request.subscription) else { return forgotten };
         for (name, since) in request.options.since_each.iter().filter(|(_, since)| since.offset > 0) {
             let Ok(channel) = hub.channel(name) else { continue };
+            if hub.may_read(&grant, &channel).is_err() {
+                continue;
+            }
             if listed.contains_key(&channel) || !topic.covers(&channel) {
                 continue;
             }

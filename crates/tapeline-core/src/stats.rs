@@ -141,6 +141,12 @@ pub struct ShardStats {
     pub closed_slow: Count,
     /// Sessions closed because they gave no sign of life for too long.
     pub closed_idle: Count,
+    /// Sessions closed because they did not say in time, or not truly, who they are.
+    pub closed_unidentified: Count,
+    /// Sessions closed because their token's time was over.
+    pub closed_expired: Count,
+    /// Sessions closed because their token or key was revoked.
+    pub closed_revoked: Count,
     /// Sessions closed because all outboxes together were over their bound.
     pub closed_overloaded: Count,
     /// Bytes waiting in outboxes, as of the last look: each second, and whenever all of them are weighed.

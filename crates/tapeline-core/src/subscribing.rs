@@ -78,7 +78,7 @@ impl Shard {
             mode_of(channel, options.delivery, options.max_rate)?;
         }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Ok(()) };
-        session.grant.may_read(&topic)?;
+        self.hub.may_subscribe(&session.grant, &topic)?;
         let serial = session.serial;
         let known = session.find(&topic).map(|known| (known.id, known.delivery == options.delivery));
         if let Some((id, same_delivery)) = known {
@@ -200,13 +200,28 @@ impl Shard {
         entry
     }
 
+    /// A channel has got an owner: whoever asked for it by a pattern or roll-up and is that, hears it from now on.
+    pub(crate) fn admit_owner(&mut self, id: u32) {
+        let Some(entry) = self.router.entry(id) else { return };
+        entry.ownerless = false;
+        let channel = entry.channel.clone();
+        for (slot, subscription) in self.router.expansions(&channel) {
+            let session = self.sessions.get(slot as usize);
+            if session.is_some_and(|session| session.place(id).is_none()) {
+                self.add_expansion(id, slot, subscription, Cursor::Fresh);
+            }
+        }
+    }
+
     /// A target for one source of a roll-up or pattern.
-    fn add_expansion(&mut self, entry: u32, slot: u32, id: u32, cursor: Cursor) {
+    pub(crate) fn add_expansion(&mut self, entry: u32, slot: u32, id: u32, cursor: Cursor) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let Some(subscription) = session.subscription(id) else { return };
         let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
         let (mode, rate) = wish(&channel, subscription);
-        self.add_target(entry, Target::new(slot, id, mode, rate, cursor));
+        if self.hub.may_read(&session.grant, &channel).is_ok() {
+            self.add_target(entry, Target::new(slot, id, mode, rate, cursor));
+        }
     }
 
     fn add_target(&mut self, entry: u32, target: Target) {

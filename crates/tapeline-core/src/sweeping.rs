@@ -25,14 +25,16 @@ impl Shard {
             self.hub.tell_presence(now);
         }
         self.tell_freshness();
+        let revision = self.hub.authority().revision();
+        let revoked = std::mem::replace(&mut self.revision, revision) != revision;
         for slot in slots {
-            self.sweep_session(slot, now);
+            self.sweep_session(slot, revoked, now);
         }
         self.weigh();
         self.find_slowest(now);
     }
 
-    fn sweep_session(&mut self, slot: u32, now: Now) {
+    fn sweep_session(&mut self, slot: u32, revoked: bool, now: Now) {
         let hub = self.hub.clone();
         let settings = hub.settings();
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -43,6 +45,9 @@ impl Shard {
             } else if now.mono_us > session.opened_us + CLOSE_GRACE_US {
                 self.finished.push(slot);
             }
+            return;
+        }
+        if self.is_sent_away(slot, revoked, now) {
             return;
         }
         if blocked >= settings.slow_close {

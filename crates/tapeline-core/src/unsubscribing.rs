@@ -62,7 +62,7 @@ impl Shard {
         }
     }
 
-    fn uncover(&mut self, entry: u32, slot: u32, id: u32) {
+    pub(crate) fn uncover(&mut self, entry: u32, slot: u32, id: u32) {
         let Some(index) = self.sessions.get(slot as usize).and_then(|session| session.place(entry)) else {
             return;
         };

@@ -23,7 +23,7 @@ use crate::clock::Now;
 use crate::command::Publication;
 use crate::message::{Draft, Message};
 use crate::rhythm::{Heard, Rhythm};
-use crate::session::Grant;
+use crate::rights::Grant;
 use crate::shard::Shard;
 
 /// Channels that are watched. For one more, those that have been silent for longest are given up.

@@ -13,7 +13,7 @@ use tapeline_core::command::Publication;
 use tapeline_core::dead_letters::{GivenUp, LetterCount, Original};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::session::Grant;
+use tapeline_core::rights::Grant;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::ManualClock;
 use tapeline_core::testkit::suite::Sink;
@@ -33,6 +33,7 @@ fn open() -> (Hub, Arc<Sink>) {
         broker,
         registry: Arc::new(LocalRegistry::default()),
         store: Arc::new(LocalStore::new(clock, Bounds::default())),
+        authority: Arc::new(tapeline_core::rights::Off),
         seed: 1,
         shards: 1,
     });

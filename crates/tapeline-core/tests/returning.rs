@@ -13,7 +13,8 @@ use tapeline_core::broker::Head;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::rights::Grant;
+use tapeline_core::session::Arrival;
 use tapeline_core::shard::Note;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
@@ -80,6 +81,7 @@ impl Desk {
             broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
             registry: Arc::new(LocalRegistry::default()),
             store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
+            authority: Arc::new(tapeline_core::rights::Off),
             seed: 7,
             shards: 1,
         }));
@@ -92,6 +94,7 @@ impl Desk {
     fn open(&mut self) -> u32 {
         let arrival = Arrival {
             principal: "p".into(),
+            address: "127.0.0.1".into(),
             seat: None,
             client: None,
             grant: Grant::Anyone,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tapeline_core::broker::{Drafts, Receipts, SLICE};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
-use tapeline_core::session::Grant;
+use tapeline_core::rights::Grant;
 use tapeline_core::stats::FeedStats;
 use tapeline_core::{Draft, Hub, Now, Refusal};
 use tapeline_schema::Delivery;

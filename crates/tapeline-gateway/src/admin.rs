@@ -1,8 +1,9 @@
 //! What changes a running hub: `POST /admin/reload`, `POST /admin/channels`, `DELETE /admin/channels/{family}`; and
 //! what there is, at `GET /channels`, which is open to everybody. How the hub is changed is [`Admin`]'s to know.
 //!
-//! There is no authentication yet, so the first three are for this machine alone: the peer is on loopback, no web page
-//! asks, and the request names the hub by a loopback address, which a page that had its own name pointed here does not.
+//! The first three are for the admin interface, which has keys of its own. Where there is none they are for this machine
+//! alone, with a right to them while authentication is on: the peer is on loopback, no web page asks, and the request
+//! names the hub by a loopback address, which a page that had its own name pointed here does not.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::extract::Tail;
 use crate::form;
 use crate::http::body;
 use crate::origin::is_loopback;
-use crate::peer::Peer;
+use crate::peer::{Peer, Side};
 
 /// Bytes of a family's row, with room for a schema.
 const FAMILY_BYTES: usize = 256 << 10;
@@ -150,6 +151,9 @@ impl FromRequestParts<Arc<App>> for Local {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        if parts.extensions.get::<Arc<Peer>>().is_some_and(|peer| peer.side == Side::Admin) {
+            return Ok(Local);
+        }
         let forbidden = |message: &str| Err(Failure::new(ErrorCode::Forbidden, message));
         if !app.access.now().admin {
             return forbidden("/admin/ is switched off (http.admin)");

@@ -1,5 +1,6 @@
 //! What all protocols share: the hub, its shards, who may come from where, and what answers.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,12 +8,14 @@ use std::time::Instant;
 use axum::Router;
 use axum::routing::any;
 use tapeline_core::incidents::{IncidentKind, Trouble};
+use tapeline_core::rights::Authority;
 use tapeline_core::stats::Count;
 use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Shards;
 use tokio::sync::{Semaphore, watch};
 
 use crate::admin::Admin;
+use crate::caller::Needs;
 use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
@@ -30,6 +33,8 @@ pub struct AppParts {
     pub access: Arc<LiveAccess>,
     /// Who changes the hub when it is asked to.
     pub admin: Arc<dyn Admin>,
+    /// Who checks the keys of the admin interface, where that listens apart; then `/admin/` is served nowhere else.
+    pub admin_authority: Option<Arc<dyn Authority>>,
     /// Where it listens first, for other nodes and people.
     pub address: Option<SocketAddr>,
     /// Whether `/echo`, for conformance suites, is open.
@@ -44,6 +49,9 @@ pub struct App {
     pub(crate) shards: Arc<Shards>,
     pub(crate) access: Arc<LiveAccess>,
     pub(crate) admin: Arc<dyn Admin>,
+    pub(crate) admin_authority: Option<Arc<dyn Authority>>,
+    /// What each route takes, by its path.
+    pub(crate) needs: HashMap<&'static str, Needs>,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) started: Instant,
     /// The same in seconds since 1970.
@@ -68,7 +76,8 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, access, admin, address, conformance, compression } = parts;
+        let AppParts { hub, shards, access, admin, admin_authority, address, conformance, compression } =
+            parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
         let letters = Arc::new(Semaphore::new(1));
@@ -78,6 +87,8 @@ impl App {
             shards,
             access,
             admin,
+            admin_authority,
+            needs: routes::table().into_iter().map(|served| (served.path, served.needs)).collect(),
             address,
             started,
             started_at: process::now_seconds(),

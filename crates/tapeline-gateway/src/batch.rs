@@ -16,12 +16,13 @@ use tapeline_core::{Drafter, Hub, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::envelope::{Answers, Envelope};
 use crate::error::{Failure, push_error};
 use crate::form::{self, Object};
 use crate::http::{body, is_lines, json};
 use crate::peer::Peer;
-use crate::publish::{EVERYWHERE, Outcome};
+use crate::publish::Outcome;
 
 /// About the bytes that answer one item.
 const ANSWER_BYTES: usize = 160;
@@ -33,6 +34,7 @@ pub(crate) type Item<'a> = Result<Envelope<'a>, Refusal>;
 pub(crate) async fn publish_batch(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
@@ -42,7 +44,7 @@ pub(crate) async fn publish_batch(
     let items = read(&body, lines, limit)?;
     // As a whole: half a batch would be for the client to sort out.
     peer.take_publishes(&app.hub, items.len())?;
-    let mut drafter = app.hub.drafter(&peer.principal, &EVERYWHERE, app.hub.now()).in_bulk();
+    let mut drafter = app.hub.drafter(&caller.principal, &caller.grant, app.hub.now()).in_bulk();
     let mut answer = Answer::new(&app.hub, items.len());
     for slice in items.chunks(SLICE) {
         let (drafts, refused) = draft(&mut drafter, slice);

@@ -24,7 +24,7 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
-use crate::peer::Peer;
+use crate::peer::{Peer, Side};
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
@@ -64,7 +64,13 @@ impl Drop for Entered {
 }
 
 /// Serves a connection to its end, or says that there are too many.
-pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
+pub(crate) async fn run(
+    app: Arc<App>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    side: Side,
+    routes: axum::Router,
+) {
     let limit = app.hub.settings().connections;
     if app.open.count() + app.shards.sessions() >= limit {
         if app.refusing.count() < REFUSALS {
@@ -74,6 +80,7 @@ pub(crate) async fn run(app: Arc<App>, stream: TcpStream, peer: SocketAddr, rout
         return;
     }
     let _open = app.open.enter();
+    let peer = Arc::new(Peer::new(peer, &stream, side));
     serve(app, stream, peer, routes).await;
 }
 
@@ -102,11 +109,10 @@ async fn last_call(door: &watch::Sender<Door>) {
     tokio::time::sleep(LAST_CALL).await;
 }
 
-async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, routes: axum::Router) {
+async fn serve(app: Arc<App>, stream: TcpStream, peer: Arc<Peer>, routes: axum::Router) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let peer = Arc::new(Peer::new(peer, &stream));
     // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
     let (head_timeout, header_bytes) = {
         let settings = app.hub.settings();

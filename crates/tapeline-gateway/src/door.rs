@@ -12,9 +12,11 @@ use axum::response::{IntoResponse, Response};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
+use crate::caller::{self, Needs};
 use crate::error::Failure;
 use crate::origin;
-use crate::peer::Peer;
+use crate::peer::{Peer, Side};
+use crate::{ops, upgrade};
 
 /// What everybody is told who comes too late.
 pub(crate) const STOPPING: &str = "the hub is stopping; connect again in a moment";
@@ -68,12 +70,34 @@ async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Respons
     let mut response = match admit(app, peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => next.run(request).await,
+        Ok(()) => let_in(app, peer, request, next).await,
     };
     if let Some(origin) = origin {
         origin::allow(response.headers_mut(), origin, methods);
     }
     response
+}
+
+/// Finds out who makes the request and whether the route is for them.
+async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let needs = path.and_then(|path| app.needs.get(path)).copied().unwrap_or(Needs::Nothing);
+    if needs == Needs::Admin && peer.side == Side::Public && app.admin_authority.is_some() {
+        return ops::not_found(request.uri().clone()).await;
+    }
+    let brought = caller::credential(needs, &request);
+    let denied = match caller::admit(app, peer, needs, brought).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            return next.run(request).await;
+        }
+        Err(denied) => denied,
+    };
+    app.report_refused(&peer.principal, &denied.refusal);
+    if denied.tell_in_band {
+        return upgrade::turn_away(app, request, denied.refusal);
+    }
+    Failure(denied.refusal).into_response()
 }
 
 /// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),

@@ -1,6 +1,6 @@
 //! A refusal as an HTTP answer: `{"error":{"code","message"}}` with the code's status.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
@@ -26,7 +26,11 @@ impl IntoResponse for Failure {
         let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut body = Vec::new();
         push_error(&mut body, &self.0);
-        (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if self.0.code == ErrorCode::InvalidToken {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

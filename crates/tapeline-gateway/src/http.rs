@@ -15,11 +15,13 @@ use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
 use tapeline_core::message::push_number;
+use tapeline_core::rights::is_known_later;
 use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::asking;
+use crate::caller::Caller;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
@@ -72,6 +74,7 @@ pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> 
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
@@ -79,7 +82,7 @@ pub(crate) async fn publish(
     let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = form::object_in(&body)?;
     peer.take_publishes(&app.hub, 1)?;
-    let draft = app.draft(envelope.publication()?, &peer.principal, app.hub.now())?;
+    let draft = app.draft(envelope.publication()?, &caller, app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
     Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
@@ -96,6 +99,7 @@ fn taken(receipt: &Receipt, body: Vec<u8>) -> Response {
 pub(crate) async fn broadcast(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(caller): Extension<Caller>,
     Tail(family): Tail,
     Asking(query): Asking<Vec<(String, String)>>,
     request: Request,
@@ -122,7 +126,7 @@ pub(crate) async fn broadcast(
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
     peer.take_publishes(&app.hub, 1)?;
     let publication = Publication { channel: &*name, data, ..Publication::default() };
-    let draft = app.draft(publication, &peer.principal, app.hub.now())?;
+    let draft = app.draft(publication, &caller, app.hub.now())?;
     let channel = draft.channel.clone();
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(96);
@@ -154,14 +158,32 @@ fn asked_channel(app: &App, path: Option<String>, asked: &Asked) -> Result<Chann
     Ok(app.hub.channel(&name)?)
 }
 
+/// A piece of what a channel keeps, for who may read it.
+async fn readable(
+    app: &App,
+    caller: &Caller,
+    channel: &Channel,
+    after: u64,
+    limit: usize,
+) -> Result<Page, Failure> {
+    if !is_known_later(channel) {
+        app.hub.may_read(&caller.grant, channel)?;
+    }
+    let page = asking::page(&app.hub, channel, after, limit).await?;
+    // Whose the channel is may only be known now.
+    app.hub.may_read(&caller.grant, channel)?;
+    Ok(page)
+}
+
 /// `GET /last/{*channel}`.
 pub(crate) async fn last(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Tail(path): Tail,
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let channel = asked_channel(&app, path, &asked)?;
-    let page = asking::page(&app.hub, &channel, NEWEST, 1).await?;
+    let page = readable(&app, &caller, &channel, NEWEST, 1).await?;
     let Some(message) = page.messages.first() else {
         return Err(Failure::new(ErrorCode::NoValue, format!("{} has no value", channel.name())));
     };
@@ -173,6 +195,7 @@ pub(crate) async fn last(
 /// `GET /history/{*channel}?since=&epoch=&limit=`.
 pub(crate) async fn history(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Tail(path): Tail,
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
@@ -186,7 +209,7 @@ pub(crate) async fn history(
         let message = format!("limit is {limit}, it must be between 1 and {HISTORY_LIMIT}");
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
-    let mut page = asking::page(&app.hub, &channel, asked.since.unwrap_or(0), limit).await?;
+    let mut page = readable(&app, &caller, &channel, asked.since.unwrap_or(0), limit).await?;
     if asked.epoch.is_some_and(|epoch| *epoch != *page.head.epoch) {
         // Offsets of another epoch mean nothing here: everything kept is news.
         page = asking::page(&app.hub, &channel, 0, limit).await?;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::connection;
 use crate::door::Door;
+use crate::peer::Side;
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 8_192;
@@ -65,7 +66,7 @@ impl Listener {
     }
 
     /// Serves until the door is closed and every request that had begun is answered.
-    pub async fn serve(self, app: Arc<App>) {
+    pub async fn serve(self, app: Arc<App>, side: Side) {
         let routes = app.routes();
         let mut door = app.door().subscribe();
         let mut open = JoinSet::new();
@@ -77,7 +78,7 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    open.spawn(connection::run(app.clone(), stream, peer, routes.clone()));
+                    open.spawn(connection::run(app.clone(), stream, peer, side, routes.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");

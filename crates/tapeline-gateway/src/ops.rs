@@ -29,6 +29,8 @@ struct Health {
     status: &'static str,
     version: &'static str,
     instance: String,
+    /// `on`, or `off`: then everybody may do everything.
+    authentication: &'static str,
     broker: Part,
     #[serde(skip_serializing_if = "Option::is_none")]
     registry: Option<Part>,
@@ -50,6 +52,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         status: broker.condition.name(),
         version: env!("CARGO_PKG_VERSION"),
         instance: app.hub.instance().to_string(),
+        authentication: if app.hub.authority().is_off() { "off" } else { "on" },
         broker: Part { status: broker.condition.name(), detail: broker.detail },
         registry: app
             .hub

@@ -13,24 +13,35 @@ use tokio::net::TcpStream;
 /// Where paths that publish begin.
 const PUBLISHING: [&str; 2] = ["/publish", "/broadcast/"];
 
+/// Which of the hub's interfaces a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Everybody's.
+    Public,
+    /// Who changes the hub, with a key of their own.
+    Admin,
+}
+
 /// See the module. Every request of the connection carries it as an extension.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub address: SocketAddr,
-    /// What limits per client are counted by, while there is no authentication: the address without the port.
+    /// What limits per client are counted by where nobody says who they are: the address without the port.
     pub principal: Arc<str>,
     /// Whether it reached this machine's loopback address.
     pub on_loopback: bool,
+    pub side: Side,
     publishes: Mutex<Bucket>,
     requests: Mutex<Bucket>,
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, stream: &TcpStream) -> Self {
+    pub(crate) fn new(address: SocketAddr, stream: &TcpStream, side: Side) -> Self {
         let own = stream.local_addr();
         Peer {
             address,
             principal: address.ip().to_string().into(),
+            side,
             on_loopback: own.is_ok_and(|own| own.ip().to_canonical().is_loopback()),
             publishes: Mutex::default(),
             requests: Mutex::default(),

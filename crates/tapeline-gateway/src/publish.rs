@@ -1,19 +1,14 @@
 //! Publishing from the HTTP runtime: waits where there is no room, which a shard never does.
 
-use std::sync::Arc;
-
 use tapeline_core::broker::Drafts;
 use tapeline_core::command::Publication;
 use tapeline_core::message::Draft;
-use tapeline_core::session::Grant;
 use tapeline_core::{Deliver, Now, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 use tokio::sync::oneshot;
 
 use crate::app::App;
-
-/// Who reaches the HTTP port may publish.
-pub(crate) const EVERYWHERE: Grant = Grant::Anyone;
+use crate::caller::Caller;
 
 /// What became of each publication, in order.
 pub(crate) type Outcome = Result<Receipt, Refusal>;
@@ -23,10 +18,10 @@ impl App {
     pub(crate) fn draft(
         &self,
         publication: Publication<&str>,
-        principal: &Arc<str>,
+        caller: &Caller,
         now: Now,
     ) -> Result<Draft, Refusal> {
-        self.hub.drafter(principal, &EVERYWHERE, now).draft(publication, None)
+        self.hub.drafter(&caller.principal, &caller.grant, now).draft(publication, None)
     }
 
     /// Publishes one draft.

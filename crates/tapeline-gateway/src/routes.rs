@@ -6,6 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
 use crate::app::App;
+use crate::caller::Needs;
 use crate::{
     admin, batch, data, dead_letters, http, inspect, metrics, ops, presence, spec, stats, store, upgrade,
 };
@@ -16,68 +17,71 @@ pub(crate) struct Served {
     pub method: &'static str,
     /// As axum writes it.
     pub path: &'static str,
+    /// What everybody must be who asks for it.
+    pub needs: Needs,
     pub route: MethodRouter<Arc<App>>,
 }
 
-fn get<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
-    Served { method: "get", path, route: routing::get(handler) }
+fn get<T: 'static>(needs: Needs, path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
+    Served { method: "get", path, needs, route: routing::get(handler) }
 }
 
-fn post<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
-    Served { method: "post", path, route: routing::post(handler) }
+fn post<T: 'static>(needs: Needs, path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
+    Served { method: "post", path, needs, route: routing::post(handler) }
 }
 
-fn delete<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
-    Served { method: "delete", path, route: routing::delete(handler) }
+fn delete<T: 'static>(needs: Needs, path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
+    Served { method: "delete", path, needs, route: routing::delete(handler) }
 }
 
-fn put<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
-    Served { method: "put", path, route: routing::put(handler) }
+fn put<T: 'static>(needs: Needs, path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
+    Served { method: "put", path, needs, route: routing::put(handler) }
 }
 
 /// A handshake says itself which method it wants.
 fn handshake<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Served {
-    Served { method: "get", path, route: routing::any(handler) }
+    Served { method: "get", path, needs: Needs::Handshake, route: routing::any(handler) }
 }
 
-/// Every route of the HTTP port but the one for conformance suites.
+/// Every route of the HTTP port, with what it takes, but the one for conformance suites.
 pub(crate) fn table() -> Vec<Served> {
+    use Needs::{Admin, Nothing, Operator, Somebody};
     vec![
-        get("/", ops::page),
+        get(Nothing, "/", ops::page),
         handshake("/ws", upgrade::native),
         handshake("/ws/", upgrade::native),
         handshake("/ws/{*client_id}", upgrade::native),
-        post("/publish", http::publish),
-        post("/publish/batch", batch::publish_batch),
-        post("/broadcast/{family}", http::broadcast),
-        get("/last", http::last),
-        get("/last/{*channel}", http::last),
-        get("/history", http::history),
-        get("/history/{*channel}", http::history),
-        get("/store", store::list),
-        get("/store/{*key}", store::get),
-        put("/store/{*key}", store::put),
-        delete("/store/{*key}", store::delete),
-        get("/presence", presence::presence),
-        get("/presence/{*channel}", presence::presence),
-        get("/health", ops::health),
-        get("/ready", ops::ready),
-        get("/stats", stats::stats),
-        get("/metrics", metrics::metrics),
-        get("/inspect", inspect::inspect),
-        get("/incidents", inspect::incidents),
-        get("/channels", admin::list),
-        get("/dead-letters", dead_letters::list),
-        get("/dead-letters/letter", dead_letters::letter),
-        post("/admin/dead-letters/redrive", dead_letters::redrive),
-        post("/admin/dead-letters/purge", dead_letters::purge),
-        post("/admin/reload", admin::reload),
-        post("/admin/channels", admin::add),
-        delete("/admin/channels/{*family}", admin::remove),
-        get("/admin/data/backup", data::backup),
-        get("/admin/data/usage", data::usage),
-        get("/asyncapi.json", spec::asyncapi),
-        get("/openapi.json", spec::openapi),
+        post(Somebody, "/publish", http::publish),
+        post(Somebody, "/publish/batch", batch::publish_batch),
+        post(Somebody, "/broadcast/{family}", http::broadcast),
+        get(Somebody, "/last", http::last),
+        get(Somebody, "/last/{*channel}", http::last),
+        get(Somebody, "/history", http::history),
+        get(Somebody, "/history/{*channel}", http::history),
+        get(Somebody, "/store", store::list),
+        get(Somebody, "/store/{*key}", store::get),
+        put(Somebody, "/store/{*key}", store::put),
+        delete(Somebody, "/store/{*key}", store::delete),
+        get(Operator, "/presence", presence::presence),
+        get(Operator, "/presence/{*channel}", presence::presence),
+        get(Nothing, "/health", ops::health),
+        get(Nothing, "/ready", ops::ready),
+        get(Operator, "/stats", stats::stats),
+        get(Operator, "/metrics", metrics::metrics),
+        get(Operator, "/inspect", inspect::inspect),
+        get(Operator, "/incidents", inspect::incidents),
+        get(Somebody, "/channels", admin::list),
+        get(Operator, "/dead-letters", dead_letters::list),
+        get(Operator, "/dead-letters/letter", dead_letters::letter),
+        post(Admin, "/admin/dead-letters/redrive", dead_letters::redrive),
+        post(Admin, "/admin/dead-letters/purge", dead_letters::purge),
+        post(Admin, "/admin/reload", admin::reload),
+        post(Admin, "/admin/channels", admin::add),
+        delete(Admin, "/admin/channels/{*family}", admin::remove),
+        get(Admin, "/admin/data/backup", data::backup),
+        get(Admin, "/admin/data/usage", data::usage),
+        get(Nothing, "/asyncapi.json", spec::asyncapi),
+        get(Nothing, "/openapi.json", spec::openapi),
     ]
 }
 

@@ -54,10 +54,13 @@ pub(crate) fn of_family(hub: &Hub, number: FamilyNumber, count: fn(&FamilyStats)
 }
 
 /// Why connections were closed by the hub.
-pub(crate) fn closed(app: &App) -> [(&'static str, u64); 3] {
+pub(crate) fn closed(app: &App) -> [(&'static str, u64); 6] {
     [
         ("slow", sum(&app.hub, |shard| shard.closed_slow.read()) + app.closed_slow.read()),
         ("idle", sum(&app.hub, |shard| shard.closed_idle.read())),
+        ("unidentified", sum(&app.hub, |shard| shard.closed_unidentified.read())),
+        ("token_expired", sum(&app.hub, |shard| shard.closed_expired.read())),
+        ("revoked", sum(&app.hub, |shard| shard.closed_revoked.read())),
         ("overloaded", sum(&app.hub, |shard| shard.closed_overloaded.read())),
     ]
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,11 +15,13 @@ use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
 use tapeline_core::message::push_number;
+use tapeline_core::rights::OWN_KEYS;
 use tapeline_core::store::{Entry, Expect, Key, Listing, Range, Write};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::asking::stored;
+use crate::caller::Caller;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::form;
@@ -54,8 +57,13 @@ struct Condition {
 }
 
 /// `GET /store/{*key}`.
-pub(crate) async fn get(State(app): State<Arc<App>>, Tail(path): Tail) -> Result<Response, Failure> {
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Tail(path): Tail,
+) -> Result<Response, Failure> {
     let key = key(path)?;
+    caller.grant.may_read_store(key.as_str())?;
     let entry = stored(|done| app.hub.store().get(&key, done)).await?;
     let missing = || Failure::new(ErrorCode::NoValue, format!("{key} has no value"));
     let entry = entry.ok_or_else(missing)?;
@@ -67,11 +75,13 @@ pub(crate) async fn get(State(app): State<Arc<App>>, Tail(path): Tail) -> Result
 /// `PUT /store/{*key}?ttl_s=&expect=`: the body is the value.
 pub(crate) async fn put(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Tail(path): Tail,
     Asking(asked): Asking<Changing>,
     request: Request,
 ) -> Result<Response, Failure> {
     let key = key(path)?;
+    may_write(&caller, &key)?;
     if is_lines(request.headers())? {
         return Err(Failure::new(ErrorCode::UnsupportedMediaType, "a value is one JSON value, not lines"));
     }
@@ -97,11 +107,13 @@ pub(crate) async fn put(
 /// `DELETE /store/{*key}?expect=`.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Tail(path): Tail,
     Asking(asked): Asking<Changing>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let key = key(path)?;
+    may_write(&caller, &key)?;
     let condition = condition(&asked, &headers)?;
     if asked.ttl_s.is_some() {
         return Err(invalid("ttl_s has no meaning for a value that goes"));
@@ -121,10 +133,13 @@ pub(crate) async fn delete(
 /// `GET /store?prefix=&after=&limit=`.
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     Asking(asked): Asking<Asked>,
 ) -> Result<Response, Failure> {
     let limit = asked.limit.unwrap_or(LIST_DEFAULT);
-    let range = Range::new(&asked.prefix.unwrap_or_default(), asked.after.as_deref(), limit)?;
+    let prefix = asked.prefix.unwrap_or_default();
+    let range = Range::new(&prefix, asked.after.as_deref(), limit)?;
+    caller.grant.may_list_store(&prefix)?;
     let listing = stored(|done| app.hub.store().list(&range, done)).await?;
     Ok(json(list_answer(&listing)))
 }
@@ -173,6 +188,15 @@ fn tagged(version: u64, body: Vec<u8>) -> Response {
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// Whether the key may be changed from outside.
+fn may_write(caller: &Caller, key: &Key) -> Result<(), Failure> {
+    if key.as_str().starts_with(OWN_KEYS) {
+        let message = format!("{key}: keys that begin with {OWN_KEYS} are the hub's own");
+        return Err(Failure::new(ErrorCode::Forbidden, message));
+    }
+    Ok(caller.grant.may_write_store(key.as_str())?)
 }
 
 fn key(path: Option<String>) -> Result<Key, Failure> {

@@ -15,7 +15,8 @@ use socket2::TcpKeepalive;
 use tapeline_codec::websocket::extensions::{Agreement, accept_deflate};
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
 use tapeline_core::registry::Admission;
-use tapeline_core::session::{Arrival, Grant, called};
+use tapeline_core::rights::Grant;
+use tapeline_core::session::{Arrival, called};
 use tapeline_core::{Refusal, Wire};
 use tapeline_runtime::{Handover, Protocol};
 use tapeline_schema::{CloseCode, ErrorCode};
@@ -24,6 +25,7 @@ use tokio::net::TcpStream;
 
 use crate::accepted::Accepted;
 use crate::app::App;
+use crate::caller::{Caller, PROTOCOL, offered};
 use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
@@ -64,6 +66,8 @@ impl Headers for HeaderLines<'_> {
 /// A request that may be upgraded.
 struct Checked {
     accept_key: String,
+    /// The client offered the protocol by its name, so it must be answered.
+    named: bool,
     deflate: Option<Agreement>,
     upgrade: OnUpgrade,
 }
@@ -80,7 +84,9 @@ fn check(request: &mut Request, compression: bool) -> Result<Checked, Box<Respon
     match handshake::check(&asked) {
         Ok(accept) => {
             let deflate = if compression { accept_deflate(&headers) } else { None };
-            Ok(Checked { accept_key: accept.accept_key, deflate, upgrade: hyper::upgrade::on(request) })
+            let named = offered(request.headers()).any(|name| name == PROTOCOL);
+            let accept_key = accept.accept_key;
+            Ok(Checked { accept_key, named, deflate, upgrade: hyper::upgrade::on(request) })
         }
         Err(error) => Err(Box::new(refused(&error))),
     }
@@ -101,7 +107,7 @@ fn refused(error: &HandshakeError) -> Response {
     response
 }
 
-fn switching(accept_key: String, deflate: Option<Agreement>) -> Response {
+fn switching(accept_key: String, named: bool, deflate: Option<Agreement>) -> Response {
     let headers = [
         (header::CONNECTION, "Upgrade".to_string()),
         (header::UPGRADE, "websocket".to_string()),
@@ -111,6 +117,9 @@ fn switching(accept_key: String, deflate: Option<Agreement>) -> Response {
     if let Some(Ok(answer)) = deflate.map(|agreement| HeaderValue::try_from(agreement.answer())) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
     }
+    if named {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
     response
 }
 
@@ -118,6 +127,7 @@ fn switching(accept_key: String, deflate: Option<Agreement>) -> Response {
 pub(crate) async fn native(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(Caller { principal, grant }): Extension<Caller>,
     Tail(client_id): Tail,
     Asking(wishes): Asking<Wishes>,
     mut request: Request,
@@ -126,7 +136,6 @@ pub(crate) async fn native(
         Ok(checked) => checked,
         Err(response) => return *response,
     };
-    let principal = peer.principal.clone();
     let client: Option<Box<str>> = client_id.as_deref().map(Box::from);
     let seat = match client_id {
         Some(client_id) if client_id.len() > CLIENT_ID_LIMIT => {
@@ -146,15 +155,16 @@ pub(crate) async fn native(
         }
         None => None,
     };
-    let Checked { accept_key, deflate, upgrade } = checked;
-    let mut arrival = arrival(principal, &wishes);
+    let Checked { accept_key, named, deflate, upgrade } = checked;
+    let mut arrival = arrival(principal, &peer, &wishes);
+    arrival.grant = grant;
     (arrival.client, arrival.seat) = (client, seat);
     if deflate.is_some_and(Agreement::takes_shared_frames) {
         arrival.wire = &NATIVE_DEFLATE;
     }
     let protocol = Box::new(Native::new(&app.hub.settings(), deflate.is_some()));
     tokio::spawn(hand_over(app, upgrade, arrival, protocol));
-    switching(accept_key, deflate)
+    switching(accept_key, named, deflate)
 }
 
 /// `GET /echo`, for conformance suites only: the same codec and the same path through the shard as `/ws`.
@@ -167,16 +177,17 @@ pub(crate) async fn echo(
         Ok(checked) => checked,
         Err(response) => return *response,
     };
-    let mut arrival = arrival(peer.principal.clone(), &Wishes::default());
+    let mut arrival = arrival(peer.principal.clone(), &peer, &Wishes::default());
     arrival.heartbeat = false;
-    let Checked { accept_key, deflate, upgrade } = checked;
+    let Checked { accept_key, named, deflate, upgrade } = checked;
     tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::new(deflate))));
-    switching(accept_key, deflate)
+    switching(accept_key, named, deflate)
 }
 
-fn arrival(principal: Arc<str>, wishes: &Wishes) -> Arrival {
+fn arrival(principal: Arc<str>, peer: &Peer, wishes: &Wishes) -> Arrival {
     Arrival {
         principal,
+        address: peer.principal.clone(),
         client: None,
         seat: None,
         grant: Grant::Anyone,
@@ -227,12 +238,27 @@ async fn refuse_late(app: &App, checked: Checked, client: &str, wait: Duration, 
             return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
         }
     }
-    let Checked { accept_key, upgrade, .. } = checked;
+    tell_and_close(checked, refusal, "Connection limit exceeded")
+}
+
+/// A handshake that is refused for what it brought, in a way that a page can read.
+pub(crate) fn turn_away(app: &App, mut request: Request, refusal: Refusal) -> Response {
+    match check(&mut request, app.compression) {
+        Ok(checked) => {
+            let reason = refusal.message.clone();
+            tell_and_close(checked, refusal, &reason)
+        }
+        Err(response) => *response,
+    }
+}
+
+/// Accepts, says why not, and closes.
+fn tell_and_close(checked: Checked, refusal: Refusal, reason: &str) -> Response {
+    let Checked { accept_key, named, upgrade, .. } = checked;
+    let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
+    bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, reason));
     tokio::spawn(async move {
         let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
-        let mut bytes =
-            NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
-        bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, "Connection limit exceeded"));
         if stream.write_all(&bytes).await.is_ok() {
             // The client answers the close; its socket is dropped after that, or after a moment.
             let mut answer = [0; 256];
@@ -240,5 +266,5 @@ async fn refuse_late(app: &App, checked: Checked, client: &str, wait: Duration, 
             let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
         }
     });
-    switching(accept_key, None)
+    switching(accept_key, named, None)
 }

@@ -67,6 +67,7 @@ impl PrivateHub {
             broker,
             registry,
             store,
+            authority: Arc::new(tapeline_core::rights::Off),
             seed,
             shards: 1,
         }));

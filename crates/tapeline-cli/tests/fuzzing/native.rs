@@ -12,7 +12,8 @@ use tapeline_core::Directory;
 use tapeline_core::broker::{Deliver, Messages};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::rights::Grant;
+use tapeline_core::session::Arrival;
 use tapeline_core::shard::{Mailbox, Note};
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::ManualClock;
@@ -97,6 +98,7 @@ impl Desk {
             broker,
             registry: Arc::new(LocalRegistry::default()),
             store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
+            authority: Arc::new(tapeline_core::rights::Off),
             seed: 7,
             shards: 1,
         }));
@@ -104,6 +106,7 @@ impl Desk {
         let slots = [(); 2].map(|()| {
             let arrival = Arrival {
                 principal: "fuzz".into(),
+                address: "127.0.0.1".into(),
                 seat: None,
                 client: None,
                 grant: Grant::Anyone,

@@ -18,7 +18,7 @@ use crate::channel::Channel;
 use crate::command::Publication;
 use crate::hub::Hub;
 use crate::message::Draft;
-use crate::session::Grant;
+use crate::rights::Grant;
 use crate::settings::Rate;
 use crate::watch::PRINCIPAL;
 

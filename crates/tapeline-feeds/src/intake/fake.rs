@@ -103,6 +103,7 @@ pub(crate) fn hub() -> (Arc<Hub>, Arc<Notebook>) {
         broker: notebook.clone(),
         registry: Arc::new(LocalRegistry::default()),
         store: Arc::new(LocalStore::new(Arc::new(NoTime), Bounds::default())),
+        authority: Arc::new(tapeline_core::rights::Off),
         seed: 1,
         shards: 1,
     });

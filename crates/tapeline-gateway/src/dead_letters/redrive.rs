@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tapeline_core::broker::NEWEST;
 use tapeline_core::command::Publication;
 use tapeline_core::dead_letters::source_of;
+use tapeline_core::rights::Grant;
 use tapeline_core::settings::Rate;
 use tapeline_core::{Channel, Draft, Hub, Receipt, Refusal};
 use tapeline_schema::events::{DEAD_LETTER_REDRIVEN, DEAD_LETTERS};
@@ -23,12 +24,12 @@ use super::scan::{Found, Notes, find, oldest, read};
 use super::{channel_of, invalid, look};
 use crate::admin::Local;
 use crate::app::App;
+use crate::caller::Caller;
 use crate::envelope::Envelope;
 use crate::error::Failure;
 use crate::form;
 use crate::http::body;
 use crate::peer::Peer;
-use crate::publish::EVERYWHERE;
 
 /// Bytes of a request.
 const REQUEST_BYTES: usize = 64 << 10;
@@ -308,7 +309,7 @@ async fn draft(app: &Arc<App>, found: &Found) -> Result<Draft, Unfit> {
     let publication = envelope.publication().map_err(told)?;
     let publication = Publication { idempotency_key: Some(key.into()), ..publication };
     let principal = PRINCIPAL.into();
-    let mut drafter = app.hub.drafter(&principal, &EVERYWHERE, app.hub.now()).uncounted();
+    let mut drafter = app.hub.drafter(&principal, &Grant::Anyone, app.hub.now()).uncounted();
     let draft = drafter.draft(publication, None).map_err(told)?;
     check_newer(app, &draft, found).await.map_err(told)?;
     Ok(draft)
@@ -360,7 +361,7 @@ async fn note(app: &App, found: &Found, channel: &str, receipt: &Receipt) -> Res
         idempotency_key: Some(format!("{DEAD_LETTERS}:{}:{}", &*letter.epoch, letter.offset).into()),
         from_plain_name: false,
     };
-    let draft = app.draft(publication, &PRINCIPAL.into(), app.hub.now())?;
+    let draft = app.draft(publication, &Caller::hub(PRINCIPAL), app.hub.now())?;
     app.publish_one(draft).await.map(|_| ())
 }
 

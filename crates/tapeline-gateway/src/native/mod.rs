@@ -9,7 +9,8 @@ use std::net::TcpStream;
 
 use tapeline_codec::websocket::encoder::{close_frame, pong_frame};
 use tapeline_codec::websocket::{Decoder, Event, Limits, ProtocolError};
-use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::rights::Grant;
+use tapeline_core::session::Arrival;
 use tapeline_core::shard::Handled;
 use tapeline_core::{Command, Hub, Refusal, Settings};
 use tapeline_runtime::{Handover, Port, Protocol, Shards, Taken};
@@ -52,6 +53,7 @@ pub(crate) fn read(text: &str) -> Result<Command, Refusal> {
 pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
     let arrival = Arrival {
         principal: "this process".into(),
+        address: "127.0.0.1".into(),
         seat: None,
         client: None,
         grant: Grant::Anyone,

@@ -88,6 +88,8 @@ struct Frame<'a> {
     idempotency_key: Option<Text<'a>>,
     limit: Option<usize>,
     all: Option<bool>,
+    #[serde(borrow)]
+    token: Option<Text<'a>>,
 }
 
 /// Reads one frame.
@@ -131,8 +133,12 @@ fn command(mut frame: Frame<'_>, req: &Req) -> Result<Command, Refusal> {
         "last" => Command::Last { channel: one_channel(frame.channel, frame.symbol)?, req },
         "list" => Command::List { req },
         "ping" => Command::Ping { req },
+        "token" => {
+            let token = frame.token.ok_or_else(|| invalid("token is missing"))?;
+            Command::Token { token: token.boxed(), req }
+        }
         unknown => {
-            let known = "subscribe, unsubscribe, publish, history, last, list, ping";
+            let known = "subscribe, unsubscribe, publish, history, last, list, ping, token";
             let unknown: String = unknown.chars().take(64).collect();
             return Err(Refusal::new(
                 ErrorCode::UnknownAction,

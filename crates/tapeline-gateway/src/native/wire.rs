@@ -143,6 +143,18 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             object.time("time", *time_us);
             object.end(req);
         }
+        Reply::TokenOk { until_us, req } => {
+            let mut object = Object::typed(out, "token_ok");
+            if let Some(until_us) = until_us {
+                object.time("expires_at", *until_us);
+            }
+            object.end(req);
+        }
+        Reply::TokenExpiring { in_s } => {
+            let mut object = Object::typed(out, "token_expiring");
+            object.number("in_s", *in_s);
+            object.end(&None);
+        }
         Reply::Reconnect { after_ms } => {
             let mut object = Object::typed(out, "reconnect");
             object.number("after_ms", *after_ms);

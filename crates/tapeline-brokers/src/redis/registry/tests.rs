@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tapeline_core::command::Wanted;
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::Seat;
-use tapeline_core::session::{Arrival, Grant};
+use tapeline_core::rights::Grant;
+use tapeline_core::session::Arrival;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
 use tapeline_core::{Clock, Command as Asked, Directory, Message, Reply, Settings, Shard, Wire};
@@ -84,6 +85,7 @@ impl Node {
             broker: Arc::new(MemoryBroker::new(clock.clone(), seed)),
             registry: registry.clone(),
             store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
+            authority: Arc::new(tapeline_core::rights::Off),
             seed,
             shards: 1,
         }));
@@ -102,6 +104,7 @@ impl Node {
     fn hear(&mut self, client: &str, wanted: Wanted) -> u32 {
         let arrival = Arrival {
             principal: "10.0.0.1".into(),
+            address: "127.0.0.1".into(),
             seat: None,
             client: Some(client.into()),
             grant: Grant::Anyone,

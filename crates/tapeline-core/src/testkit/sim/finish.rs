@@ -10,7 +10,7 @@ use super::world::{Checked, World};
 use crate::broker::{Deliver, Drafts, Sources};
 use crate::clock::Clock;
 use crate::command::Publication;
-use crate::session::Grant;
+use crate::rights::Grant;
 use crate::stats::{Count, FamilyStats, ShardStats};
 
 /// More rounds than any world needs to come to rest.

@@ -11,7 +11,7 @@ use crate::broker::{Broker, Drafts};
 use crate::clock::Clock;
 use crate::command::{Command, Publication, Since, SubscribeOptions, Wanted};
 use crate::reply::Topic;
-use crate::session::Grant;
+use crate::rights::Grant;
 use crate::shard::Handled;
 use tapeline_schema::{Delivery, Pattern};
 

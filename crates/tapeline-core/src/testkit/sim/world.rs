@@ -21,7 +21,8 @@ use crate::directory::Directory;
 use crate::hub::{Hub, HubParts};
 use crate::message::Epoch;
 use crate::registry::LocalRegistry;
-use crate::session::{Arrival, Grant};
+use crate::rights::Grant;
+use crate::session::Arrival;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::store::{Bounds, LocalStore};
 use crate::testkit::{ManualClock, Rng};
@@ -88,6 +89,7 @@ impl World {
             broker: broker.clone(),
             registry: Arc::new(LocalRegistry::default()),
             store: Arc::new(LocalStore::new(clock.clone(), Bounds::default())),
+            authority: Arc::new(crate::rights::Off),
             seed,
             shards: plan.shards,
         }));
@@ -344,6 +346,7 @@ impl World {
         let fast = self.rng.percent(40);
         let arrival = Arrival {
             principal: format!("client {number}").into(),
+            address: "127.0.0.1".into(),
             seat: None,
             client: None,
             grant: Grant::Anyone,

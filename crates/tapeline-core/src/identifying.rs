@@ -1,0 +1,243 @@
+//! Who a session is, over its life: a token that comes as a message or renews another, the end of its time, what has
+//! been revoked. Where its rights change, what it hears is weighed again.
+
+use std::sync::Arc;
+
+use tapeline_schema::{CloseCode, ErrorCode};
+
+use crate::audience::Who;
+use crate::clock::Now;
+use crate::command::{Command, Req};
+use crate::error::Refusal;
+use crate::incidents::IncidentKind;
+use crate::note::Note;
+use crate::registry::{Admission, Seat};
+use crate::reply::{Reply, Topic};
+use crate::rights::{Grant, Identity, who_is_it};
+use crate::session::Session;
+use crate::shard::{SWEEP_US, SessionKey, Shard};
+use crate::target::Cursor;
+
+/// Sessions are told a little apart that their tokens end, so that they do not all fetch new ones at once.
+const NOTICE_SPREAD: u64 = 8;
+
+/// An identity that has been checked, on its way to the session that asked.
+pub struct Newcomer {
+    key: SessionKey,
+    identity: Arc<Identity>,
+    req: Req,
+}
+
+impl Shard {
+    /// Whether the session may give this command before anybody knows who it is.
+    pub(crate) fn admit_unknown(&self, slot: u32, command: &Command) -> Result<(), Refusal> {
+        let is_unknown = |session: &Session| matches!(session.grant, Grant::Nobody);
+        if !self.sessions.get(slot as usize).is_some_and(is_unknown) {
+            return Ok(());
+        }
+        match command {
+            Command::Token { .. } | Command::Ping { .. } => Ok(()),
+            _ => Err(who_is_it()),
+        }
+    }
+
+    /// A client says who it is, or that it still is.
+    pub(crate) fn handle_token(&mut self, slot: u32, token: &str, req: Req) {
+        let authority = self.hub.authority().clone();
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if authority.is_off() {
+            return self.reply_in_lane(slot, 0, &Reply::TokenOk { until_us: None, req });
+        }
+        session.in_flight += 1;
+        let key = SessionKey { slot, serial: session.serial };
+        let mailbox = self.mailbox.clone();
+        let answer = move |checked| mailbox.post(Note::Identified(Box::new((key, req, checked))));
+        authority.identify(token, &session.address, Box::new(answer));
+    }
+
+    /// The token has been checked.
+    pub(crate) fn on_identified(
+        &mut self,
+        key: SessionKey,
+        req: Req,
+        checked: Result<Arc<Identity>, Refusal>,
+    ) {
+        let Some(session) = self.live(key) else { return };
+        session.in_flight = session.in_flight.saturating_sub(1);
+        let checked = checked.and_then(|identity| {
+            let known = session.grant.identity().filter(|known| !known.is_anonymous());
+            match known.filter(|known| known.subject != identity.subject) {
+                None => Ok(identity),
+                Some(known) => Err(Refusal::new(
+                    ErrorCode::InvalidToken,
+                    format!("the token is another's; this connection is {}'s", known.subject),
+                )),
+            }
+        });
+        let identity = match checked {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                let reason = refusal.message.clone();
+                let stays = session.grant.identity().is_some();
+                self.reply_error(key.slot, refusal, None, &req);
+                if !stays {
+                    self.stats.closed_unidentified.bump(1);
+                    self.close(key.slot, CloseCode::Policy, &reason);
+                }
+                return;
+            }
+        };
+        let is_new = session.who.principal != identity.subject;
+        let client = session.who.client.clone().filter(|_| is_new && session.seat.is_some());
+        let newcomer = Newcomer { key, identity, req };
+        let Some(client) = client else { return self.welcome(newcomer, None) };
+        // Its seat was an unknown client's; limits are the subject's from now on.
+        session.in_flight += 1;
+        let limit = self.hub.settings().connections_per_client;
+        let subject = newcomer.identity.subject.clone();
+        let mailbox = self.mailbox.clone();
+        let answer = move |admission| mailbox.post(Note::Seated(Box::new((newcomer, admission))));
+        self.hub.registry().admit(&client, &subject, limit, Box::new(answer));
+    }
+
+    /// The registry has a seat for who a session turned out to be, or none.
+    pub(crate) fn on_seated(&mut self, newcomer: Newcomer, admission: Admission) {
+        let slot = newcomer.key.slot;
+        let Some(session) = self.live(newcomer.key) else { return };
+        session.in_flight = session.in_flight.saturating_sub(1);
+        match admission {
+            Admission::Granted(seat) => self.welcome(newcomer, Some(seat)),
+            Admission::Refused(_) => {
+                let limit = self.hub.settings().connections_per_client;
+                let message = format!(
+                    "{} connections, the limit is {limit} (limits.connections_per_client)",
+                    limit + 1
+                );
+                self.reply_error(
+                    slot,
+                    Refusal::new(ErrorCode::LimitConnections, message),
+                    None,
+                    &newcomer.req,
+                );
+                self.close(slot, CloseCode::Policy, "Connection limit exceeded");
+            }
+        }
+    }
+
+    fn welcome(&mut self, newcomer: Newcomer, seat: Option<Seat>) {
+        let Newcomer { key, identity, req } = newcomer;
+        let Some(session) = self.live(key) else { return };
+        if let Some(seat) = seat {
+            for _ in &session.subscriptions {
+                // They stood before; what is over the limit now is only counted.
+                seat.pair().add_subscription(usize::MAX);
+            }
+            if let Some(before) = session.seat.replace(Box::new(seat)) {
+                session.subscriptions.iter().for_each(|_| before.pair().drop_subscription());
+            }
+        }
+        if session.who.principal != identity.subject {
+            let (client, principal) = (session.who.client.clone(), identity.subject.clone());
+            session.who = Arc::new(Who { client, principal });
+        }
+        let before = std::mem::replace(&mut session.grant, Grant::Known(identity.clone()));
+        session.warned = false;
+        let same = before.identity().is_some_and(|before| before.rights == identity.rights);
+        self.reply_in_lane(key.slot, 0, &Reply::TokenOk { until_us: identity.until_us, req });
+        if !same {
+            self.weigh_rights(key.slot);
+        }
+    }
+
+    /// Ends what the session may no longer hear, and lets it hear what it may now.
+    pub(crate) fn weigh_rights(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        if matches!(session.grant, Grant::Anyone) {
+            return;
+        }
+        let topics = session.subscriptions.iter().map(|known| (known.id, known.topic.clone()));
+        for (id, topic) in topics.collect::<Vec<_>>() {
+            let Some(session) = self.sessions.get(slot as usize) else { return };
+            let allowed = match &topic {
+                Topic::Channel(channel) => self.hub.may_read(&session.grant, channel),
+                Topic::Pattern(_) => self.hub.may_subscribe(&session.grant, &topic),
+            };
+            match allowed {
+                Err(refusal) => self.expel(slot, id, &topic, refusal, &None),
+                Ok(()) => self.weigh_sources(slot, id, &topic),
+            }
+        }
+    }
+
+    /// A subscription ends because it is not, or no longer, allowed.
+    pub(crate) fn expel(&mut self, slot: u32, id: u32, topic: &Topic, refusal: Refusal, req: &Req) {
+        self.end_subscription(slot, id);
+        self.reply_error(slot, refusal, Some(topic.name().into()), req);
+    }
+
+    fn weigh_sources(&mut self, slot: u32, id: u32, topic: &Topic) {
+        if !self.router.is_expanded(topic, slot, id) {
+            return;
+        }
+        for entry in self.router.covered(topic) {
+            let Some(session) = self.sessions.get(slot as usize) else { return };
+            let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { continue };
+            let allowed = self.hub.may_read(&session.grant, &channel).is_ok();
+            let place = session.place(entry);
+            let target = place.zip(self.router.entry(entry));
+            let hears = target
+                .and_then(|(index, entry)| entry.targets.get(index))
+                .is_some_and(|target| target.covers.contains(&id));
+            match (allowed, hears) {
+                (true, false) => self.add_expansion(entry, slot, id, Cursor::Fresh),
+                (false, true) => self.uncover(entry, slot, id),
+                _ => {}
+            }
+        }
+    }
+
+    /// Once a second: who has not said who it is in time, whose time is over, who has been revoked. Answers whether the
+    /// session is being closed.
+    pub(crate) fn is_sent_away(&mut self, slot: u32, revoked: bool, now: Now) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return true };
+        let settings = self.hub.settings();
+        let identity = match &session.grant {
+            Grant::Anyone => return false,
+            Grant::Known(identity) => identity,
+            Grant::Nobody => {
+                let waited = now.since(session.opened_us);
+                if waited < settings.token_wait {
+                    return false;
+                }
+                self.stats.closed_unidentified.bump(1);
+                let reason = "no token came in time (auth.first_message_timeout_s)";
+                return self.send_away(slot, CloseCode::Policy, "unidentified", reason);
+            }
+        };
+        if revoked && self.hub.authority().is_revoked(identity) {
+            self.stats.closed_revoked.bump(1);
+            return self.send_away(slot, CloseCode::Revoked, "revoked", "the token was revoked");
+        }
+        let Some(until_us) = identity.until_us else { return false };
+        // Looked at again in a second: it does not outlive its token.
+        if now.wall_us.saturating_add(SWEEP_US) > until_us {
+            self.stats.closed_expired.bump(1);
+            let reason = "the token expired; connect again with a new one";
+            return self.send_away(slot, CloseCode::TokenExpired, "token_expired", reason);
+        }
+        let left_us = until_us - now.wall_us;
+        let notice_us = crate::clock::micros(settings.token_notice);
+        let notice_us = notice_us + notice_us / 8 * (session.serial % NOTICE_SPREAD) / NOTICE_SPREAD;
+        if !session.warned && left_us <= notice_us {
+            session.warned = true;
+            self.reply_in_lane(slot, 0, &Reply::TokenExpiring { in_s: left_us / 1_000_000 });
+        }
+        false
+    }
+
+    fn send_away(&mut self, slot: u32, code: CloseCode, word: &'static str, reason: &str) -> bool {
+        self.report(slot, IncidentKind::Closed, word, "", reason);
+        self.close(slot, code, reason);
+        true
+    }
+}
