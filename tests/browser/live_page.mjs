@@ -99,6 +99,26 @@ const tests = {
     assert.equal(await page.locator('img').count(), 0)
   },
 
+  async 'what is published cannot become a script, even past an escape that is missing'(page, open) {
+    const hub = await open()
+    await publish(hub, 'market_data:X', price('X', 1))
+    await row(page, 'X').waitFor()
+    const broken = page.waitForEvent('console', message => message.text().includes('Content Security Policy'))
+    // As if the page had put text in as HTML.
+    await page.locator('#prices').evaluate((body, evil) => { body.innerHTML = evil }, `<tr><td><img src=x onerror="window.hit=1">`)
+    await broken
+    assert.equal(await page.evaluate(() => window.hit), undefined)
+    const policy = (await (await fetch(`http://${hub.address}/`)).headers.get('content-security-policy'))
+    assert.match(policy, /default-src 'none'.*script-src 'self'.*frame-ancestors 'none'/)
+  },
+
+  async 'a hub without authentication says so'(page, open) {
+    await open()
+    await page.getByText('Authentication is off').waitFor()
+    assert(await page.locator('#door').isHidden())
+    await snap(page, 'unguarded')
+  },
+
   async 'the demo moves, with a book, trades and counts'(page, open) {
     await open({ flags: ['--demo'] })
     for (const symbol of ['AAPL', 'TSLA', 'MSFT', 'BTC/USD', 'EUR/USD']) await row(page, symbol).waitFor()

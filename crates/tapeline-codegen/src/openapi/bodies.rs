@@ -150,6 +150,8 @@ struct HealthAnswer {
     version: String,
     /// Another one for each start of a hub.
     instance: String,
+    /// `on`, or `off`: then everybody may do everything.
+    authentication: String,
     /// Each part's own status and a sentence.
     #[serde(flatten)]
     parts: BTreeMap<String, Value>,
