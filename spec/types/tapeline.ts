@@ -1024,6 +1024,8 @@ export interface ErrorFrame {
   channel?: string | null;
   /** As it was asked. */
   req?: unknown;
+  /** After so many milliseconds the same may succeed; not said where nobody knows. */
+  retry_after_ms?: number | null;
 }
 
 /** What a client sends. */

@@ -1429,6 +1429,9 @@ class ErrorFrame(TypedDict):
     req: NotRequired[Any]
     """As it was asked."""
 
+    retry_after_ms: NotRequired[int | None]
+    """After so many milliseconds the same may succeed; not said where nobody knows."""
+
 
 # What a client sends.
 ClientFrame = Union[

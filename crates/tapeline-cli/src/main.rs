@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod foreign;
 mod log;
+mod machine;
 mod reload;
 mod serve;
 

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_feeds::runner::Running;
+use tapeline_gateway::audit::Audit;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
@@ -24,14 +25,13 @@ use tokio::task::JoinSet;
 
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
+use crate::machine::{memory_bytes, raise_file_limit};
 use crate::reload::Reloader;
 use crate::{demo, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Files that a hub needs beside its connections.
-const OWN_FILES: usize = 64;
 /// The exit code after a second signal, when something may have been lost.
 const STOPPED_AT_ONCE: i32 = 1;
 
@@ -51,6 +51,9 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; may be given more than once. Port 0 takes a free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// Address for the admin interface alone; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Vec<SocketAddr>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
@@ -83,10 +86,14 @@ pub(crate) struct ServeFlags {
 impl ServeFlags {
     /// The file, the variables, and those of the flags that were given.
     pub(crate) fn layers(self) -> Layers {
-        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
+        let addresses = |list: &[SocketAddr]| {
+            let texts: Vec<String> = list.iter().map(SocketAddr::to_string).collect();
+            (!texts.is_empty()).then(|| texts.join(","))
+        };
         let on = |given: bool| given.then(|| true.to_string());
         let given = [
-            ("--listen", "serve.listen", (!listen.is_empty()).then(|| listen.join(","))),
+            ("--listen", "serve.listen", addresses(&self.listen)),
+            ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--broker", "serve.broker", self.broker),
@@ -136,6 +143,9 @@ impl Serve {
             seed,
             shards,
         }));
+        let audit = Arc::new(open_audit(&config.audit_file)?);
+        let witness = audit.clone();
+        hub.incidents().set_witness(Box::new(move |trouble, now| witness.refused(trouble, now)));
         let access = Arc::new(LiveAccess::new(config.access()));
         let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -143,7 +153,13 @@ impl Serve {
             .enable_all()
             .build()
             .context("the HTTP runtime could not be started")?;
-        let served = Served { values: config.serve, compression: config.http.compression, foreign };
+        let served = Served {
+            values: config.serve,
+            admin_listen: config.admin_listen,
+            audit,
+            compression: config.http.compression,
+            foreign,
+        };
         runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
     }
 }
@@ -151,9 +167,20 @@ impl Serve {
 /// What the hub serves beside its sessions.
 struct Served {
     values: ServeValues,
+    admin_listen: Vec<SocketAddr>,
+    audit: Arc<Audit>,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
     foreign: Option<(Address, Vec<Pattern>, bool)>,
+}
+
+/// The audit log: a file of its own where the settings name one.
+fn open_audit(file: &str) -> anyhow::Result<Audit> {
+    if file.is_empty() {
+        return Ok(Audit::default());
+    }
+    Audit::to_file(Path::new(file))
+        .with_context(|| format!("the audit log {file} cannot be opened (audit.file)"))
 }
 
 /// The settings have been checked.
@@ -163,7 +190,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, compression, foreign }: Served,
+    Served { values, admin_listen, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -172,17 +199,19 @@ async fn serve(
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
     let mut listeners = Vec::new();
-    for address in &values.listen {
-        listeners.push(Listener::bind(*address)?);
+    let sides = [(&values.listen, Side::Public), (&admin_listen, Side::Admin)];
+    for (side, address) in sides.iter().flat_map(|(list, side)| list.iter().map(|address| (*side, address))) {
+        listeners.push((Listener::bind(*address)?, side));
     }
     let shards = Arc::new(Shards::start(&hub)?);
-    let first = listeners.first().map(Listener::address);
+    let first = listeners.first().map(|(listener, _)| listener.address());
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
         admin: reloader,
         admin_authority: None,
+        audit,
         address: first,
         conformance: values.conformance,
         compression,
@@ -192,10 +221,11 @@ async fn serve(
         .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
     let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let mut doors = JoinSet::new();
-    for listener in listeners {
+    for (listener, side) in listeners {
+        let what = if side == Side::Admin { "administered" } else { "listening" };
         // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "listening on http://{}", listener.address());
-        doors.spawn(listener.serve(app.clone(), Side::Public));
+        let _ = writeln!(std::io::stdout(), "{what} on http://{}", listener.address());
+        doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo
@@ -205,6 +235,7 @@ async fn serve(
     }
     let sweeping = tokio::spawn(sweep(hub.clone()));
     let beating = tokio::spawn(beat(app.clone()));
+    let watching = tokio::spawn(app.clone().watch_memory());
     signals.next().await;
     tokio::spawn(signals.end_at_the_next());
     if let Some(reloading) = reloading {
@@ -214,6 +245,7 @@ async fn serve(
     drop(intake);
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
+    watching.abort();
     let stop_all = move || {
         // Until now the market moved for those who were still there.
         market.into_iter().for_each(Running::stop);
@@ -325,25 +357,4 @@ fn is_hangup_ignored() -> bool {
     let signals = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     // A bit for each signal; that of number 1 is the lowest.
     signals.is_some_and(|signals| signals & 1 == 1)
-}
-
-/// Each connection is a file; the soft limit is often far below the hard one. Answers how many may be connected.
-fn raise_file_limit() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    if let Err(error) = &raised {
-        tracing::warn!(%error, "the limit of open files could not be raised");
-    }
-    let files = if raised.is_ok() { limit.maximum } else { limit.current };
-    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    files.saturating_sub(OWN_FILES).max(1)
-}
-
-/// The machine's memory; 4 GiB where it cannot be read.
-fn memory_bytes() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kib.map_or(4 << 30, |kib| kib * 1_024)
 }

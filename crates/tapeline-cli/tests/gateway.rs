@@ -13,7 +13,7 @@ use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
-use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Origins, Side};
+use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family};
 
@@ -77,9 +77,10 @@ impl Served {
         let app = App::new(AppParts {
             hub: hub.clone(),
             shards: shards.clone(),
-            access: Arc::new(LiveAccess::new(Access { origins: Origins::default(), admin: true })),
+            access: Arc::new(LiveAccess::new(Access { admin: true, ..Access::default() })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
             admin_authority: None,
+            audit: Arc::default(),
             address: None,
             conformance: false,
             compression: true,

@@ -66,6 +66,7 @@ impl<'a> Drafter<'a> {
         let known = known.filter(|known| known.name() == publication.channel && !known.is_replaced());
         let checked = self.channel(publication.channel, known).and_then(|channel| {
             self.grant.may_publish(&channel)?;
+            self.has_memory(&channel)?;
             self.check(&publication)?;
             Ok(channel)
         });
@@ -110,6 +111,16 @@ impl<'a> Drafter<'a> {
             self.ids = self.hub.ids().take(if self.bulk { IDS_IN_BULK } else { 1 });
         }
         self.hub.ids().id(self.ids.next().unwrap_or_default(), self.now)
+    }
+
+    /// While memory is short, what is less urgent is not taken.
+    fn has_memory(&self, channel: &Channel) -> Result<(), Refusal> {
+        let (pressure, priority) = (self.hub.pressure(), channel.spec().priority);
+        if !pressure.refuses(priority) {
+            return Ok(());
+        }
+        let what = format!("{} is of {} priority", channel.name(), priority.name());
+        Err(pressure.refusal(&what))
     }
 
     fn check(&self, publication: &Publication<&str>) -> Result<(), Refusal> {

@@ -16,6 +16,7 @@ use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::{Clock, Now};
 use crate::command::Publication;
+use crate::crowd::Crowd;
 use crate::dead_letters::DeadLetters;
 use crate::directory::{Directory, Replaced};
 use crate::drafting::{Drafter, Ids};
@@ -24,12 +25,17 @@ use crate::families::{Families, FamilyNumber};
 use crate::incidents::{IncidentKind, Incidents, Trouble};
 use crate::message::Draft;
 use crate::presence::Comings;
+use crate::pressure::Pressure;
+use crate::rates::User;
 use crate::registry::Registry;
 use crate::reply::Topic;
 use crate::rights::{Authority, Grant};
 use crate::settings::Settings;
 use crate::stats::{HubStats, ShardStats};
 use crate::store::Store;
+
+/// Principals whose rates are remembered, beside those that are connected.
+const USERS: usize = 65_536;
 
 /// A publication that was refused.
 #[derive(Debug)]
@@ -84,6 +90,8 @@ pub struct Hub {
     incidents: Incidents,
     board: Board,
     dead_letters: DeadLetters,
+    users: Crowd<Arc<str>, Arc<User>>,
+    pressure: Pressure,
     shards: Box<[Arc<ShardStats>]>,
 }
 
@@ -106,6 +114,8 @@ impl Hub {
             incidents: Incidents::default(),
             board: Board::default(),
             dead_letters: DeadLetters::default(),
+            users: Crowd::new(USERS),
+            pressure: Pressure::default(),
             shards: (0..parts.shards).map(|_| Arc::default()).collect(),
         }
     }
@@ -326,6 +336,15 @@ impl Hub {
     /// Letters by source and reason; see [`Hub::give_up`].
     pub fn dead_letters(&self) -> &DeadLetters {
         &self.dead_letters
+    }
+
+    pub(crate) fn users(&self) -> &Crowd<Arc<str>, Arc<User>> {
+        &self.users
+    }
+
+    /// How short memory is.
+    pub fn pressure(&self) -> &Pressure {
+        &self.pressure
     }
 
     /// The shards' counters.

@@ -155,7 +155,9 @@ impl Shard {
         if matches!(session.grant, Grant::Anyone) {
             return;
         }
-        let topics = session.subscriptions.iter().map(|known| (known.id, known.topic.clone()));
+        // What still waits for the broker's answer is weighed then.
+        let standing = session.subscriptions.iter().filter(|known| !known.joining);
+        let topics = standing.map(|known| (known.id, known.topic.clone()));
         for (id, topic) in topics.collect::<Vec<_>>() {
             let Some(session) = self.sessions.get(slot as usize) else { return };
             let allowed = match &topic {

@@ -4,7 +4,7 @@
 //! It refuses to judge: what an incident means for a user is said where it is shown.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 
 use crate::clock::Now;
 use crate::stats::Count;
@@ -83,12 +83,16 @@ pub struct Incident {
     pub last_us: u64,
 }
 
+/// Who is told of all trouble at once, in whatever thread it comes up; must not wait.
+pub type Witness = Box<dyn Fn(&Trouble<'_>, Now) + Send + Sync>;
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Incidents {
     /// The oldest in front.
     recent: Mutex<VecDeque<Incident>>,
     counts: [Count; IncidentKind::ALL.len()],
+    witness: OnceLock<Witness>,
 }
 
 impl Incidents {
@@ -97,6 +101,9 @@ impl Incidents {
     pub fn report(&self, trouble: Trouble<'_>, now: Now) {
         if let Some(count) = self.counts.get(trouble.kind as usize) {
             count.add(1);
+        }
+        if let Some(witness) = self.witness.get() {
+            witness(&trouble, now);
         }
         let mut recent = match self.recent.try_lock() {
             Ok(recent) => recent,
@@ -129,6 +136,11 @@ impl Incidents {
             first_us,
             last_us: now.wall_us,
         });
+    }
+
+    /// Has somebody told of all trouble from now on; the first stays.
+    pub fn set_witness(&self, witness: Witness) {
+        self.witness.get_or_init(|| witness);
     }
 
     /// The newest first.

@@ -34,6 +34,12 @@ impl Shard {
         // Odd: it is under way, so there may be more when it has ended.
         if changes.is_multiple_of(2) {
             self.followed = changes;
+            // Who may read a family may have changed with it.
+            let slots: Vec<usize> = self.sessions.iter().map(|(slot, _)| slot).collect();
+            slots
+                .into_iter()
+                .filter_map(|slot| u32::try_from(slot).ok())
+                .for_each(|slot| self.weigh_rights(slot));
         }
     }
 }

@@ -247,6 +247,8 @@ impl Hub {
     /// `forbidden`, or `invalid_token` for who has not said who it is.
     pub fn may_read(&self, grant: &Grant, channel: &Channel) -> Result<(), Refusal> {
         let Grant::Known(identity) = grant else { return grant.holds(|_| true, String::new) };
+        // A channel that was looked up before its family changed is judged as it is now.
+        let channel = channel.current();
         if self.reads(identity, channel) {
             return Ok(());
         }

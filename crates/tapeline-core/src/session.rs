@@ -8,9 +8,10 @@ use tapeline_schema::{Delivery, ErrorCode};
 use crate::audience::{Hearing, Who};
 use crate::clock::Now;
 use crate::error::Refusal;
+use crate::hub::Hub;
 use crate::message::Wire;
 use crate::outbox::Outbox;
-use crate::rates::Bucket;
+use crate::rates::{Bucket, Patience, User};
 use crate::registry::Seat;
 use crate::reply::Topic;
 use crate::rights::Grant;
@@ -89,6 +90,13 @@ pub(crate) struct Session {
     pub pinged_us: u64,
     pub requests: Bucket,
     pub publishes: Bucket,
+    pub bytes: Bucket,
+    /// Its principal's rates, from when they were first asked for.
+    user: Option<Arc<User>>,
+    /// From when it was first told that it goes too fast.
+    pub patience: Option<Box<Patience>>,
+    /// Since when the client has begun a message and not ended it; 0 if it has not.
+    pub unfinished_us: u64,
     /// When the socket stopped taking bytes; 0 while it takes them.
     pub blocked_us: u64,
     pub reading: bool,
@@ -127,6 +135,10 @@ impl Session {
             pinged_us: 0,
             requests: Bucket::default(),
             publishes: Bucket::default(),
+            bytes: Bucket::default(),
+            user: None,
+            patience: None,
+            unfinished_us: 0,
             blocked_us: 0,
             reading: false,
             dirty: false,
@@ -137,6 +149,14 @@ impl Session {
             notices: arrival.notices,
             heartbeat: arrival.heartbeat,
         }
+    }
+
+    /// Its principal's rates, where they are limited.
+    pub(crate) fn user(&mut self, hub: &Hub, now: Now) -> Option<&User> {
+        if self.user.is_none() {
+            self.user = hub.user(&self.who.principal, now);
+        }
+        self.user.as_deref()
     }
 
     /// Its name for people: the client id, if it gave one, and where it is.

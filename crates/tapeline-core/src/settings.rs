@@ -13,6 +13,11 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// No limit.
+    pub const NONE: Rate = Rate { per_second: 0, burst: 0 };
+}
+
 /// Bounds, with the contract's defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -46,14 +51,36 @@ pub struct Settings {
     pub requests: Rate,
     /// What one connection may publish. Room in the inboxes limits it anyway, by making it wait.
     pub publishes: Rate,
+    /// Bytes that one connection may send to a shard.
+    pub bytes: Rate,
+    /// Messages of one principal, publishes included, over all its connections and requests.
+    pub user_messages: Rate,
+    /// Bytes of one principal, likewise.
+    pub user_bytes: Rate,
+    /// New connections of one address.
+    pub handshakes: Rate,
+    /// New connections of all addresses together.
+    pub handshakes_total: Rate,
+    /// Connections of one address that are open at once; 0 for no limit.
+    pub connections_per_address: usize,
+    /// Tokens of one address in a minute that may turn out to be none; more have to wait. 0 for no limit.
+    pub failed_tokens_per_minute: u32,
     /// Sockets of all kinds together.
     pub connections: usize,
+    /// Bytes of HTTP bodies that are read or worked on at once.
+    pub bodies_bytes: usize,
+    /// Bytes of memory that the process may have in use before it refuses work, the least urgent first; 0 for no limit.
+    pub memory_bytes: usize,
     /// Bytes of an HTTP request's head.
     pub header_bytes: usize,
     /// An HTTP request's head, the opening handshake included, must be complete after this.
     pub handshake_timeout: Duration,
     /// An HTTP request's body must be complete after this.
     pub body_timeout: Duration,
+    /// What a body must have brought on average after its first seconds, bytes a second; 0 for no limit.
+    pub body_pace: u32,
+    /// A client's message that was begun must be complete after this.
+    pub message_timeout: Duration,
     /// A connection that says nothing for this long is closed; half-way it is sent a ping, whose answer counts.
     pub idle_timeout: Duration,
     /// A connection that never subscribed stops counting after this.
@@ -99,11 +126,22 @@ impl Default for Settings {
             subscriptions_per_connection: 5_000,
             channels_per_request: 500,
             requests: Rate { per_second: 1_000, burst: 10_000 },
-            publishes: Rate { per_second: 0, burst: 0 },
+            publishes: Rate::NONE,
+            bytes: Rate::NONE,
+            user_messages: Rate::NONE,
+            user_bytes: Rate::NONE,
+            handshakes: Rate { per_second: 100, burst: 1_000 },
+            handshakes_total: Rate { per_second: 5_000, burst: 20_000 },
+            connections_per_address: 1_000,
+            failed_tokens_per_minute: 10,
             connections: 1_000_000,
+            bodies_bytes: 256 << 20,
+            memory_bytes: 0,
             header_bytes: 16 << 10,
             handshake_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
+            body_pace: 1_024,
+            message_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(90),
             unsubscribed_grace: Duration::from_secs(60),
             slow_close: Duration::from_secs(30),

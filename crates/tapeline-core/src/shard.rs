@@ -232,6 +232,7 @@ impl Shard {
         if let Err(refusal) =
             self.admit_unknown(slot, &command).and_then(|()| self.admit(slot, &command, now))
         {
+            let told = refusal.clone();
             match &command {
                 Command::Publish { publication, req } => {
                     let client = self.sessions.get(slot as usize).map(Session::called).unwrap_or_default();
@@ -240,6 +241,7 @@ impl Shard {
                 }
                 other => self.reply_error(slot, refusal, None, other.req()),
             }
+            self.on_too_fast(slot, &told, now);
             return Handled::Done;
         }
         match command {

@@ -47,7 +47,8 @@ impl Shard {
 
     /// Weighs all outboxes, and sheds what is too much.
     pub(crate) fn weigh(&mut self) {
-        let bound = self.hub.settings().outboxes_bytes;
+        // Where memory as a whole is short, what is queued here gives way first.
+        let bound = self.hub.settings().outboxes_bytes >> self.hub.pressure().step();
         // Who is being closed is gone in a moment, and what it is still told is told.
         let staying = self.sessions.iter().filter(|(_, session)| !session.closing);
         let mut waiting = staying.map(|(_, session)| session.outbox.bytes()).sum();

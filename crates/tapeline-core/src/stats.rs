@@ -149,6 +149,10 @@ pub struct ShardStats {
     pub closed_revoked: Count,
     /// Sessions closed because all outboxes together were over their bound.
     pub closed_overloaded: Count,
+    /// Sessions closed because a message of theirs did not come to its end.
+    pub closed_unfinished: Count,
+    /// Sessions closed because they went too fast and did not wait as they were told.
+    pub closed_impatient: Count,
     /// Bytes waiting in outboxes, as of the last look: each second, and whenever all of them are weighed.
     pub waiting_bytes: Count,
     /// From receipt by the hub to the write, of the oldest live message of a write, by lane; of those who hear a

@@ -65,6 +65,12 @@ impl Shard {
             self.report(slot, IncidentKind::Closed, "idle", "", reason);
             return self.close(slot, CloseCode::Slow, reason);
         }
+        if self.is_unfinished(slot, now) {
+            self.stats.closed_unfinished.bump(1);
+            let reason = "a message that was begun did not come to its end (limits.message_timeout_s)";
+            self.report(slot, IncidentKind::Closed, "unfinished", "", reason);
+            return self.close(slot, CloseCode::Slow, reason);
+        }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let silent = now.since(session.sent_us) >= settings.heartbeat;
         if session.heartbeat && silent && session.outbox.is_empty() {
@@ -99,6 +105,23 @@ impl Shard {
             self.send_bytes(slot, 0, &ping);
         }
         false
+    }
+
+    /// The client has begun a message whose end has not come, or has not.
+    pub fn on_unfinished(&mut self, slot: u32, is_unfinished: bool, now: Now) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.unfinished_us = match (is_unfinished, session.unfinished_us) {
+                (false, _) => 0,
+                (true, 0) => now.mono_us,
+                (true, since) => since,
+            };
+        }
+    }
+
+    /// Whether the client has been busy with one message for too long.
+    fn is_unfinished(&self, slot: u32, now: Now) -> bool {
+        let since = self.sessions.get(slot as usize).map_or(0, |session| session.unfinished_us);
+        since > 0 && now.since(since) >= self.hub.settings().message_timeout
     }
 
     /// Tells who hears a channel that it has fallen out of its rhythm, or come back to it.

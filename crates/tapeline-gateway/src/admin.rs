@@ -19,11 +19,11 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_schema::{Catalog, ErrorCode, Family};
 
 use crate::app::App;
+use crate::bodies::body;
 use crate::data::FamilyBytes;
 use crate::error::Failure;
 use crate::extract::Tail;
 use crate::form;
-use crate::http::body;
 use crate::origin::is_loopback;
 use crate::peer::{Peer, Side};
 
@@ -199,7 +199,7 @@ pub(crate) async fn add(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let bytes = body(&app, request.into_body(), FAMILY_BYTES, "a family's row").await?;
+    let bytes = body(&app, request, FAMILY_BYTES, "a family's row").await?;
     let family: Family = form::object_in(&bytes)?;
     Ok(Json(call(&app, |admin| admin.add(family)).await?).into_response())
 }

@@ -14,7 +14,10 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Shards;
 use tokio::sync::{Semaphore, watch};
 
+use crate::addresses::Addresses;
 use crate::admin::Admin;
+use crate::audit::Audit;
+use crate::bodies::Bodies;
 use crate::caller::Needs;
 use crate::connection::Open;
 use crate::door::{self, Door};
@@ -35,6 +38,8 @@ pub struct AppParts {
     pub admin: Arc<dyn Admin>,
     /// Who checks the keys of the admin interface, where that listens apart; then `/admin/` is served nowhere else.
     pub admin_authority: Option<Arc<dyn Authority>>,
+    /// Who was refused what, and who changed the hub.
+    pub audit: Arc<Audit>,
     /// Where it listens first, for other nodes and people.
     pub address: Option<SocketAddr>,
     /// Whether `/echo`, for conformance suites, is open.
@@ -50,6 +55,7 @@ pub struct App {
     pub(crate) access: Arc<LiveAccess>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) admin_authority: Option<Arc<dyn Authority>>,
+    pub(crate) audit: Arc<Audit>,
     /// What each route takes, by its path.
     pub(crate) needs: HashMap<&'static str, Needs>,
     pub(crate) address: Option<SocketAddr>,
@@ -62,6 +68,10 @@ pub struct App {
     pub(crate) refusing: Open,
     /// Connections on the HTTP port that were closed because they took no byte of an answer.
     pub(crate) closed_slow: Count,
+    /// What is remembered of addresses.
+    pub(crate) addresses: Arc<Addresses>,
+    /// Bodies of requests that are under way.
+    pub(crate) bodies: Bodies,
     /// The hub's own description, kept while it holds.
     pub(crate) documents: Documents,
     /// What is counted of HTTP requests.
@@ -76,8 +86,17 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let AppParts { hub, shards, access, admin, admin_authority, address, conformance, compression } =
-            parts;
+        let AppParts {
+            hub,
+            shards,
+            access,
+            admin,
+            admin_authority,
+            audit,
+            address,
+            conformance,
+            compression,
+        } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
         let letters = Arc::new(Semaphore::new(1));
@@ -88,6 +107,7 @@ impl App {
             access,
             admin,
             admin_authority,
+            audit,
             needs: routes::table().into_iter().map(|served| (served.path, served.needs)).collect(),
             address,
             started,
@@ -95,6 +115,8 @@ impl App {
             open,
             refusing,
             closed_slow,
+            addresses: Arc::default(),
+            bodies: Bodies::default(),
             documents,
             requests: Requests::new(routes::table().iter().map(|served| served.path)),
             letters,
@@ -106,13 +128,13 @@ impl App {
 
     /// Somebody was not let in.
     pub(crate) fn report_refused(&self, client: &str, refusal: &Refusal) {
-        let trouble = Trouble {
-            kind: IncidentKind::ConnectionRefused,
-            code: refusal.code.name(),
-            channel: "",
-            client,
-            message: &refusal.message,
-        };
+        self.report(IncidentKind::ConnectionRefused, client, "", refusal);
+    }
+
+    /// A request was refused what it asked for.
+    pub(crate) fn report(&self, kind: IncidentKind, client: &str, about: &str, refusal: &Refusal) {
+        let trouble =
+            Trouble { kind, code: refusal.code.name(), channel: about, client, message: &refusal.message };
         self.hub.incidents().report(trouble, self.hub.now());
     }
 

@@ -16,11 +16,12 @@ use tapeline_core::{Drafter, Hub, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
+use crate::bodies::body;
 use crate::caller::Caller;
 use crate::envelope::{Answers, Envelope};
 use crate::error::{Failure, push_error};
 use crate::form::{self, Object};
-use crate::http::{body, is_lines, json};
+use crate::http::{is_lines, json};
 use crate::peer::Peer;
 use crate::publish::Outcome;
 
@@ -39,7 +40,7 @@ pub(crate) async fn publish_batch(
 ) -> Result<Response, Failure> {
     let lines = is_lines(request.headers())?;
     let bytes = app.hub.settings().batch_bytes;
-    let body = body(&app, request.into_body(), bytes, "limits.batch_bytes").await?;
+    let body = body(&app, request, bytes, "limits.batch_bytes").await?;
     let limit = app.hub.settings().batch_items;
     let items = read(&body, lines, limit)?;
     // As a whole: half a batch would be for the client to sort out.

@@ -63,7 +63,7 @@ impl Drop for Entered {
     }
 }
 
-/// Serves a connection to its end, or says that there are too many.
+/// Serves a connection to its end, or says why it is not let in.
 pub(crate) async fn run(
     app: Arc<App>,
     stream: TcpStream,
@@ -71,22 +71,33 @@ pub(crate) async fn run(
     side: Side,
     routes: axum::Router,
 ) {
-    let limit = app.hub.settings().connections;
-    if app.open.count() + app.shards.sessions() >= limit {
-        if app.refusing.count() < REFUSALS {
-            let _refusing = app.refusing.enter();
-            refuse(stream, limit).await;
+    let here = match has_room(&app).and_then(|()| app.arrive_at_port(peer.ip())) {
+        Ok(here) => here,
+        Err(refusal) => {
+            if app.refusing.count() < REFUSALS {
+                let _refusing = app.refusing.enter();
+                app.report_refused(&peer.ip().to_string(), &refusal);
+                refuse(stream, &refusal).await;
+            }
+            return;
         }
-        return;
-    }
+    };
     let _open = app.open.enter();
-    let peer = Arc::new(Peer::new(peer, &stream, side));
+    let peer = Arc::new(Peer::new(peer, &stream, side, here));
     serve(app, stream, peer, routes).await;
 }
 
-async fn refuse(mut stream: TcpStream, limit: usize) {
+fn has_room(app: &App) -> Result<(), Refusal> {
+    let limit = app.hub.settings().connections;
+    if app.open.count() + app.shards.sessions() < limit {
+        return Ok(());
+    }
     let message = format!("{} connections, the limit is {limit} (limits.connections)", limit + 1);
-    let refusal = whole_answer(&Refusal::new(ErrorCode::Overloaded, message));
+    Err(Refusal::new(ErrorCode::Overloaded, message))
+}
+
+async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
+    let refusal = whole_answer(refusal);
     let mut asked = [0; 4 << 10];
     let told = async {
         // A socket that is closed with unread bytes in it would be reset, and the answer with it.

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
+use crate::audit::Deed;
 use crate::caller::{self, Needs};
 use crate::error::Failure;
 use crate::origin;
@@ -60,17 +61,24 @@ pub(crate) async fn guard(
     response
 }
 
-async fn answer(app: &App, peer: &Peer, request: Request, next: Next) -> Response {
+async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -> Response {
+    let peer = match peer.asking(app, &mut request) {
+        Ok(peer) => peer,
+        Err(refusal) => {
+            app.report_refused(&peer.principal, &refusal);
+            return Failure::from(refusal).into_response();
+        }
+    };
     if let Err(refused) = origin::check(&app.access.now().origins, peer.on_loopback, request.headers()) {
         app.report_refused(&peer.principal, &refused.0);
         return refused.into_response();
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let methods = origin::methods(request.uri().path());
-    let mut response = match admit(app, peer, &request) {
+    let mut response = match admit(app, &peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => let_in(app, peer, request, next).await,
+        Ok(()) => let_in(app, &peer, request, next).await,
     };
     if let Some(origin) = origin {
         origin::allow(response.headers_mut(), origin, methods);
@@ -88,8 +96,21 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
     let brought = caller::credential(needs, &request);
     let denied = match caller::admit(app, peer, needs, brought).await {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            return next.run(request).await;
+            request.extensions_mut().insert(caller.clone());
+            if needs != Needs::Admin {
+                return next.run(request).await;
+            }
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let response = next.run(request).await;
+            let deed = Deed {
+                who: &caller.principal,
+                address: &peer.principal,
+                method: method.as_str(),
+                path: &path,
+                status: response.status().as_u16(),
+            };
+            app.audit.did(&deed, app.hub.now());
+            return response;
         }
         Err(denied) => denied,
     };

@@ -30,8 +30,16 @@ impl IntoResponse for Failure {
         if self.0.code == ErrorCode::InvalidToken {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(seconds) = retry_after_s(&self.0) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
+}
+
+/// What `Retry-After` says: whole seconds, never none.
+fn retry_after_s(refusal: &Refusal) -> Option<u64> {
+    refusal.retry_after_ms.map(|millis| u64::from(millis).div_ceil(1_000).max(1))
 }
 
 /// A whole answer as it stands on the wire, after which the connection ends.
@@ -39,8 +47,11 @@ pub(crate) fn whole_answer(refusal: &Refusal) -> Vec<u8> {
     let mut body = Vec::new();
     push_error(&mut body, refusal);
     let status = refusal.code.status();
+    let wait =
+        retry_after_s(refusal).map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\n{wait}content-length: {}\r\n\
+         connection: close\r\n\r\n",
         refusal.code,
         body.len()
     );

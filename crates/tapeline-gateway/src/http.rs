@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tapeline_core::broker::{NEWEST, Page};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
+use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::push_number;
 use tapeline_core::rights::is_known_later;
 use tapeline_core::{Channel, Receipt};
@@ -21,6 +20,7 @@ use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::asking;
+use crate::bodies::body;
 use crate::caller::Caller;
 use crate::envelope::{Answers, Envelope};
 use crate::error::Failure;
@@ -52,24 +52,6 @@ pub(crate) fn is_lines(headers: &HeaderMap) -> Result<bool, Failure> {
     }
 }
 
-/// The whole body, within its bound in bytes, which `setting` names, and in time.
-pub(crate) async fn body(app: &App, body: Body, limit: usize, setting: &str) -> Result<Bytes, Failure> {
-    let timeout = app.hub.settings().body_timeout;
-    let Ok(collected) = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await else {
-        let message =
-            format!("the body took longer than {} s (limits.body_timeout_s)", timeout.as_secs_f64());
-        return Err(Failure::new(ErrorCode::Timeout, message));
-    };
-    match collected {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            let message = format!("body is over {limit} bytes, the limit ({setting})");
-            Err(Failure::new(ErrorCode::TooLarge, message))
-        }
-        Err(error) => Err(Failure::new(ErrorCode::InvalidRequest, format!("body ended early: {error}"))),
-    }
-}
-
 /// `POST /publish`.
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
@@ -79,7 +61,7 @@ pub(crate) async fn publish(
 ) -> Result<Response, Failure> {
     is_lines(request.headers())?;
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
-    let body = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
+    let body = body(&app, request, limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = form::object_in(&body)?;
     peer.take_publishes(&app.hub, 1)?;
     let draft = app.draft(envelope.publication()?, &caller, app.hub.now())?;
@@ -117,7 +99,7 @@ pub(crate) async fn broadcast(
     let value = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
     let name = spec.name_for(value).map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let limit = app.hub.settings().publish_bytes;
-    let data = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
+    let data = body(&app, request, limit, "limits.publish_bytes").await?;
     let text = form::text(&data)?;
     let parsed: &RawValue = serde_json::from_str(text).map_err(|error| form::refusal(&error, text))?;
     if !parsed.get().starts_with('{') {
@@ -166,12 +148,17 @@ async fn readable(
     after: u64,
     limit: usize,
 ) -> Result<Page, Failure> {
+    let allowed = || {
+        app.hub.may_read(&caller.grant, channel).inspect_err(|refusal| {
+            app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
+        })
+    };
     if !is_known_later(channel) {
-        app.hub.may_read(&caller.grant, channel)?;
+        allowed()?;
     }
     let page = asking::page(&app.hub, channel, after, limit).await?;
     // Whose the channel is may only be known now.
-    app.hub.may_read(&caller.grant, channel)?;
+    allowed()?;
     Ok(page)
 }
 

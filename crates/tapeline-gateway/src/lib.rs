@@ -2,10 +2,13 @@
 //! queues or retention.
 
 mod accepted;
+mod addresses;
 pub mod admin;
 mod app;
 mod asking;
+pub mod audit;
 mod batch;
+mod bodies;
 mod caller;
 mod connection;
 pub mod data;
@@ -21,6 +24,7 @@ pub mod fuzzing;
 mod http;
 mod inspect;
 mod listen;
+mod memory;
 mod metrics;
 pub mod native;
 mod nodes;
@@ -38,6 +42,7 @@ mod stats;
 mod store;
 mod upgrade;
 
+pub use addresses::{ClientHeader, Network, NoNetwork};
 pub use app::{App, AppParts};
 pub use listen::{ListenError, Listener};
 pub use origin::{Access, LiveAccess, Origins};

@@ -219,6 +219,16 @@ impl Hub {
             MetricType::Counter,
         )?
         .encode_counter::<NoLabelSet, f64, u64>(&process.cpu_seconds, None)?;
+        let memory = self.0.memory();
+        page.begin(
+            "tapeline_memory_limit",
+            "Above it work is refused, the least urgent first (limits.memory_bytes); 0 for no limit",
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?
+        .encode_gauge(&memory.limit_bytes)?;
+        let steps = "What is refused for want of memory: 0 nothing, 1 low, 2 medium, 3 high publishes, and new sessions";
+        page.gauge("tapeline_memory_pressure", steps, u64::from(memory.step))?;
         page.gauge("process_open_fds", "Files that are open, sockets included", process.open_files)
     }
 
@@ -235,6 +245,28 @@ impl Hub {
             "Connections that the hub closed, by cause",
             ["cause"],
             closed,
+        )?;
+        let turned_away = app.addresses.turned_away.list().map(|(cause, count)| ([cause], count));
+        page.counters(
+            "tapeline_turned_away",
+            "Connections, tokens and bodies that were not let in, by cause",
+            ["cause"],
+            turned_away,
+        )?;
+        let unnamed = [
+            (["missing"], app.addresses.forwarded_missing.read()),
+            (["malformed"], app.addresses.forwarded_malformed.read()),
+        ];
+        page.counters(
+            "tapeline_forwarded_unread",
+            "Requests of trusted proxies that did not say whose they are (http.client_header), by why",
+            ["reason"],
+            unnamed,
+        )?;
+        page.gauge(
+            "tapeline_addresses",
+            "Addresses that are remembered for their limits",
+            app.addresses.len() as u64,
         )?;
         let standing = sum(hub, |shard| shard.subscriptions.read());
         page.gauge("tapeline_subscriptions", "Subscriptions standing now", standing)?;
@@ -349,6 +381,8 @@ impl Hub {
         page.gauge("tapeline_inbox_messages", "Messages waiting in the fullest shard's inbox", queued)?;
         let limit = hub.settings().inbox_messages as u64;
         page.gauge("tapeline_inbox_limit_messages", "What may wait there (limits.inbox_messages)", limit)?;
+        page.begin("tapeline_bodies", "Bodies of requests under way", Some(&Unit::Bytes), MetricType::Gauge)?
+            .encode_gauge(&(self.0.bodies.bytes() as u64))?;
         let waited = hub.stats().waited.read();
         page.counter(
             "tapeline_publishers_waited",

@@ -9,10 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tapeline_core::broker::Condition;
 use tapeline_schema::ErrorCode;
+use tapeline_schema::ops::MemoryStats;
 
 use crate::app::App;
 use crate::door::{Door, STOPPING};
 use crate::error::Failure;
+use crate::memory::refused;
 
 #[derive(Serialize)]
 struct Health {
@@ -25,6 +27,7 @@ struct Health {
     #[serde(skip_serializing_if = "Option::is_none")]
     registry: Option<Part>,
     shards: Part,
+    memory: Part,
 }
 
 #[derive(Serialize)]
@@ -36,10 +39,11 @@ struct Part {
 /// `GET /health`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let broker = app.hub.broker().health();
-    let ok = broker.condition == Condition::Ok;
+    let step = app.hub.pressure().step();
+    let ok = broker.condition == Condition::Ok && step == 0;
     let shards = format!("{} running", app.hub.shard_stats().len());
     let health = Health {
-        status: broker.condition.name(),
+        status: if step > 0 { Condition::Degraded.name() } else { broker.condition.name() },
         version: env!("CARGO_PKG_VERSION"),
         instance: app.hub.instance().to_string(),
         authentication: if app.hub.authority().is_off() { "off" } else { "on" },
@@ -50,9 +54,18 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             .health()
             .map(|registry| Part { status: registry.condition.name(), detail: registry.detail }),
         shards: Part { status: "ok", detail: shards },
+        memory: memory_part(&app),
     };
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
+}
+
+fn memory_part(app: &App) -> Part {
+    let MemoryStats { bytes, limit_bytes, step } = app.memory();
+    let status = if step > 0 { Condition::Degraded } else { Condition::Ok };
+    let mib = |bytes: u64| bytes >> 20;
+    let limit = if limit_bytes > 0 { format!(" of {}", mib(limit_bytes)) } else { String::new() };
+    Part { status: status.name(), detail: format!("{}{limit} MiB; {}", mib(bytes), refused(step)) }
 }
 
 /// `GET /ready`.

@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use tapeline_schema::ErrorCode;
 
+use crate::addresses::{ClientHeader, Network};
 use crate::error::Failure;
 
 /// The allow-list: whole origins such as `https://desk.example`.
@@ -18,12 +19,18 @@ use crate::error::Failure;
 pub struct Origins(pub Vec<String>);
 
 /// Who is let in by where a request comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Access {
     /// Which web pages may connect.
     pub origins: Origins,
     /// Whether `/admin/` is open to this machine.
     pub admin: bool,
+    /// Proxies that are believed when they say whose request it is.
+    pub trusted_proxies: Vec<Network>,
+    /// The header by which they say it.
+    pub client_header: ClientHeader,
+    /// Addresses that may come as fast, as often and with as many wrong tokens as they like.
+    pub exempt: Vec<Network>,
 }
 
 /// The access as it is now; it may change while the hub runs.

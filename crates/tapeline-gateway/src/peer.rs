@@ -1,14 +1,20 @@
-//! Who is at the other end of a connection to the HTTP port: the name it goes by, whether it came over loopback, and how
-//! fast it may ask. The rates are those of sessions; without them a stranger who is slowed down on WebSocket would only
-//! have to post.
+//! Who is at the other end of a connection to the HTTP port, or of a request that a trusted proxy passes on: the address
+//! and the name that it goes by, whether it came over loopback, and how fast it may ask. The rates are those of
+//! sessions; without them a stranger who is slowed down on WebSocket would only have to post.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::header;
 use tapeline_core::rates::{Bucket, too_fast};
 use tapeline_core::settings::Rate;
 use tapeline_core::{Hub, Refusal};
 use tokio::net::TcpStream;
+
+use crate::addresses::{Here, Network, Unknown, client};
+use crate::app::App;
 
 /// Where paths that publish begin.
 const PUBLISHING: [&str; 2] = ["/publish", "/broadcast/"];
@@ -22,62 +28,189 @@ pub enum Side {
     Admin,
 }
 
+/// What is left of the rates of a connection; through a proxy, of an address.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    publishes: Mutex<Bucket>,
+    requests: Mutex<Bucket>,
+    bytes: Mutex<Bucket>,
+}
+
 /// See the module. Every request of the connection carries it as an extension.
-#[derive(Debug)]
 pub(crate) struct Peer {
+    /// The socket's.
     pub address: SocketAddr,
-    /// What limits per client are counted by where nobody says who they are: the address without the port.
+    /// Whose request it is: the socket's address, or what a trusted proxy says.
+    pub client: IpAddr,
+    /// What limits per client are counted by where nobody says who they are: that address.
     pub principal: Arc<str>,
     /// Whether it reached this machine's loopback address.
     pub on_loopback: bool,
     pub side: Side,
-    publishes: Mutex<Bucket>,
-    requests: Mutex<Bucket>,
+    /// That it is counted among its address's connections, unless it is exempt; a session of it keeps this.
+    pub here: Option<Arc<Here>>,
+    rates: Arc<Rates>,
+}
+
+fn is_in(networks: &[Network], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(address))
+}
+
+impl App {
+    /// Lets a connection of this address in, or says why not. Of who is exempt nothing is counted.
+    pub(crate) fn arrive(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
+        if is_in(&self.access.now().exempt, address) {
+            return Ok(None);
+        }
+        let here = self.addresses.arrive(address, &self.hub.settings(), self.hub.now())?;
+        Ok(Some(Arc::new(here)))
+    }
+
+    /// As [`App::arrive`], for a socket: those of trusted proxies are many clients', who are counted one by one.
+    pub(crate) fn arrive_at_port(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
+        if is_in(&self.access.now().trusted_proxies, address) { Ok(None) } else { self.arrive(address) }
+    }
+
+    /// Whether the address may have a token looked at, after those of it that were none.
+    ///
+    /// # Errors
+    /// There were too many of them; the refusal says how long to wait.
+    pub fn may_try_token(&self, address: IpAddr) -> Result<(), Refusal> {
+        if is_in(&self.access.now().exempt, address) {
+            return Ok(());
+        }
+        self.addresses.may_try_token(address, self.hub.now())
+    }
+
+    /// A token of the address was none.
+    pub fn note_failed_token(&self, address: IpAddr) {
+        if !is_in(&self.access.now().exempt, address) {
+            let limit = self.hub.settings().failed_tokens_per_minute;
+            self.addresses.note_failed_token(address, limit, self.hub.now());
+        }
+    }
+
+    /// A token of the address was good: those before it are forgotten.
+    pub fn note_good_token(&self, address: IpAddr) {
+        self.addresses.note_good_token(address);
+    }
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, stream: &TcpStream, side: Side) -> Self {
+    pub(crate) fn new(address: SocketAddr, stream: &TcpStream, side: Side, here: Option<Arc<Here>>) -> Self {
         let own = stream.local_addr();
+        let client = address.ip().to_canonical();
         Peer {
             address,
-            principal: address.ip().to_string().into(),
+            client,
+            principal: client.to_string().into(),
             side,
             on_loopback: own.is_ok_and(|own| own.ip().to_canonical().is_loopback()),
-            publishes: Mutex::default(),
-            requests: Mutex::default(),
+            here,
+            rates: Arc::default(),
         }
+    }
+
+    /// Who asks by this request: this peer, or where it is a trusted proxy the client that it names. Whoever wants to stay
+    /// is let in here, or not.
+    pub(crate) fn asking(self: &Arc<Self>, app: &App, request: &mut Request) -> Result<Arc<Peer>, Refusal> {
+        let stays = request.headers().contains_key(header::UPGRADE);
+        if stays && app.hub.pressure().step() > 0 {
+            app.addresses.turned_away.memory.add(1);
+            return Err(app.hub.pressure().refusal("new connections are not taken"));
+        }
+        let access = app.access.now();
+        if !is_in(&access.trusted_proxies, self.address.ip()) {
+            return Ok(self.clone());
+        }
+        let found = client(request.headers(), access.client_header, &access.trusted_proxies);
+        match found {
+            Ok(_) => {}
+            Err(Unknown::Missing) => app.addresses.forwarded_missing.add(1),
+            Err(Unknown::Malformed) => app.addresses.forwarded_malformed.add(1),
+        }
+        let client = found.unwrap_or(self.client);
+        let peer = Arc::new(Peer {
+            address: self.address,
+            client,
+            principal: client.to_string().into(),
+            on_loopback: self.on_loopback,
+            side: self.side,
+            here: if stays { app.arrive(client)? } else { None },
+            rates: app.addresses.rates(client, app.hub.now()),
+        });
+        request.extensions_mut().insert(peer.clone());
+        Ok(peer)
     }
 
     /// Takes so many publishes, all or none. More than a burst come never at once.
     pub(crate) fn take_publishes(&self, hub: &Hub, count: usize) -> Result<(), Refusal> {
         let rate = hub.settings().publishes;
-        let fits = rate.per_second == 0 || count <= rate.burst.max(1) as usize;
-        if fits && take(&self.publishes, count as u64, rate, hub) {
-            return Ok(());
-        }
-        let refusal = too_fast("publishes", rate);
-        hub.stats().refuse(refusal.code, count as u64 - 1);
-        hub.on_publish_refused("", &self.principal, &refusal, hub.now());
-        Err(refusal)
+        let taken = match rate.per_second > 0 && count > rate.burst.max(1) as usize {
+            // There is no use in coming back with it.
+            true => Err(too_fast("publishes", rate, None)),
+            false => take(&self.rates.publishes, count as u64, rate, hub)
+                .map_err(|wait| too_fast("publishes", rate, Some(wait)))
+                .and_then(|()| self.take_messages(hub, count as u64)),
+        };
+        taken.inspect_err(|refusal| {
+            hub.stats().refuse(refusal.code, count as u64 - 1);
+            hub.on_publish_refused("", &self.principal, refusal, hub.now());
+        })
     }
 
     /// Takes one publish of those that are not refused but put off: that is not counted.
     pub(crate) fn takes_publish(&self, hub: &Hub) -> bool {
-        take(&self.publishes, 1, hub.settings().publishes, hub)
+        take(&self.rates.publishes, 1, hub.settings().publishes, hub).is_ok()
     }
 
     /// Takes a request for this path. What publishes is counted where it is read, since only then is it known how much
     /// it is.
     pub(crate) fn take_request(&self, hub: &Hub, path: &str) -> Result<(), Refusal> {
-        let rate = hub.settings().requests;
-        let publishes = PUBLISHING.iter().any(|start| path.starts_with(start));
-        if publishes || take(&self.requests, 1, rate, hub) {
+        if PUBLISHING.iter().any(|start| path.starts_with(start)) {
             return Ok(());
         }
-        Err(too_fast("requests", rate))
+        let rate = hub.settings().requests;
+        take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))?;
+        self.take_messages(hub, 1)
+    }
+
+    fn take_messages(&self, hub: &Hub, count: u64) -> Result<(), Refusal> {
+        let now = hub.now();
+        let user = hub.user(&self.principal, now);
+        user.map_or(Ok(()), |user| user.take_messages(count, &hub.settings(), now))
+    }
+
+    /// Whether it may bring a body now.
+    pub(crate) fn may_bring_bytes(&self, hub: &Hub) -> Result<(), Refusal> {
+        let (settings, now) = (hub.settings(), hub.now());
+        let own = lock(&self.rates.bytes).debt(settings.bytes, now);
+        if !own.is_zero() {
+            return Err(too_fast("bytes", settings.bytes, Some(own)));
+        }
+        let user = hub.user(&self.principal, now);
+        match user.map(|user| user.bytes_debt(&settings, now)).filter(|debt| !debt.is_zero()) {
+            Some(debt) => Err(too_fast("user_bytes", settings.user_bytes, Some(debt))),
+            None => Ok(()),
+        }
+    }
+
+    /// It has brought so many bytes of a body.
+    pub(crate) fn spend_bytes(&self, hub: &Hub, count: u64) {
+        let (settings, now) = (hub.settings(), hub.now());
+        lock(&self.rates.bytes).spend(count, settings.bytes, now);
+        if let Some(user) = hub.user(&self.principal, now) {
+            user.spend_bytes(count, &settings, now);
+        }
     }
 }
 
-fn take(bucket: &Mutex<Bucket>, count: u64, rate: Rate, hub: &Hub) -> bool {
-    bucket.lock().unwrap_or_else(PoisonError::into_inner).take(count, rate, hub.now())
+fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes so many, or says how long they would have to wait.
+fn take(bucket: &Mutex<Bucket>, count: u64, rate: Rate, hub: &Hub) -> Result<(), Duration> {
+    let (mut bucket, now) = (lock(bucket), hub.now());
+    if bucket.take(count, rate, now) { Ok(()) } else { Err(bucket.wait(count, rate, now)) }
 }

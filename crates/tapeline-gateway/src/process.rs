@@ -24,6 +24,13 @@ pub(crate) fn read() -> Option<Process> {
     Some(Process { resident_bytes, cpu_seconds, open_files })
 }
 
+/// Memory that is resident, now.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
 /// Seconds since 1970.
 pub(crate) fn now_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
@@ -41,6 +48,8 @@ mod tests {
             "{}",
             process.resident_bytes
         );
+        let resident = resident_bytes().expect("a /proc");
+        assert!(resident.abs_diff(process.resident_bytes) < 64 << 20, "{resident}");
         assert!(process.open_files >= 3);
         assert!(process.cpu_seconds >= 0.0);
     }

@@ -54,7 +54,7 @@ pub(crate) fn of_family(hub: &Hub, number: FamilyNumber, count: fn(&FamilyStats)
 }
 
 /// Why connections were closed by the hub.
-pub(crate) fn closed(app: &App) -> [(&'static str, u64); 6] {
+pub(crate) fn closed(app: &App) -> [(&'static str, u64); 8] {
     [
         ("slow", sum(&app.hub, |shard| shard.closed_slow.read()) + app.closed_slow.read()),
         ("idle", sum(&app.hub, |shard| shard.closed_idle.read())),
@@ -62,6 +62,8 @@ pub(crate) fn closed(app: &App) -> [(&'static str, u64); 6] {
         ("token_expired", sum(&app.hub, |shard| shard.closed_expired.read())),
         ("revoked", sum(&app.hub, |shard| shard.closed_revoked.read())),
         ("overloaded", sum(&app.hub, |shard| shard.closed_overloaded.read())),
+        ("unfinished", sum(&app.hub, |shard| shard.closed_unfinished.read())),
+        ("rate_limited", sum(&app.hub, |shard| shard.closed_impatient.read())),
     ]
 }
 
@@ -117,6 +119,8 @@ async fn answer(app: &App) -> StatsAnswer {
         conflated_by,
         dropped: by_cause(hub, &DROPPED),
         closed: named(closed(app)),
+        turned_away: named(app.addresses.turned_away.list()),
+        memory: app.memory(),
         refused: counts.refused(),
         refused_by: named(counts.refused_by().map(|(code, count)| (code.name(), count))),
         dead_letters,

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
+use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::push_number;
 use tapeline_core::rights::OWN_KEYS;
 use tapeline_core::store::{Entry, Expect, Key, Listing, Range, Write};
@@ -21,11 +22,12 @@ use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::asking::stored;
+use crate::bodies::body;
 use crate::caller::Caller;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
 use crate::form;
-use crate::http::{body, is_lines, json};
+use crate::http::{is_lines, json};
 
 /// Entries of a listing that asks for no number.
 const LIST_DEFAULT: usize = 100;
@@ -63,7 +65,7 @@ pub(crate) async fn get(
     Tail(path): Tail,
 ) -> Result<Response, Failure> {
     let key = key(path)?;
-    caller.grant.may_read_store(key.as_str())?;
+    told(&app, &caller, key.as_str(), caller.grant.may_read_store(key.as_str()))?;
     let entry = stored(|done| app.hub.store().get(&key, done)).await?;
     let missing = || Failure::new(ErrorCode::NoValue, format!("{key} has no value"));
     let entry = entry.ok_or_else(missing)?;
@@ -81,14 +83,14 @@ pub(crate) async fn put(
     request: Request,
 ) -> Result<Response, Failure> {
     let key = key(path)?;
-    may_write(&caller, &key)?;
+    told(&app, &caller, key.as_str(), may_write(&caller, &key))?;
     if is_lines(request.headers())? {
         return Err(Failure::new(ErrorCode::UnsupportedMediaType, "a value is one JSON value, not lines"));
     }
     let condition = condition(&asked, request.headers())?;
     let ttl = asked.ttl_s.map(ttl).transpose()?;
     let limit = app.hub.settings().publish_bytes;
-    let bytes = body(&app, request.into_body(), limit, "limits.publish_bytes").await?;
+    let bytes = body(&app, request, limit, "limits.publish_bytes").await?;
     let text = form::text(&bytes)?;
     let parsed: &RawValue = serde_json::from_str(text).map_err(|error| form::refusal(&error, text))?;
     // A copy: what is kept must not keep the blanks around it, nor more of the buffer than it is.
@@ -113,7 +115,7 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let key = key(path)?;
-    may_write(&caller, &key)?;
+    told(&app, &caller, key.as_str(), may_write(&caller, &key))?;
     let condition = condition(&asked, &headers)?;
     if asked.ttl_s.is_some() {
         return Err(invalid("ttl_s has no meaning for a value that goes"));
@@ -139,7 +141,7 @@ pub(crate) async fn list(
     let limit = asked.limit.unwrap_or(LIST_DEFAULT);
     let prefix = asked.prefix.unwrap_or_default();
     let range = Range::new(&prefix, asked.after.as_deref(), limit)?;
-    caller.grant.may_list_store(&prefix)?;
+    told(&app, &caller, &prefix, caller.grant.may_list_store(&prefix))?;
     let listing = stored(|done| app.hub.store().list(&range, done)).await?;
     Ok(json(list_answer(&listing)))
 }
@@ -191,12 +193,19 @@ fn tagged(version: u64, body: Vec<u8>) -> Response {
 }
 
 /// Whether the key may be changed from outside.
-fn may_write(caller: &Caller, key: &Key) -> Result<(), Failure> {
+fn may_write(caller: &Caller, key: &Key) -> Result<(), Refusal> {
     if key.as_str().starts_with(OWN_KEYS) {
         let message = format!("{key}: keys that begin with {OWN_KEYS} are the hub's own");
-        return Err(Failure::new(ErrorCode::Forbidden, message));
+        return Err(Refusal::new(ErrorCode::Forbidden, message));
     }
-    Ok(caller.grant.may_write_store(key.as_str())?)
+    caller.grant.may_write_store(key.as_str())
+}
+
+/// Remembers what is refused.
+fn told(app: &App, caller: &Caller, about: &str, allowed: Result<(), Refusal>) -> Result<(), Refusal> {
+    allowed.inspect_err(|refusal| {
+        app.report(IncidentKind::RequestRefused, &caller.principal, about, refusal);
+    })
 }
 
 fn key(path: Option<String>) -> Result<Key, Failure> {

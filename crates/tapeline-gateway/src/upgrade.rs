@@ -162,7 +162,7 @@ pub(crate) async fn native(
     if deflate.is_some_and(Agreement::takes_shared_frames) {
         arrival.wire = &NATIVE_DEFLATE;
     }
-    let protocol = Box::new(Native::new(&app.hub.settings(), deflate.is_some()));
+    let protocol = Box::new(Native::new(&app.hub.settings(), deflate.is_some()).counted(peer.here.clone()));
     tokio::spawn(hand_over(app, upgrade, arrival, protocol));
     switching(accept_key, named, deflate)
 }

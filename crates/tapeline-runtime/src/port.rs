@@ -41,6 +41,11 @@ impl<'a> Port<'a> {
         self.shard.send_bytes(self.slot, 0, bytes);
     }
 
+    /// Says whether the client has begun a message whose end has not come. It is given up when that takes too long.
+    pub fn unfinished(&mut self, is_unfinished: bool) {
+        self.shard.on_unfinished(self.slot, is_unfinished, self.now);
+    }
+
     /// Says goodbye with a code.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.shard.close(self.slot, code, reason);

@@ -3,7 +3,8 @@
 
 mod ending;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ struct Connection {
     stream: TcpStream,
     protocol: Box<dyn Protocol>,
     stalled: Option<Box<Stalled>>,
+    /// It brought more than its rate allows and is not read from until then; 0 if it is.
+    held_until_us: u64,
     /// The socket has, or may have, bytes to read.
     readable: bool,
     /// The client has closed its side: read to the end whatever a read returns.
@@ -95,6 +98,8 @@ pub(crate) struct ShardThread {
     readable: VecDeque<u32>,
     /// Sessions whose publish found no room.
     busy: Vec<u32>,
+    /// Sessions that are not read from, by the time when they are again.
+    held: BinaryHeap<Reverse<(u64, u32)>>,
     notes: Vec<Note>,
     drained: Vec<u32>,
     buffer: Vec<u8>,
@@ -119,6 +124,7 @@ impl ShardThread {
             messages: Lanes::default(),
             readable: VecDeque::new(),
             busy: Vec::new(),
+            held: BinaryHeap::new(),
             notes: Vec::new(),
             drained: Vec::new(),
             buffer: vec![0; READ_BYTES],
@@ -135,6 +141,7 @@ impl ShardThread {
             let now = self.hub.now();
             self.take_events(&events);
             self.take_controls(now);
+            self.let_go(now);
             self.read_some(now);
             self.retry_busy(now);
             self.take_notes(now);
@@ -158,7 +165,8 @@ impl ShardThread {
             true if !self.busy.is_empty() => RETRY,
             true => {
                 let now = self.hub.now();
-                Duration::from_micros(self.shard.next_tick_us().saturating_sub(now.mono_us))
+                let held = self.held.peek().map_or(u64::MAX, |Reverse((at, _))| *at);
+                Duration::from_micros(self.shard.next_tick_us().min(held).saturating_sub(now.mono_us))
             }
         };
         if let Err(error) = self.poll.poll(events, Some(timeout))
@@ -212,14 +220,38 @@ impl ShardThread {
         if self.sockets.0.len() <= slot as usize {
             self.sockets.0.resize_with(slot as usize + 1, || None);
         }
-        let connection =
-            Connection { stream, protocol, stalled: None, readable: false, hung_up: false, lingering: false };
+        let connection = Connection {
+            stream,
+            protocol,
+            stalled: None,
+            readable: false,
+            hung_up: false,
+            lingering: false,
+            held_until_us: 0,
+        };
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
+        }
+    }
+
+    /// Sessions that were not read from are read from again when it is time.
+    fn let_go(&mut self, now: Now) {
+        while let Some(Reverse((at, slot))) = self.held.peek().copied()
+            && at <= now.mono_us
+        {
+            self.held.pop();
+            // Another connection may have the place by now.
+            let Some(connection) = self.sockets.at(slot).filter(|held| held.held_until_us == at) else {
+                continue;
+            };
+            connection.held_until_us = 0;
+            if connection.readable {
+                self.readable.push_back(slot);
+            }
         }
     }
 
@@ -233,8 +265,13 @@ impl ShardThread {
 
     fn read_one(&mut self, slot: u32, now: Now) {
         let Some(connection) = self.sockets.at(slot) else { return };
-        if connection.stalled.is_some() {
+        if connection.stalled.is_some() || connection.held_until_us > 0 {
             // Stays marked as readable; whoever ends the stall queues it again.
+            return;
+        }
+        if let Some(at) = self.shard.may_read_at(slot, now) {
+            connection.held_until_us = at;
+            self.held.push(Reverse((at, slot)));
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -250,6 +287,7 @@ impl ShardThread {
                 }
                 let lingering = connection.lingering;
                 self.shard.on_heard(slot, now);
+                self.shard.on_bytes(slot, n, now);
                 if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
                     self.hand_in(slot, input, now);
                 }

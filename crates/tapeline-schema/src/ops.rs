@@ -38,6 +38,11 @@ pub struct StatsAnswer {
     pub dropped: BTreeMap<String, u64>,
     /// Connections that the hub closed, by cause.
     pub closed: BTreeMap<String, u64>,
+    /// What was not let in, by cause: connections (`handshakes`, `handshakes_total`, `connections_per_address`, `memory`),
+    /// tokens (`failed_tokens`), bodies of requests (`bodies`).
+    pub turned_away: BTreeMap<String, u64>,
+    /// The memory of the process.
+    pub memory: MemoryStats,
     /// Publishes that were refused.
     pub refused: u64,
     /// The same by error code.
@@ -79,6 +84,18 @@ pub struct StatsAnswer {
     /// `channels`, `published`, `delivered`, `conflated` and `dropped` above are of all of them, the rest is of the one
     /// that answers.
     pub nodes: Vec<NodeStats>,
+}
+
+/// Memory in use and its limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct MemoryStats {
+    /// Resident now.
+    pub bytes: u64,
+    /// Above it work is refused (`limits.memory_bytes`); 0 for no limit.
+    pub limit_bytes: u64,
+    /// What is refused: 0 nothing; from 1 new sessions and publishes of low priority, from 2 of medium, from 3 of high.
+    pub step: u8,
 }
 
 /// What one hub of several is doing.

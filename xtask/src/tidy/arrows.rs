@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tapeline-codegen", &["tapeline-schema"]),
     ("tapeline-core", &["tapeline-schema"]),
     ("tapeline-runtime", &["tapeline-core", "tapeline-schema"]),
+    ("tapeline-auth", &["tapeline-core", "tapeline-schema"]),
     ("tapeline-brokers", RUNTIME),
     ("tapeline-feeds", RUNTIME),
     (
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             // Commands that watch stay connected as the library does.
             "tapeline",
             "tapeline-gateway",
+            "tapeline-auth",
             "tapeline-codegen",
             "tapeline-feeds",
             "tapeline-brokers",

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
 use tapeline_core::settings::Rate;
-use tapeline_gateway::{Access, Origins};
+use tapeline_gateway::{Access, ClientHeader, Network, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
 use crate::log::Format;
@@ -25,6 +25,8 @@ pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, reference};
 pub(crate) use table::{ROWS, When};
 
+/// Whom the limits of addresses do not concern by default: this machine.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1"];
 /// The default broker.
 const MEMORY: &str = "memory://";
 
@@ -35,6 +37,10 @@ pub(crate) struct Config {
     pub http: HttpValues,
     pub storage: Storage,
     pub redis: RedisValues,
+    /// Where the admin interface listens apart from everything else; empty for nowhere.
+    pub admin_listen: Vec<SocketAddr>,
+    /// The file of the audit log; empty for the program's own log.
+    pub audit_file: String,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -43,8 +49,15 @@ pub(crate) struct Config {
     pub outboxes_bytes: Option<usize>,
     /// By default what files the process may have open.
     pub connections: Option<usize>,
-    /// By default as many as in a second.
+    /// By default as many as in a second; likewise the next.
     pub publishes_burst: Option<u32>,
+    pub bytes_burst: Option<u32>,
+    pub user_messages_burst: Option<u32>,
+    pub user_bytes_burst: Option<u32>,
+    /// By default four fifths of the memory.
+    pub memory_bytes: Option<usize>,
+    /// Whom the limits of addresses do not concern.
+    pub exempt: Vec<Network>,
     /// `[[channel]]`, in the order of the file.
     pub families: Vec<FileFamily>,
 }
@@ -67,6 +80,8 @@ pub(crate) struct HttpValues {
     pub allowed_origins: Vec<String>,
     pub compression: bool,
     pub admin: bool,
+    pub trusted_proxies: Vec<Network>,
+    pub client_header: ClientHeader,
 }
 
 /// `[redis]`
@@ -88,15 +103,28 @@ impl Default for Config {
                 demo_seed: 7,
                 conformance: false,
             },
-            http: HttpValues { allowed_origins: Vec::new(), compression: true, admin: true },
+            http: HttpValues {
+                allowed_origins: Vec::new(),
+                compression: true,
+                admin: true,
+                trusted_proxies: Vec::new(),
+                client_header: ClientHeader::default(),
+            },
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
+            admin_listen: Vec::new(),
+            audit_file: String::new(),
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),
             outboxes_bytes: None,
             connections: None,
             publishes_burst: None,
+            bytes_burst: None,
+            user_messages_burst: None,
+            user_bytes_burst: None,
+            memory_bytes: None,
+            exempt: LOOPBACK.iter().filter_map(|text| text.parse().ok()).collect(),
             families: Vec::new(),
         }
     }
@@ -157,18 +185,28 @@ impl Config {
 
     /// The bounds on this machine.
     pub(crate) fn settings(&self, machine: Machine) -> Settings {
-        let Rate { per_second, .. } = self.limits.publishes;
+        let with = |rate: Rate, burst: Option<u32>| Rate { burst: burst.unwrap_or(rate.per_second), ..rate };
         Settings {
             outboxes_bytes: self.outboxes_bytes.unwrap_or(machine.memory_bytes / 4) / machine.shards.max(1),
             connections: self.connections.unwrap_or(machine.sockets),
-            publishes: Rate { per_second, burst: self.publishes_burst.unwrap_or(per_second) },
+            memory_bytes: self.memory_bytes.unwrap_or(machine.memory_bytes / 5 * 4),
+            publishes: with(self.limits.publishes, self.publishes_burst),
+            bytes: with(self.limits.bytes, self.bytes_burst),
+            user_messages: with(self.limits.user_messages, self.user_messages_burst),
+            user_bytes: with(self.limits.user_bytes, self.user_bytes_burst),
             ..self.limits.clone()
         }
     }
 
     /// Who is let in by where a request comes from.
     pub(crate) fn access(&self) -> Access {
-        Access { origins: Origins(self.http.allowed_origins.clone()), admin: self.http.admin }
+        Access {
+            origins: Origins(self.http.allowed_origins.clone()),
+            admin: self.http.admin,
+            trusted_proxies: self.http.trusted_proxies.clone(),
+            client_header: self.http.client_header,
+            exempt: self.exempt.clone(),
+        }
     }
 }
 

@@ -116,6 +116,14 @@ rows! {
         "Compress for WebSocket clients that offer permessage-deflate."
     "http.admin" Reload No any http.admin
         "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
+    "admin.listen" Restart No any admin_listen
+        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] with admin = true. /admin/ is then served nowhere else."
+    "audit.file" Restart No any audit_file
+        "A file to which who was refused what, and who changed the hub, is appended as JSON lines. Empty: they go to the log."
+    "http.trusted_proxies" Reload No any http.trusted_proxies
+        "Addresses and networks of proxies that are believed when they say whose request it is. Their right-most entry that is none of these is the client, for its limits, its name and the log."
+    "http.client_header" Reload No any http.client_header
+        "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
     "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
     "limits.outbox_messages" Reload No some limits.outbox_messages
@@ -150,6 +158,32 @@ rows! {
         "What one connection may publish a second; 0 for no limit."
     "limits.publishes_burst" Reload No any publishes_burst
         "What one connection may publish at once after a pause; \"auto\" is as many as in a second."
+    "limits.bytes_per_second" Reload No any limits.bytes.per_second
+        "Bytes that one connection may send a second; who sends more is not read from for a while. 0 for no limit."
+    "limits.bytes_burst" Reload No any bytes_burst
+        "Bytes that it may send at once after a pause; \"auto\" is as many as in a second."
+    "limits.user_messages_per_second" Reload No any limits.user_messages.per_second
+        "Messages and requests of one principal a second, publishes included, over all its connections to this hub; 0 for no limit."
+    "limits.user_messages_burst" Reload No any user_messages_burst
+        "What it may send at once after a pause; \"auto\" is as many as in a second."
+    "limits.user_bytes_per_second" Reload No any limits.user_bytes.per_second
+        "Bytes that one principal may send a second, over all its connections to this hub; 0 for no limit."
+    "limits.user_bytes_burst" Reload No any user_bytes_burst
+        "Bytes that it may send at once after a pause; \"auto\" is as many as in a second."
+    "limits.handshakes_per_second" Reload No any limits.handshakes.per_second
+        "New connections of one address a second; a network of version 6, a /64, is one address. 0 for no limit."
+    "limits.handshakes_burst" Reload No some limits.handshakes.burst
+        "New connections of one address at once after a pause."
+    "limits.handshakes_per_second_total" Reload No any limits.handshakes_total.per_second
+        "New connections of all addresses a second; 0 for no limit."
+    "limits.handshakes_burst_total" Reload No some limits.handshakes_total.burst
+        "New connections of all addresses at once after a pause."
+    "limits.connections_per_address" Reload No any limits.connections_per_address
+        "Connections of one address that are open at once; 0 for no limit."
+    "limits.failed_tokens_per_minute" Reload No any limits.failed_tokens_per_minute
+        "Tokens of one address in a minute that may turn out to be none; then each next one waits 1, 2, 4 … 60 s. 0 for no limit."
+    "limits.exempt" Reload No any exempt
+        "Addresses and networks whose connections and failed tokens are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
@@ -158,6 +192,14 @@ rows! {
         "Seconds after which an HTTP request's head, the opening handshake included, must be complete."
     "limits.body_timeout_s" Reload No some limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
+    "limits.body_bytes_per_second" Reload No any limits.body_pace
+        "Bytes a second that a body must have brought on average after its first 10 seconds; 0 for no limit."
+    "limits.bodies_bytes" Reload No some limits.bodies_bytes
+        "Bytes of HTTP bodies that are read or worked on at once."
+    "limits.message_timeout_s" Reload No some limits.message_timeout
+        "Seconds after which a WebSocket message that was begun must be complete."
+    "limits.memory_bytes" Reload No any memory_bytes
+        "Memory of the process above which new sessions and publishes are refused, the least urgent first; \"auto\" is four fifths of the machine's or the control group's. 0 for no limit."
     "limits.idle_timeout_s" Reload No any limits.idle_timeout
         "A connection that says nothing for so many seconds is closed; half-way it is sent a ping, whose answer counts."
     "limits.snapshot_sources" Reload No any limits.snapshot_sources

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tapeline_brokers::embedded::Durability;
+use tapeline_gateway::{ClientHeader, Network};
 use tapeline_schema::Pattern;
 use toml::Value as Toml;
 
@@ -122,6 +123,24 @@ impl Value for Format {
     }
 }
 
+impl Value for ClientHeader {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = match given {
+            Given::Toml(value) => value.as_str(),
+            Given::Text(text) => Some(text),
+        };
+        let known = [ClientHeader::XForwardedFor, ClientHeader::Forwarded];
+        let found = known
+            .into_iter()
+            .find(|header| text.is_some_and(|text| text.eq_ignore_ascii_case(header.name())));
+        found.map_or_else(|| expected("\"x-forwarded-for\" or \"forwarded\"", given), Ok)
+    }
+
+    fn show(&self) -> String {
+        Toml::String(self.name().to_string()).to_string()
+    }
+}
+
 impl Value for Durability {
     fn read(given: Given<'_>) -> Result<Self, String> {
         let text = match given {
@@ -206,6 +225,16 @@ impl Item for Pattern {
 
 impl Item for SocketAddr {
     const WHAT: &'static str = "a list of addresses such as \"127.0.0.1:8000\"";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Item for Network {
+    const WHAT: &'static str = "a list of addresses and networks such as \"10.0.0.0/8\"";
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
     }

@@ -217,6 +217,9 @@ pub struct Refused {
     pub code: String,
     /// Names the thing and the limit, for people.
     pub message: String,
+    /// After so many milliseconds the same may succeed; not said where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u32>,
     /// What was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,

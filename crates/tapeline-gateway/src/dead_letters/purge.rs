@@ -17,9 +17,9 @@ use super::{channel_of, invalid, look};
 use crate::admin::Local;
 use crate::app::App;
 use crate::asking;
+use crate::bodies::body;
 use crate::error::Failure;
 use crate::form;
-use crate::http::body;
 
 /// Bytes of a request.
 const REQUEST_BYTES: usize = 64 << 10;
@@ -75,7 +75,7 @@ pub(crate) async fn purge(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let bytes = body(&app, request.into_body(), REQUEST_BYTES, "a purge").await?;
+    let bytes = body(&app, request, REQUEST_BYTES, "a purge").await?;
     let asked: PurgeRequest = form::object_in(&bytes)?;
     let purged = look(&app, move |hub| run(hub, &asked)).await?;
     tracing::info!(purged = purged.purged, sources = purged.sources.len(), "dead letters were purged");

@@ -24,11 +24,11 @@ use super::scan::{Found, Notes, find, oldest, read};
 use super::{channel_of, invalid, look};
 use crate::admin::Local;
 use crate::app::App;
+use crate::bodies::body;
 use crate::caller::Caller;
 use crate::envelope::Envelope;
 use crate::error::Failure;
 use crate::form;
-use crate::http::body;
 use crate::peer::Peer;
 
 /// Bytes of a request.
@@ -148,7 +148,7 @@ pub(crate) async fn redrive(
     Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let bytes = body(&app, request.into_body(), REQUEST_BYTES, "a redrive").await?;
+    let bytes = body(&app, request, REQUEST_BYTES, "a redrive").await?;
     let asked: RedriveRequest = form::object_in(&bytes)?;
     check(&asked)?;
     let dry_run = asked.dry_run;

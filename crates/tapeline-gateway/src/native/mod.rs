@@ -6,6 +6,7 @@ mod parse;
 mod wire;
 
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use tapeline_codec::websocket::encoder::{close_frame, pong_frame};
 use tapeline_codec::websocket::{Decoder, Event, Limits, ProtocolError};
@@ -15,6 +16,8 @@ use tapeline_core::shard::Handled;
 use tapeline_core::{Command, Hub, Refusal, Settings};
 use tapeline_runtime::{Handover, Port, Protocol, Shards, Taken};
 use tapeline_schema::ErrorCode;
+
+use crate::addresses::Here;
 
 pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
@@ -30,6 +33,8 @@ const CLOSE_UNSUPPORTED_DATA: u16 = 1003;
 pub(crate) struct Native {
     decoder: Decoder,
     frame_bytes: u32,
+    /// It counts among its address's connections for as long as this is here.
+    _here: Option<Arc<Here>>,
 }
 
 impl Native {
@@ -40,7 +45,13 @@ impl Native {
         Native {
             decoder: Decoder::new(limits).with_deflate(deflate),
             frame_bytes: u32::try_from(settings.frame_bytes).unwrap_or(u32::MAX),
+            _here: None,
         }
+    }
+
+    /// The same, counted among the connections of an address.
+    pub(crate) fn counted(self, here: Option<Arc<Here>>) -> Self {
+        Native { _here: here, ..self }
     }
 }
 
@@ -68,6 +79,15 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
 
 impl Protocol for Native {
     fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
+        let taken = self.read(input, port);
+        // What the hub itself holds up is not the client's to end.
+        port.unfinished(matches!(taken, Taken::All) && !self.decoder.is_between_messages());
+        taken
+    }
+}
+
+impl Native {
+    fn read(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
         let frame_bytes = self.frame_bytes as usize;
         let mut events = self.decoder.feed(input);
         loop {

@@ -173,6 +173,9 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             let mut object = Object::typed(out, "error");
             object.text("code", refusal.code.name());
             object.text("message", &refusal.message);
+            if let Some(millis) = refusal.retry_after_ms {
+                object.number("retry_after_ms", millis.into());
+            }
             if let Some(about) = about {
                 object.text("channel", about);
             }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{ChannelSpec, Compress, Publishers, Readers};
+use super::{ChannelSpec, Compress, Delivery, Publishers, Readers};
 
 /// A roll-up: its own row, and the families whose messages it collects.
 #[derive(Clone, Debug)]
@@ -40,10 +40,11 @@ impl RollUp {
 }
 
 /// One source's row as the row of a bare name. What is private in a source, or must be asked of a key that
-/// the bare name does not have, needs a grant when it is collected.
+/// the bare name does not have, needs a grant when it is collected; unless it is heard source by source anyway.
 fn collecting(name: &str, source: &ChannelSpec) -> ChannelSpec {
     let read = match source.read {
         Readers::Public => Readers::Public,
+        Readers::AsChannel if source.delivery != Delivery::Every => Readers::AsChannel,
         Readers::Own | Readers::Owner | Readers::Operator | Readers::AsChannel => Readers::Operator,
     };
     ChannelSpec {

@@ -103,7 +103,7 @@ fn a_roll_up_is_a_channel_with_its_sources_row_and_no_roll_up_of_its_own() {
 #[test]
 fn a_roll_up_of_what_is_not_public_needs_a_grant() {
     let catalog = Catalog::built_in();
-    for name in ["trades", "orders", "executions", "balances", "alerts", "training.status", "freshness"] {
+    for name in ["trades", "orders", "executions", "balances", "alerts", "training.status"] {
         let spec = catalog.resolve(name).spec;
         assert_eq!((spec.read, spec.publish), (Readers::Operator, Publishers::Grant), "{name}");
     }
@@ -111,6 +111,12 @@ fn a_roll_up_of_what_is_not_public_needs_a_grant() {
         let spec = catalog.resolve(name).spec;
         assert_eq!((spec.read, spec.publish), (Readers::Public, Publishers::FeedOrGrant), "{name}");
     }
+}
+
+#[test]
+fn a_roll_up_that_is_heard_source_by_source_is_as_open_as_each_source() {
+    let spec = Catalog::built_in().resolve("freshness").spec;
+    assert_eq!((spec.read, spec.publish), (Readers::AsChannel, Publishers::Grant));
 }
 
 #[test]

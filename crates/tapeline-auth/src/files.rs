@@ -1,0 +1,74 @@
+//! Keys out of the configuration and its files, and when a file has changed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::jwks;
+use crate::key::Key;
+use crate::pem;
+use crate::secret;
+use crate::settings::JwtSettings;
+
+/// The largest file of keys, in bytes.
+const FILE_BYTES: u64 = jwks::SET_BYTES as u64;
+
+/// Reads all keys that are not fetched.
+///
+/// # Errors
+/// The first thing that cannot be used, and its setting.
+pub(crate) fn read(settings: &JwtSettings) -> Result<Vec<Key>, String> {
+    let allowed = &*settings.algorithms;
+    let mut keys = Vec::new();
+    if !settings.secret.is_empty() {
+        let named = |told| format!("auth.jwt.secret {told}");
+        secret::check(settings.secret.as_bytes()).map_err(named)?;
+        keys.push(Key::secret(allowed, settings.secret.as_bytes()).map_err(named)?);
+    }
+    if let Some(path) = &settings.secret_file {
+        let text = open("auth.jwt.secret_file", path)?;
+        let named = |told| format!("auth.jwt.secret_file {} {told}", path.display());
+        // Editors end the last line.
+        let secret = text.trim_ascii();
+        secret::check(secret).map_err(named)?;
+        keys.push(Key::secret(allowed, secret).map_err(named)?);
+    }
+    if let Some(path) = &settings.public_key_file {
+        let text = open("auth.jwt.public_key_file", path)?;
+        let named = |told| format!("auth.jwt.public_key_file {} {told}", path.display());
+        keys.extend(pem::public_keys(allowed, &text).map_err(named)?);
+    }
+    if let Some(path) = &settings.jwks_file {
+        let text = open("auth.jwt.jwks_file", path)?;
+        let named = |told| format!("auth.jwt.jwks_file {} {told}", path.display());
+        let taken = jwks::read(allowed, &text).map_err(named)?;
+        if taken.keys.is_empty() {
+            return Err(named(format!("has no key that can be used: {}", taken.passed_over.join("; "))));
+        }
+        taken.passed_over.iter().for_each(|told| tracing::info!("{}: {told}", path.display()));
+        keys.extend(taken.keys);
+    }
+    Ok(keys)
+}
+
+fn open(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
+    let named = |told: String| format!("{setting} {} {told}", path.display());
+    let bytes = fs::metadata(path).map_err(|error| named(format!("cannot be read: {error}")))?.len();
+    if bytes > FILE_BYTES {
+        return Err(named(format!("is {bytes} bytes, the limit is {FILE_BYTES}")));
+    }
+    fs::read(path).map_err(|error| named(format!("cannot be read: {error}")))
+}
+
+/// What tells that a file is another than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
+
+/// Looks at all files of keys.
+pub(crate) fn look(settings: &JwtSettings) -> Seen {
+    let look = |path: &PathBuf| {
+        let found = fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len())));
+        (path.clone(), found.ok())
+    };
+    Seen(settings.files().map(look).collect())
+}

@@ -1,0 +1,137 @@
+//! A set of keys at an address: when it is fetched, who waits for it, and how long the last good one serves.
+//!
+//! A token with an unknown key has the set fetched once for all who wait; then a pause follows, so that tokens with made-up
+//! keys cannot drive the issuer. This is the plan only: `fetch` asks, `watch` has the threads.
+
+use std::time::Duration;
+
+use tapeline_core::rights::Identified;
+use tapeline_core::{Now, clock};
+
+use crate::key::Key;
+
+/// A set is fetched anew at the soonest and at the latest, whatever its answer says.
+const FRESH: std::ops::RangeInclusive<Duration> = Duration::from_secs(5 * 60)..=Duration::from_secs(60 * 60);
+/// After a fetch that an unknown key asked for, and after one that failed.
+pub(crate) const PAUSE: Duration = Duration::from_secs(10);
+/// How long the last good set serves when no other can be had.
+const LAST_GOOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// Tokens that wait for one fetch.
+const WAITING_LIMIT: usize = 1_024;
+
+/// What was fetched.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long it says that it is fresh.
+    pub max_age: Option<Duration>,
+}
+
+/// A token that waits.
+pub(crate) struct Waiting {
+    pub credential: String,
+    pub address: String,
+    pub answer: Identified,
+}
+
+/// What becomes of a token whose key is not known.
+pub(crate) enum Asked {
+    /// It is judged again when the set has come.
+    Waits,
+    /// It is not.
+    Refused(Waiting, Why),
+}
+
+/// Why it does not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The set is known well enough: the key is not in it.
+    Known,
+    /// There is no set, so nothing can be said.
+    OutOfReach,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Remote {
+    keys: Vec<Key>,
+    /// By the monotonic clock, as all that follows.
+    fetched_us: Option<u64>,
+    due_us: u64,
+    /// No unknown key has it fetched before then.
+    pause_until_us: u64,
+    error: Option<String>,
+    waiting: Vec<Waiting>,
+    is_fetching: bool,
+    /// What tells the keys that are in use from others.
+    pub applied: Vec<u8>,
+}
+
+impl Remote {
+    /// The keys, while they can be believed.
+    pub(crate) fn keys(&self, now: Now) -> &[Key] {
+        let age = self.fetched_us.map(|at| now.since(at));
+        if age.is_some_and(|age| age <= LAST_GOOD) { &self.keys } else { &[] }
+    }
+
+    /// How long ago it was fetched, and what went wrong since.
+    pub(crate) fn state(&self, now: Now) -> (Option<Duration>, Option<&str>) {
+        (self.fetched_us.map(|at| now.since(at)), self.error.as_deref())
+    }
+
+    /// A token whose key is not known.
+    pub(crate) fn ask(&mut self, waiting: Waiting, now: Now) -> Asked {
+        let may_fetch = self.is_fetching || now.mono_us >= self.pause_until_us;
+        if may_fetch && self.waiting.len() < WAITING_LIMIT {
+            self.waiting.push(waiting);
+            return Asked::Waits;
+        }
+        let why = if self.keys(now).is_empty() { Why::OutOfReach } else { Why::Known };
+        Asked::Refused(waiting, why)
+    }
+
+    /// How long there is nothing to do.
+    pub(crate) fn idle(&self, now: Now) -> Duration {
+        if !self.waiting.is_empty() {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.due_us.saturating_sub(now.mono_us))
+    }
+
+    /// The set is asked for.
+    pub(crate) fn on_asking(&mut self) {
+        self.is_fetching = true;
+    }
+
+    /// The set has come, or not; who waited is handed out.
+    pub(crate) fn on_fetched(
+        &mut self,
+        outcome: Result<(Vec<Key>, Option<Duration>), String>,
+        now: Now,
+    ) -> Vec<Waiting> {
+        self.is_fetching = false;
+        self.pause_until_us = now.after(PAUSE);
+        match outcome {
+            Ok((keys, max_age)) => {
+                let fresh = max_age.unwrap_or(*FRESH.end()).clamp(*FRESH.start(), *FRESH.end());
+                (self.keys, self.fetched_us, self.error) = (keys, Some(now.mono_us), None);
+                self.due_us = now.mono_us.saturating_add(clock::micros(fresh));
+            }
+            Err(told) => {
+                self.error = Some(told);
+                self.due_us = self.pause_until_us;
+            }
+        }
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// The hub stops, or another address is asked: nobody waits any more.
+    pub(crate) fn give_up(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+#[cfg(test)]
+#[path = "remote_tests.rs"]
+mod tests;

@@ -1,0 +1,84 @@
+//! When keys are fetched, and who waits.
+
+use tapeline_core::testkit::ManualClock;
+use tapeline_core::{Clock, Refusal};
+
+use super::*;
+use crate::algorithm::Algorithm;
+use crate::{mint, pem};
+
+fn key() -> Key {
+    let pair = mint::pair(Algorithm::EdDsa).unwrap();
+    pem::public_keys(Algorithm::ALL, pair.public.as_bytes()).unwrap().remove(0)
+}
+
+fn waiting() -> Waiting {
+    let answer = Box::new(|_: Result<_, Refusal>| {});
+    Waiting { credential: "t".to_string(), address: "192.0.2.1".to_string(), answer }
+}
+
+fn why(asked: Asked) -> Option<Why> {
+    match asked {
+        Asked::Waits => None,
+        Asked::Refused(_, why) => Some(why),
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_set_is_fetched_at_once_and_then_as_its_answer_says_within_bounds() {
+    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    assert_eq!(remote.idle(clock.now()), Duration::ZERO);
+    for (max_age, expected) in [(None, 3_600), (Some(1), 300), (Some(600), 600), (Some(90_000), 3_600)] {
+        remote.on_asking();
+        remote.on_fetched(Ok((vec![key()], max_age.map(Duration::from_secs))), clock.now());
+        assert_eq!(remote.idle(clock.now()), Duration::from_secs(expected));
+        assert_eq!(remote.state(clock.now()), (Some(Duration::ZERO), None));
+    }
+}
+
+#[test]
+fn unknown_keys_have_it_fetched_once_for_all_and_then_there_is_a_pause() {
+    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known), "it has just been fetched");
+    clock.advance(PAUSE);
+    for _ in 0..WAITING_LIMIT {
+        assert_eq!(why(remote.ask(waiting(), clock.now())), None);
+    }
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known), "no more than the limit wait");
+    assert_eq!(remote.idle(clock.now()), Duration::ZERO);
+    remote.on_asking();
+    let answered = remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    assert_eq!(answered.len(), WAITING_LIMIT);
+    clock.advance(PAUSE - SECOND);
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known));
+    clock.advance(SECOND);
+    assert_eq!(why(remote.ask(waiting(), clock.now())), None);
+}
+
+#[test]
+fn who_comes_while_it_is_fetched_waits_for_that() {
+    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    remote.on_asking();
+    assert_eq!(why(remote.ask(waiting(), clock.now())), None);
+    assert_eq!(remote.on_fetched(Err("down".to_string()), clock.now()).len(), 1);
+}
+
+#[test]
+fn the_last_good_set_serves_for_a_day_when_no_other_can_be_had() {
+    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    remote.on_fetched(Err("down".to_string()), clock.now());
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
+    assert_eq!(remote.idle(clock.now()), PAUSE);
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    clock.advance(LAST_GOOD - SECOND);
+    remote.on_fetched(Err("down".to_string()), clock.now());
+    assert_eq!(remote.keys(clock.now()).len(), 1);
+    assert_eq!(remote.state(clock.now()), (Some(LAST_GOOD - SECOND), Some("down")));
+    clock.advance(2 * SECOND);
+    assert!(remote.keys(clock.now()).is_empty());
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
+}
