@@ -21,12 +21,12 @@ const SECOND_US: u64 = 1_000_000;
 /// What a token must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// `iss`, exactly.
-    pub issuer: Option<String>,
+    /// `iss`, exactly; empty for any.
+    pub issuer: String,
     /// One of these must be in `aud`; nothing is asked for where there is none.
     pub audience: Vec<String>,
-    /// `typ` of the header, such as `at+jwt`.
-    pub kind: Option<String>,
+    /// `typ` of the header, such as `at+jwt`; empty for any.
+    pub kind: String,
     /// Seconds that clocks may differ.
     pub leeway_s: u64,
     /// Seconds from `iat` (else from now) to `exp`; 0 for any.
@@ -35,7 +35,13 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { issuer: None, audience: Vec::new(), kind: None, leeway_s: 30, max_lifetime_s: 24 * 60 * 60 }
+        Rules {
+            issuer: String::new(),
+            audience: Vec::new(),
+            kind: String::new(),
+            leeway_s: 30,
+            max_lifetime_s: 24 * 60 * 60,
+        }
     }
 }
 
@@ -81,7 +87,10 @@ impl Claims {
 
 impl Rules {
     fn check_kind(&self, header: &Header) -> Result<(), Invalid> {
-        let Some(wanted) = &self.kind else { return Ok(()) };
+        let wanted = &self.kind;
+        if wanted.is_empty() {
+            return Ok(());
+        }
         // A media type: without regard to case, and the prefix may be left away (RFC 7515, 4.1.9).
         let plain = |kind: &str| {
             let kind = kind.to_ascii_lowercase();
@@ -125,7 +134,10 @@ impl Rules {
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Invalid> {
-        let Some(wanted) = &self.issuer else { return Ok(()) };
+        let wanted = &self.issuer;
+        if wanted.is_empty() {
+            return Ok(());
+        }
         match claims.get("iss") {
             Some(Value::String(issuer)) if issuer == wanted => Ok(()),
             Some(found) => {

@@ -4,6 +4,7 @@
 //! Verification is pure: bytes, keys, rules and the time go in, an identity or a reason comes out. Only `files`, `fetch`,
 //! `keeping` and `watch` touch the outside. What an identity may then do is the core's question, never asked here.
 
+pub mod advice;
 pub mod algorithm;
 pub mod api_key;
 mod authority;

@@ -30,6 +30,7 @@ pub mod lanes;
 pub mod message;
 mod note;
 pub mod outbox;
+pub mod owner;
 pub mod presence;
 pub mod pressure;
 mod publishing;

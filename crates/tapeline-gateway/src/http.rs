@@ -14,7 +14,6 @@ use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
 use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::push_number;
-use tapeline_core::rights::is_known_later;
 use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
 
@@ -153,7 +152,7 @@ async fn readable(
             app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
         })
     };
-    if !is_known_later(channel) {
+    if !channel.takes_owner() {
         allowed()?;
     }
     let page = asking::page(&app.hub, channel, after, limit).await?;

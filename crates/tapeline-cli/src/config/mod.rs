@@ -22,7 +22,7 @@ use crate::log::Format;
 
 pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
-pub(crate) use show::{effective, family_toml, reference};
+pub(crate) use show::{effective, family_toml, key_toml, reference};
 pub(crate) use table::{ROWS, When};
 
 /// Whom the limits of addresses do not concern by default: this machine.
@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub admin_listen: Vec<SocketAddr>,
     /// The file of the audit log; empty for the program's own log.
     pub audit_file: String,
+    /// `[auth]`, with the API keys in the order of the file.
+    pub auth: tapeline_auth::Settings,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -114,6 +116,7 @@ impl Default for Config {
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
             admin_listen: Vec::new(),
             audit_file: String::new(),
+            auth: tapeline_auth::Settings::default(),
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),

@@ -35,6 +35,8 @@ pub(crate) enum Secret {
     No,
     /// A password in a URL.
     UrlPassword,
+    /// Nothing of it may be seen, but whether there is something.
+    Whole,
 }
 
 /// A setting.
@@ -124,6 +126,36 @@ rows! {
         "Addresses and networks of proxies that are believed when they say whose request it is. Their right-most entry that is none of these is the client, for its limits, its name and the log."
     "http.client_header" Reload No any http.client_header
         "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
+    "auth.mode" Restart No any auth.mode
+        "Whether everybody is asked who they are: auto (where [[auth.key]] or auth.jwt says how; else the hub is open on loopback and does not start elsewhere), on, or off, which is also written auth = \"off\"."
+    "auth.anonymous" Reload No any auth.anonymous
+        "Let in who brings nothing, to read what is public."
+    "auth.first_message_timeout_s" Connection No some auth.first_message_timeout
+        "Seconds that a connection may take to say who it is."
+    "auth.failures_per_minute" Reload No any auth.failures_per_minute
+        "Wrong tokens from one address that are looked at in a minute; 0 for any number."
+    "auth.leeway_s" Reload No leeway auth.jwt.rules.leeway_s
+        "Seconds that clocks may differ: a token is taken so long after its end and before its beginning."
+    "auth.jwt.algorithms" Reload No algorithms auth.jwt.algorithms
+        "Algorithms that tokens may be signed with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA."
+    "auth.jwt.secret" Reload Whole jwt_secret auth.jwt.secret
+        "A secret that tokens are signed with (HS256 and its like), at least 32 bytes; `tapeline token secret` makes one."
+    "auth.jwt.secret_file" Reload No any auth.jwt.secret_file
+        "A file that holds such a secret; read again when it changes, as the next two."
+    "auth.jwt.public_key_file" Reload No any auth.jwt.public_key_file
+        "A PEM file with one or several public keys."
+    "auth.jwt.jwks_file" Reload No any auth.jwt.jwks_file
+        "A set of public keys (JWK Set)."
+    "auth.jwt.jwks_url" Reload No keys_url auth.jwt.jwks_url
+        "Where the issuer publishes such a set; fetched anew when it is due, and when a token names a key that is not in it."
+    "auth.jwt.issuer" Reload No any auth.jwt.rules.issuer
+        "The issuer that tokens must name (iss); empty for any."
+    "auth.jwt.audience" Reload No any auth.jwt.rules.audience
+        "Of these, tokens must name one as whom they are for (aud); empty for any."
+    "auth.jwt.typ" Reload No any auth.jwt.rules.kind
+        "The type that tokens must have (typ), such as at+jwt; empty for any."
+    "auth.jwt.max_lifetime_s" Reload No any auth.jwt.rules.max_lifetime_s
+        "Seconds that a token may live (exp - iat); 0 for any time."
     "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
     "limits.outbox_messages" Reload No some limits.outbox_messages
@@ -236,12 +268,19 @@ impl Row {
         (self.show)(one) == (self.show)(other)
     }
 
+    /// Whether nothing of the value is shown.
+    pub(super) fn hides(&self, config: &Config) -> bool {
+        self.secret == Secret::Whole && (self.show)(config) != "\"\""
+    }
+
     /// The value as TOML, without what is secret.
     pub(crate) fn show(&self, config: &Config) -> String {
         let text = (self.show)(config);
         match self.secret {
             Secret::No => text,
             Secret::UrlPassword => without_password(&text),
+            Secret::Whole if self.hides(config) => "\"***\"".to_string(),
+            Secret::Whole => text,
         }
     }
 }

@@ -36,6 +36,10 @@ struct PublishRequest {
     #[schemars(length(max = LABEL))]
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<String>,
+    /// Whose channel it is, where the family is read by its channels' owners; the first owner of a channel stays.
+    #[schemars(length(min = 1, max = LABEL))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
 }
 
 /// A publish is done, as durable as the hub is told to be.

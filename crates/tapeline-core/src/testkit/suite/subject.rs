@@ -100,6 +100,7 @@ impl Subject {
             rows: None,
             correlation_id: None,
             idempotency: None,
+            owner: None,
             from_plain_name: false,
             id: uuid::Builder::from_unix_timestamp_millis(timestamp_us / 1_000, &random).into_uuid(),
             timestamp_us,
@@ -110,6 +111,11 @@ impl Subject {
     pub fn keyed(&self, channel: &str, principal: &str, key: &str) -> Draft {
         let key = IdempotencyKey { principal: principal.into(), key: key.into() };
         Draft { idempotency: Some(Box::new(key)), ..self.draft(channel) }
+    }
+
+    /// A draft that says whose its channel is.
+    pub fn owned(&self, channel: &str, owner: &str) -> Draft {
+        Draft { owner: Some(owner.into()), ..self.draft(channel) }
     }
 
     /// Publishes together, again and again while the broker is busy.
