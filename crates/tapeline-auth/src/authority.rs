@@ -30,8 +30,6 @@ use crate::revoked::{Revocation, Revoked, What};
 use crate::settings::Settings;
 use crate::{rights, watch};
 
-/// The subject of who brings nothing.
-pub const ANONYMOUS: &str = "anonymous";
 /// Tokens that are remembered, of one half.
 const REMEMBERED: usize = 16_384;
 
@@ -250,16 +248,7 @@ impl Shared {
     }
 
     fn anonymous(&self) -> Option<Arc<Identity>> {
-        self.state.load().settings.anonymous.then(|| {
-            let rights = self.rights.of(tapeline_core::rights::Rights::default());
-            Arc::new(Identity {
-                subject: ANONYMOUS.into(),
-                rights,
-                until_us: None,
-                issued_us: None,
-                token_id: None,
-            })
-        })
+        self.state.load().settings.anonymous.then(|| Arc::new(Identity::stranger()))
     }
 
     pub(crate) fn replace(&self, settings: Settings) -> Result<(), String> {
@@ -407,7 +396,7 @@ impl Shared {
         let jws = Jws::parse(token)?;
         let payload = jws.verify(&state.keys)?;
         let claims = Claims::judge(&jws.header, &payload, &state.settings.jwt.rules, now_us)?;
-        if claims.subject.starts_with(api_key::SUBJECT) || claims.subject == ANONYMOUS {
+        if claims.subject.starts_with(api_key::SUBJECT) {
             return Err(Invalid::malformed("claims: sub is one that no token may have"));
         }
         Ok(Identity {

@@ -30,7 +30,7 @@ pub mod settings;
 mod watch;
 
 pub use algorithm::Algorithm;
-pub use authority::{ANONYMOUS, Auth, AuthParts, Status};
+pub use authority::{Auth, AuthParts, Status};
 pub use invalid::{Invalid, Reason};
 pub use remote::Fetched;
 pub use revoked::{REVOCATIONS_LIMIT, Revocation, What};
