@@ -1,9 +1,11 @@
-//! Where a hub is. `http` and `ws` mean the same hub, and so do `https` and `wss`, so that one address serves every
-//! command.
+//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, and so do `https` and `wss`,
+//! so that one address serves every command.
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::str::FromStr;
+
+use super::access::Access;
 
 /// Where a hub is that was started without more words.
 pub(crate) const USUAL: &str = "http://127.0.0.1:8000";
@@ -17,6 +19,7 @@ pub(crate) struct HubUrl {
     authority: String,
     /// Empty, or what follows from the `/` on.
     path: String,
+    access: Access,
 }
 
 impl HubUrl {
@@ -27,6 +30,17 @@ impl HubUrl {
     /// Whether TLS is spoken.
     pub(crate) fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// The same, asked with this token.
+    pub(crate) fn with(mut self, access: &Access) -> Self {
+        self.access = access.clone();
+        self
+    }
+
+    /// With which token it is asked.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// For a connection.
@@ -120,7 +134,7 @@ impl FromStr for HubUrl {
         }
         let path = if path.starts_with('?') { format!("/ws{path}") } else { path.to_string() };
         let usual = if tls { "443" } else { "80" };
-        Ok(HubUrl { tls, authority: with_port(authority, usual)?, path })
+        Ok(HubUrl { tls, authority: with_port(authority, usual)?, path, access: Access::default() })
     }
 }
 
