@@ -785,6 +785,8 @@ export interface Publish {
   correlation_id?: string | null;
   /** A repeat within 5 minutes is not published again. */
   idempotency_key?: string | null;
+  /** Whose channel it is, where the family is read by its channels' owners; the first owner of a channel stays. */
+  owner?: string | null;
   /** Any JSON up to 256 bytes; asks for an answer. */
   req?: unknown;
   /** Short for the channel `orderbook:SYMBOL`. */
@@ -823,6 +825,15 @@ export interface LastRequest {
 /** What this connection is subscribed to. */
 export interface List {
   action: "list";
+  /** Any JSON up to 256 bytes. */
+  req?: unknown;
+}
+
+/** Say who this is, as the first message or before the token in use ends. */
+export interface TokenRequest {
+  action: "token";
+  /** A token (JWT) or an API key. */
+  token: string;
   /** Any JSON up to 256 bytes. */
   req?: unknown;
 }
@@ -993,6 +1004,8 @@ export interface TokenOk {
   type: "token_ok";
   /** When it ends, RFC 3339. */
   expires_at?: string | null;
+  /** As it was sent. */
+  req?: unknown;
 }
 
 /** The connection's token ends soon: send another. */
@@ -1025,6 +1038,7 @@ export type ClientFrame =
   | HistoryRequest
   | LastRequest
   | List
+  | TokenRequest
   | Ping;
 
 /** What the hub says beside messages. */

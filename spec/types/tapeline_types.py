@@ -1100,6 +1100,9 @@ class Publish(TypedDict):
     idempotency_key: NotRequired[str | None]
     """A repeat within 5 minutes is not published again."""
 
+    owner: NotRequired[str | None]
+    """Whose channel it is, where the family is read by its channels' owners; the first owner of a channel stays."""
+
     req: NotRequired[Any]
     """Any JSON up to 256 bytes; asks for an answer."""
 
@@ -1153,6 +1156,18 @@ class List(TypedDict):
     """What this connection is subscribed to."""
 
     action: Required[Literal["list"]]
+
+    req: NotRequired[Any]
+    """Any JSON up to 256 bytes."""
+
+
+class TokenRequest(TypedDict):
+    """Say who this is, as the first message or before the token in use ends."""
+
+    action: Required[Literal["token"]]
+
+    token: Required[str]
+    """A token (JWT) or an API key."""
 
     req: NotRequired[Any]
     """Any JSON up to 256 bytes."""
@@ -1387,6 +1402,9 @@ class TokenOk(TypedDict):
     expires_at: NotRequired[str | None]
     """When it ends, RFC 3339."""
 
+    req: NotRequired[Any]
+    """As it was sent."""
+
 
 class TokenExpiring(TypedDict):
     """The connection's token ends soon: send another."""
@@ -1426,6 +1444,7 @@ ClientFrame = Union[
     HistoryRequest,
     LastRequest,
     List,
+    TokenRequest,
     Ping,
 ]
 

@@ -4,10 +4,12 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
+use tapeline_auth::advice;
 use tapeline_gateway::admin::{Change, Reloaded};
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::Output;
 use super::request::Asker;
@@ -56,6 +58,8 @@ struct Reload {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Send SIGHUP to this process instead; its log says what became of it.
     #[arg(long, value_name = "PID", conflicts_with = "url")]
     pid: Option<i32>,
@@ -82,8 +86,15 @@ impl Check {
     fn run(self) -> anyhow::Result<String> {
         let place = self.file.display().to_string();
         let layers = Layers { path: Some(self.file), ..Layers::default() };
-        let families = layers.load()?.config.families.len();
-        Ok(format!("{place}: good, {families} {}\n", if families == 1 { "family" } else { "families" }))
+        let config = layers.load()?.config;
+        advice::check(&config.auth, &config.serve.listen).map_err(|told| anyhow!("{place}: {told}"))?;
+        let families = config.families.len();
+        let noun = if families == 1 { "family" } else { "families" };
+        let mut text = format!("{place}: good, {families} {noun}\n");
+        for weakness in advice::weaknesses(&config.auth) {
+            let _ = writeln!(text, "could be stronger: {weakness}");
+        }
+        Ok(text)
     }
 }
 
@@ -94,7 +105,7 @@ impl Reload {
             kill_process(pid, Signal::HUP).with_context(|| format!("process {number} cannot be told"))?;
             return Ok(format!("process {number} was told; its log says what became of it\n"));
         }
-        let body = Asker::new(self.url).post_json("/admin/reload", "")?;
+        let body = Asker::new(self.url.with(&self.access)).post_json("/admin/reload", "")?;
         if self.json {
             return Ok(body + "\n");
         }

@@ -1,7 +1,7 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are, `collections` has hostile input, `counting` follows every message while something breaks, `people` come
-//! with tokens and keys.
+//! as they are, `tls` speaks TLS, `people` come with tokens and keys, `collections` has hostile input, `counting` follows
+//! every message while something breaks.
 //! It knows no family and no test.
 
 pub(crate) mod client;
@@ -11,6 +11,7 @@ pub(crate) mod deflate;
 pub(crate) mod http;
 pub(crate) mod people;
 pub(crate) mod raw;
+pub(crate) mod tls;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) struct Hub {
     process: Child,
     address: String,
+    /// Where the admin interface listens, if apart.
     admin: Option<String>,
+    /// Where TLS is spoken.
+    tls: Option<String>,
     config: Option<PathBuf>,
     log: Option<PathBuf>,
 }
@@ -60,6 +64,13 @@ impl Hub {
         Hub::launch(None, Some(temporary("log")), &[])
     }
 
+    /// With this configuration file, and what it logs kept.
+    pub(crate) fn with_log_and_config(text: &str) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), &[])
+    }
+
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
         let path = temporary("toml");
@@ -72,6 +83,20 @@ impl Hub {
         let path = temporary("toml");
         std::fs::write(&path, text).expect("the configuration can be written");
         Hub::launch(Some(path), Some(temporary("log")), words)
+    }
+
+    /// With this configuration file, a plain port and one with this certificate, and what it logs kept.
+    pub(crate) fn with_tls(text: &str, pair: &tls::Pair, words: &[&str]) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), &[&pair.words(), words].concat())
+    }
+
+    /// With this configuration file, which says where TLS is spoken.
+    pub(crate) fn with_tls_config(text: &str) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), None, &[])
     }
 
     fn launch(config: Option<PathBuf>, log: Option<PathBuf>, more: &[&str]) -> Hub {
@@ -92,11 +117,19 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub ended before it listened: {:?}", process.wait());
         };
-        let admin = more.contains(&"--admin-listen").then(|| {
-            let line = lines.map_while(Result::ok).find(|line| line.starts_with("administered on http://"));
-            line.expect("the admin interface listens too").replace("administered on http://", "")
+        let admin = more.contains(&"--admin-listen").then(|| lines.next()).flatten();
+        let admin = admin.map(|line| {
+            let line = line.expect("stdout is text");
+            line.strip_prefix("administered on http://").expect("it says where").trim().to_string()
         });
-        Hub { process, address, admin, config, log }
+        // Those behind TLS are told last.
+        let speaks = more.contains(&"--tls-listen") || config.as_deref().is_some_and(says_tls);
+        let tls = speaks.then(|| lines.next()).flatten();
+        let tls = tls.map(|line| {
+            let line = line.expect("stdout is text");
+            line.strip_prefix("listening on https://").expect("it says where").trim().to_string()
+        });
+        Hub { process, address, admin, tls, config, log }
     }
 
     /// `127.0.0.1:PORT`
@@ -107,6 +140,11 @@ impl Hub {
     /// Where its admin interface listens.
     pub(crate) fn admin_address(&self) -> &str {
         self.admin.as_deref().expect("the hub was told --admin-listen")
+    }
+
+    /// `127.0.0.1:PORT`, where TLS is spoken.
+    pub(crate) fn tls_address(&self) -> &str {
+        self.tls.as_deref().expect("the hub speaks TLS")
     }
 
     /// Where it listens.
@@ -199,6 +237,10 @@ impl Drop for Hub {
     }
 }
 
+fn says_tls(config: &Path) -> bool {
+    std::fs::read_to_string(config).is_ok_and(|text| text.contains("[tls]"))
+}
+
 /// A path for a file that nobody else has.
 pub(crate) fn temporary(ending: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -220,11 +262,19 @@ pub(crate) fn serve(address: &str) -> Command {
 pub(crate) fn run_to_end(mut command: Command) -> (ExitStatus, String, String) {
     let mut process =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    // Read meanwhile: a pipe holds 64 KiB, and who writes more waits.
+    let out = whole(process.stdout.take().expect("stdout is piped"));
+    let err = whole(process.stderr.take().expect("stderr is piped"));
     let status = wait(&mut process);
-    let (mut out, mut err) = (String::new(), String::new());
-    process.stdout.take().expect("stdout is piped").read_to_string(&mut out).expect("stdout is text");
-    process.stderr.take().expect("stderr is piped").read_to_string(&mut err).expect("stderr is text");
-    (status, out, err)
+    (status, out.join().expect("stdout is text"), err.join().expect("stderr is text"))
+}
+
+fn whole(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).expect("it is text");
+        text
+    })
 }
 
 fn wait(process: &mut Child) -> ExitStatus {
