@@ -44,7 +44,7 @@ impl World {
         let user = key("publish = [\"*\"]\noperator = true");
         let audit = temporary("audit");
         let config = format!(
-            "[audit]\nfile = \"{}\"\n[limits]\nfailed_tokens_per_minute = 0\n{}",
+            "[audit]\nfile = \"{}\"\n{}",
             audit.display(),
             auth("failures_per_minute = 0", &[&admin, &user])
         );

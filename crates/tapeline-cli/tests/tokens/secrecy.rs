@@ -38,7 +38,7 @@ fn no_part_of_a_token_is_in_the_log_nor_in_the_audit_log() {
     let (audit, known) = (temporary("audit"), key("publish = [\"news\"]"));
     let unknown = key("");
     let config = format!(
-        "[audit]\nfile = \"{}\"\n[limits]\nfailed_tokens_per_minute = 0\n{}",
+        "[audit]\nfile = \"{}\"\n{}",
         audit.display(),
         auth("failures_per_minute = 0", &[&known])
     );
