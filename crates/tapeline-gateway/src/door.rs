@@ -118,7 +118,7 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
         }
         Err(denied) => denied,
     };
-    app.report_refused(&peer.principal, &denied.refusal);
+    app.report_refused(denied.who.as_deref().unwrap_or(&peer.principal), &denied.refusal);
     if denied.tell_in_band {
         return upgrade::turn_away(app, request, denied.refusal);
     }

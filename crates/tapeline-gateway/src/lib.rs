@@ -22,7 +22,9 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod http2;
 mod inspect;
+mod line;
 mod listen;
 mod memory;
 mod metrics;
@@ -39,6 +41,7 @@ mod routes;
 mod spec;
 mod stats;
 mod store;
+pub mod tls;
 mod upgrade;
 
 pub use addresses::ClientHeader;

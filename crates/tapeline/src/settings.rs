@@ -1,10 +1,14 @@
 //! The bounds of a bus: how long it waits and how much it holds. Every queue has one here.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Bounds, with their defaults; `Settings { request_timeout, ..Settings::default() }` changes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// A file (PEM) with the certificates that are believed of a hub behind TLS (`wss://`, `https://`); without one,
+    /// what the system believes.
+    pub ca: Option<PathBuf>,
     /// One attempt to connect, the opening handshake included.
     pub connect_timeout: Duration,
     /// A publish, a subscribe or a read that is not answered in this time fails, also while disconnected. At most
@@ -37,6 +41,7 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(240);
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            ca: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             silence: Duration::from_secs(30),

@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -24,8 +26,8 @@ const ANSWER_BYTES: usize = 128 << 20;
 
 /// See the module. Keeps its connections.
 pub(crate) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
-    /// `http://host:port` and what stands before the hub's own paths.
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// `http://host:port`, or `https:`, and what stands before the hub's own paths.
     base: String,
 }
 
@@ -47,7 +49,7 @@ struct Receipt {
 
 impl Http {
     /// For the hub whose WebSocket is at `url`.
-    pub(super) fn new(authority: &str, url: &str) -> Self {
+    pub(super) fn new(authority: &str, url: &str, tls: Option<&ClientConfig>) -> Self {
         let path = url.split_once(authority).map_or("", |(_, path)| path);
         let path = path.split('?').next().unwrap_or_default();
         let own = path
@@ -57,9 +59,16 @@ impl Http {
         let before = own.and_then(|at| path.get(..at)).unwrap_or(path).trim_end_matches('/');
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        // Without TLS nobody has to be believed.
+        let nobody =
+            || ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        let tls = tls.cloned().unwrap_or_else(nobody);
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         Http {
-            client: Client::builder(TokioExecutor::new()).build(connector),
-            base: format!("http://{authority}{before}"),
+            client: Client::builder(TokioExecutor::new()).build(https.wrap_connector(connector)),
+            base: format!("{scheme}://{authority}{before}"),
         }
     }
 
@@ -210,13 +219,13 @@ mod tests {
             ("h:1", "ws://h:1/wsx/ws/me", "http://h:1/wsx"),
             ("h:1", "ws://h:1/hub/", "http://h:1/hub"),
         ] {
-            assert_eq!(Http::new(authority, url).base, base, "{url}");
+            assert_eq!(Http::new(authority, url, None).base, base, "{url}");
         }
     }
 
     #[test]
     fn who_answers_without_a_code_is_no_hub_unless_it_stands_before_one() {
-        let http = Http::new("h:1", "ws://h:1/ws");
+        let http = Http::new("h:1", "ws://h:1/ws", None);
         for (status, retry) in [(404, Retry::Never), (500, Retry::Never), (502, Retry::Later)] {
             let error = http.refused(StatusCode::from_u16(status).unwrap(), b"<html>");
             assert_eq!(error.retry(), retry, "{error}");

@@ -22,7 +22,9 @@ impl Reach {
     pub(crate) fn to(target: &Target) -> Self {
         match target {
             Target::Private(hub, _) => Reach::Within(hub.clone()),
-            Target::Hub { authority, url } => Reach::Elsewhere(Http::new(authority, url)),
+            Target::Hub { authority, url, tls } => {
+                Reach::Elsewhere(Http::new(authority, url, tls.as_deref()))
+            }
         }
     }
 
