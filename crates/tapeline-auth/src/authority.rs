@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ring::digest;
+use tapeline_core::network::sender;
 use tapeline_core::rights::{Authority, Identified, Identity};
 use tapeline_core::store::{Done, Store};
 use tapeline_core::{Clock, Now, Refusal};
 use tapeline_schema::ErrorCode;
 
 use crate::api_key::{self, ApiKey, ApiKeys};
-use crate::claims::{ANONYMOUS, Claims};
+use crate::claims::Claims;
 use crate::failures::Failures;
 use crate::fetch::Fetch;
 use crate::files::{self, Seen};
@@ -273,16 +274,7 @@ impl Shared {
     }
 
     fn anonymous(&self) -> Option<Arc<Identity>> {
-        self.state.load().settings.anonymous.then(|| {
-            let rights = self.rights.of(tapeline_core::rights::Rights::default());
-            Arc::new(Identity {
-                subject: ANONYMOUS.into(),
-                rights,
-                until_us: None,
-                issued_us: None,
-                token_id: None,
-            })
-        })
+        self.state.load().settings.anonymous.then(|| Arc::new(Identity::stranger()))
     }
 
     pub(crate) fn replace(&self, settings: Settings) -> Result<(), String> {
@@ -377,7 +369,7 @@ impl Shared {
             Ok(identity) => answer(Ok(identity)),
             Err(Stopped::Invalid(invalid)) => {
                 tracing::debug!(address, "a credential was refused: {invalid}");
-                if let Some(sender) = network::address(address).map(network::sender) {
+                if let Some(sender) = network::address(address).map(sender) {
                     let a_minute = self.state.load().settings.failures_per_minute;
                     self.failures.lock().unwrap_or_else(PoisonError::into_inner).count(sender, a_minute, now);
                 }
@@ -389,7 +381,7 @@ impl Shared {
                     "too many wrong tokens came from this address; the next is looked at in {seconds} s \
                      (auth.failures_per_minute)"
                 );
-                answer(Err(Refusal::new(ErrorCode::RateLimited, told)));
+                answer(Err(Refusal::new(ErrorCode::RateLimited, told).retry_after(time)));
             }
         }
     }
@@ -422,7 +414,7 @@ impl Shared {
     }
 
     fn time_out(&self, address: &str, a_minute: u32, now: Now) -> Option<Duration> {
-        let sender = network::sender(network::address(address)?);
+        let sender = sender(network::address(address)?);
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).wait(sender, a_minute, now)
     }
 

@@ -11,9 +11,6 @@ use crate::jws::{Header, Jws};
 use crate::key::KeySet;
 use crate::{api_key, json, rights};
 
-/// The subject of who brings nothing.
-pub const ANONYMOUS: &str = "anonymous";
-
 /// The longest subject, in bytes.
 const SUBJECT_LIMIT: usize = 256;
 /// The longest id of a token, in bytes.
@@ -86,7 +83,7 @@ impl Claims {
         rules.check_issuer(&claims)?;
         rules.check_audience(&claims)?;
         let subject = text(&claims, "sub", SUBJECT_LIMIT)?.ok_or_else(|| missing("sub"))?;
-        if subject == ANONYMOUS || subject.starts_with(api_key::SUBJECT) {
+        if subject.starts_with(api_key::SUBJECT) {
             return Err(Invalid::malformed("claims: sub is a name that no token may have"));
         }
         let token_id = text(&claims, "jti", TOKEN_ID_LIMIT)?;

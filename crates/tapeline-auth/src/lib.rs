@@ -31,7 +31,6 @@ mod watch;
 
 pub use algorithm::Algorithm;
 pub use authority::{Always, Auth, AuthParts, Status};
-pub use claims::ANONYMOUS;
 pub use invalid::{Invalid, Reason};
 pub use remote::Fetched;
 pub use revoked::{REVOCATIONS_LIMIT, Revocation, What};

@@ -9,11 +9,14 @@ use tapeline_brokers::EmbeddedBroker;
 use tapeline_brokers::embedded::{FamilyUsage, is_full};
 use tapeline_core::{Hub, Refusal};
 use tapeline_gateway::LiveAccess;
-use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded, no_directory};
+use tapeline_gateway::admin::{
+    Admin, Change, Changed, FamilyOrigin, Reloaded, Revocation, Revoke, no_directory,
+};
 use tapeline_gateway::data::FamilyBytes;
 use tapeline_schema::{Catalog, ErrorCode, Family};
 use tokio::signal::unix::Signal;
 
+use crate::authority::Authorities;
 use crate::config::{Config, FileFamily, Layers, Machine, Misfit, ROWS, When};
 use crate::log;
 
@@ -23,6 +26,7 @@ pub(crate) struct Reloader {
     machine: Machine,
     hub: Arc<Hub>,
     access: Arc<LiveAccess>,
+    authorities: Authorities,
     /// What is kept on disk, if anything is.
     embedded: Option<Arc<EmbeddedBroker>>,
     /// Held from the reading of the file until it has taken effect: of two reloads at once, the later one has the
@@ -55,10 +59,11 @@ impl Reloader {
         machine: Machine,
         hub: Arc<Hub>,
         access: Arc<LiveAccess>,
+        authorities: Authorities,
         embedded: Option<Arc<EmbeddedBroker>>,
     ) -> Self {
         let running = Mutex::new(Running { config, live: Vec::new() });
-        Reloader { layers, machine, hub, access, embedded, reading: Mutex::new(()), running }
+        Reloader { layers, machine, hub, access, authorities, embedded, reading: Mutex::new(()), running }
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -108,8 +113,14 @@ impl Reloader {
             }
         }
         compare_families(&mut told, &running.config.families, &next.families);
-        // The only step that can still be refused; from here on all of it is done.
-        told.channels_ended = self.replace_catalog(next.catalog(&running.live).map_err(misfit)?)?;
+        // The only steps that can still be refused; from here on all of it is done.
+        let catalog = next.catalog(&running.live).map_err(misfit)?;
+        self.authorities.replace(&next.auth)?;
+        told.channels_ended = self.replace_catalog(catalog).inspect_err(|_| {
+            if let Err(refusal) = self.authorities.replace(&running.config.auth) {
+                tracing::error!(%refusal, "the keys of before could not be read again");
+            }
+        })?;
         self.hub.replace_settings(next.settings(self.machine));
         self.access.replace(next.access());
         log::set(&next.log, next.log_format);
@@ -180,6 +191,14 @@ impl Admin for Reloader {
             }
         }
         outcome
+    }
+
+    fn revoke(&self, what: Revoke) -> Result<Revocation, Refusal> {
+        self.authorities.revoke(what)
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
+        self.authorities.revocations()
     }
 
     fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Refusal> {

@@ -14,6 +14,7 @@ use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
+use tapeline_core::{Authority, Clock};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
 use tapeline_gateway::{App, AppParts, Listener, LiveAccess, Side};
@@ -23,6 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::authority::Authorities;
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
 use crate::machine::{memory_bytes, raise_file_limit};
@@ -129,6 +131,8 @@ impl Serve {
             ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
         };
         let Opened { broker, store, registry, redis, embedded } = tapeline_brokers::open(parts)?;
+        let clock: Arc<dyn Clock> = clock;
+        let authorities = Authorities::start(&config, &store, &clock)?;
         // A hub that takes nothing in hears all the same what others may have lost.
         let takes_in = config.redis.intake;
         let foreign = redis.map(|address| (address, mirror, takes_in));
@@ -139,7 +143,7 @@ impl Serve {
             broker,
             registry,
             store,
-            authority: Arc::new(tapeline_core::rights::Off),
+            authority: authorities.of_hub(),
             seed,
             shards,
         }));
@@ -147,7 +151,16 @@ impl Serve {
         let witness = audit.clone();
         hub.incidents().set_witness(Box::new(move |trouble, now| witness.refused(trouble, now)));
         let access = Arc::new(LiveAccess::new(config.access()));
-        let reloader = Reloader::new(layers, config.clone(), machine, hub.clone(), access.clone(), embedded);
+        let admin_authority = authorities.of_admin();
+        let reloader = Reloader::new(
+            layers,
+            config.clone(),
+            machine,
+            hub.clone(),
+            access.clone(),
+            authorities,
+            embedded,
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()
@@ -156,6 +169,7 @@ impl Serve {
         let served = Served {
             values: config.serve,
             admin_listen: config.admin_listen,
+            admin_authority,
             audit,
             compression: config.http.compression,
             foreign,
@@ -168,6 +182,7 @@ impl Serve {
 struct Served {
     values: ServeValues,
     admin_listen: Vec<SocketAddr>,
+    admin_authority: Option<Arc<dyn Authority>>,
     audit: Arc<Audit>,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
@@ -190,7 +205,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, admin_listen, audit, compression, foreign }: Served,
+    Served { values, admin_listen, admin_authority, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -210,7 +225,7 @@ async fn serve(
         shards: shards.clone(),
         access,
         admin: reloader,
-        admin_authority: None,
+        admin_authority,
         audit,
         address: first,
         conformance: values.conformance,

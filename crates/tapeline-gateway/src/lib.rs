@@ -41,7 +41,7 @@ mod stats;
 mod store;
 mod upgrade;
 
-pub use addresses::{ClientHeader, Network, NoNetwork};
+pub use addresses::ClientHeader;
 pub use app::{App, AppParts};
 pub use listen::{ListenError, Listener};
 pub use origin::{Access, LiveAccess, Origins};

@@ -14,8 +14,9 @@ use std::net::SocketAddr;
 
 use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
+use tapeline_core::network::Network;
 use tapeline_core::settings::Rate;
-use tapeline_gateway::{Access, ClientHeader, Network, Origins};
+use tapeline_gateway::{Access, ClientHeader, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
 use crate::log::Format;
@@ -191,6 +192,7 @@ impl Config {
         let with = |rate: Rate, burst: Option<u32>| Rate { burst: burst.unwrap_or(rate.per_second), ..rate };
         Settings {
             outboxes_bytes: self.outboxes_bytes.unwrap_or(machine.memory_bytes / 4) / machine.shards.max(1),
+            token_wait: self.auth.first_message_timeout,
             connections: self.connections.unwrap_or(machine.sockets),
             memory_bytes: self.memory_bytes.unwrap_or(machine.memory_bytes / 5 * 4),
             publishes: with(self.limits.publishes, self.publishes_burst),

@@ -212,10 +212,8 @@ rows! {
         "New connections of all addresses at once after a pause."
     "limits.connections_per_address" Reload No any limits.connections_per_address
         "Connections of one address that are open at once; 0 for no limit."
-    "limits.failed_tokens_per_minute" Reload No any limits.failed_tokens_per_minute
-        "Tokens of one address in a minute that may turn out to be none; then each next one waits 1, 2, 4 … 60 s. 0 for no limit."
     "limits.exempt" Reload No any exempt
-        "Addresses and networks whose connections and failed tokens are not counted."
+        "Addresses and networks whose connections are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
@@ -225,7 +223,7 @@ rows! {
     "limits.body_timeout_s" Reload No some limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
     "limits.body_bytes_per_second" Reload No any limits.body_pace
-        "Bytes a second that a body must have brought on average after its first 10 seconds; 0 for no limit."
+        "Bytes a second that a body must have brought on average once it has had as long as a head (limits.handshake_timeout_s); 0 for no limit."
     "limits.bodies_bytes" Reload No some limits.bodies_bytes
         "Bytes of HTTP bodies that are read or worked on at once."
     "limits.message_timeout_s" Reload No some limits.message_timeout

@@ -57,6 +57,13 @@ impl Hub {
         Hub::launch(None, Some(temporary("log")), &[])
     }
 
+    /// With this configuration file, and what it logs kept.
+    pub(crate) fn with_log_and_config(text: &str) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), &[])
+    }
+
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
         let path = temporary("toml");
