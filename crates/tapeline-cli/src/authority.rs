@@ -36,7 +36,7 @@ impl Authorities {
         check_admin(apart, &config.auth).map_err(anyhow::Error::msg)?;
         let parts = AuthParts {
             settings: config.auth.clone(),
-            listens: config.serve.listen.clone(),
+            listens: [&*config.serve.listen, &config.tls.listen].concat(),
             store: store.clone(),
             clock: clock.clone(),
             fetch: Arc::new(Http::new()),

@@ -29,6 +29,9 @@ Examples:
 #[derive(Parser)]
 #[command(name = "tapeline", version, about = "A real-time message hub for trading teams.", after_help = EXAMPLES)]
 struct Cli {
+    /// Believe the certificates in this file (PEM) when a hub is at https:// or wss://; also TAPELINE_CA. [default: the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return ended_early(&error),
     };
+    commands::believe(cli.ca);
     let outcome = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Pub(publish) => publish.run(),

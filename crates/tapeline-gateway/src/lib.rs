@@ -22,7 +22,9 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod http2;
 mod inspect;
+mod line;
 mod listen;
 mod memory;
 mod metrics;
@@ -30,6 +32,7 @@ pub mod native;
 mod nodes;
 mod ops;
 mod origin;
+mod page;
 mod peer;
 mod presence;
 mod process;
@@ -39,6 +42,7 @@ mod routes;
 mod spec;
 mod stats;
 mod store;
+pub mod tls;
 mod upgrade;
 
 pub use addresses::ClientHeader;

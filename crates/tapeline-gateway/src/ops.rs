@@ -1,10 +1,10 @@
-//! What operators and newcomers look at first: `/health`, `/ready` and the live page at `/`.
+//! What balancers and operators look at first: `/health` and `/ready`.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tapeline_core::broker::Condition;
@@ -16,16 +16,6 @@ use crate::door::{Door, STOPPING};
 use crate::error::Failure;
 use crate::memory::refused;
 
-/// `GET /`.
-pub(crate) async fn page() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, include_str!("page.html")).into_response()
-}
-
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
@@ -36,6 +26,8 @@ struct Health {
     broker: Part,
     #[serde(skip_serializing_if = "Option::is_none")]
     registry: Option<Part>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Part>,
     shards: Part,
     memory: Part,
 }
@@ -63,6 +55,10 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             .registry()
             .health()
             .map(|registry| Part { status: registry.condition.name(), detail: registry.detail }),
+        tls: app.tls.as_ref().map(|tls| match tls.state() {
+            Ok(detail) => Part { status: Condition::Ok.name(), detail },
+            Err(detail) => Part { status: Condition::Degraded.name(), detail },
+        }),
         shards: Part { status: "ok", detail: shards },
         memory: memory_part(&app),
     };

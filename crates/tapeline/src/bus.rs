@@ -22,6 +22,7 @@ use crate::socket::Target;
 use crate::store::Reach;
 use crate::subscribe::{Subscribe, Task};
 use crate::subscription::{Events, Subscription};
+use crate::token::{TokenSource, Tokens};
 
 /// Commands on their way to the task; callers wait beyond it.
 const COMMANDS: usize = 256;
@@ -75,15 +76,17 @@ pub async fn connect(url: &str) -> Result<EventBus, Error> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Error> {
-    let target = Arc::new(open(Address::parse(url)?).await?);
     let settings = Arc::new(settings.sane());
+    let target = Arc::new(open(Address::parse(url)?, settings.clone()).await?);
     let counts = Arc::<Counts>::default();
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (state, watching) = watch::channel(ConnectionState::Connecting);
     let room = Arc::new(Notify::new());
-    let reach = Reach::to(&target);
+    let tokens = Arc::new(tokens(&target, &settings));
+    let reach = Reach::to(&target, &tokens);
     let link = Link {
         target,
+        tokens,
         settings: settings.clone(),
         counts: counts.clone(),
         session: Session::new(settings.clone(), counts.clone()),
@@ -91,6 +94,7 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
         room: room.clone(),
         state,
         backoff: Backoff::new(settings.backoff_base, settings.backoff_cap),
+        renewing: None,
         closing: None,
     };
     tokio::spawn(link.run());
@@ -106,12 +110,21 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
     }
 }
 
+/// A hub of this process asks for none.
+fn tokens(target: &Target, settings: &Settings) -> Tokens {
+    let source = match target {
+        Target::Private(..) => None,
+        Target::Hub { .. } => settings.token.clone().or_else(TokenSource::by_variable),
+    };
+    Tokens::new(source, settings.connect_timeout)
+}
+
 /// A hub of this process may have to connect to somewhere first, which waits.
-async fn open(address: Address) -> Result<Target, Error> {
+async fn open(address: Address, settings: Arc<Settings>) -> Result<Target, Error> {
     match address {
-        Address::Hub { .. } => Target::open(address),
+        Address::Hub { .. } => Target::open(address, &settings),
         Address::Private(_) => {
-            let opened = tokio::task::spawn_blocking(move || Target::open(address)).await;
+            let opened = tokio::task::spawn_blocking(move || Target::open(address, &settings)).await;
             opened.unwrap_or_else(|error| Err(Error::Invalid(format!("no hub could be started: {error}"))))
         }
     }

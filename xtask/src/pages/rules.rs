@@ -44,6 +44,7 @@ const SKIPPED: &[(&str, &str)] = &[
         "never ends; what it checks is run by `cargo test --test fuzzing` on kept input",
     ),
     ("cargo install --path crates/tapeline-cli", "the binary that was just built is on the PATH"),
+    ("tapeline token key ", "what it prints is another each time; the tests of the command read it"),
     ("npm install ", "installed as the lock file says"),
     ("python3 -m venv .venv", "the tests' own environment is linked there"),
     (".venv/bin/python -m pip install ", "the tests' own environment has them"),
@@ -55,7 +56,8 @@ const CARGO_RUN: &str = "cargo run --release -- ";
 const CARGO_EXAMPLE: &str = "cargo run -p tapeline --example ";
 
 /// Programs that pages use as they are.
-const PROGRAMS: &[&str] = &["tapeline", "curl", "cat", "echo", "node", "npx", "python3", ".venv/bin/python"];
+const PROGRAMS: &[&str] =
+    &["tapeline", "curl", "cat", "echo", "node", "npx", "openssl", "python3", ".venv/bin/python"];
 
 /// What to do with a command.
 pub(super) fn step(command: &str) -> Result<Step> {

@@ -1,5 +1,6 @@
 //! The commands beside `serve`, one file or folder each; those that talk to a running hub use nothing but its public doors.
 
+mod access;
 mod backup;
 mod channel;
 mod completions;
@@ -18,6 +19,7 @@ mod stats;
 mod sub;
 mod token;
 mod top;
+mod trust;
 mod types;
 
 pub(crate) use backup::{Backup, Restore};
@@ -35,4 +37,5 @@ pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
 pub(crate) use token::Token;
 pub(crate) use top::Top;
+pub(crate) use trust::believe;
 pub(crate) use types::Types;

@@ -88,8 +88,8 @@ rows! {
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
     "log_format" Reload No any log_format
         "How the log is written: text for eyes, or json, one object a line."
-    "serve.listen" Restart No addresses serve.listen
-        "Addresses to listen on; port 0 takes a free one."
+    "serve.listen" Restart No any serve.listen
+        "Addresses to listen on; port 0 takes a free one. With tls.listen alone, none without TLS."
     "serve.broker" Restart UrlPassword broker serve.broker
         "The message broker: memory://, file:DIR, redis://HOST:6379 or rediss://"
     "serve.data_dir" Restart No any serve.data_dir
@@ -156,6 +156,16 @@ rows! {
         "The type that tokens must have (typ), such as at+jwt; empty for any."
     "auth.jwt.max_lifetime_s" Reload No any auth.jwt.rules.max_lifetime_s
         "Seconds that a token may live (exp - iat); 0 for any time."
+    "tls.listen" Restart No any tls.listen
+        "Addresses to listen on with TLS, for https:// and wss://."
+    "tls.certificate" Connection No any tls.certificate
+        "A file with the certificate chain in PEM, the hub's own first. It is read again when it changes."
+    "tls.key" Connection No any tls.key
+        "A file with the certificate's private key in PEM: PKCS#8, PKCS#1 or SEC1, without a password."
+    "tls.min_version" Connection No any tls.min_version
+        "The oldest TLS that is spoken: \"1.2\" or \"1.3\"."
+    "tls.expiry_alert_days" Reload No any tls.expiry_alert_days
+        "An alert is raised on alerts:tls so many days before the certificate ends."
     "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
     "limits.outbox_messages" Reload No some limits.outbox_messages

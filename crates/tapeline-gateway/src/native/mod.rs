@@ -74,7 +74,7 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
     };
     // Compression between two threads of one process would cost more than it saves.
     let protocol = Box::new(Native::new(&hub.settings(), false));
-    shards.open(Handover { stream, read: Vec::new(), arrival, protocol });
+    shards.open(Handover { stream, tls: None, read: Vec::new(), arrival, protocol });
 }
 
 impl Protocol for Native {
