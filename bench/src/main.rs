@@ -21,7 +21,9 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use report::Report;
 use session::Common;
-use work::{channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables};
+use work::{
+    auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "tapeline-bench", about = "Measures Tapeline against a floor and against Node")]
@@ -58,6 +60,8 @@ enum Command {
     Tables(tables::TablesArgs),
     /// Publishing through Redis, beside its script alone.
     Redis(redis::RedisArgs),
+    /// Tokens that were never seen beside a bare signature check, in this process.
+    Auth(auth::AuthArgs),
     /// Recorded markets, checked to the byte.
     Replay(replay::ReplayArgs),
     /// All workloads as they stand, the replay at full speed.
@@ -99,6 +103,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Storm(args) => reports.push(storm::run(args, common)?),
         Command::Tables(args) => reports.push(tables::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
+        Command::Auth(args) => reports.push(auth::run(args, common)?),
         Command::Replay(args) => {
             let (report, found) = replay::run(args, common)?;
             reports.push(report);
@@ -142,6 +147,7 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("storm", storm::run(&defaults()?, common));
     keep("tables", tables::run(&defaults()?, common));
     keep("redis", redis::run(&defaults()?, common));
+    keep("auth", auth::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;
     match replay::run(&replay_args.at_full_speed(), common) {
         Ok((report, found)) => {
