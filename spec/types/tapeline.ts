@@ -785,6 +785,8 @@ export interface Publish {
   correlation_id?: string | null;
   /** A repeat within 5 minutes is not published again. */
   idempotency_key?: string | null;
+  /** Whose channel it is, where the family is read by its channels' owners; the first owner of a channel stays. */
+  owner?: string | null;
   /** Any JSON up to 256 bytes; asks for an answer. */
   req?: unknown;
   /** Short for the channel `orderbook:SYMBOL`. */

@@ -1100,6 +1100,9 @@ class Publish(TypedDict):
     idempotency_key: NotRequired[str | None]
     """A repeat within 5 minutes is not published again."""
 
+    owner: NotRequired[str | None]
+    """Whose channel it is, where the family is read by its channels' owners; the first owner of a channel stays."""
+
     req: NotRequired[Any]
     """Any JSON up to 256 bytes; asks for an answer."""
 

@@ -123,6 +123,7 @@ fn measure(args: &DurableArgs, url: &str, durability: Durability) -> Result<f64>
                     rows: None,
                     correlation_id: None,
                     idempotency: None,
+                    owner: None,
                     from_plain_name: false,
                     id: Default::default(),
                     timestamp_us,

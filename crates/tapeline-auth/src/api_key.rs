@@ -10,12 +10,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tapeline_core::network::{Network, NoNetwork};
 use tapeline_core::rights::Rights;
 
 use crate::invalid::{Invalid, Reason};
-use crate::network::{self, Network};
+use crate::network;
 use crate::rights;
 
 /// What every key begins with.
@@ -26,7 +27,7 @@ const ID_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=64;
 const KEY_LIMIT: usize = 256;
 
 /// `[[auth.key]]` of the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySettings {
     /// What stands between `tk_` and the secret.
@@ -36,30 +37,34 @@ pub struct KeySettings {
     /// `sha256:` and the digest of the whole key in hexadecimal.
     pub hash: String,
     /// Patterns of what may be read.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read: Vec<String>,
     /// Patterns of where may be published.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,
     /// Patterns of what may be read in the store.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub store_read: Vec<String>,
     /// Patterns of what may be written in the store.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub store_write: Vec<String>,
     /// Values of channels' keys.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<Box<str>, Vec<Box<str>>>,
     /// Whether the hub's inside may be looked at.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub operator: bool,
     /// Whether the hub may be changed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub admin: bool,
     /// When it ends (RFC 3339).
     pub expires: Option<String>,
     /// Ranges of addresses that it may come from; from anywhere without.
     pub addresses: Option<Vec<String>>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A key that is known.
@@ -140,6 +145,14 @@ impl ApiKeys {
 }
 
 impl KeySettings {
+    /// Checks what is said of one key; the error names it.
+    ///
+    /// # Errors
+    /// What cannot be.
+    pub fn check(&self) -> Result<(), String> {
+        ApiKeys::read(std::slice::from_ref(self), &rights::Shared::default()).map(drop)
+    }
+
     fn read(&self, shared: &rights::Shared) -> Result<ApiKey, String> {
         let rights = Rights {
             read: rights::patterns("read", &self.read)?,
@@ -151,8 +164,8 @@ impl KeySettings {
             admin: self.admin,
         };
         let expires_us = self.expires.as_deref().map(moment).transpose()?;
-        let parse =
-            |ranges: &Vec<String>| ranges.iter().map(|range| range.parse()).collect::<Result<Vec<_>, _>>();
+        let one = |text: &String| text.parse().map_err(|error: NoNetwork| format!("{text:?}: {error}"));
+        let parse = |ranges: &Vec<String>| ranges.iter().map(one).collect::<Result<Vec<_>, _>>();
         let addresses = self.addresses.as_ref().map(parse).transpose()?;
         Ok(ApiKey {
             subject: format!("{SUBJECT}{}", self.id).into(),

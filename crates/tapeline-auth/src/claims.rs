@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use tapeline_core::rights::Rights;
 
 use crate::invalid::{Invalid, Reason};
-use crate::jws::Header;
-use crate::{json, rights};
+use crate::jws::{Header, Jws};
+use crate::key::KeySet;
+use crate::{api_key, json, rights};
 
 /// The longest subject, in bytes.
 const SUBJECT_LIMIT: usize = 256;
@@ -21,12 +22,12 @@ const SECOND_US: u64 = 1_000_000;
 /// What a token must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// `iss`, exactly.
-    pub issuer: Option<String>,
+    /// `iss`, exactly; empty for any.
+    pub issuer: String,
     /// One of these must be in `aud`; nothing is asked for where there is none.
     pub audience: Vec<String>,
-    /// `typ` of the header, such as `at+jwt`.
-    pub kind: Option<String>,
+    /// `typ` of the header, such as `at+jwt`; empty for any.
+    pub kind: String,
     /// Seconds that clocks may differ.
     pub leeway_s: u64,
     /// Seconds from `iat` (else from now) to `exp`; 0 for any.
@@ -35,7 +36,13 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { issuer: None, audience: Vec::new(), kind: None, leeway_s: 30, max_lifetime_s: 24 * 60 * 60 }
+        Rules {
+            issuer: String::new(),
+            audience: Vec::new(),
+            kind: String::new(),
+            leeway_s: 30,
+            max_lifetime_s: 24 * 60 * 60,
+        }
     }
 }
 
@@ -55,6 +62,16 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Judges a token: its form, its signature, its claims.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn of_token(token: &str, keys: &KeySet, rules: &Rules, now_us: u64) -> Result<Self, Invalid> {
+        let jws = Jws::parse(token)?;
+        let payload = jws.verify(keys)?;
+        Self::judge(&jws.header, &payload, rules, now_us)
+    }
+
     /// Judges a payload whose signature is right.
     ///
     /// # Errors
@@ -66,6 +83,9 @@ impl Claims {
         rules.check_issuer(&claims)?;
         rules.check_audience(&claims)?;
         let subject = text(&claims, "sub", SUBJECT_LIMIT)?.ok_or_else(|| missing("sub"))?;
+        if subject.starts_with(api_key::SUBJECT) {
+            return Err(Invalid::malformed("claims: sub is a name that no token may have"));
+        }
         let token_id = text(&claims, "jti", TOKEN_ID_LIMIT)?;
         let rights = claims.get("tapeline").map_or_else(|| Ok(Rights::default()), rights::read);
         let rights = rights.map_err(|told| Invalid::new(Reason::BadRights, told))?;
@@ -81,7 +101,10 @@ impl Claims {
 
 impl Rules {
     fn check_kind(&self, header: &Header) -> Result<(), Invalid> {
-        let Some(wanted) = &self.kind else { return Ok(()) };
+        let wanted = &self.kind;
+        if wanted.is_empty() {
+            return Ok(());
+        }
         // A media type: without regard to case, and the prefix may be left away (RFC 7515, 4.1.9).
         let plain = |kind: &str| {
             let kind = kind.to_ascii_lowercase();
@@ -125,7 +148,10 @@ impl Rules {
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Invalid> {
-        let Some(wanted) = &self.issuer else { return Ok(()) };
+        let wanted = &self.issuer;
+        if wanted.is_empty() {
+            return Ok(());
+        }
         match claims.get("iss") {
             Some(Value::String(issuer)) if issuer == wanted => Ok(()),
             Some(found) => {

@@ -17,7 +17,7 @@ const FILE_BYTES: u64 = jwks::SET_BYTES as u64;
 ///
 /// # Errors
 /// The first thing that cannot be used, and its setting.
-pub(crate) fn read(settings: &JwtSettings) -> Result<Vec<Key>, String> {
+pub fn read(settings: &JwtSettings) -> Result<Vec<Key>, String> {
     let allowed = &*settings.algorithms;
     let mut keys = Vec::new();
     if !settings.secret.is_empty() {
@@ -25,34 +25,37 @@ pub(crate) fn read(settings: &JwtSettings) -> Result<Vec<Key>, String> {
         secret::check(settings.secret.as_bytes()).map_err(named)?;
         keys.push(Key::secret(allowed, settings.secret.as_bytes()).map_err(named)?);
     }
-    if let Some(path) = &settings.secret_file {
+    if !settings.secret_file.is_empty() {
+        let path = &settings.secret_file;
         let text = open("auth.jwt.secret_file", path)?;
-        let named = |told| format!("auth.jwt.secret_file {} {told}", path.display());
+        let named = |told| format!("auth.jwt.secret_file {path} {told}");
         // Editors end the last line.
         let secret = text.trim_ascii();
         secret::check(secret).map_err(named)?;
         keys.push(Key::secret(allowed, secret).map_err(named)?);
     }
-    if let Some(path) = &settings.public_key_file {
+    if !settings.public_key_file.is_empty() {
+        let path = &settings.public_key_file;
         let text = open("auth.jwt.public_key_file", path)?;
-        let named = |told| format!("auth.jwt.public_key_file {} {told}", path.display());
+        let named = |told| format!("auth.jwt.public_key_file {path} {told}");
         keys.extend(pem::public_keys(allowed, &text).map_err(named)?);
     }
-    if let Some(path) = &settings.jwks_file {
+    if !settings.jwks_file.is_empty() {
+        let path = &settings.jwks_file;
         let text = open("auth.jwt.jwks_file", path)?;
-        let named = |told| format!("auth.jwt.jwks_file {} {told}", path.display());
+        let named = |told| format!("auth.jwt.jwks_file {path} {told}");
         let taken = jwks::read(allowed, &text).map_err(named)?;
         if taken.keys.is_empty() {
             return Err(named(format!("has no key that can be used: {}", taken.passed_over.join("; "))));
         }
-        taken.passed_over.iter().for_each(|told| tracing::info!("{}: {told}", path.display()));
+        taken.passed_over.iter().for_each(|told| tracing::info!("{path}: {told}"));
         keys.extend(taken.keys);
     }
     Ok(keys)
 }
 
-fn open(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
-    let named = |told: String| format!("{setting} {} {told}", path.display());
+fn open(setting: &str, path: &str) -> Result<Vec<u8>, String> {
+    let named = |told: String| format!("{setting} {path} {told}");
     let bytes = fs::metadata(path).map_err(|error| named(format!("cannot be read: {error}")))?.len();
     if bytes > FILE_BYTES {
         return Err(named(format!("is {bytes} bytes, the limit is {FILE_BYTES}")));
@@ -66,9 +69,9 @@ pub(crate) struct Seen(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
 
 /// Looks at all files of keys.
 pub(crate) fn look(settings: &JwtSettings) -> Seen {
-    let look = |path: &PathBuf| {
+    let look = |path: &Path| {
         let found = fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len())));
-        (path.clone(), found.ok())
+        (path.to_path_buf(), found.ok())
     };
     Seen(settings.files().map(look).collect())
 }

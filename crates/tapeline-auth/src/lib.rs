@@ -4,13 +4,14 @@
 //! Verification is pure: bytes, keys, rules and the time go in, an identity or a reason comes out. Only `files`, `fetch`,
 //! `keeping` and `watch` touch the outside. What an identity may then do is the core's question, never asked here.
 
+pub mod advice;
 pub mod algorithm;
 pub mod api_key;
 mod authority;
 pub mod claims;
 mod failures;
 pub mod fetch;
-mod files;
+pub mod files;
 mod generations;
 mod invalid;
 mod json;
@@ -29,7 +30,7 @@ pub mod settings;
 mod watch;
 
 pub use algorithm::Algorithm;
-pub use authority::{ANONYMOUS, Auth, AuthParts, Status};
+pub use authority::{Always, Auth, AuthParts, Status};
 pub use invalid::{Invalid, Reason};
 pub use remote::Fetched;
 pub use revoked::{REVOCATIONS_LIMIT, Revocation, What};

@@ -2,7 +2,7 @@
 //! come from.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
@@ -68,12 +68,12 @@ pub struct JwtSettings {
     pub algorithms: Vec<Algorithm>,
     /// A secret; empty for none.
     pub secret: String,
-    /// A file that holds one.
-    pub secret_file: Option<PathBuf>,
+    /// A file that holds one; empty for none, as the next two.
+    pub secret_file: String,
     /// A PEM file of public keys.
-    pub public_key_file: Option<PathBuf>,
+    pub public_key_file: String,
     /// A set of public keys.
-    pub jwks_file: Option<PathBuf>,
+    pub jwks_file: String,
     /// Where such a set is fetched; empty for nowhere.
     pub jwks_url: String,
     /// What tokens must say.
@@ -85,9 +85,9 @@ impl Default for JwtSettings {
         JwtSettings {
             algorithms: Algorithm::USUAL.to_vec(),
             secret: String::new(),
-            secret_file: None,
-            public_key_file: None,
-            jwks_file: None,
+            secret_file: String::new(),
+            public_key_file: String::new(),
+            jwks_file: String::new(),
             jwks_url: String::new(),
             rules: Rules::default(),
         }
@@ -96,8 +96,9 @@ impl Default for JwtSettings {
 
 impl JwtSettings {
     /// The files that keys come from.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.secret_file, &self.public_key_file, &self.jwks_file].into_iter().flatten()
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let all = [&self.secret_file, &self.public_key_file, &self.jwks_file];
+        all.into_iter().filter(|path| !path.is_empty()).map(Path::new)
     }
 
     /// Whether tokens can be believed at all.

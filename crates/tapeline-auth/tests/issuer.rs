@@ -118,7 +118,7 @@ fn a_file_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
     let path = std::env::temp_dir().join(format!("tapeline-auth-file-{}.txt", std::process::id()));
     std::fs::write(&path, format!("{SECRET}\n")).unwrap();
     let mut settings = secret_settings();
-    settings.jwt = JwtSettings { secret_file: Some(path.clone()), ..JwtSettings::default() };
+    settings.jwt = JwtSettings { secret_file: path.display().to_string(), ..JwtSettings::default() };
     let desk = Desk::new(settings);
     let claims = desk.claims(|_| {});
     desk.identify(&signed(&claims)).unwrap();

@@ -1,7 +1,5 @@
 //! Secrets that everybody can read are none.
 
-#![expect(clippy::panic, reason = "a test may fail loudly")]
-
 mod shared_data;
 
 use tapeline_auth::secret;

@@ -1,6 +1,6 @@
 //! Every vector of Wycheproof's JWS collection, by the function that verifies signatures.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod shared_data;
 

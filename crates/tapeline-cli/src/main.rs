@@ -4,6 +4,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod authority;
 mod commands;
 mod config;
 mod demo;
@@ -59,6 +60,8 @@ enum Command {
     Channel(commands::Channel),
     /// Show, publish again and purge dead letters.
     Dlq(commands::Dlq),
+    /// Make tokens and keys, and see what is wrong with a token.
+    Token(commands::Token),
     /// Look into a data directory.
     Data(commands::Data),
     /// Write a running hub's data directory into one file.
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Channel(channel) => channel.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Token(token) => token.run(),
         Command::Data(data) => data.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),

@@ -9,12 +9,15 @@ use tapeline_brokers::EmbeddedBroker;
 use tapeline_brokers::embedded::{FamilyUsage, is_full};
 use tapeline_core::{Hub, Refusal};
 use tapeline_gateway::LiveAccess;
-use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded, no_directory};
+use tapeline_gateway::admin::{
+    Admin, Change, Changed, FamilyOrigin, Reloaded, Revocation, Revoke, no_directory,
+};
 use tapeline_gateway::data::FamilyBytes;
 use tapeline_gateway::tls::Tls;
 use tapeline_schema::{Catalog, ErrorCode, Family};
 use tokio::signal::unix::Signal;
 
+use crate::authority::Authorities;
 use crate::config::{Config, FileFamily, Layers, Machine, Misfit, ROWS, When};
 use crate::log;
 
@@ -33,6 +36,7 @@ pub(crate) struct Reloader {
 pub(crate) struct Parts {
     pub hub: Arc<Hub>,
     pub access: Arc<LiveAccess>,
+    pub authorities: Authorities,
     /// The certificate that is served, if one is.
     pub tls: Option<Arc<Tls>>,
     /// What is kept on disk, if anything is.
@@ -124,8 +128,14 @@ impl Reloader {
             files.check().map_err(|error| refused(error.to_string()))?;
         }
         compare_families(&mut told, &running.config.families, &next.families);
-        // The only step that can still be refused; from here on all of it is done.
-        told.channels_ended = self.replace_catalog(next.catalog(&running.live).map_err(misfit)?)?;
+        // The only steps that can still be refused; from here on all of it is done.
+        let catalog = next.catalog(&running.live).map_err(misfit)?;
+        self.parts.authorities.replace(&next.auth)?;
+        told.channels_ended = self.replace_catalog(catalog).inspect_err(|_| {
+            if let Err(refusal) = self.parts.authorities.replace(&running.config.auth) {
+                tracing::error!(%refusal, "the keys of before could not be read again");
+            }
+        })?;
         self.parts.hub.replace_settings(next.settings(self.machine));
         self.parts.access.replace(next.access());
         log::set(&next.log, next.log_format);
@@ -199,6 +209,14 @@ impl Admin for Reloader {
             }
         }
         outcome
+    }
+
+    fn revoke(&self, what: Revoke) -> Result<Revocation, Refusal> {
+        self.parts.authorities.revoke(what)
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
+        self.parts.authorities.revocations()
     }
 
     fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Refusal> {

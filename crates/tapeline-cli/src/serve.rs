@@ -14,6 +14,7 @@ use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
+use tapeline_core::{Authority, Clock};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
 use tapeline_gateway::tls::{self, Tls};
@@ -24,6 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::authority::Authorities;
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
 use crate::machine::{memory_bytes, raise_file_limit};
@@ -143,6 +145,8 @@ impl Serve {
             ..OpenParts::new(&url, clock.clone(), seed, directory.clone())
         };
         let Opened { broker, store, registry, redis, embedded } = tapeline_brokers::open(parts)?;
+        let clock: Arc<dyn Clock> = clock;
+        let authorities = Authorities::start(&config, &store, &clock)?;
         // A hub that takes nothing in hears all the same what others may have lost.
         let takes_in = config.redis.intake;
         let foreign = redis.map(|address| (address, mirror, takes_in));
@@ -153,7 +157,7 @@ impl Serve {
             broker,
             registry,
             store,
-            authority: Arc::new(tapeline_core::rights::Off),
+            authority: authorities.of_hub(),
             seed,
             shards,
         }));
@@ -161,7 +165,9 @@ impl Serve {
         let witness = audit.clone();
         hub.incidents().set_witness(Box::new(move |trouble, now| witness.refused(trouble, now)));
         let access = Arc::new(LiveAccess::new(config.access()));
-        let running = Parts { hub: hub.clone(), access: access.clone(), tls: tls.clone(), embedded };
+        let admin_authority = authorities.of_admin();
+        let running =
+            Parts { hub: hub.clone(), access: access.clone(), authorities, tls: tls.clone(), embedded };
         let reloader = Reloader::new(layers, config.clone(), machine, running);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
@@ -172,6 +178,7 @@ impl Serve {
             values: config.serve,
             tls: tls.map(|tls| (tls, config.tls.listen)),
             admin_listen: config.admin_listen,
+            admin_authority,
             audit,
             compression: config.http.compression,
             foreign,
@@ -186,6 +193,7 @@ struct Served {
     /// The certificate, and where it is shown.
     tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
     admin_listen: Vec<SocketAddr>,
+    admin_authority: Option<Arc<dyn Authority>>,
     audit: Arc<Audit>,
     compression: bool,
     /// The Redis that others publish in, and what is mirrored there.
@@ -208,7 +216,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, tls, admin_listen, audit, compression, foreign }: Served,
+    Served { values, tls, admin_listen, admin_authority, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -225,7 +233,7 @@ async fn serve(
         shards: shards.clone(),
         access,
         admin: reloader.clone(),
-        admin_authority: None,
+        admin_authority,
         audit,
         address: first.as_ref().map(|(address, _)| *address),
         conformance: values.conformance,

@@ -124,6 +124,9 @@ fn no_text_breaks_the_reader_of_the_configuration() {
         "log = \"info\"\n[serve]\nlisten = [\"0.0.0.0:8000\"]\nshards = 2\n[limits]\nslow_close_s = 1.5\n",
         "[[channel]]\ntemplate = \"fx:{pair}\"\ntype = \"fx\"\ndelivery = \"table\"\nrow_key = [\"a\"]\n\
          keep = {count = 3}\nschema = {type = \"object\", properties = {a = {pattern = \"^x\"}}}\n",
+        "[auth]\nmode = \"on\"\njwt.secret = \"7ZdQ1nVvT0x8oK3sWq5LrJmBcHyEfGuA\"\n[[auth.key]]\nid = \"feeder-1\"\n\
+         hash = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nkeys = {p = [\"a\"]}\n",
+        "auth = \"off\"\n",
         "[http]\nallowed_origins = [\"https://desk.example\"]\ncompression = false\n",
     ];
     run(&own, 1_500, settings::check);

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use tapeline_schema::{ChannelSpec, Delivery, Resolved};
+use tapeline_schema::{ChannelSpec, Delivery, Readers, Resolved};
 
 use crate::families::FamilyNumber;
 
@@ -38,9 +38,12 @@ struct Inner {
     is_roll_up: bool,
     declared: bool,
     head: Box<[u8]>,
-    owner: OnceLock<Box<str>>,
+    owner: OwnerCell,
     next: OnceLock<Successor>,
 }
+
+/// A channel's owner, once there is one; shared with the channel that goes on where this one was.
+type OwnerCell = Arc<OnceLock<Box<str>>>;
 
 /// The channel that took another's place when the catalogue changed.
 struct Successor {
@@ -101,9 +104,6 @@ impl Channel {
 
     /// Hands its holders on to the channel that takes its place.
     pub(crate) fn replace_by(&self, channel: Channel, anew: bool) {
-        if let (false, Some(owner)) = (anew, self.owner()) {
-            channel.set_owner(owner);
-        }
         // Only the directory does this, once a channel, while it holds its lock.
         let _ = self.inner().next.set(Successor { channel, anew });
     }
@@ -128,19 +128,28 @@ impl Channel {
         &self.inner().spec
     }
 
-    /// Whose it is, where its family has owners and the broker has said so.
+    /// What it is counted by.
+    pub fn family(&self) -> FamilyNumber {
+        self.inner().family
+    }
+
+    /// Whose it is: the subject that may read it, once the broker has taken or learned one. It stays as long as
+    /// anybody holds the channel.
     pub fn owner(&self) -> Option<&str> {
         self.inner().owner.get().map(|owner| &**owner)
     }
 
-    /// Says whose it is; the first stays.
+    /// Gives it the owner that the broker has taken or learned; the first one stays.
     pub fn set_owner(&self, owner: &str) {
-        self.inner().owner.get_or_init(|| owner.into());
+        if self.owner().is_none() {
+            // Who was faster has decided it.
+            let _ = self.inner().owner.set(owner.into());
+        }
     }
 
-    /// What it is counted by.
-    pub fn family(&self) -> FamilyNumber {
-        self.inner().family
+    /// Whether a publisher may say whose it is. A roll-up belongs to nobody: what it collects has owners of its own.
+    pub fn takes_owner(&self) -> bool {
+        self.inner().spec.read == Readers::Owner && !self.inner().is_roll_up
     }
 
     pub(crate) fn watch_place(&self) -> u32 {
@@ -206,12 +215,15 @@ impl Channel {
         Arc::strong_count(&self.0) > 1 || Arc::strong_count(&self.0.inner) > 1
     }
 
+    /// `from` is the channel that it goes on from, if it does: what becomes known of one's owner holds for both.
     pub(crate) fn new(
         name: &str,
         resolved: Resolved,
         roll_ups: Box<[Channel]>,
         family: FamilyNumber,
+        from: Option<&Channel>,
     ) -> Self {
+        let owner = from.map(|from| from.inner().owner.clone()).unwrap_or_default();
         let mut head = Vec::with_capacity(name.len() * 2 + 32);
         head.extend_from_slice(b"\"channel\":");
         push_json_string(&mut head, name);
@@ -234,7 +246,7 @@ impl Channel {
             is_roll_up: resolved.roll_up,
             declared: resolved.declared,
             head: head.into_boxed_slice(),
-            owner: OnceLock::new(),
+            owner,
             next: OnceLock::new(),
         });
         Channel(Arc::new(Handle { inner }))

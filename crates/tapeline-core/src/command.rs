@@ -21,6 +21,8 @@ pub struct Publication<Name = Box<str>> {
     pub correlation_id: Option<Box<str>>,
     /// A repeat within five minutes is answered with the first offset.
     pub idempotency_key: Option<Box<str>>,
+    /// Whose channel it is, where the family is read by its channels' owners; without it the data may say so.
+    pub owner: Option<Box<str>>,
     /// It came from the channel's plain name in Redis, where others have it already.
     pub from_plain_name: bool,
 }

@@ -86,7 +86,7 @@ impl Directory {
             roll_ups.push(self.make(catalog, roll_up)?);
         }
         let family = self.families.number(&resolved);
-        let made = Channel::new(name, resolved, roll_ups.into_boxed_slice(), family);
+        let made = Channel::new(name, resolved, roll_ups.into_boxed_slice(), family, None);
         let mut stripe = self.stripe(name).write().unwrap_or_else(PoisonError::into_inner);
         Ok(stripe.entry(name.into()).or_insert(made).clone())
     }
@@ -114,9 +114,11 @@ impl Directory {
             });
             let roll_ups: Vec<Channel> = roll_ups.collect::<Result<_, Refusal>>()?;
             let family = self.families.number(row);
-            let new = Channel::new(channel.name(), row.clone(), roll_ups.into_boxed_slice(), family);
+            let goes_on = channel.is_like(row);
+            let from = Some(channel).filter(|_| goes_on);
+            let new = Channel::new(channel.name(), row.clone(), roll_ups.into_boxed_slice(), family, from);
             made.insert(channel.name().into(), new);
-            if !channel.is_like(row) {
+            if !goes_on {
                 replaced.ended.push(channel.name().into());
             }
         }
@@ -163,6 +165,36 @@ impl Directory {
             }
         }
         Ok(changed)
+    }
+
+    /// The channel that takes this one's place where the broker has learned of another owner than the one that was
+    /// known here, so that whoever hears it is asked anew whether it may; the same if its owner is this one, or none yet.
+    pub fn owned_by(&self, channel: &Channel, owner: &str) -> Channel {
+        let known = channel.current();
+        known.set_owner(owner);
+        if known.owner() == Some(owner) {
+            return known.clone();
+        }
+        let catalog = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+        let old = channel.current();
+        if old.owner() == Some(owner) {
+            return old.clone();
+        }
+        let new = Channel::new(
+            old.name(),
+            catalog.resolve(old.name()),
+            old.roll_ups().iter().map(Channel::current).cloned().collect(),
+            old.family(),
+            None,
+        );
+        new.set_owner(owner);
+        self.changes.0.fetch_add(1, Ordering::AcqRel);
+        let mut stripe = self.stripe(old.name()).write().unwrap_or_else(PoisonError::into_inner);
+        stripe.insert(old.name().into(), new.clone());
+        old.replace_by(new.clone(), true);
+        drop(stripe);
+        self.changes.0.fetch_add(1, Ordering::AcqRel);
+        new
     }
 
     /// How many channels of each family are known, by the family's name.

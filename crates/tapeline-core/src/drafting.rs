@@ -15,6 +15,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::inspect::{check_data, check_rows};
 use crate::message::{Draft, IdempotencyKey};
+use crate::owner::stated;
 use crate::rights::Grant;
 use crate::table::{Rows, take_apart};
 
@@ -71,7 +72,10 @@ impl<'a> Drafter<'a> {
             Ok(channel)
         });
         let channel = checked.inspect_err(|refusal| self.refused(publication.channel, refusal))?;
-        let Publication { kind, data, correlation_id, idempotency_key, from_plain_name, .. } = publication;
+        let Publication { kind, data, correlation_id, idempotency_key, owner, from_plain_name, .. } =
+            publication;
+        let owner =
+            stated(&channel, owner, &data).inspect_err(|refusal| self.refused(channel.name(), refusal))?;
         let (data, rows) = accept(&channel, kind.as_deref(), data)
             .inspect_err(|refusal| self.refused(channel.name(), refusal))?;
         let kind = kind.filter(|kind| **kind != *channel.spec().kind);
@@ -85,6 +89,7 @@ impl<'a> Drafter<'a> {
             rows,
             correlation_id,
             idempotency,
+            owner,
             from_plain_name,
             id,
             timestamp_us,
@@ -152,6 +157,12 @@ impl Draft {
         if self.rows.is_some() && !channel.is_table() {
             let message = format!("{}: its family has changed meanwhile; publish it again", channel.name());
             return Err(Refusal::new(ErrorCode::Overloaded, message));
+        }
+        if !channel.takes_owner() {
+            self.owner = None;
+        } else if self.owner.is_none() && !self.channel.takes_owner() {
+            // Nobody has looked for it yet; a table's rows are without it by now.
+            self.owner = stated(channel, None, &self.data)?;
         }
         if self.channel.has_ended() || self.channel.spec().schema != channel.spec().schema {
             (self.data, self.rows) = accept(channel, self.kind.as_deref(), std::mem::take(&mut self.data))?;

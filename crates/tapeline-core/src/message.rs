@@ -64,6 +64,8 @@ pub struct Draft {
     pub correlation_id: Option<Box<str>>,
     /// Set where the publisher wants repeats refused.
     pub idempotency: Option<Box<IdempotencyKey>>,
+    /// Whose channel it says this is; only where the channel takes an owner.
+    pub owner: Option<Box<str>>,
     /// It came from the channel's plain name in Redis, where others have it already.
     pub from_plain_name: bool,
     /// A UUID, version 7.
@@ -157,6 +159,7 @@ impl Message {
             rows: Some(Box::new(rows)),
             correlation_id: self.correlation_id.clone(),
             idempotency: None,
+            owner: None,
             from_plain_name: false,
             id: self.id,
             timestamp_us: self.timestamp_us,

@@ -56,6 +56,7 @@ fn message(data: impl Into<Bytes>) -> Arc<Message> {
         rows: None,
         correlation_id: None,
         idempotency: None,
+        owner: None,
         from_plain_name: false,
         id: Default::default(),
         timestamp_us: 0,

@@ -293,13 +293,8 @@ impl Hub {
     pub(crate) fn may_subscribe(&self, grant: &Grant, topic: &Topic) -> Result<(), Refusal> {
         match topic {
             Topic::Pattern(_) => grant.holds(|_| true, String::new),
-            Topic::Channel(channel) if is_known_later(channel) => grant.holds(|_| true, String::new),
+            Topic::Channel(channel) if channel.takes_owner() => grant.holds(|_| true, String::new),
             Topic::Channel(channel) => self.may_read(grant, channel),
         }
     }
-}
-
-/// Whether who may read the channel is only known when the broker has said whose it is.
-pub fn is_known_later(channel: &Channel) -> bool {
-    channel.spec().read == Readers::Owner && !channel.is_roll_up()
 }

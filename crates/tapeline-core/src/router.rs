@@ -10,7 +10,6 @@ use tapeline_schema::Pattern;
 use crate::channel::{Channel, ChannelMap};
 use crate::message::{Epoch, Message};
 use crate::reply::Topic;
-use crate::rights::is_known_later;
 use crate::session::{Place, Session};
 use crate::target::{Cursor, Mode, Target};
 use crate::wishes::{both, wish};
@@ -151,7 +150,7 @@ impl Router {
             targets: Vec::new(),
             groups: Vec::new(),
             overlaps: 0,
-            ownerless: is_known_later(channel) && channel.owner().is_none(),
+            ownerless: channel.takes_owner() && channel.owner().is_none(),
             touched_us: now_us,
             timed_us: 0,
         };

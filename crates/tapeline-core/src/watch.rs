@@ -365,6 +365,7 @@ mod tests {
                 rows: None,
                 correlation_id: None,
                 idempotency: None,
+                owner: None,
                 from_plain_name: false,
                 id: uuid::Uuid::nil(),
                 timestamp_us: self.now_us,

@@ -13,6 +13,7 @@ pub(crate) struct Sent {
     kind: Option<Box<str>>,
     data: Bytes,
     correlation_id: Option<Box<str>>,
+    owner: Option<Box<str>>,
     at_us: u64,
 }
 
@@ -23,6 +24,7 @@ impl From<&Draft> for Sent {
             kind: draft.kind.clone(),
             data: draft.data.clone(),
             correlation_id: draft.correlation_id.clone(),
+            owner: draft.owner.clone(),
             at_us: draft.timestamp_us,
         }
     }
@@ -46,6 +48,7 @@ impl Sent {
             data: &self.data,
             correlation_id: self.correlation_id.as_deref(),
             idempotency_key: None,
+            owner: self.owner.as_deref(),
         }
     }
 }
@@ -58,6 +61,7 @@ pub(crate) fn refused(hub: &Hub, principal: &str, publication: &Publication, ref
         data: &publication.data,
         correlation_id: publication.correlation_id.as_deref(),
         idempotency_key: publication.idempotency_key.as_deref(),
+        owner: publication.owner.as_deref(),
     };
     let at_us = hub.now().wall_us;
     give_up(hub, principal, DeadLetterReason::Refused, &sentence(refusal), at_us, original);

@@ -66,6 +66,7 @@ impl Intake {
             data: publication.data.clone(),
             correlation_id: publication.correlation_id.clone(),
             idempotency_key: publication.idempotency_key.clone(),
+            owner: publication.owner.clone(),
             from_plain_name: publication.from_plain_name,
         };
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)

@@ -127,7 +127,7 @@ impl Audit {
         line.left_out = self.left_out.swap(0, Ordering::Relaxed);
         let Some(to) = &self.to else {
             let Line { event, who, address, about, result, message, left_out, .. } = line;
-            tracing::info!(target: "audit", event, who, address, about, result, message, left_out, "audit");
+            tracing::info!(target: "audit", event, who, address, about, result, why = message, left_out);
             return;
         };
         let text = serde_json::to_string(&line).unwrap_or_default();

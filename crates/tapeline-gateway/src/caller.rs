@@ -68,13 +68,15 @@ pub(crate) struct Credential {
 /// Why somebody is not let in.
 pub(crate) struct Denied {
     pub refusal: Refusal,
+    /// Who it is, if that was believed.
+    pub who: Option<Arc<str>>,
     /// A browser's page would not be told by a refused handshake: it is let in, told, and closed.
     pub tell_in_band: bool,
 }
 
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
-        Denied { refusal, tell_in_band: false }
+        Denied { refusal, who: None, tell_in_band: false }
     }
 }
 
@@ -97,7 +99,7 @@ pub(crate) async fn admit(
         Some(Credential { text, place }) => {
             let tell_in_band = needs == Needs::Handshake && place != Place::Header;
             let checked = identify(authority, &text, &peer.principal).await;
-            let identity = checked.map_err(|refusal| Denied { refusal, tell_in_band })?;
+            let identity = checked.map_err(|refusal| Denied { refusal, who: None, tell_in_band })?;
             Caller { principal: identity.subject.clone(), grant: Grant::Known(identity) }
         }
         None => match authority.anonymous() {
@@ -109,12 +111,15 @@ pub(crate) async fn admit(
             }
         },
     };
-    match (needs, peer.side) {
-        (Needs::Operator, Side::Public) => caller.grant.may_operate()?,
-        (Needs::Admin, Side::Public) | (_, Side::Admin) => caller.grant.may_administer()?,
-        _ => {}
+    let allowed = match (needs, peer.side) {
+        (Needs::Operator, Side::Public) => caller.grant.may_operate(),
+        (Needs::Admin, Side::Public) | (_, Side::Admin) => caller.grant.may_administer(),
+        _ => Ok(()),
+    };
+    match allowed {
+        Ok(()) => Ok(caller),
+        Err(refusal) => Err(Denied { refusal, who: Some(caller.principal), tell_in_band: false }),
     }
-    Ok(caller)
 }
 
 fn authority(app: &App, side: Side) -> &dyn Authority {

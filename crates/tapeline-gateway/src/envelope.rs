@@ -26,6 +26,8 @@ pub(crate) struct Envelope<'a> {
     correlation_id: Option<Text<'a>>,
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    owner: Option<Text<'a>>,
 }
 
 impl Envelope<'_> {
@@ -44,6 +46,7 @@ impl Envelope<'_> {
             data: Bytes::copy_from_slice(data.get().as_bytes()),
             correlation_id: label(&self.correlation_id),
             idempotency_key: label(&self.idempotency_key),
+            owner: label(&self.owner),
             from_plain_name: false,
         })
     }

@@ -14,7 +14,6 @@ use tapeline_core::channel::push_json_string;
 use tapeline_core::command::Publication;
 use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::push_number;
-use tapeline_core::rights::is_known_later;
 use tapeline_core::{Channel, Receipt};
 use tapeline_schema::ErrorCode;
 
@@ -63,7 +62,7 @@ pub(crate) async fn publish(
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
     let body = body(&app, request, limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = form::object_in(&body)?;
-    peer.take_publishes(&app.hub, 1)?;
+    peer.take_publishes(&app.hub, &caller.principal, 1)?;
     let draft = app.draft(envelope.publication()?, &caller, app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
@@ -106,7 +105,7 @@ pub(crate) async fn broadcast(
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));
     }
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
-    peer.take_publishes(&app.hub, 1)?;
+    peer.take_publishes(&app.hub, &caller.principal, 1)?;
     let publication = Publication { channel: &*name, data, ..Publication::default() };
     let draft = app.draft(publication, &caller, app.hub.now())?;
     let channel = draft.channel.clone();
@@ -153,7 +152,7 @@ async fn readable(
             app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
         })
     };
-    if !is_known_later(channel) {
+    if !channel.takes_owner() {
         allowed()?;
     }
     let page = asking::page(&app.hub, channel, after, limit).await?;

@@ -44,7 +44,7 @@ mod store;
 pub mod tls;
 mod upgrade;
 
-pub use addresses::{ClientHeader, Network, NoNetwork};
+pub use addresses::ClientHeader;
 pub use app::{App, AppParts};
 pub use listen::{ListenError, Listener};
 pub use origin::{Access, LiveAccess, Origins};

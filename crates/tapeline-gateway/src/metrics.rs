@@ -250,7 +250,7 @@ impl Hub {
         let turned_away = app.addresses.turned_away.list().map(|(cause, count)| ([cause], count));
         page.counters(
             "tapeline_turned_away",
-            "Connections, tokens and bodies that were not let in, by cause",
+            "Connections and bodies that were not let in, by cause",
             ["cause"],
             turned_away,
         )?;

@@ -45,11 +45,12 @@ pub struct Publish<'a> {
     kind: Option<String>,
     correlation_id: Option<String>,
     idempotency_key: Option<String>,
+    owner: Option<String>,
 }
 
 impl<'a> Publish<'a> {
     pub(crate) fn new(bus: &'a EventBus, channel: String, data: Result<String, Error>) -> Self {
-        Publish { bus, channel, data, kind: None, correlation_id: None, idempotency_key: None }
+        Publish { bus, channel, data, kind: None, correlation_id: None, idempotency_key: None, owner: None }
     }
 
     /// The message's type; without one it has its family's.
@@ -71,8 +72,15 @@ impl<'a> Publish<'a> {
         self
     }
 
+    /// Whose channel it is: the subject that may read it, where the family is read by its channels' owners
+    /// (`order_status`, `executions`, `balances`). The first owner of a channel stays.
+    pub fn owner(mut self, subject: impl Into<String>) -> Self {
+        self.owner = Some(subject.into());
+        self
+    }
+
     async fn send(self) -> Result<Published, Error> {
-        let Publish { bus, channel, data, kind, correlation_id, idempotency_key } = self;
+        let Publish { bus, channel, data, kind, correlation_id, idempotency_key, owner } = self;
         let data = data?;
         tracing::debug!(target: "publish", "Publishing to channel: {channel}");
         let mut frame = String::with_capacity(data.len() + 256);
@@ -83,6 +91,9 @@ impl<'a> Publish<'a> {
         }
         if let Some(id) = &correlation_id {
             push(&mut frame, "correlation_id", id);
+        }
+        if let Some(owner) = &owner {
+            push(&mut frame, "owner", owner);
         }
         push(&mut frame, "idempotency_key", &idempotency_key.unwrap_or_else(|| bus.next_key()));
         frame.push_str(",\"data\":");

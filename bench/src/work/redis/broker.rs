@@ -104,6 +104,7 @@ impl Publishing {
             rows: None,
             correlation_id: None,
             idempotency: None,
+            owner: None,
             id: Uuid::from_u128(u128::from(timestamp_us)),
             timestamp_us,
             from_plain_name: false,

@@ -5,8 +5,10 @@ use std::io::{self, Read};
 use super::disk::Disk;
 use super::{Durability, EmbeddedError};
 
-/// The number of the format that this version writes and reads.
-pub(super) const FORMAT: u64 = 1;
+/// The number of the format that this version writes. It reads 1 as well, which knows no owners of channels.
+pub(super) const FORMAT: u64 = 2;
+
+const READABLE: [&str; 2] = ["1", "2"];
 
 const NAME: &str = "meta";
 const NEXT: &str = "meta.tmp";
@@ -41,7 +43,7 @@ impl Meta {
             line.ok_or_else(|| EmbeddedError::Meta(format!("it has no line {key}")))
         };
         let format = value("format")?;
-        if format != FORMAT.to_string() {
+        if !READABLE.contains(&format) {
             return Err(EmbeddedError::Format(format.to_string()));
         }
         let durability = value("durability")?;

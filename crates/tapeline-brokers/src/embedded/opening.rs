@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use tapeline_core::channel::ChannelMap;
 use tapeline_core::store::{Bounds, LocalStore, State as StoreState};
 
 use super::frame::{HEAD, Kind};
@@ -209,6 +210,7 @@ fn replay(
         stripes,
         store: StoreState::new(Bounds::default(), now),
         keys_since_us: now.wall_us.saturating_sub(KEY_LIFE_US),
+        owners: ChannelMap::default(),
         passed_over: 0,
         newest: 0,
     };
@@ -257,6 +259,9 @@ fn replay(
 }
 
 fn held(into: Replaying<'_>, end: Place, len: u64, is_cut: bool) -> Held {
+    for (channel, owner) in &into.owners {
+        channel.set_owner(owner);
+    }
     if into.passed_over > 0 {
         let records = into.passed_over;
         tracing::warn!(

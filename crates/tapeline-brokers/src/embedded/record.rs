@@ -82,6 +82,12 @@ pub(super) enum Record<'a> {
         number: u64,
         at: u64,
     },
+    /// A channel has its owner.
+    Owned {
+        channel: &'a str,
+        table: bool,
+        owner: &'a str,
+    },
     Stand(Stand<'a>),
     Known(Known<'a>),
     Entry(Entry<'a>),
@@ -100,6 +106,7 @@ const STAND: u8 = 6;
 const KNOWN: u8 = 7;
 const ENTRY: u8 = 8;
 const END: u8 = 9;
+const OWNED: u8 = 10;
 
 /// Everywhere a message belongs.
 pub(super) const ALL_PLACES: u32 = u32::MAX;
@@ -169,6 +176,13 @@ pub(super) fn push(out: &mut Vec<u8>, number: u64, record: &Record<'_>) {
                 out.number(number);
                 out.number(*segment);
                 out.number(*at);
+            }
+            Record::Owned { channel, table, owner } => {
+                out.0.push(OWNED);
+                out.number(number);
+                out.text(channel);
+                out.flag(*table);
+                out.text(owner);
             }
             Record::End { count } => {
                 out.0.push(END);
@@ -305,6 +319,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<(u64, Record<'_>)> {
             let value = there.then_some(value);
             Record::Entry(Entry { key, version, value, expires_us: from.number()? })
         }
+        OWNED => Record::Owned { channel: from.text()?, table: from.flag()?, owner: from.text()? },
         END => Record::End { count: from.number()? },
         _ => return None,
     };

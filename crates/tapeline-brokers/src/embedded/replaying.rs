@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tapeline_core::broker::Head;
+use tapeline_core::channel::ChannelMap;
 use tapeline_core::message::{Draft, Epoch, IdempotencyKey, Message, RollUpMark};
 use tapeline_core::store::{Change, Key, State as StoreState};
 use tapeline_core::table::take_apart;
@@ -22,6 +23,8 @@ pub(super) struct Replaying<'a> {
     pub(super) store: StoreState,
     /// Keys that are older are forgotten.
     pub(super) keys_since_us: u64,
+    /// Whose channels are, as told last.
+    pub(super) owners: ChannelMap<Box<str>>,
     /// Records of channels that the catalogue now has as something else.
     pub(super) passed_over: u64,
     /// The newest number of a record.
@@ -59,6 +62,13 @@ impl Replaying<'_> {
                     state.set_lapsed(true);
                 }
             }
+            Record::Owned { channel, table, owner } => {
+                let Some(channel) = self.channel(channel, table) else { return };
+                let mut locked = self.stripes.lock(&channel, &[]);
+                if locked.held(&channel).is_none_or(|state| state.record() < number) {
+                    self.owners.insert(channel.clone(), owner.into());
+                }
+            }
             Record::Entry(entry) => self.take_entry(&entry),
             Record::Synced { .. } | Record::Stand(_) | Record::Known(_) | Record::End { .. } => {}
         }
@@ -70,6 +80,11 @@ impl Replaying<'_> {
             Record::Stand(stand) => self.put_stand(&stand),
             Record::Message(told) => self.put_message(&told),
             Record::Known(known) => self.put_known(&known),
+            Record::Owned { channel, table, owner } => {
+                if let Some(channel) = self.channel(channel, table) {
+                    self.owners.insert(channel, owner.into());
+                }
+            }
             Record::Entry(entry) => self.take_entry(&entry),
             _ => {}
         }
@@ -127,6 +142,7 @@ impl Replaying<'_> {
             rows,
             correlation_id: told.correlation_id.map(Into::into),
             idempotency: None,
+            owner: None,
             from_plain_name: false,
             id: Uuid::from_bytes(told.id),
             timestamp_us: told.timestamp_us,
@@ -223,7 +239,7 @@ fn receipt(offset: u64, epoch: Epoch, id: Uuid) -> Receipt {
 /// Has channels count on under new epochs, and what they keep say so: all of them, or those with messages that nobody has
 /// written.
 pub(super) fn begin_epochs(stripes: &Stripes, all: bool) -> usize {
-    let mut changed: tapeline_core::channel::ChannelMap<(Epoch, Head)> = Default::default();
+    let mut changed: ChannelMap<(Epoch, Head)> = Default::default();
     stripes.each(|state| {
         if !all && !state.has_lapsed() {
             return;
@@ -264,6 +280,7 @@ fn relabelled(message: &Message, renewed: &impl Fn(&Channel, &Epoch) -> Option<E
         rows: message.rows.clone(),
         correlation_id: message.correlation_id.clone(),
         idempotency: None,
+        owner: None,
         from_plain_name: false,
         id: message.id,
         timestamp_us: message.timestamp_us,

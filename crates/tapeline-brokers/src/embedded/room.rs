@@ -27,7 +27,10 @@ impl Writer {
     pub(super) fn fate(&mut self, locked: &mut Locked<'_>, draft: &Draft, roll_ups: &[Channel]) -> Fate {
         let spec = draft.channel.spec();
         let urgent = spec.priority == Priority::Critical;
-        if self.may_write(draft.data.len() + OVERHEAD, urgent) {
+        let claims =
+            draft.owner.is_some() && locked.held(&draft.channel).is_none_or(|state| state.owner().is_none());
+        let overhead = if claims { 2 * OVERHEAD } else { OVERHEAD };
+        if self.may_write(draft.data.len() + overhead, urgent) {
             return Fate::Write;
         }
         let is_newest_only = spec.delivery == Delivery::Latest && spec.keep.count <= 1 && roll_ups.is_empty();
@@ -40,7 +43,8 @@ impl Writer {
                     || self.may_write(OVERHEAD, true)
             }
         };
-        if is_newest_only && may_pass_by { Fate::PassBy } else { Fate::Refuse }
+        // Whose a channel is has to be known after a restart too.
+        if is_newest_only && may_pass_by && !claims { Fate::PassBy } else { Fate::Refuse }
     }
 
     /// Whether there is room for so many more bytes; notes where there is none.

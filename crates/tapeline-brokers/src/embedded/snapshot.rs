@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use tapeline_core::channel::ChannelMap;
 use tapeline_core::message::{Epoch, IdempotencyKey, Message};
 use tapeline_core::store::LocalStore;
 use tapeline_core::{Channel, Receipt};
@@ -69,6 +70,7 @@ pub(super) fn write(
     let copied = copy(stripes, now_us);
     let mut out = Out { file: &*file, buffer: Kind::Snapshot.head(number).to_vec(), written: 0, count: 0 };
     write_channels(&mut out, &copied)?;
+    write_owners(&mut out, &copied)?;
     drop(copied);
     for change in store.into_iter().flat_map(|store| store.snapshot().changes) {
         out.push(&Record::Entry(Entry {
@@ -105,6 +107,20 @@ fn copy(stripes: &Stripes, now_us: u64) -> Vec<Copied> {
     // One that has ended counts anew at its next use.
     copied.retain(|copy| !copy.channel.has_ended());
     copied
+}
+
+/// Whose channels are: those that stand, and those that are forgotten but for what roll-ups keep of them.
+fn write_owners(out: &mut Out<'_>, copied: &[Copied]) -> io::Result<()> {
+    let of_messages = copied.iter().flat_map(|copy| &copy.messages).map(|message| &message.channel);
+    let mut told: ChannelMap<()> = ChannelMap::default();
+    for channel in copied.iter().map(|copy| &copy.channel).chain(of_messages) {
+        if let Some(owner) = channel.owner()
+            && told.insert(channel.clone(), ()).is_none()
+        {
+            out.push(&Record::Owned { channel: channel.name(), table: channel.is_table(), owner })?;
+        }
+    }
+    Ok(())
 }
 
 fn write_channels(out: &mut Out<'_>, copied: &[Copied]) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use tapeline_core::channel::ChannelMap;
 use tapeline_core::store::{Bounds, State as StoreState};
 use tapeline_core::{Directory, Now};
 
@@ -43,9 +44,10 @@ fn family<'a>(families: &'a mut Families, record: &Record<'_>) -> Option<&'a mut
         Record::Message(told) => told.channel,
         Record::Stand(stand) => stand.channel,
         Record::Known(known) => known.channel,
-        Record::Begun { channel, .. } | Record::Forgot { channel, .. } | Record::Lapsed { channel } => {
-            channel
-        }
+        Record::Begun { channel, .. }
+        | Record::Forgot { channel, .. }
+        | Record::Lapsed { channel }
+        | Record::Owned { channel, .. } => channel,
         Record::Entry(_) => "",
         Record::Synced { .. } | Record::End { .. } => return None,
     };
@@ -154,6 +156,7 @@ fn of_dir(disk: &Dir, directory: &Arc<Directory>) -> Result<Vec<FamilyUsage>, Em
         stripes: &stripes,
         store: StoreState::new(Bounds::default(), Now::default()),
         keys_since_us: u64::MAX,
+        owners: ChannelMap::default(),
         passed_over: 0,
         newest: 0,
     };

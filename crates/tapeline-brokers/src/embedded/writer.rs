@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 use tapeline_core::broker::{Deliver, Drafts, Messages, Receipts};
 use tapeline_core::message::Draft;
+use tapeline_core::owner;
 use tapeline_core::store::Done;
 use tapeline_core::{Channel, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
@@ -60,6 +61,7 @@ struct Run {
     entries: SmallVec<[Entry; 1]>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a new one")]
 enum Entry {
     /// To be settled; with the number of its record, 0 where it goes by unwritten.
     New(Draft, Place, u64),
@@ -187,6 +189,7 @@ impl Writer {
         }
         let place = match locked.count(&mut draft, roll_ups) {
             Counted::Repeat(first) => return Entry::Repeat(first),
+            Counted::Conflict => return Entry::Refused(owner::conflict(&draft.channel)),
             Counted::New(place) => place,
         };
         let lapses = matches!(fate, Fate::PassBy);
@@ -203,6 +206,10 @@ impl Writer {
     }
 
     fn push_message(&mut self, draft: &Draft, place: &Place) -> u64 {
+        if let Some(owner) = draft.owner.as_deref().filter(|_| place.claims) {
+            let (channel, table) = (draft.channel.name(), draft.channel.is_table());
+            self.push(&Record::Owned { channel, table, owner });
+        }
         let marks = place.marks.iter();
         self.push(&Record::Message(Told {
             channel: draft.channel.name(),

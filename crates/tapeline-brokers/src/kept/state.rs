@@ -42,6 +42,8 @@ pub(crate) struct State {
     record: u64,
     /// Messages of it went by that are not in the log.
     lapsed: bool,
+    /// An owner that was counted and not settled: nobody may be told of it yet.
+    claimed: Option<Box<str>>,
     kept: VecDeque<Arc<Message>>,
     kept_bytes: usize,
     /// The rows, where the family's delivery is `table`; then only the newest message is kept beside them.
@@ -61,6 +63,7 @@ impl State {
             top: 0,
             record: 0,
             lapsed: false,
+            claimed: None,
             kept: VecDeque::new(),
             kept_bytes: 0,
             held,
@@ -87,9 +90,27 @@ impl State {
         (self.counted, self.epoch.clone())
     }
 
+    /// Its owner, or who will be once what was counted is settled.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.channel.owner().or(self.claimed.as_deref())
+    }
+
+    /// The first owner of the channel, from when this is settled.
+    pub(crate) fn claim(&mut self, owner: &str) {
+        self.claimed = Some(owner.into());
+    }
+
+    /// Whoever asks is told whose it is from now on.
+    pub(crate) fn settle_owner(&mut self) {
+        if let Some(owner) = self.claimed.take() {
+            self.channel.set_owner(&owner);
+        }
+    }
+
     /// Takes back what was counted and not settled.
     pub(crate) fn uncount(&mut self, now_us: u64) {
         self.counted = self.top;
+        self.claimed = None;
         self.touched_by(now_us);
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Counted {
     Repeat(Receipt),
     /// It is new, and has these places.
     New(Place),
+    /// It says that its channel is somebody else's than the first one's who did.
+    Conflict,
 }
 
 /// What a draft has been given by counting.
@@ -43,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) receipt: Receipt,
     pub(crate) marks: SmallVec<[RollUpMark; 1]>,
     pub(crate) key: Option<Box<IdempotencyKey>>,
+    /// It is the first one that says whose its channel is.
+    pub(crate) claims: bool,
 }
 
 /// Some stripes, held.
@@ -248,7 +252,8 @@ impl Locked<'_> {
         state
     }
 
-    /// Counts a draft; its stripe and those of its channel's roll-ups that count must be held. A repeat is not counted.
+    /// Counts a draft; its stripe and those of its channel's roll-ups that count must be held. Neither a repeat is counted nor
+    /// what another owner says.
     pub(crate) fn count(&mut self, draft: &mut Draft, roll_ups: &[Channel]) -> Counted {
         let now_us = draft.timestamp_us;
         let key = draft.idempotency.take();
@@ -256,6 +261,18 @@ impl Locked<'_> {
             && let Some(first) = self.state(&draft.channel).repeated(key, now_us)
         {
             return Counted::Repeat(first);
+        }
+        let mut claims = false;
+        if let Some(owner) = &draft.owner {
+            let state = self.state(&draft.channel);
+            match state.owner() {
+                Some(first) if first != &**owner => return Counted::Conflict,
+                Some(_) => {}
+                None => {
+                    claims = true;
+                    state.claim(owner);
+                }
+            }
         }
         let marks = roll_ups.iter().map(|roll_up| {
             let (offset, epoch) = self.state(roll_up).count();
@@ -268,7 +285,7 @@ impl Locked<'_> {
         if let Some(key) = &key {
             state.remember((**key).clone(), receipt.clone(), now_us);
         }
-        Counted::New(Place { receipt, marks, key })
+        Counted::New(Place { receipt, marks, key, claims })
     }
 
     /// Makes a message of a draft that was counted, and keeps it; the same stripes must be held. `record` is its number in
@@ -280,6 +297,11 @@ impl Locked<'_> {
             && let Some(state) = self.held(&channel)
         {
             state.take_rows(&mut draft, offset);
+        }
+        if place.claims
+            && let Some(state) = self.held(&channel)
+        {
+            state.settle_owner();
         }
         let message = Arc::new(Message::new(draft, offset, epoch, place.marks));
         for (channel, offset, _) in message.places() {

@@ -11,6 +11,7 @@ use tapeline_core::broker::{
     Busy, Deliver, Drafts, Head, Health, Interest, Messages, Page, Receipts, Sources,
 };
 use tapeline_core::message::Draft;
+use tapeline_core::owner;
 use tapeline_core::{Broker, Channel, Clock, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
@@ -68,18 +69,22 @@ impl MemoryBroker {
                 tell(Err(refusal));
                 continue;
             }
-            let receipt = match locked.count(&mut draft, &roll_ups) {
+            tell(match locked.count(&mut draft, &roll_ups) {
                 Counted::New(place) => {
                     let (receipt, message) = locked.settle(draft, place, 0);
                     messages.push(message);
-                    receipt
+                    Ok(receipt)
                 }
                 Counted::Repeat(first) => {
                     sink.on_repeat(&channel);
-                    first
+                    Ok(first)
                 }
-            };
-            tell(Ok(receipt));
+                Counted::Conflict => {
+                    let refusal = owner::conflict(&channel);
+                    sink.on_refusal(&channel, &refusal);
+                    Err(refusal)
+                }
+            });
         }
         sink.deliver(permits, messages);
     }

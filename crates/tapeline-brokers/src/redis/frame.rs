@@ -1,5 +1,6 @@
 //! A message as it travels between hubs and lies in Redis. The script writes the first line, with what it has counted:
-//! `1 OFFSET EPOCH HOW NAME [OFFSET EPOCH]…`, the pairs being its places in roll-ups; the publishing node wrote the rest.
+//! `1 OFFSET EPOCH HOW NAME [OFFSET EPOCH]… [=OWNER]`, the pairs being its places in roll-ups; the publishing node wrote
+//! the rest.
 //! It begins with `1m` where the bare copy for others follows. `HOW` is what the script did to a table: `-0` nothing, `l`
 //! or `w` and so many bytes of rows, which left the table, or are the whole of it.
 
@@ -20,6 +21,18 @@ pub(super) enum FrameError {
     /// Another node's catalogue has another row for the channel, or ours had when it was published.
     #[error("its row in the catalogue is another one here")]
     OtherRow,
+    /// It was kept when its channel belonged to somebody else, who alone may read it.
+    #[error("its channel belongs to another owner by now")]
+    OtherOwner,
+}
+
+/// Where a frame comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It was just published: it says whose the channel is.
+    Heard,
+    /// It is kept, perhaps by a roll-up for longer than Redis remembers its channel.
+    Kept,
 }
 
 /// The part of a frame that the publishing node writes; and where the data begins in it.
@@ -63,6 +76,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Takes a word from the front of a line.
+fn word<'a>(line: &mut &'a str) -> Option<&'a str> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    *line = rest;
+    (!word.is_empty()).then_some(word)
+}
+
 /// The parts of a frame.
 struct Frame<'a> {
     mirrored: bool,
@@ -71,6 +91,8 @@ struct Frame<'a> {
     how: &'a str,
     name: &'a str,
     marks: Vec<(u64, Epoch)>,
+    /// Text without control characters, spaces included.
+    owner: Option<&'a str>,
     more: &'a [u8],
     id: Uuid,
     timestamp_us: u64,
@@ -83,19 +105,20 @@ struct Frame<'a> {
 impl<'a> Frame<'a> {
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let mut words = std::str::from_utf8(bytes.get(..end)?).ok()?.split(' ');
-        let mirrored = match words.next()? {
+        let mut line = std::str::from_utf8(bytes.get(..end)?).ok()?;
+        let mirrored = match word(&mut line)? {
             "1" => false,
             "1m" => true,
             _ => return None,
         };
-        let (offset, epoch) = (words.next()?.parse().ok()?, words.next()?.into());
-        let (how, len) = words.next()?.split_at_checked(1)?;
-        let name = words.next()?;
+        let (offset, epoch) = (word(&mut line)?.parse().ok()?, word(&mut line)?.into());
+        let (how, len) = word(&mut line)?.split_at_checked(1)?;
+        let name = word(&mut line)?;
         let mut marks = Vec::new();
-        while let Some(word) = words.next() {
-            marks.push((word.parse().ok()?, words.next()?.into()));
+        while !line.is_empty() && !line.starts_with('=') {
+            marks.push((word(&mut line)?.parse().ok()?, word(&mut line)?.into()));
         }
+        let owner = line.strip_prefix('=');
         let mut rest = Reader(bytes.get(end + 1..)?);
         let more = rest.take(len.parse().ok()?)?;
         let id = Uuid::from_slice(rest.take(16)?).ok()?;
@@ -109,6 +132,7 @@ impl<'a> Frame<'a> {
             how,
             name,
             marks,
+            owner,
             more,
             id,
             timestamp_us,
@@ -123,14 +147,26 @@ impl<'a> Frame<'a> {
 /// The message in a frame.
 ///
 /// # Errors
-/// It is none, or none of the row that its channel has here.
+/// It is none, or none of the row or the owner that its channel has here.
 pub(super) fn decode(
     bytes: &[u8],
+    origin: Origin,
     directory: &Directory,
     plan_of: impl FnOnce(&Channel) -> std::sync::Arc<Plan>,
 ) -> Result<Message, FrameError> {
     let frame = Frame::parse(bytes).ok_or(FrameError::Malformed)?;
     let channel = directory.channel(frame.name).map_err(|_| FrameError::Malformed)?;
+    let channel = match (frame.owner, origin) {
+        (None, _) => channel,
+        (Some(owner), Origin::Heard) => directory.owned_by(&channel, owner),
+        (Some(owner), Origin::Kept) => {
+            channel.set_owner(owner);
+            if channel.owner() != Some(owner) {
+                return Err(FrameError::OtherOwner);
+            }
+            channel
+        }
+    };
     let plan = plan_of(&channel);
     if plan.row != frame.row {
         return Err(FrameError::OtherRow);
@@ -157,6 +193,7 @@ pub(super) fn decode(
         rows,
         correlation_id: frame.correlation_id.map(Box::from),
         idempotency: None,
+        owner: None,
         from_plain_name: false,
         id: frame.id,
         timestamp_us: frame.timestamp_us,

@@ -390,12 +390,13 @@ struct Envelope<'a> {
     data: &'a RawValue,
     correlation_id: Option<Box<str>>,
     idempotency_key: Option<Box<str>>,
+    owner: Option<Box<str>>,
 }
 
 /// Any JSON is data whole, whatever its keys; only `"tapeline":1` marks an envelope.
 fn read(channel: Box<str>, payload: Bytes) -> Foreign {
     let envelope = serde_json::from_slice::<Envelope<'_>>(&payload).ok().filter(|known| known.tapeline == 1);
-    if let Some(Envelope { kind, data, correlation_id, idempotency_key, .. }) = envelope {
+    if let Some(Envelope { kind, data, correlation_id, idempotency_key, owner, .. }) = envelope {
         let data = payload.slice_ref(data.get().as_bytes());
         let from_plain_name = true;
         return Foreign::Message(Publication {
@@ -404,6 +405,7 @@ fn read(channel: Box<str>, payload: Bytes) -> Foreign {
             data,
             correlation_id,
             idempotency_key,
+            owner,
             from_plain_name,
         });
     }

@@ -12,7 +12,7 @@ use tapeline_core::message::Message;
 use tapeline_core::{Clock, Deliver, Directory};
 use tapeline_schema::Pattern;
 
-use super::frame::decode;
+use super::frame::{Origin, decode};
 use super::joined::{Joined, Look};
 use super::link::{Events, Heard, Link, Script, Server, lock};
 use super::plan::Plans;
@@ -131,7 +131,7 @@ impl Node {
             }
             last.clone_from(&heard.payload);
         }
-        match decode(&heard.payload, &self.directory, |channel| self.plans.of(channel)) {
+        match decode(&heard.payload, Origin::Heard, &self.directory, |channel| self.plans.of(channel)) {
             Ok(message) => Some(message),
             Err(error) => {
                 if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {

@@ -54,6 +54,9 @@ pub(super) fn command(plan: &Plan, draft: &Draft, fresh: &str, when: When, seen:
     command.push(if plan.mirrored && !draft.from_plain_name { b"1" } else { b"0" });
     let mut seen = seen.iter();
     push_seen(seen.next(), &mut command);
+    for owner in [draft.owner.as_deref(), draft.channel.owner()] {
+        command.push(owner.unwrap_or_default().as_bytes());
+    }
     push_roll_ups(plan, seen, &mut command);
     push_rows(draft, data_at, &mut command);
     command
@@ -100,6 +103,17 @@ fn push_rows(draft: &Draft, data_at: usize, command: &mut Command) {
         command.push_number((data_at + within) as u64);
         command.push_number(if row.removed { 0 } else { bytes.len() as u64 });
     }
+}
+
+/// Whose a channel is, where the script says so.
+pub(super) fn owner(answer: &Value) -> Option<&str> {
+    let place = if is_conflict(answer) { 1 } else { 3 };
+    answer.part(place)?.text().filter(|owner| !owner.is_empty())
+}
+
+/// Whether the script has refused a draft that names another owner.
+pub(super) fn is_conflict(answer: &Value) -> bool {
+    answer.part(0).and_then(Value::text) == Some("owner")
 }
 
 /// The receipt in an answer of the script.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tapeline_core::broker::{Busy, Drafts, Receipts};
 use tapeline_core::channel::ChannelMap;
 use tapeline_core::message::{Draft, Epoch};
-use tapeline_core::{Deliver, Receipt, Refusal};
+use tapeline_core::{Channel, Deliver, Receipt, Refusal, owner};
 use tapeline_schema::{Delivery, ErrorCode};
 use uuid::Uuid;
 
@@ -138,6 +138,7 @@ impl Node {
     }
 
     fn result_of(&self, slot: &Slot, value: &Value) -> Result<Receipt, Refusal> {
+        self.take_owner(&slot.draft.channel, value)?;
         let Some(receipt) = outgoing::receipt(value, slot.draft.id) else {
             let why = value.error().unwrap_or("an answer that is no receipt");
             if !is_refusal_of_writes(why) {
@@ -156,6 +157,21 @@ impl Node {
         Ok(receipt)
     }
 
+    /// Learns from an answer whose a channel is, and whether that is why the draft is refused.
+    fn take_owner(&self, channel: &Channel, value: &Value) -> Result<(), Refusal> {
+        if let Some(owner) = outgoing::owner(value) {
+            self.directory.owned_by(channel, owner);
+        }
+        if !outgoing::is_conflict(value) {
+            return Ok(());
+        }
+        let refusal = owner::conflict(channel);
+        if let Some(sink) = self.sink.get() {
+            sink.on_refusal(channel, &refusal);
+        }
+        Err(refusal)
+    }
+
     /// Keeps the newest draft of a channel that wants no more than that.
     pub(super) fn hold_or_refuse(
         &self,
@@ -171,12 +187,18 @@ impl Node {
                 "redis is out of reach, and {HELD_LIMIT} channels have a message held already"
             )));
         }
-        let known = outbox.held.get(&draft.channel).map(|known| (known.timestamp_us, known.id));
+        let known = outbox.held.get(&draft.channel);
+        let first = draft.channel.owner().or(known.and_then(|known| known.owner.as_deref()));
+        let owner: Option<Box<str>> = first.or(draft.owner.as_deref()).map(Box::from);
+        if draft.owner.is_some() && draft.owner != owner {
+            return Err(owner::conflict(&draft.channel));
+        }
+        let known = known.map(|known| (known.timestamp_us, known.id));
         if known.is_some() {
             outbox.replaced += 1;
         }
         if known.is_none_or(|known| known <= (draft.timestamp_us, draft.id)) {
-            outbox.held.insert(draft.channel.clone(), draft.clone());
+            outbox.held.insert(draft.channel.clone(), Draft { owner, ..draft.clone() });
         }
         Ok(held_receipt(draft.id))
     }
@@ -267,8 +289,12 @@ impl Node {
             }
             let (command, _) = self.command(&draft, When::Newer);
             let node = self.clone();
-            self.link.ask(&command, Patience::Now, move |answer| {
-                if let Err(error) = answer {
+            self.link.ask(&command, Patience::Now, move |answer| match answer {
+                Ok(value) => {
+                    // Its receipt came long ago; the refusal is counted.
+                    let _ = node.take_owner(&draft.channel, &value);
+                }
+                Err(error) => {
                     match &error {
                         LinkError::Refused(why) if is_refusal_of_writes(why) => node.on_refused(why),
                         LinkError::Refused(why) => {

@@ -10,7 +10,7 @@ use tapeline_core::message::{Epoch, Message};
 use tapeline_core::table::RowKey;
 use tapeline_schema::Pattern;
 
-use super::frame::{decode, whole};
+use super::frame::{Origin, decode, whole};
 use super::joined::topic_of_interest;
 use super::link::{Command, LinkError, Patience, Value, lock};
 use super::node::Node;
@@ -116,26 +116,30 @@ impl Node {
         plan.push_row(&mut command, self.now_us());
         let fresh = if matches!(reading, Reading::Head) { self.fresh_epoch() } else { String::new() };
         let command = command.arg(fresh).arg(&plan.ttl);
-        match reading {
+        let command = match reading {
             Reading::Head | Reading::Look => command.arg("0").arg("0"),
             Reading::After(NEWEST, limit) => command.arg("n").number(limit.min(ENTRIES_LIMIT) as u64),
             Reading::After(after, limit) => {
                 command.number(after.min(1 << 52)).number(limit.min(ENTRIES_LIMIT) as u64)
             }
-        }
+        };
+        command.arg(plan.channel.owner().unwrap_or_default())
     }
 
     fn page(&self, plan: &Plan, value: &Value, reading: Reading) -> Page {
         let number = |at: usize| value.part(at).and_then(Value::number).unwrap_or_default();
         let epoch = Epoch::from(value.part(0).and_then(Value::text).unwrap_or_default());
         let head = Head { epoch, top: number(1), oldest: number(2) };
-        let frames = value.part(3).map(Value::parts).unwrap_or_default();
+        if let Some(owner) = value.part(3).and_then(Value::text).filter(|owner| !owner.is_empty()) {
+            self.directory.owned_by(&plan.channel, owner);
+        }
+        let frames = value.part(4).map(Value::parts).unwrap_or_default();
         let messages = frames.iter().filter_map(|frame| self.kept(frame.bytes()?));
         let messages: Vec<Arc<Message>> = messages.map(Arc::new).collect();
         if !plan.channel.is_table() {
             return Page { head, messages };
         }
-        let rows = value.part(4).map(Value::parts);
+        let rows = value.part(5).map(Value::parts);
         let told = match (rows, messages.last()) {
             (Some(rows), Some(newest)) if !newest.is_whole() => {
                 let meta = newest.rows.as_ref().map_or(&b"{}"[..], |rows| rows.meta(&newest.data));
@@ -152,7 +156,7 @@ impl Node {
     }
 
     fn kept(&self, frame: &[u8]) -> Option<Message> {
-        decode(frame, &self.directory, |channel| self.plans.of(channel)).ok()
+        decode(frame, Origin::Kept, &self.directory, |channel| self.plans.of(channel)).ok()
     }
 
     /// Asks something again a little later.
@@ -272,7 +276,7 @@ impl Node {
             Ok(values) => {
                 heads.extend(plans.iter().zip(&values).filter_map(|(plan, value)| {
                     let head = node.page(plan, value, Reading::Look).head;
-                    (!head.epoch.is_empty()).then(|| (plan.channel.clone(), head))
+                    (!head.epoch.is_empty()).then(|| (plan.channel.current().clone(), head))
                 }));
                 node.heads(left, heads, limit, answer);
             }

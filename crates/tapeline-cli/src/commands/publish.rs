@@ -30,6 +30,9 @@ pub(crate) struct Pub {
     /// A repeat within five minutes is not published again; with `-`, KEY-1 is line 1's, and so on.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Whose channel it is: the subject that may read it, where the family is read by its channels' owners.
+    #[arg(long, value_name = "SUBJECT")]
+    owner: Option<String>,
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
@@ -48,6 +51,8 @@ struct Envelope<'a> {
     correlation_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +104,7 @@ impl Pub {
             kind: self.kind.as_deref(),
             correlation_id: self.correlation_id.as_deref(),
             idempotency_key: key,
+            owner: self.owner.as_deref(),
         };
         let answer = hub.post_json("/publish", &serde_json::to_string(&envelope)?)?;
         if self.json {

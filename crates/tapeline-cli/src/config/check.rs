@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tapeline_auth::Algorithm;
 use tapeline_schema::Pattern;
 
 use super::value::Value;
@@ -11,6 +12,8 @@ use super::value::Value;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Lengths within one message are counted with 32 bits, some of them doubled.
 const MESSAGE_BYTES: usize = 1 << 30;
+/// Clocks that differ more are wrong.
+const LEEWAY_S: u64 = 300;
 /// Far more threads than a machine has cores.
 const SHARDS: usize = 1_024;
 
@@ -81,6 +84,27 @@ pub(super) fn patterns(value: &[String]) -> Result<(), String> {
         Pattern::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
     }
     Ok(())
+}
+
+/// What clocks may fairly differ.
+pub(super) fn leeway(value: &u64) -> Result<(), String> {
+    let fits = *value <= LEEWAY_S;
+    if fits { Ok(()) } else { Err(format!("expected 0 to {LEEWAY_S}, found {value}")) }
+}
+
+/// Some way to sign.
+pub(super) fn algorithms(value: &[Algorithm]) -> Result<(), String> {
+    if value.is_empty() { Err("expected at least one algorithm, found none".to_string()) } else { Ok(()) }
+}
+
+/// A secret that cannot be guessed, if there is one.
+pub(super) fn jwt_secret(value: &str) -> Result<(), String> {
+    if value.is_empty() { Ok(()) } else { tapeline_auth::secret::check(value.as_bytes()) }
+}
+
+/// Where keys may come from, if they are fetched.
+pub(super) fn keys_url(value: &str) -> Result<(), String> {
+    if value.is_empty() { Ok(()) } else { tapeline_auth::settings::check_url(value) }
 }
 
 /// Origins as browsers send them, which they are compared with byte by byte.

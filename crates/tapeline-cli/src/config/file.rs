@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
+use tapeline_auth::api_key::KeySettings;
 use tapeline_schema::Family;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -15,6 +16,10 @@ use super::{Config, Loaded};
 
 /// The key of the families.
 const FAMILIES: &str = "channel";
+/// The key of the API keys, and their section.
+const KEYS: &str = "auth.key";
+const AUTH: &str = "auth";
+const AUTH_MODE: &str = "auth.mode";
 
 /// A family of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +94,19 @@ impl<'a> File<'a> {
             if name == FAMILIES {
                 continue;
             }
-            let at = ROWS.iter().position(|row| row.name == name);
+            if let (KEYS, DeValue::Array(places), toml::Value::Array(keys)) = (&*name, place.get_ref(), value)
+            {
+                for (place, key) in places.iter().zip(keys) {
+                    match api_key(key) {
+                        Ok(key) => loaded.config.auth.keys.push(key),
+                        Err(told) => faults.push(self.fault(place.span().start, told)),
+                    }
+                }
+                continue;
+            }
+            // `auth = "off"`
+            let row = if name == AUTH && value.is_str() { AUTH_MODE } else { &*name };
+            let at = ROWS.iter().position(|known| known.name == row);
             let outcome = match (at, place.get_ref(), value) {
                 (Some(at), _, _) => loaded.set(at, Given::Toml(value), self.origin(key.span().start)),
                 (None, DeValue::Table(places), toml::Value::Table(values)) if is_section(&inner) => {
@@ -145,6 +162,16 @@ impl<'a> File<'a> {
     }
 }
 
+/// One `[[auth.key]]`.
+fn api_key(value: &toml::Value) -> Result<KeySettings, String> {
+    let key: KeySettings = value
+        .clone()
+        .try_into()
+        .map_err(|error: toml::de::Error| format!("[[auth.key]] {}", error.message()))?;
+    key.check()?;
+    Ok(key)
+}
+
 /// The JSON of a file.
 pub(crate) fn read_schema(path: &Path) -> Result<Value, String> {
     let shown = path.display();
@@ -158,6 +185,6 @@ fn is_section(prefix: &str) -> bool {
 
 fn unknown(name: &str) -> String {
     let sections = ROWS.iter().filter_map(|row| row.name.split_once('.')).map(|(section, _)| section);
-    let known = ROWS.iter().map(|row: &Row| row.name).chain(sections).chain([FAMILIES]);
+    let known = ROWS.iter().map(|row: &Row| row.name).chain(sections).chain([FAMILIES, KEYS]);
     format!("{name}: unknown key{}", meant(name, known))
 }

@@ -14,6 +14,10 @@ pub(super) const PREFIX: &str = "TAPELINE_";
 /// Between section and key.
 const SEPARATOR: &str = "__";
 
+/// Short for the next.
+const AUTH: &str = "TAPELINE_AUTH";
+const AUTH_MODE: &str = "TAPELINE_AUTH__MODE";
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -162,7 +166,9 @@ impl Layers {
 /// The row of a variable. Those of other programs may begin alike (an orchestrator's `TAPELINE_PORT`); only what has a
 /// section, or is a slip away from a setting, is taken for ours.
 fn named(variable: &str) -> Result<Option<&'static Row>, String> {
-    if let Some(row) = ROWS.iter().find(|row| row.variable() == variable) {
+    // As `auth = "off"` in the file.
+    let full = if variable == AUTH { AUTH_MODE } else { variable };
+    if let Some(row) = ROWS.iter().find(|row| row.variable() == full) {
         return Ok(Some(row));
     }
     let known: Vec<String> = ROWS.iter().map(Row::variable).collect();

@@ -15,15 +15,16 @@ use std::net::SocketAddr;
 
 use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
+use tapeline_core::network::Network;
 use tapeline_core::settings::Rate;
-use tapeline_gateway::{Access, ClientHeader, Network, Origins};
+use tapeline_gateway::{Access, ClientHeader, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
 use crate::log::Format;
 
 pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
-pub(crate) use show::{effective, family_toml, reference};
+pub(crate) use show::{effective, family_toml, key_toml, reference};
 pub(crate) use table::{ROWS, When};
 pub(crate) use tls::TlsValues;
 
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub admin_listen: Vec<SocketAddr>,
     /// The file of the audit log; empty for the program's own log.
     pub audit_file: String,
+    /// `[auth]`, with the API keys in the order of the file.
+    pub auth: tapeline_auth::Settings,
     pub log: String,
     pub log_format: Format,
     /// The bounds, but for the next.
@@ -118,6 +121,7 @@ impl Default for Config {
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
             admin_listen: Vec::new(),
             audit_file: String::new(),
+            auth: tapeline_auth::Settings::default(),
             log: "info".to_string(),
             log_format: Format::Text,
             limits: Settings::default(),
@@ -203,6 +207,7 @@ impl Config {
         let with = |rate: Rate, burst: Option<u32>| Rate { burst: burst.unwrap_or(rate.per_second), ..rate };
         Settings {
             outboxes_bytes: self.outboxes_bytes.unwrap_or(machine.memory_bytes / 4) / machine.shards.max(1),
+            token_wait: self.auth.first_message_timeout,
             connections: self.connections.unwrap_or(machine.sockets),
             memory_bytes: self.memory_bytes.unwrap_or(machine.memory_bytes / 5 * 4),
             publishes: with(self.limits.publishes, self.publishes_burst),

@@ -3,22 +3,31 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use tapeline_auth::api_key::KeySettings;
 use tapeline_schema::Family;
 
 use super::table::{ROWS, When};
 use super::{Config, Loaded};
 
-/// Valid TOML: every value, with where it comes from as a comment; secrets are masked.
+/// Valid TOML: every value, with where it comes from as a comment; secrets are masked, and those of which nothing is shown
+/// stand in a comment.
 pub(crate) fn effective(loaded: &Loaded) -> String {
     let mut text = String::new();
     let lines: Vec<(String, String)> = ROWS
         .iter()
         .zip(&loaded.origins)
-        .map(|(row, origin)| (format!("{} = {}", row.name, row.show(&loaded.config)), origin.to_string()))
+        .map(|(row, origin)| {
+            // What is not shown could not be given again.
+            let hidden = if row.hides(&loaded.config) { "# " } else { "" };
+            (format!("{hidden}{} = {}", row.name, row.show(&loaded.config)), origin.to_string())
+        })
         .collect();
     let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default().min(48);
     for (line, origin) in lines {
         let _ = writeln!(text, "{line:<width$}  # {origin}");
+    }
+    for key in &loaded.config.auth.keys {
+        let _ = write!(text, "\n{}", key_toml(key));
     }
     for found in &loaded.config.families {
         let mut family = found.family.clone();
@@ -28,6 +37,19 @@ pub(crate) fn effective(loaded: &Loaded) -> String {
         let _ = write!(text, "\n# line {}\n{}", found.line, family_toml(&family));
     }
     text
+}
+
+/// The lines of an API key to paste into the file.
+pub(crate) fn key_toml(key: &KeySettings) -> String {
+    #[derive(Serialize)]
+    struct File<'a> {
+        auth: Auth<'a>,
+    }
+    #[derive(Serialize)]
+    struct Auth<'a> {
+        key: [&'a KeySettings; 1],
+    }
+    toml::to_string(&File { auth: Auth { key: [key] } }).unwrap_or_default()
 }
 
 /// The lines to paste into the file.
@@ -76,6 +98,16 @@ and at most a year; a value that could have no meaning, such as a time-out of 0,
 ";
 
 const TAIL: &str = "
+## Who is let in
+
+`[[auth.key]]` declares an API key; `tapeline token key` makes one and prints the lines to paste. Its keys: `id` and `hash`
+are required; `name`; patterns `read`, `publish`, `store_read`, `store_write`; `keys` (values of channels' keys, as
+`{ portfolio_id = [\"p1\"] }`); `operator`, `admin`; `expires` (RFC 3339); `addresses` (ranges such as `10.0.0.0/8`). A key
+that a reload takes away, or takes rights from, ends the connections that it opened.
+
+`auth = \"off\"` is short for `auth.mode = \"off\"`, and `TAPELINE_AUTH` for `TAPELINE_AUTH__MODE`. Give secrets by variable
+(`TAPELINE_AUTH__JWT__SECRET`) or file. `tapeline config check FILE` says what could be stronger.
+
 ## Families
 
 A `[[channel]]` adds a family to the built-in ones. Its keys: `template` (`fx:{pair}`, or a bare name) and `type` are

@@ -35,6 +35,8 @@ pub(crate) enum Secret {
     No,
     /// A password in a URL.
     UrlPassword,
+    /// Nothing of it may be seen, but whether there is something.
+    Whole,
 }
 
 /// A setting.
@@ -124,6 +126,36 @@ rows! {
         "Addresses and networks of proxies that are believed when they say whose request it is. Their right-most entry that is none of these is the client, for its limits, its name and the log."
     "http.client_header" Reload No any http.client_header
         "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
+    "auth.mode" Restart No any auth.mode
+        "Whether everybody is asked who they are: auto (where [[auth.key]] or auth.jwt says how; else the hub is open on loopback and does not start elsewhere), on, or off, which is also written auth = \"off\"."
+    "auth.anonymous" Reload No any auth.anonymous
+        "Let in who brings nothing, to read what is public."
+    "auth.first_message_timeout_s" Connection No some auth.first_message_timeout
+        "Seconds that a connection may take to say who it is."
+    "auth.failures_per_minute" Reload No any auth.failures_per_minute
+        "Wrong tokens from one address that are looked at in a minute; 0 for any number."
+    "auth.leeway_s" Reload No leeway auth.jwt.rules.leeway_s
+        "Seconds that clocks may differ: a token is taken so long after its end and before its beginning."
+    "auth.jwt.algorithms" Reload No algorithms auth.jwt.algorithms
+        "Algorithms that tokens may be signed with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA."
+    "auth.jwt.secret" Reload Whole jwt_secret auth.jwt.secret
+        "A secret that tokens are signed with (HS256 and its like), at least 32 bytes; `tapeline token secret` makes one."
+    "auth.jwt.secret_file" Reload No any auth.jwt.secret_file
+        "A file that holds such a secret; read again when it changes, as the next two."
+    "auth.jwt.public_key_file" Reload No any auth.jwt.public_key_file
+        "A PEM file with one or several public keys."
+    "auth.jwt.jwks_file" Reload No any auth.jwt.jwks_file
+        "A set of public keys (JWK Set)."
+    "auth.jwt.jwks_url" Reload No keys_url auth.jwt.jwks_url
+        "Where the issuer publishes such a set; fetched anew when it is due, and when a token names a key that is not in it."
+    "auth.jwt.issuer" Reload No any auth.jwt.rules.issuer
+        "The issuer that tokens must name (iss); empty for any."
+    "auth.jwt.audience" Reload No any auth.jwt.rules.audience
+        "Of these, tokens must name one as whom they are for (aud); empty for any."
+    "auth.jwt.typ" Reload No any auth.jwt.rules.kind
+        "The type that tokens must have (typ), such as at+jwt; empty for any."
+    "auth.jwt.max_lifetime_s" Reload No any auth.jwt.rules.max_lifetime_s
+        "Seconds that a token may live (exp - iat); 0 for any time."
     "tls.listen" Restart No any tls.listen
         "Addresses to listen on with TLS, for https:// and wss://."
     "tls.certificate" Connection No any tls.certificate
@@ -190,10 +222,8 @@ rows! {
         "New connections of all addresses at once after a pause."
     "limits.connections_per_address" Reload No any limits.connections_per_address
         "Connections of one address that are open at once; 0 for no limit."
-    "limits.failed_tokens_per_minute" Reload No any limits.failed_tokens_per_minute
-        "Tokens of one address in a minute that may turn out to be none; then each next one waits 1, 2, 4 … 60 s. 0 for no limit."
     "limits.exempt" Reload No any exempt
-        "Addresses and networks whose connections and failed tokens are not counted."
+        "Addresses and networks whose connections are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
@@ -203,7 +233,7 @@ rows! {
     "limits.body_timeout_s" Reload No some limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
     "limits.body_bytes_per_second" Reload No any limits.body_pace
-        "Bytes a second that a body must have brought on average after its first 10 seconds; 0 for no limit."
+        "Bytes a second that a body must have brought on average once it has had as long as a head (limits.handshake_timeout_s); 0 for no limit."
     "limits.bodies_bytes" Reload No some limits.bodies_bytes
         "Bytes of HTTP bodies that are read or worked on at once."
     "limits.message_timeout_s" Reload No some limits.message_timeout
@@ -246,12 +276,19 @@ impl Row {
         (self.show)(one) == (self.show)(other)
     }
 
+    /// Whether nothing of the value is shown.
+    pub(super) fn hides(&self, config: &Config) -> bool {
+        self.secret == Secret::Whole && (self.show)(config) != "\"\""
+    }
+
     /// The value as TOML, without what is secret.
     pub(crate) fn show(&self, config: &Config) -> String {
         let text = (self.show)(config);
         match self.secret {
             Secret::No => text,
             Secret::UrlPassword => without_password(&text),
+            Secret::Whole if self.hides(config) => "\"***\"".to_string(),
+            Secret::Whole => text,
         }
     }
 }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tapeline_auth::{Algorithm, Mode};
 use tapeline_brokers::embedded::Durability;
-use tapeline_gateway::{ClientHeader, Network};
+use tapeline_core::network::Network;
+use tapeline_gateway::ClientHeader;
 use tapeline_schema::Pattern;
 use toml::Value as Toml;
 
@@ -141,6 +143,21 @@ impl Value for ClientHeader {
     }
 }
 
+impl Value for Mode {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let text = match given {
+            Given::Toml(value) => value.as_str(),
+            Given::Text(text) => Some(text),
+        };
+        let found = Mode::ALL.into_iter().find(|(_, word)| text == Some(word));
+        found.map_or_else(|| expected("\"auto\", \"on\" or \"off\"", given), |(mode, _)| Ok(mode))
+    }
+
+    fn show(&self) -> String {
+        Toml::String(self.word().to_string()).to_string()
+    }
+}
+
 impl Value for Durability {
     fn read(given: Given<'_>) -> Result<Self, String> {
         let text = match given {
@@ -220,6 +237,16 @@ impl Item for Pattern {
     }
     fn text(&self) -> String {
         self.as_str().to_string()
+    }
+}
+
+impl Item for Algorithm {
+    const WHAT: &'static str = "a list of algorithms such as \"ES256\"";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.name().to_string()
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn check(input: &[u8]) {
     let written = effective(&loaded);
     match read(&written) {
         Ok(again) => {
-            let values = |loaded: &Loaded| format!("{:?}", loaded.config.limits);
+            let values =
+                |loaded: &Loaded| format!("{:?} {:?}", loaded.config.limits, loaded.config.auth.keys);
             assert_eq!(values(&again), values(&loaded), "{written}");
         }
         Err(told) => panic!("what was effective is refused: {told}\n{written}"),

@@ -60,6 +60,13 @@ impl Hub {
         Hub::launch(None, Some(temporary("log")), &[])
     }
 
+    /// With this configuration file, and what it logs kept.
+    pub(crate) fn with_log_and_config(text: &str) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), &[])
+    }
+
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
         let path = temporary("toml");
@@ -234,11 +241,19 @@ pub(crate) fn serve(address: &str) -> Command {
 pub(crate) fn run_to_end(mut command: Command) -> (ExitStatus, String, String) {
     let mut process =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    // Read meanwhile: a pipe holds 64 KiB, and who writes more waits.
+    let out = whole(process.stdout.take().expect("stdout is piped"));
+    let err = whole(process.stderr.take().expect("stderr is piped"));
     let status = wait(&mut process);
-    let (mut out, mut err) = (String::new(), String::new());
-    process.stdout.take().expect("stdout is piped").read_to_string(&mut out).expect("stdout is text");
-    process.stderr.take().expect("stderr is piped").read_to_string(&mut err).expect("stderr is text");
-    (status, out, err)
+    (status, out.join().expect("stdout is text"), err.join().expect("stderr is text"))
+}
+
+fn whole(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).expect("it is text");
+        text
+    })
 }
 
 fn wait(process: &mut Child) -> ExitStatus {

@@ -104,6 +104,9 @@ pub struct Publish {
     /// A repeat within 5 minutes is not published again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Whose channel it is, where the family is read by its channels' owners; the first owner of a channel stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Any JSON up to 256 bytes; asks for an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub req: Option<Value>,

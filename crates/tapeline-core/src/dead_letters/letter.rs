@@ -53,6 +53,8 @@ pub struct Original<'a> {
     pub correlation_id: Option<&'a str>,
     /// As its publisher gave it.
     pub idempotency_key: Option<&'a str>,
+    /// As its publisher gave it, or its data.
+    pub owner: Option<&'a str>,
 }
 
 impl GivenUp<'_> {
@@ -83,6 +85,7 @@ impl Original<'_> {
         push_field(out, "type", self.kind);
         push_field(out, "correlation_id", self.correlation_id);
         push_field(out, "idempotency_key", self.idempotency_key);
+        push_field(out, "owner", self.owner);
         if self.data.len() > data_bytes {
             out.extend_from_slice(b",\"cut_bytes\":");
             push_number(out, self.data.len() as u64);

@@ -357,9 +357,8 @@ async fn note(app: &App, found: &Found, channel: &str, receipt: &Receipt) -> Res
         channel: letter.channel.name(),
         kind: Some(DEAD_LETTER_REDRIVEN.into()),
         data: data.to_string().into(),
-        correlation_id: None,
         idempotency_key: Some(format!("{DEAD_LETTERS}:{}:{}", &*letter.epoch, letter.offset).into()),
-        from_plain_name: false,
+        ..Publication::default()
     };
     let draft = app.draft(publication, &Caller::hub(PRINCIPAL), app.hub.now())?;
     app.publish_one(draft).await.map(|_| ())

@@ -110,6 +110,7 @@ mod tests {
             rows: None,
             correlation_id: None,
             idempotency: None,
+            owner: None,
             from_plain_name: false,
             id: Default::default(),
             timestamp_us: 0,

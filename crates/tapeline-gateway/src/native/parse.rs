@@ -86,6 +86,8 @@ struct Frame<'a> {
     correlation_id: Option<Text<'a>>,
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    owner: Option<Text<'a>>,
     limit: Option<usize>,
     all: Option<bool>,
     #[serde(borrow)]
@@ -156,6 +158,7 @@ fn publish(frame: Frame<'_>, req: Req) -> Result<Command, Refusal> {
         data: Bytes::copy_from_slice(data.get().as_bytes()),
         correlation_id: frame.correlation_id.map(Text::boxed),
         idempotency_key: frame.idempotency_key.map(Text::boxed),
+        owner: frame.owner.map(Text::boxed),
         from_plain_name: false,
     };
     Ok(Command::Publish { publication: Box::new(publication), req })

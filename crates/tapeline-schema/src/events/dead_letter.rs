@@ -117,6 +117,12 @@ impl DeadLetter {
         self.with("correlation_id", id.into())
     }
 
+    /// Whose channel the original's is, where its publisher said so beside the data.
+    #[must_use]
+    pub fn with_owner(self, subject: impl Into<String>) -> Self {
+        self.with("owner", subject.into())
+    }
+
     /// What went wrong, in a sentence.
     #[must_use]
     pub fn with_error(self, error: impl Into<String>) -> Self {

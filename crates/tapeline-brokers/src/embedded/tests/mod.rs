@@ -3,6 +3,7 @@
 mod conformance;
 mod crashing;
 mod fake;
+mod owning;
 mod restarting;
 
 use std::sync::Arc;

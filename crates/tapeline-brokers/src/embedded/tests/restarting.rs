@@ -201,12 +201,12 @@ fn after_a_failed_sync_nothing_that_is_kept_is_taken_and_the_next_start_begins_a
 fn another_format_is_refused() {
     let disk = Fake::default();
     drop(Opens::new(Arc::new(disk.clone())).subject());
-    let meta = String::from_utf8(disk.bytes("meta")).unwrap().replace("format 1", "format 2");
+    let meta = String::from_utf8(disk.bytes("meta")).unwrap().replace("format 2", "format 3");
     disk.set_bytes("meta", meta.into_bytes());
     let directory = Arc::new(Directory::new(Catalog::built_in()));
     let opened = Opens::new(Arc::new(disk)).broker(Arc::new(ManualClock::default()), directory);
     let told = opened.err().unwrap().to_string();
-    assert!(told.contains("format 2") && told.contains("knows 1"), "{told}");
+    assert!(told.contains("format 3") && told.contains("knows 2"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 -- ARGV: 1 name, 2 the rest of the frame, 3 time, 4 fresh epoch, 5 row, 6 latest|history|table, 7 bytes of data,
 -- 8 count, 9 bytes and 10 age kept ('' for no bound), 11 ttl in ms, 12 expiry of the idempotency key in us or '',
 -- 13 id, 14 only if newer, 15 mirrored, 16 and 17 the epoch and offset that the publisher has seen of the channel,
--- 18 roll-ups; for each: name, counts, row, count, bytes, age, ttl, and if it counts the epoch and offset seen of it;
+-- 18 whose it says the channel is and 19 whose it knows it is, or '', 20 roll-ups; for each: name, counts, row, count, bytes, age, ttl, and if it counts the epoch and offset seen of it;
 -- for a table then: whole, whether arrays can say that they are removed, rows; for each: key, from, length or 0.
 local name, body, ts, fresh, print, kind, size = unpack(ARGV, 1, 7)
 local now = tonumber(ts)
@@ -16,15 +16,22 @@ if ARGV[12] ~= '' then
   end
 end
 
+-- The first owner of a channel stays. Whoever remembers it says so where Redis has lost it.
+if ARGV[18] ~= '' then
+  local m = redis.call('HMGET', KEYS[1], 'f', 'w')
+  local first = m[1] == print and m[2] or ARGV[19]
+  if first ~= '' and first ~= ARGV[18] then return { 'owner', first } end
+end
+
 -- A Redis that stands before what was seen has lost messages: their offsets would be counted again for others.
 local function stand(meta, others, index, called, row, seen_epoch, seen)
-  local m = redis.call('HMGET', meta, 'e', 'f', 'x', 'o')
+  local m = redis.call('HMGET', meta, 'e', 'f', 'x', 'o', 'w')
   local epoch, set_at = m[1], m[3]
   local anew = not epoch or m[2] ~= row or (epoch == seen_epoch and tonumber(m[4] or '0') < tonumber(seen))
   if anew then
     epoch, set_at = begin(meta, others, index, called, row, fresh), nil
   end
-  return epoch, redis.call('HINCRBY', meta, 'o', 1), set_at, anew
+  return epoch, redis.call('HINCRBY', meta, 'o', 1), set_at, anew, m[2] == row and m[5]
 end
 
 local function keep(meta, stream, off, frame, count, bytes, age)
@@ -66,11 +73,15 @@ if ARGV[14] == '1' then
 end
 
 local others = { KEYS[2], KEYS[5], KEYS[6] }
-local epoch, off, set_at, anew = stand(KEYS[1], others, KEYS[3], name, print, ARGV[16], ARGV[17])
+local epoch, off, set_at, anew, owner = stand(KEYS[1], others, KEYS[3], name, print, ARGV[16], ARGV[17])
+if anew or not owner then
+  owner = owner or (ARGV[18] ~= '' and ARGV[18] or ARGV[19])
+  if owner ~= '' then redis.call('HSET', KEYS[1], 'w', owner) end
+end
 
-local rolls, at_key, at = {}, 7, 19
+local rolls, at_key, at = {}, 7, 21
 local marks = ''
-for n = 1, tonumber(ARGV[18]) do
+for n = 1, tonumber(ARGV[20]) do
   local roll = { name = ARGV[at], counts = ARGV[at + 1] == '1', row = ARGV[at + 2], count = ARGV[at + 3],
     bytes = ARGV[at + 4], age = ARGV[at + 5], ttl = tonumber(ARGV[at + 6]), sources = KEYS[at_key] }
   at, at_key = at + 7, at_key + 1
@@ -133,7 +144,8 @@ end
 more = table.concat(more)
 
 local mirrored = ARGV[15] == '1'
-local frame = (mirrored and '1m ' or '1 ') .. off .. ' ' .. epoch .. ' ' .. how .. #more .. ' ' .. name .. marks .. '\n' .. more .. body
+local frame = (mirrored and '1m ' or '1 ') .. off .. ' ' .. epoch .. ' ' .. how .. #more .. ' ' .. name .. marks
+  .. (owner ~= '' and ' =' .. owner or '') .. '\n' .. more .. body
 if kind == 'latest' then
   redis.call('HSET', KEYS[1], 'l', frame, 't', ts)
 elseif kind == 'history' then
@@ -157,4 +169,4 @@ redis.call('PUBLISH', 'tapeline:c:' .. name, frame)
 -- Who may not publish there has counted the message all the same.
 if mirrored then redis.pcall('PUBLISH', name, string.sub(body, -tonumber(size))) end
 for _, roll in ipairs(rolls) do redis.call('PUBLISH', 'tapeline:r:' .. roll.name, frame) end
-return { off, epoch }
+return owner ~= '' and { off, epoch, '', owner } or { off, epoch }

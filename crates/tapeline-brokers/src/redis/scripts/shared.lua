@@ -1,7 +1,7 @@
 -- What several scripts begin with: where a channel stands, and what is too old to be kept.
 -- A meta hash holds: e epoch, o newest offset, f the row it counts by, x when its expiry was last set,
 -- b bytes kept (where they are bounded), l and t the newest message and its time (where no history is kept),
--- c changes of rows and r bytes of rows (tables).
+-- c changes of rows and r bytes of rows (tables), w whose it is (families that are read by their channels' owners).
 
 local function begin(meta, others, index, name, print, fresh)
   redis.call('DEL', meta, unpack(others))

@@ -4,4 +4,5 @@ mod conformance;
 mod doubts;
 mod nodes;
 mod outages;
+mod owning;
 mod support;

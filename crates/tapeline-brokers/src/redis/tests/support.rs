@@ -172,6 +172,7 @@ impl Node {
             rows,
             correlation_id: None,
             idempotency: None,
+            owner: None,
             id,
             timestamp_us,
             from_plain_name: false,
@@ -181,6 +182,10 @@ impl Node {
     pub(super) fn keyed(&self, channel: &str, key: &str) -> Draft {
         let key = IdempotencyKey { principal: "ann".into(), key: key.into() };
         Draft { idempotency: Some(Box::new(key)), ..self.draft(channel, "1") }
+    }
+
+    pub(super) fn owned(&self, channel: &str, owner: &str) -> Draft {
+        Draft { owner: Some(owner.into()), ..self.draft(channel, r#"{"asset":"BTC"}"#) }
     }
 
     /// Publishes drafts; the receipts come later.

@@ -8,6 +8,7 @@ mod changing;
 mod forgetting;
 mod keeping;
 mod order;
+mod owning;
 mod purging;
 mod repeats;
 mod room;
@@ -29,6 +30,11 @@ pub use keeping::{
     retention_by_count, the_newest_is_read,
 };
 pub use order::{concurrent_publishes_are_delivered_in_order, offsets_are_dense};
+pub use owning::{
+    a_repeat_of_an_owned_publish_is_one, an_owner_is_first_within_a_batch,
+    an_owner_lasts_as_long_as_its_channel, an_owner_lasts_while_a_roll_up_keeps, one_of_many_claims_wins,
+    the_first_owner_stays,
+};
 pub use purging::{
     a_roll_up_forgets_for_itself, a_roll_up_forgets_with_its_source, a_table_forgets_nothing,
     what_is_forgotten_is_gone_and_the_count_goes_on,
@@ -48,7 +54,7 @@ pub type Open<'a> = &'a dyn Fn() -> Subject;
 
 /// Every promise.
 pub fn all(open: Open<'_>) {
-    let promises: [fn(Open<'_>); 27] = [
+    let promises: [fn(Open<'_>); 33] = [
         offsets_are_dense,
         concurrent_publishes_are_delivered_in_order,
         retention_by_count,
@@ -76,6 +82,12 @@ pub fn all(open: Open<'_>) {
         a_roll_up_forgets_with_its_source,
         a_roll_up_forgets_for_itself,
         a_table_forgets_nothing,
+        the_first_owner_stays,
+        an_owner_is_first_within_a_batch,
+        a_repeat_of_an_owned_publish_is_one,
+        one_of_many_claims_wins,
+        an_owner_lasts_as_long_as_its_channel,
+        an_owner_lasts_while_a_roll_up_keeps,
     ];
     for promise in promises {
         promise(open);
@@ -115,6 +127,12 @@ macro_rules! broker_promises {
             a_roll_up_lacks_what_was_purged_of_a_source: a_roll_up_forgets_with_its_source,
             a_purged_roll_up_leaves_its_sources_what_they_keep: a_roll_up_forgets_for_itself,
             a_table_cannot_be_purged: a_table_forgets_nothing,
+            the_first_owner_of_a_channel_stays_and_another_leaves_nothing_behind: the_first_owner_stays,
+            an_owner_is_the_first_within_a_batch: an_owner_is_first_within_a_batch,
+            a_repeat_of_an_owned_publish_answers_the_first: a_repeat_of_an_owned_publish_is_one,
+            of_many_who_claim_a_channel_at_once_exactly_one_is_its_owner: one_of_many_claims_wins,
+            an_owner_lasts_as_long_as_its_channel_goes_on: an_owner_lasts_as_long_as_its_channel,
+            an_owner_lasts_while_a_roll_up_keeps_something_of_the_channel: an_owner_lasts_while_a_roll_up_keeps,
         }
     };
     ($hold:path; $($sentence:ident: $promise:ident,)*) => {

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority, Readers};
 
 use super::sink::Sink;
 use crate::broker::{Broker, Deliver, Drafts, Head, Interest, Page, SLICE, Sources};
@@ -48,6 +48,11 @@ fn catalog() -> Catalog {
         ChannelSpec::of("shelf:{k}", "message", Priority::Medium, Delivery::Table)
             .keyed_by(&["id"])
             .keep(3, None),
+        every("fills:{k}")
+            .keep(8, None)
+            .idle_ttl(Duration::from_secs(1))
+            .rolls_up_to(&["all_fills"])
+            .read(Readers::Owner),
         ChannelSpec::of("newest:{k}", "message", Priority::Medium, Delivery::Latest),
     ];
     let mut catalog = Catalog::built_in();
@@ -100,6 +105,7 @@ impl Subject {
             rows: None,
             correlation_id: None,
             idempotency: None,
+            owner: None,
             from_plain_name: false,
             id: uuid::Builder::from_unix_timestamp_millis(timestamp_us / 1_000, &random).into_uuid(),
             timestamp_us,
@@ -110,6 +116,11 @@ impl Subject {
     pub fn keyed(&self, channel: &str, principal: &str, key: &str) -> Draft {
         let key = IdempotencyKey { principal: principal.into(), key: key.into() };
         Draft { idempotency: Some(Box::new(key)), ..self.draft(channel) }
+    }
+
+    /// A draft that says whose its channel is.
+    pub fn owned(&self, channel: &str, owner: &str) -> Draft {
+        Draft { owner: Some(owner.into()), ..self.draft(channel) }
     }
 
     /// Publishes together, again and again while the broker is busy.
