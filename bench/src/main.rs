@@ -23,6 +23,7 @@ use report::Report;
 use session::Common;
 use work::{
     auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables,
+    tls,
 };
 
 #[derive(Debug, Parser)]
@@ -58,6 +59,8 @@ enum Command {
     Storm(storm::StormArgs),
     /// Rows merged at a rate, beside as many bytes of a latest family.
     Tables(tables::TablesArgs),
+    /// A fan-out behind TLS beside a plain one, and a silent client's memory.
+    Tls(tls::TlsArgs),
     /// Publishing through Redis, beside its script alone.
     Redis(redis::RedisArgs),
     /// Tokens that were never seen beside a bare signature check, in this process.
@@ -102,6 +105,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Slow(args) => reports.push(slow::run(args, common)?),
         Command::Storm(args) => reports.push(storm::run(args, common)?),
         Command::Tables(args) => reports.push(tables::run(args, common)?),
+        Command::Tls(args) => reports.push(tls::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
         Command::Auth(args) => reports.push(auth::run(args, common)?),
         Command::Replay(args) => {
@@ -146,6 +150,7 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("slow", slow::run(&defaults()?, common));
     keep("storm", storm::run(&defaults()?, common));
     keep("tables", tables::run(&defaults()?, common));
+    keep("tls", tls::run(&defaults()?, common));
     keep("redis", redis::run(&defaults()?, common));
     keep("auth", auth::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;

@@ -14,3 +14,4 @@ pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod storm;
 pub(crate) mod tables;
+pub(crate) mod tls;
