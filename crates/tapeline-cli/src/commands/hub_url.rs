@@ -37,6 +37,13 @@ impl HubUrl {
         &self.authority
     }
 
+    /// Whether it is this machine, by an address that no other can reach.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// For a request; `path` starts with `/`. The WebSocket's own path is not part of it.
     pub(crate) fn http(&self, path: &str) -> String {
         let base = match self.path.find("/ws") {
