@@ -12,10 +12,11 @@ use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tapeline_core::network::{Network, NoNetwork};
 use tapeline_core::rights::Rights;
 
 use crate::invalid::{Invalid, Reason};
-use crate::network::{self, Network};
+use crate::network;
 use crate::rights;
 
 /// What every key begins with.
@@ -163,8 +164,8 @@ impl KeySettings {
             admin: self.admin,
         };
         let expires_us = self.expires.as_deref().map(moment).transpose()?;
-        let parse =
-            |ranges: &Vec<String>| ranges.iter().map(|range| range.parse()).collect::<Result<Vec<_>, _>>();
+        let one = |text: &String| text.parse().map_err(|error: NoNetwork| format!("{text:?}: {error}"));
+        let parse = |ranges: &Vec<String>| ranges.iter().map(one).collect::<Result<Vec<_>, _>>();
         let addresses = self.addresses.as_ref().map(parse).transpose()?;
         Ok(ApiKey {
             subject: format!("{SUBJECT}{}", self.id).into(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ring::digest;
+use tapeline_core::network::sender;
 use tapeline_core::rights::{Authority, Identified, Identity};
 use tapeline_core::store::{Done, Store};
 use tapeline_core::{Clock, Now, Refusal};
@@ -22,7 +23,6 @@ use crate::fetch::Fetch;
 use crate::files::{self, Seen};
 use crate::generations::Generations;
 use crate::invalid::{Invalid, Reason};
-use crate::jws::Jws;
 use crate::key::{Key, KeySet};
 use crate::network;
 use crate::remote::{Asked, Remote, Waiting, Why};
@@ -112,6 +112,7 @@ impl Auth {
         let is_on = settings.is_on(&listens)?;
         let rights = rights::Shared::default();
         let state = State::read(settings, &rights)?;
+        let is_asked = is_on || state.settings.is_configured();
         let shared = Arc::new(Shared {
             is_on,
             state: ArcSwap::from_pointee(state.with(&[])),
@@ -131,7 +132,7 @@ impl Auth {
             stopping: Mutex::new(false),
             stopped: Condvar::new(),
         });
-        if is_on {
+        if is_asked {
             watch::start(&shared)?;
         }
         Ok(Auth { shared })
@@ -204,6 +205,31 @@ impl Authority for Auth {
 
     fn is_revoked(&self, identity: &Identity) -> bool {
         self.shared.check_revoked(identity).is_err()
+    }
+}
+
+/// The same, asked of everybody even where authentication is off: for the admin interface.
+pub struct Always(pub Arc<Auth>);
+
+impl Authority for Always {
+    fn is_off(&self) -> bool {
+        false
+    }
+
+    fn anonymous(&self) -> Option<Arc<Identity>> {
+        None
+    }
+
+    fn identify(&self, credential: &str, address: &str, answer: Identified) {
+        self.0.identify(credential, address, answer);
+    }
+
+    fn revision(&self) -> u64 {
+        self.0.revision()
+    }
+
+    fn is_revoked(&self, identity: &Identity) -> bool {
+        self.0.is_revoked(identity)
     }
 }
 
@@ -343,7 +369,7 @@ impl Shared {
             Ok(identity) => answer(Ok(identity)),
             Err(Stopped::Invalid(invalid)) => {
                 tracing::debug!(address, "a credential was refused: {invalid}");
-                if let Some(sender) = network::address(address).map(network::sender) {
+                if let Some(sender) = network::address(address).map(sender) {
                     let a_minute = self.state.load().settings.failures_per_minute;
                     self.failures.lock().unwrap_or_else(PoisonError::into_inner).count(sender, a_minute, now);
                 }
@@ -355,7 +381,7 @@ impl Shared {
                     "too many wrong tokens came from this address; the next is looked at in {seconds} s \
                      (auth.failures_per_minute)"
                 );
-                answer(Err(Refusal::new(ErrorCode::RateLimited, told)));
+                answer(Err(Refusal::new(ErrorCode::RateLimited, told).retry_after(time)));
             }
         }
     }
@@ -388,17 +414,12 @@ impl Shared {
     }
 
     fn time_out(&self, address: &str, a_minute: u32, now: Now) -> Option<Duration> {
-        let sender = network::sender(network::address(address)?);
+        let sender = sender(network::address(address)?);
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).wait(sender, a_minute, now)
     }
 
     fn of_token(&self, token: &str, state: &State, now_us: u64) -> Result<Identity, Invalid> {
-        let jws = Jws::parse(token)?;
-        let payload = jws.verify(&state.keys)?;
-        let claims = Claims::judge(&jws.header, &payload, &state.settings.jwt.rules, now_us)?;
-        if claims.subject.starts_with(api_key::SUBJECT) {
-            return Err(Invalid::malformed("claims: sub is one that no token may have"));
-        }
+        let claims = Claims::of_token(token, &state.keys, &state.settings.jwt.rules, now_us)?;
         Ok(Identity {
             subject: claims.subject.into(),
             rights: self.rights.of(claims.rights),

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use tapeline_core::rights::Rights;
 
 use crate::invalid::{Invalid, Reason};
-use crate::jws::Header;
-use crate::{json, rights};
+use crate::jws::{Header, Jws};
+use crate::key::KeySet;
+use crate::{api_key, json, rights};
 
 /// The longest subject, in bytes.
 const SUBJECT_LIMIT: usize = 256;
@@ -61,6 +62,16 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Judges a token: its form, its signature, its claims.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn of_token(token: &str, keys: &KeySet, rules: &Rules, now_us: u64) -> Result<Self, Invalid> {
+        let jws = Jws::parse(token)?;
+        let payload = jws.verify(keys)?;
+        Self::judge(&jws.header, &payload, rules, now_us)
+    }
+
     /// Judges a payload whose signature is right.
     ///
     /// # Errors
@@ -72,6 +83,9 @@ impl Claims {
         rules.check_issuer(&claims)?;
         rules.check_audience(&claims)?;
         let subject = text(&claims, "sub", SUBJECT_LIMIT)?.ok_or_else(|| missing("sub"))?;
+        if subject.starts_with(api_key::SUBJECT) {
+            return Err(Invalid::malformed("claims: sub is a name that no token may have"));
+        }
         let token_id = text(&claims, "jti", TOKEN_ID_LIMIT)?;
         let rights = claims.get("tapeline").map_or_else(|| Ok(Rights::default()), rights::read);
         let rights = rights.map_err(|told| Invalid::new(Reason::BadRights, told))?;

@@ -17,7 +17,7 @@ const FILE_BYTES: u64 = jwks::SET_BYTES as u64;
 ///
 /// # Errors
 /// The first thing that cannot be used, and its setting.
-pub(crate) fn read(settings: &JwtSettings) -> Result<Vec<Key>, String> {
+pub fn read(settings: &JwtSettings) -> Result<Vec<Key>, String> {
     let allowed = &*settings.algorithms;
     let mut keys = Vec::new();
     if !settings.secret.is_empty() {

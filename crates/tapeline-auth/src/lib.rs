@@ -11,7 +11,7 @@ mod authority;
 pub mod claims;
 mod failures;
 pub mod fetch;
-mod files;
+pub mod files;
 mod generations;
 mod invalid;
 mod json;
@@ -30,7 +30,7 @@ pub mod settings;
 mod watch;
 
 pub use algorithm::Algorithm;
-pub use authority::{Auth, AuthParts, Status};
+pub use authority::{Always, Auth, AuthParts, Status};
 pub use invalid::{Invalid, Reason};
 pub use remote::Fetched;
 pub use revoked::{REVOCATIONS_LIMIT, Revocation, What};

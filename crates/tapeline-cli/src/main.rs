@@ -29,6 +29,9 @@ Examples:
 #[derive(Parser)]
 #[command(name = "tapeline", version, about = "A real-time message hub for trading teams.", after_help = EXAMPLES)]
 struct Cli {
+    /// Believe the certificates in this file (PEM) when a hub is at https:// or wss://; also TAPELINE_CA. [default: the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,6 +60,8 @@ enum Command {
     Channel(commands::Channel),
     /// Show, publish again and purge dead letters.
     Dlq(commands::Dlq),
+    /// Make tokens and keys, and see what is wrong with a token.
+    Token(commands::Token),
     /// Look into a data directory.
     Data(commands::Data),
     /// Write a running hub's data directory into one file.
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return ended_early(&error),
     };
+    commands::believe(cli.ca);
     let outcome = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Pub(publish) => publish.run(),
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Channel(channel) => channel.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Token(token) => token.run(),
         Command::Data(data) => data.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),

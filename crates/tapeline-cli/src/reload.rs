@@ -9,8 +9,11 @@ use tapeline_brokers::EmbeddedBroker;
 use tapeline_brokers::embedded::{FamilyUsage, is_full};
 use tapeline_core::{Hub, Refusal};
 use tapeline_gateway::LiveAccess;
-use tapeline_gateway::admin::{Admin, Change, Changed, FamilyOrigin, Reloaded, no_directory};
+use tapeline_gateway::admin::{
+    Admin, Change, Changed, FamilyOrigin, Reloaded, Revocation, Revoke, no_directory,
+};
 use tapeline_gateway::data::FamilyBytes;
+use tapeline_gateway::tls::Tls;
 use tapeline_schema::{Catalog, ErrorCode, Family};
 use tokio::signal::unix::Signal;
 
@@ -22,15 +25,22 @@ use crate::log;
 pub(crate) struct Reloader {
     layers: Layers,
     machine: Machine,
-    hub: Arc<Hub>,
-    access: Arc<LiveAccess>,
-    authorities: Authorities,
-    /// What is kept on disk, if anything is.
-    embedded: Option<Arc<EmbeddedBroker>>,
+    parts: Parts,
     /// Held from the reading of the file until it has taken effect: of two reloads at once, the later one has the
     /// later file. Not `running`, which others ask for, and a file may take its time.
     reading: Mutex<()>,
     running: Mutex<Running>,
+}
+
+/// What of a running hub a reload changes, or an operator looks into.
+pub(crate) struct Parts {
+    pub hub: Arc<Hub>,
+    pub access: Arc<LiveAccess>,
+    pub authorities: Authorities,
+    /// The certificate that is served, if one is.
+    pub tls: Option<Arc<Tls>>,
+    /// What is kept on disk, if anything is.
+    pub embedded: Option<Arc<EmbeddedBroker>>,
 }
 
 struct Running {
@@ -51,17 +61,14 @@ fn misfit(Misfit { family, line, error }: Misfit<'_>) -> Refusal {
 }
 
 impl Reloader {
-    pub(crate) fn new(
-        layers: Layers,
-        config: Config,
-        machine: Machine,
-        hub: Arc<Hub>,
-        access: Arc<LiveAccess>,
-        authorities: Authorities,
-        embedded: Option<Arc<EmbeddedBroker>>,
-    ) -> Self {
+    pub(crate) fn new(layers: Layers, config: Config, machine: Machine, parts: Parts) -> Self {
         let running = Mutex::new(Running { config, live: Vec::new() });
-        Reloader { layers, machine, hub, access, authorities, embedded, reading: Mutex::new(()), running }
+        Reloader { layers, machine, parts, reading: Mutex::new(()), running }
+    }
+
+    /// `tls.expiry_alert_days` as it is now.
+    pub(crate) fn expiry_alert_days(&self) -> u32 {
+        self.running().config.tls.expiry_alert_days
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -69,8 +76,12 @@ impl Reloader {
     }
 
     fn replace_catalog(&self, catalog: Catalog) -> Result<usize, Refusal> {
-        let unchanged = catalog.specs().eq(self.hub.catalog().specs());
-        if unchanged { Ok(0) } else { self.hub.replace_catalog(catalog).map(|replaced| replaced.ended.len()) }
+        let unchanged = catalog.specs().eq(self.parts.hub.catalog().specs());
+        if unchanged {
+            Ok(0)
+        } else {
+            self.parts.hub.replace_catalog(catalog).map(|replaced| replaced.ended.len())
+        }
     }
 
     /// Whether there is anything to read again.
@@ -110,18 +121,27 @@ impl Reloader {
                 told.changed.push(change);
             }
         }
+        let tls = self.parts.tls.as_ref().zip(next.tls.files());
+        if let Some((_, files)) = &tls
+            && told.changed.iter().any(|change| change.name.starts_with("tls."))
+        {
+            files.check().map_err(|error| refused(error.to_string()))?;
+        }
         compare_families(&mut told, &running.config.families, &next.families);
         // The only steps that can still be refused; from here on all of it is done.
         let catalog = next.catalog(&running.live).map_err(misfit)?;
-        self.authorities.replace(&next.auth)?;
+        self.parts.authorities.replace(&next.auth)?;
         told.channels_ended = self.replace_catalog(catalog).inspect_err(|_| {
-            if let Err(refusal) = self.authorities.replace(&running.config.auth) {
+            if let Err(refusal) = self.parts.authorities.replace(&running.config.auth) {
                 tracing::error!(%refusal, "the keys of before could not be read again");
             }
         })?;
-        self.hub.replace_settings(next.settings(self.machine));
-        self.access.replace(next.access());
+        self.parts.hub.replace_settings(next.settings(self.machine));
+        self.parts.access.replace(next.access());
         log::set(&next.log, next.log_format);
+        if let Some((tls, files)) = tls {
+            tls.replace(files);
+        }
         running.config = next;
         Ok(told)
     }
@@ -191,8 +211,16 @@ impl Admin for Reloader {
         outcome
     }
 
+    fn revoke(&self, what: Revoke) -> Result<Revocation, Refusal> {
+        self.parts.authorities.revoke(what)
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
+        self.parts.authorities.revocations()
+    }
+
     fn backup(&self, out: &mut dyn std::io::Write) -> Result<(), Refusal> {
-        let broker = self.embedded.as_ref().ok_or_else(no_directory)?;
+        let broker = self.parts.embedded.as_ref().ok_or_else(no_directory)?;
         broker.backup(out).map_err(|error| {
             let code = if is_full(&error) { ErrorCode::StorageFull } else { ErrorCode::Internal };
             Refusal::new(code, format!("the backup broke off: {error}"))
@@ -200,7 +228,7 @@ impl Admin for Reloader {
     }
 
     fn usage(&self) -> Result<Vec<FamilyBytes>, Refusal> {
-        let broker = self.embedded.as_ref().ok_or_else(no_directory)?;
+        let broker = self.parts.embedded.as_ref().ok_or_else(no_directory)?;
         let usage = broker.usage();
         let usage = usage.map_err(|error| Refusal::new(ErrorCode::Internal, error.to_string()))?;
         let bytes = |found: FamilyUsage| FamilyBytes {

@@ -17,7 +17,8 @@ use tapeline_core::registry::BEAT;
 use tapeline_core::{Authority, Clock};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
-use tapeline_gateway::{App, AppParts, Listener, LiveAccess, Side};
+use tapeline_gateway::tls::{self, Tls};
+use tapeline_gateway::{App, AppParts, ListenError, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,7 +29,7 @@ use crate::authority::Authorities;
 use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
 use crate::machine::{memory_bytes, raise_file_limit};
-use crate::reload::Reloader;
+use crate::reload::{Parts, Reloader};
 use crate::{demo, log};
 
 /// How often unused channels and clients are forgotten.
@@ -40,7 +41,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 0.0.0.0:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -53,6 +54,15 @@ pub(crate) struct ServeFlags {
     /// Address to listen on; may be given more than once. Port 0 takes a free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// Address to listen on with TLS; may be given more than once. Without --listen nothing is served without TLS.
+    #[arg(long, value_name = "ADDR")]
+    tls_listen: Vec<SocketAddr>,
+    /// File with the certificate chain (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// File with the certificate's private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Address for the admin interface alone; may be given more than once.
     #[arg(long, value_name = "ADDR")]
     admin_listen: Vec<SocketAddr>,
@@ -95,6 +105,9 @@ impl ServeFlags {
         let on = |given: bool| given.then(|| true.to_string());
         let given = [
             ("--listen", "serve.listen", addresses(&self.listen)),
+            ("--tls-listen", "tls.listen", addresses(&self.tls_listen)),
+            ("--tls-certificate", "tls.certificate", self.tls_certificate),
+            ("--tls-key", "tls.key", self.tls_key),
             ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
@@ -117,6 +130,7 @@ impl Serve {
         let layers = self.flags.layers();
         let config = layers.load()?.config;
         log::set(&config.log, config.log_format);
+        let tls = config.tls.files().map(Tls::open).transpose()?.map(Arc::new);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = config.serve.shards.unwrap_or(cores.saturating_sub(1)).max(1);
         let machine = Machine { shards, memory_bytes: memory_bytes(), sockets: raise_file_limit() };
@@ -143,7 +157,7 @@ impl Serve {
             broker,
             registry,
             store,
-            authority: authorities.hub.clone(),
+            authority: authorities.of_hub(),
             seed,
             shards,
         }));
@@ -152,15 +166,9 @@ impl Serve {
         hub.incidents().set_witness(Box::new(move |trouble, now| witness.refused(trouble, now)));
         let access = Arc::new(LiveAccess::new(config.access()));
         let admin_authority = authorities.of_admin();
-        let reloader = Reloader::new(
-            layers,
-            config.clone(),
-            machine,
-            hub.clone(),
-            access.clone(),
-            authorities,
-            embedded,
-        );
+        let running =
+            Parts { hub: hub.clone(), access: access.clone(), authorities, tls: tls.clone(), embedded };
+        let reloader = Reloader::new(layers, config.clone(), machine, running);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.clamp(1, 4))
             .enable_all()
@@ -168,6 +176,7 @@ impl Serve {
             .context("the HTTP runtime could not be started")?;
         let served = Served {
             values: config.serve,
+            tls: tls.map(|tls| (tls, config.tls.listen)),
             admin_listen: config.admin_listen,
             admin_authority,
             audit,
@@ -181,6 +190,8 @@ impl Serve {
 /// What the hub serves beside its sessions.
 struct Served {
     values: ServeValues,
+    /// The certificate, and where it is shown.
+    tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
     admin_listen: Vec<SocketAddr>,
     admin_authority: Option<Arc<dyn Authority>>,
     audit: Arc<Audit>,
@@ -205,7 +216,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, admin_listen, admin_authority, audit, compression, foreign }: Served,
+    Served { values, tls, admin_listen, admin_authority, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -213,23 +224,21 @@ async fn serve(
     let (mut signals, hangups) =
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
-    let mut listeners = Vec::new();
-    let sides = [(&values.listen, Side::Public), (&admin_listen, Side::Admin)];
-    for (side, address) in sides.iter().flat_map(|(list, side)| list.iter().map(|address| (*side, address))) {
-        listeners.push((Listener::bind(*address)?, side));
-    }
+    let listeners = bind(&values.listen, tls.as_ref(), &admin_listen)?;
     let shards = Arc::new(Shards::start(&hub)?);
-    let first = listeners.first().map(|(listener, _)| listener.address());
+    let first = listeners.first().map(|(listener, _)| (listener.address(), listener.url()));
+    let tls = tls.map(|(tls, _)| tls);
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
         access,
-        admin: reloader,
+        admin: reloader.clone(),
         admin_authority,
         audit,
-        address: first,
+        address: first.as_ref().map(|(address, _)| *address),
         conformance: values.conformance,
         compression,
+        tls: tls.clone(),
     });
     let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
     let intake = foreign
@@ -239,15 +248,17 @@ async fn serve(
     for (listener, side) in listeners {
         let what = if side == Side::Admin { "administered" } else { "listening" };
         // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "{what} on http://{}", listener.address());
+        let _ = writeln!(std::io::stdout(), "{what} on {}", listener.url());
         doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo
-        && let Some(address) = first
+        && let Some((address, _)) = first
     {
         demo::welcome(address);
     }
+    let keeping =
+        tls.map(|tls| tokio::spawn(tls::keep(tls, hub.clone(), move || reloader.expiry_alert_days())));
     let sweeping = tokio::spawn(sweep(hub.clone()));
     let beating = tokio::spawn(beat(app.clone()));
     let watching = tokio::spawn(app.clone().watch_memory());
@@ -261,6 +272,9 @@ async fn serve(
     drain(&hub, &app, &shards, doors).await;
     sweeping.abort();
     watching.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     let stop_all = move || {
         // Until now the market moved for those who were still there.
         market.into_iter().for_each(Running::stop);
@@ -271,6 +285,21 @@ async fn serve(
     hub.registry().close();
     hub.broker().close();
     Ok(())
+}
+
+/// All addresses: those without TLS, those with it, those of the admin interface.
+fn bind(
+    plain: &[SocketAddr],
+    tls: Option<&(Arc<Tls>, Vec<SocketAddr>)>,
+    admin: &[SocketAddr],
+) -> Result<Vec<(Listener, Side)>, ListenError> {
+    let plain = plain.iter().map(|address| (address, None, Side::Public));
+    let behind_tls = tls.into_iter().flat_map(|(tls, addresses)| {
+        addresses.iter().map(move |address| (address, Some(tls.clone()), Side::Public))
+    });
+    let admin = admin.iter().map(|address| (address, None, Side::Admin));
+    let all = plain.chain(behind_tls).chain(admin);
+    all.map(|(address, tls, side)| Ok((Listener::bind(*address, tls)?, side))).collect()
 }
 
 /// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.

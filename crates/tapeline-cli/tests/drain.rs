@@ -98,7 +98,7 @@ fn everybody_is_told_when_to_come_back_and_closed_then_at_spread_times() {
     at.sort_unstable();
     let most = at
         .iter()
-        .map(|from| at.iter().filter(|to| (*from..*from + Duration::from_millis(50)).contains(to)).count());
+        .map(|from| at.iter().filter(|to| (*from..*from + Duration::from_millis(50)).contains(*to)).count());
     assert!(most.max() < Some(50), "half of them were closed within 50 ms: {at:?}");
 }
 

@@ -83,13 +83,15 @@ impl Served {
             audit: Arc::default(),
             address: None,
             conformance: false,
+            tls: None,
             compression: true,
         });
         let (tell, told) = sync_channel(1);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
+                let listener =
+                    Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).expect("a port is free");
                 tell.send(listener.address()).expect("the test waits for it");
                 listener.serve(app, Side::Public).await;
             });

@@ -240,7 +240,7 @@ fn outboxes_bytes() {
 }
 
 /// Settings that refuse nothing, or whose refusal is provoked in another file.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 29] = [
     ("outbox_bytes", "what does not fit is caught up: slow_clients"),
     ("outbox_messages", "likewise"),
     ("inbox_messages", "publishers wait"),
@@ -254,6 +254,22 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("handshake_timeout_s", "timeouts"),
     ("body_timeout_s", "timeouts"),
     ("idle_timeout_s", "timeouts"),
+    ("message_timeout_s", "timeouts"),
+    ("body_bytes_per_second", "timeouts"),
+    ("bytes_per_second", "rates: it makes its sender wait"),
+    ("bytes_burst", "likewise"),
+    ("user_messages_per_second", "rates"),
+    ("user_messages_burst", "rates"),
+    ("user_bytes_per_second", "rates"),
+    ("user_bytes_burst", "rates"),
+    ("handshakes_per_second", "addresses"),
+    ("handshakes_burst", "addresses"),
+    ("handshakes_per_second_total", "addresses"),
+    ("handshakes_burst_total", "addresses"),
+    ("connections_per_address", "addresses"),
+    ("exempt", "addresses"),
+    ("bodies_bytes", "memory"),
+    ("memory_bytes", "memory"),
 ];
 
 #[test]

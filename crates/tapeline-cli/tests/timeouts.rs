@@ -101,6 +101,70 @@ fn a_body_that_trickles_is_refused_though_bytes_keep_coming() {
 }
 
 #[test]
+fn a_body_that_comes_too_slowly_is_refused_long_before_its_time() {
+    let hub = Hub::with_config("[limits]\nhandshake_timeout_s = 1\nbody_bytes_per_second = 1000\n");
+    let start = Instant::now();
+    let head = format!("POST /publish HTTP/1.1\r\nHost: {}\r\nContent-Length: 9000\r\n\r\n", hub.address());
+    let (stream, _) = Raw::send_to(&hub, head).into_parts();
+    trickle(stream.try_clone().expect("a socket can be shared"), b' ');
+    let said = last_words(Raw::of(stream), start);
+    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+    assert!(said.contains("slower than 1000 bytes a second (limits.body_bytes_per_second)"), "{said}");
+}
+
+/// Asserts that the hub gives the client up for a message that did not end.
+fn is_given_up(hub: &Hub, mut client: Raw, start: Instant) {
+    let last = client.frame();
+    assert_eq!(last.close_code(), Some(4002), "{last:?}");
+    let reason = String::from_utf8_lossy(&last.payload[2..]).into_owned();
+    assert!(reason.contains("limits.message_timeout_s"), "{reason}");
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(eventually(|| hub.stats()["connections"] == 0));
+}
+
+#[test]
+fn a_message_that_is_begun_and_never_ended_is_given_up() {
+    let hub = hub("message_timeout_s");
+    let (mut begun, start) = (Raw::open(&hub, "/ws?heartbeat=0"), Instant::now());
+    let frame = masked(1, br#"{"action":"ping"}"#);
+    begun.send(&frame[..frame.len() - 1]);
+    is_given_up(&hub, begun, start);
+    assert_eq!(hub.stats()["closed"]["unfinished"], 1);
+}
+
+#[test]
+fn pieces_and_pings_do_not_keep_an_unended_message_alive() {
+    let hub = hub("message_timeout_s");
+    let (mut begun, start) = (Raw::open(&hub, "/ws?heartbeat=0"), Instant::now());
+    let mut piece = masked(1, "\"");
+    piece[0] &= 0x7f;
+    begun.send(&piece);
+    piece[0] = 0;
+    while start.elapsed() < Duration::from_millis(700) {
+        begun.send(&piece);
+        begun.send(masked(PING, ""));
+        assert_eq!(begun.frame().opcode, PONG);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    is_given_up(&hub, begun, start);
+}
+
+#[test]
+fn many_messages_may_take_longer_than_one() {
+    let hub = hub("message_timeout_s");
+    let (mut client, start) = (Raw::open(&hub, "/ws?heartbeat=0"), Instant::now());
+    let frame = masked(1, br#"{"action":"ping"}"#);
+    // The end of each comes with the begin of the next.
+    client.send(&frame[..9]);
+    while start.elapsed() < Duration::from_millis(2_500) {
+        client.send([&frame[9..], &frame[..9]].concat());
+        assert_eq!(client.frame().opcode, 1, "a pong of the protocol");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(hub.stats()["closed"]["unfinished"], 0);
+}
+
+#[test]
 fn a_peer_that_answers_no_ping_is_closed_and_told_why() {
     let hub = hub("idle_timeout_s");
     let mut dead = Raw::open(&hub, "/ws?heartbeat=0");

@@ -1,212 +1,197 @@
-//! Tokens of the commands: given, missing, refused, renewed. The hub here plays a script, so that a token ends when the test
-//! wants it to.
+//! Tokens, keys and secrets on the command line, and the settings about them: what is made is taken, what is wrong is said,
+//! and no secret is shown.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
-mod commands {
-    #[expect(dead_code, reason = "other tests use the rest")]
-    pub(crate) mod program;
-}
+#[path = "commands/program.rs"]
+#[expect(dead_code, reason = "each file of tests uses its own part of the support")]
+mod program;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Command;
 
-use commands::program::{Outcome, Program, run, run_with_token};
-use serde_json::{Value, json};
-use tungstenite::handshake::server::{Request, Response};
-use tungstenite::protocol::CloseFrame;
-use tungstenite::{Message, WebSocket};
+use program::{Outcome, run, run_with_input};
 
-const REFUSAL: &str = r#"{"error":{"code":"invalid_token","message":"the test says no"}}"#;
+/// A folder that is removed when the test ends.
+struct Folder(PathBuf);
 
-struct Script {
-    listener: TcpListener,
-    url: String,
-}
-
-impl Script {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        Script { listener, url }
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tapeline-tokens-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
     }
 
-    fn accept(&self) -> TcpStream {
-        let (stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_string()
     }
 
-    /// The next WebSocket, and what it brought.
-    fn socket(&self) -> (WebSocket<TcpStream>, String) {
-        let mut given = String::new();
-        #[expect(clippy::result_large_err, reason = "the library asks for this one")]
-        let read = |request: &Request, response: Response| {
-            let header = request.headers().get("authorization");
-            given = header.map_or_else(String::new, |value| value.to_str().unwrap().to_string());
-            Ok(response)
-        };
-        let socket = tungstenite::accept_hdr(self.accept(), read).unwrap();
-        (socket, given)
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.0.join(name), text).unwrap();
+        self.path(name)
     }
 
-    /// Answers one request; answers its head.
-    fn answer(&self, status: &str, body: &str) -> String {
-        let mut stream = self.accept();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.extend(byte);
-        }
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
-        stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(head).unwrap()
+    /// A fresh secret in a file.
+    fn secret(&self) -> String {
+        self.write("secret", &good(&run(&["token", "secret"])))
     }
 }
 
-fn hears(socket: &mut WebSocket<TcpStream>) -> Value {
-    loop {
-        if let Message::Text(text) = socket.read().unwrap() {
-            return serde_json::from_str(&text).unwrap();
-        }
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-fn says(socket: &mut WebSocket<TcpStream>, frame: &Value) {
-    socket.send(Message::text(frame.to_string())).unwrap();
+fn good(outcome: &Outcome) -> String {
+    assert!(outcome.ok, "{outcome:?}");
+    outcome.out.clone()
 }
 
-fn token_file(name: &str, token: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, format!("{token}\n")).unwrap();
-    path
-}
-
-/// What a command says to a hub that refuses it, and the head of its request.
-fn refused(token: Option<&str>, args: &[&str]) -> (Outcome, String) {
-    let script = Script::start();
-    let args = [args, &["--url", &script.url]].concat();
-    std::thread::scope(|scope| {
-        let head = scope.spawn(|| script.answer("401 Unauthorized", REFUSAL));
-        let outcome = token.map_or_else(|| run(&args), |token| run_with_token(token, &args));
-        (outcome, head.join().unwrap().to_lowercase())
-    })
-}
-
-const COMMANDS: [&[&str]; 9] = [
-    &["pub", "notes", "1"],
-    &["sub", "notes"],
-    &["stats"],
-    &["top", "--once"],
-    &["types", "--lang", "ts"],
-    &["channel", "list"],
-    &["dlq", "list"],
-    &["config", "reload"],
-    &["monitor", "training", "--once"],
-];
-
-#[test]
-fn every_command_that_is_refused_for_want_of_a_token_says_what_to_give() {
-    for command in COMMANDS {
-        let (outcome, head) = refused(None, command);
-        assert_eq!(outcome.code, Some(1), "{command:?}");
-        assert!(!head.contains("authorization"), "{command:?}: {head}");
-        let told = "the test says no";
-        let remedy = "the hub wants a token: give --token-file or --token, or set TAPELINE_TOKEN";
-        assert!(outcome.err.contains(told) && outcome.err.contains(remedy), "{command:?}: {}", outcome.err);
-    }
+fn bad(outcome: &Outcome) -> String {
+    assert!(!outcome.ok, "{outcome:?}");
+    outcome.err.clone()
 }
 
 #[test]
-fn every_command_sends_the_token_of_the_environment_and_prints_it_nowhere() {
-    for command in COMMANDS {
-        let (outcome, head) = refused(Some("tk_secret"), command);
-        assert!(head.contains("authorization: bearer tk_secret\r\n"), "{command:?}: {head}");
-        let remedy = "the hub does not take the token; tapeline token show says what is in it";
-        assert!(outcome.err.contains(remedy), "{command:?}: {}", outcome.err);
-        assert!(!outcome.err.contains("tk_secret") && !outcome.out.contains("tk_secret"), "{command:?}");
-    }
-}
-
-#[test]
-fn a_token_is_given_in_one_way_and_in_full() {
-    let file = token_file("flags.token", "tk_file");
-    let file = file.to_str().unwrap();
-    let (_, head) = refused(Some("tk_variable"), &["stats", "--token-file", file]);
-    assert!(head.contains("bearer tk_file\r\n"), "{head}");
-    let (_, head) = refused(None, &["stats", "--token", "tk_flag"]);
-    assert!(head.contains("bearer tk_flag\r\n"), "{head}");
-    let cases: [(&[&str], &str); 3] = [
-        (&["stats", "--token", "a", "--token-file", file], "cannot be used with"),
-        (&["stats", "--token-file", "no/such/file"], "the token file no/such/file cannot be read"),
-        (&["stats", "--token", "two words"], "--token holds no token"),
+fn a_minted_token_is_judged_good_by_its_key_and_wrong_by_another() {
+    let (folder, other) = (Folder::new("mint"), Folder::new("other"));
+    let (secret, another) = (folder.secret(), other.secret());
+    let mint = [
+        "token",
+        "mint",
+        "--sub",
+        "u1",
+        "--ttl",
+        "10m",
+        "--read",
+        "metrics",
+        "--key",
+        "portfolio_id=p1,p2",
+        "--operator",
+        "--secret-file",
+        &secret,
     ];
-    for (command, expected) in cases {
-        let outcome = run(command);
-        assert!(!outcome.ok && outcome.err.contains(expected), "{command:?}: {}", outcome.err);
+    let token = good(&run(&mint));
+    let told = good(&run_with_input(&["token", "show", "-", "--secret-file", &secret], &token));
+    assert!(
+        told.contains("good: u1 may use it for 5") || told.contains("good: u1 may use it for 600"),
+        "{told}"
+    );
+    let claim = r#"{"keys":{"portfolio_id":["p1","p2"]},"operator":true,"read":["metrics"]}"#;
+    assert!(told.contains(claim) && told.contains("algorithm  HS256"), "{told}");
+    let wrong = bad(&run(&["token", "show", token.trim(), "--secret-file", &another]));
+    assert!(wrong.contains("the token's signature is wrong"), "{wrong}");
+    assert!(!wrong.contains(token.trim()), "the token is not repeated: {wrong}");
+    let unjudged = good(&run(&["token", "show", token.trim()]));
+    assert!(unjudged.contains("not judged"), "{unjudged}");
+}
+
+#[test]
+fn a_pair_of_keys_signs_and_judges_and_is_never_written_over() {
+    for algorithm in ["ES256", "EdDSA"] {
+        let folder = Folder::new(algorithm);
+        let (private, public) = (folder.path("jwt.key"), folder.path("jwt.pub"));
+        let make =
+            ["token", "keypair", "--alg", algorithm, "--private-key", &private, "--public-key", &public];
+        assert!(good(&run(&make)).contains(&format!("algorithms = [\"{algorithm}\"]")));
+        assert!(bad(&run(&make)).contains("cannot be made"));
+        let mint =
+            ["token", "mint", "--sub", "u1", "--private-key", &private, "--alg", algorithm, "--kid", "k1"];
+        let token = good(&run(&mint));
+        let told = good(&run(&["token", "show", token.trim(), "--public-key", &public]));
+        assert!(told.contains("good: u1") && told.contains("key        k1"), "{told}");
     }
 }
 
 #[test]
-fn a_subscription_goes_on_through_the_end_of_its_token() {
-    let script = Script::start();
-    let file = token_file("sub.token", "one");
-    let args = ["sub", "notes", "--count", "2", "--token-file", file.to_str().unwrap(), "--url", &script.url];
-    let mut sub = Program::start(&args);
-    let message = |offset| {
-        json!({"type": "message", "channel": "notes", "data": offset, "id": "i",
-        "timestamp": "2026-01-01T12:00:00.000000Z", "offset": offset, "epoch": "e"})
-    };
-    let confirm = |socket: &mut WebSocket<TcpStream>| {
-        let asked = hears(socket);
-        assert_eq!(asked["action"], "subscribe");
-        says(
-            socket,
-            &json!({"type": "subscription_confirmed", "channel": "notes", "offset": 0, "epoch": "e", "req": asked["req"]}),
-        );
-        asked
-    };
-    let (mut socket, given) = script.socket();
-    assert_eq!(given, "Bearer one");
-    confirm(&mut socket);
-    token_file("sub.token", "two");
-    says(&mut socket, &json!({"type": "token_expiring", "in_s": 60}));
-    let renewed = hears(&mut socket);
-    assert_eq!((&renewed["action"], &renewed["token"]), (&json!("token"), &json!("two")));
-    says(&mut socket, &json!({"type": "token_ok", "expires_at": "2026-01-01T13:00:00Z"}));
-    sub.err_line_with("the hub takes the token, until 2026-01-01T13:00:00Z");
-    says(&mut socket, &message(1));
-    assert!(sub.line().ends_with("notes 1 message 1"));
-    // Now it is too late for the file.
-    let frame = CloseFrame { code: 4001.into(), reason: "the token expired".into() };
-    socket.close(Some(frame)).unwrap();
-    let head = script.answer("401 Unauthorized", REFUSAL).to_lowercase();
-    assert!(head.contains("bearer two\r\n"), "{head}");
-    token_file("sub.token", "three");
-    let (mut socket, given) = script.socket();
-    assert_eq!(given, "Bearer three");
-    assert_eq!(confirm(&mut socket)["since"], json!({"offset": 1, "epoch": "e"}));
-    says(&mut socket, &message(2));
-    assert!(sub.line().ends_with("notes 2 message 2"));
-    assert!(sub.end().0);
+fn a_key_is_printed_once_with_the_lines_that_a_hub_takes_in() {
+    let folder = Folder::new("key");
+    let made =
+        run(&["token", "key", "--name", "feeder", "--publish", "market_data:*", "--address", "10.0.0.0/8"]);
+    let out = good(&made);
+    let (key, lines) = out.split_once('\n').unwrap();
+    assert!(key.starts_with("tk_") && key.len() > 50, "{out}");
+    assert!(!lines.contains(key.rsplit_once('_').unwrap().1), "only its digest is kept: {lines}");
+    let file = folder.write("hub.toml", &format!("[serve]\nlisten = [\"0.0.0.0:8000\"]\n{lines}"));
+    let checked = good(&run(&["config", "check", &file]));
+    assert_eq!(checked.lines().count(), 1, "{checked}");
+    let shown = good(&run(&["config", "--config", &file]));
+    assert!(
+        shown.contains("name = \"feeder\"") && shown.contains("publish = [\"market_data:*\"]"),
+        "{shown}"
+    );
+    let again = folder.write("again.toml", &shown);
+    assert_eq!(good(&run(&["config", "check", &again])).lines().count(), 1);
 }
 
 #[test]
-fn a_subscription_whose_token_cannot_be_renewed_ends_with_it() {
-    let script = Script::start();
-    let sub = Program::start(&["sub", "notes", "--token", "one", "--url", &script.url]);
-    let (mut socket, _) = script.socket();
-    hears(&mut socket);
-    says(&mut socket, &json!({"type": "token_expiring", "in_s": 60}));
-    let frame = CloseFrame { code: 4001.into(), reason: "the token expired".into() };
-    socket.close(Some(frame)).unwrap();
-    script.answer("401 Unauthorized", REFUSAL);
-    let (ok, err) = sub.end();
-    assert!(!ok && err.contains("with --token-file the file is read again"), "{err}");
-    assert!(err.contains("the hub does not take the token"), "{err}");
+fn what_could_not_be_used_is_not_made() {
+    let folder = Folder::new("unmade");
+    let secret = folder.secret();
+    let short = folder.write("short", "hunter2");
+    let cases: [(&[&str], &str); 7] = [
+        (&["mint", "--sub", "u1", "--read", "", "--secret-file", &secret], "pattern is empty"),
+        (&["mint", "--sub", "u1", "--key", "p1", "--secret-file", &secret], "--key is NAME=VALUE"),
+        (&["mint", "--sub", "u1", "--secret-file", &short], "is 7 bytes, the least is 32"),
+        (&["mint", "--sub", "u1"], "there is nothing to sign with"),
+        (&["mint", "--sub", "u1", "--private-key", &short], "BEGIN PRIVATE KEY"),
+        (&["key", "--name", "x", "--expires", "tomorrow"], "which is no time"),
+        (&["key", "--name", "x", "--address", "here"], "no address and no range"),
+    ];
+    for (words, expected) in cases {
+        let told = bad(&run(&[&["token"], words].concat()));
+        assert!(told.contains(expected) && !told.contains("hunter2"), "{told}");
+    }
+    let told = bad(&run(&["token", "show", "tk_12345678_secret"]));
+    assert!(told.contains("this is an API key") && !told.contains("secret"), "{told}");
+}
+
+fn config(words: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    command.arg("config").args(words).env_remove("TAPELINE_LOG").envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_secret_is_taken_from_a_variable_and_never_shown() {
+    let secret = good(&run(&["token", "secret"]));
+    let secret = secret.trim();
+    let (is_good, shown) = config(&[], &[("TAPELINE_AUTH__JWT__SECRET", secret), ("TAPELINE_AUTH", "on")]);
+    assert!(is_good && !shown.contains(secret), "{shown}");
+    assert!(shown.contains("# auth.jwt.secret = \"***\"") && shown.contains("auth.mode = \"on\""), "{shown}");
+    let (is_good, told) = config(&[], &[("TAPELINE_AUTH__JWT__SECRET", "hunter2-hunter2")]);
+    assert!(!is_good && told.contains("is 15 bytes") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_file_about_authentication_is_checked_as_a_whole() {
+    let folder = Folder::new("check");
+    let check = |text: &str| config(&["check", &folder.write("hub.toml", text)], &[]);
+    let (is_good, told) = check("auth = \"off\"\n[serve]\nlisten = [\"0.0.0.0:8000\"]\n");
+    assert!(is_good && told.contains("auth is off"), "{told}");
+    let secret = folder.secret();
+    let (is_good, told) = check(&format!("auth.jwt.secret_file = {secret:?}\n"));
+    assert!(is_good && told.contains("chmod 600") && told.contains("auth.jwt.audience is empty"), "{told}");
+    let refused = [
+        ("auth = \"of\"", "auth.mode: expected \"auto\", \"on\" or \"off\""),
+        ("auth = true", "expected a section [auth]"),
+        ("[auth]\nmodes = \"on\"", "auth.modes: unknown key; did you mean auth.mode?"),
+        ("[auth.jwt]\nalgorithms = [\"none\"]", "a list of algorithms"),
+        ("[auth.jwt]\nalgorithms = []", "at least one algorithm"),
+        ("[auth.jwt]\njwks_url = \"http://issuer.example/\"", "http:// is for this machine alone"),
+        ("[auth.jwt]\nsecret_file = \"no/such/file\"", "cannot be read"),
+        ("[auth.jwt]\nsecret = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", "hardly any different characters"),
+        ("[auth]\nleeway_s = 301", "expected 0 to 300"),
+        ("[auth]\nmode = \"on\"", "nobody could be let in"),
+        ("[serve]\nlisten = [\"0.0.0.0:8000\"]", "reachable from elsewhere"),
+        ("\n[[auth.key]]\nid = \"feeder-1\"\n", "hub.toml:2:1: [[auth.key]] missing field `hash`"),
+        ("[[auth.key]]\nid = \"feeder-1\"\nhash = \"md5:0\"", "needs hash"),
+    ];
+    for (text, expected) in refused {
+        let (is_good, told) = check(text);
+        assert!(!is_good && told.contains(expected), "{text}: {told}");
+    }
 }

@@ -96,3 +96,23 @@ fn a_family_removed_and_added_again_leads_from_the_oldest_to_the_newest() {
     assert_eq!(first.current().spec().max_rate, Some(5));
     assert!(first.has_ended(), "what came in between was another channel");
 }
+
+#[test]
+fn a_channel_whose_owner_turns_out_to_be_another_ends_and_the_next_begins_with_that_owner() {
+    let directory = directory();
+    let first = directory.channel("executions:a").unwrap();
+    let changes = directory.changes();
+    for _ in 0..2 {
+        assert!(directory.owned_by(&first, "ann").is(&first), "it has no other owner");
+    }
+    assert_eq!((first.owner(), directory.changes()), (Some("ann"), changes));
+    let second = directory.owned_by(&first, "bob");
+    assert_eq!((first.owner(), second.owner()), (Some("ann"), Some("bob")));
+    assert!(first.has_ended() && first.current().is(&second), "who hears it is not asked anew");
+    assert_eq!(directory.changes(), changes + 2);
+    assert!(directory.channel("executions:a").unwrap().is(&second));
+    assert!(directory.owned_by(&first, "bob").is(&second), "once is enough");
+    assert_eq!(directory.changes(), changes + 2);
+    let roll_ups: Vec<_> = second.roll_ups().iter().map(Channel::name).collect();
+    assert_eq!(roll_ups, ["executions"]);
+}

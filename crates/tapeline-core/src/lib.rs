@@ -28,6 +28,7 @@ pub mod inspect;
 mod kept;
 pub mod lanes;
 pub mod message;
+pub mod network;
 mod note;
 pub mod outbox;
 pub mod owner;

@@ -156,6 +156,14 @@ fn counts_users(settings: &Settings) -> bool {
 }
 
 impl Hub {
+    /// Takes so many messages of a principal, all or none.
+    ///
+    /// # Errors
+    /// It has fewer left.
+    pub fn take_messages(&self, principal: &Arc<str>, count: u64, now: Now) -> Result<(), Refusal> {
+        self.user(principal, now).map_or(Ok(()), |user| user.take_messages(count, &self.settings(), now))
+    }
+
     /// The rates of a principal, where they are limited.
     pub fn user(&self, principal: &Arc<str>, now: Now) -> Option<Arc<User>> {
         counts_users(&self.settings()).then(|| self.users().with(principal, now, |user| user.clone()))

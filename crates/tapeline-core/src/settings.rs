@@ -63,8 +63,6 @@ pub struct Settings {
     pub handshakes_total: Rate,
     /// Connections of one address that are open at once; 0 for no limit.
     pub connections_per_address: usize,
-    /// Tokens of one address in a minute that may turn out to be none; more have to wait. 0 for no limit.
-    pub failed_tokens_per_minute: u32,
     /// Sockets of all kinds together.
     pub connections: usize,
     /// Bytes of HTTP bodies that are read or worked on at once.
@@ -77,7 +75,7 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// An HTTP request's body must be complete after this.
     pub body_timeout: Duration,
-    /// What a body must have brought on average after its first seconds, bytes a second; 0 for no limit.
+    /// What a body must have brought on average once it has had as long as a head, bytes a second; 0 for no limit.
     pub body_pace: u32,
     /// A client's message that was begun must be complete after this.
     pub message_timeout: Duration,
@@ -133,7 +131,6 @@ impl Default for Settings {
             handshakes: Rate { per_second: 100, burst: 1_000 },
             handshakes_total: Rate { per_second: 5_000, burst: 20_000 },
             connections_per_address: 1_000,
-            failed_tokens_per_minute: 10,
             connections: 1_000_000,
             bodies_bytes: 256 << 20,
             memory_bytes: 0,

@@ -11,15 +11,15 @@ use std::time::Duration;
 use tapeline_core::Refusal;
 use tapeline_schema::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::app::App;
 use crate::error::whole_answer;
+use crate::line::Line;
 
 /// An accepted connection. It may be left with last words, which go out when hyper lets go of it.
 pub(crate) struct Accepted {
-    stream: Option<TcpStream>,
+    line: Option<Line>,
     app: Arc<App>,
     last_words: Arc<AtomicBool>,
     head_timeout: Duration,
@@ -30,21 +30,21 @@ pub(crate) struct Accepted {
 impl Accepted {
     /// A socket whose first head must come in time, else it is told so once `last_words` is set.
     pub(crate) fn new(
-        stream: TcpStream,
+        line: Line,
         app: Arc<App>,
         last_words: Arc<AtomicBool>,
         head_timeout: Duration,
     ) -> Self {
-        Accepted { stream: Some(stream), app, last_words, head_timeout, stuck: None }
+        Accepted { line: Some(line), app, last_words, head_timeout, stuck: None }
     }
 
-    /// The socket, for a protocol that has been agreed on.
-    pub(crate) fn into_stream(mut self) -> Option<TcpStream> {
-        self.stream.take()
+    /// What is beneath, for a protocol that has been agreed on.
+    pub(crate) fn into_line(mut self) -> Option<Line> {
+        self.line.take()
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    fn line(&mut self) -> io::Result<Pin<&mut Line>> {
+        self.line.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// What became of a write, or an error where none could be made for too long. An answer that nobody reads would
@@ -74,12 +74,12 @@ impl Accepted {
 impl Drop for Accepted {
     fn drop(&mut self) {
         if self.last_words.load(Ordering::Relaxed)
-            && let Some(stream) = &self.stream
+            && let Some(line) = &mut self.line
         {
             let seconds = self.head_timeout.as_secs_f64();
             let message = format!("the head took longer than {seconds} s (limits.handshake_timeout_s)");
             // Nothing was written to this socket before, so it takes this much; if not, the client is told nothing.
-            let _ = stream.try_write(&whole_answer(&Refusal::new(ErrorCode::Timeout, message)));
+            let _ = line.say(&whole_answer(&Refusal::new(ErrorCode::Timeout, message)));
         }
     }
 }
@@ -90,13 +90,13 @@ impl AsyncRead for Accepted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+        self.line()?.poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Accepted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.stream()?.poll_write(cx, buf);
+        let written = self.line()?.poll_write(cx, buf);
         self.in_time(cx, written)
     }
 
@@ -105,19 +105,19 @@ impl AsyncWrite for Accepted {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = self.stream()?.poll_write_vectored(cx, bufs);
+        let written = self.line()?.poll_write_vectored(cx, bufs);
         self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        self.line.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
+        self.line()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
+        self.line()?.poll_shutdown(cx)
     }
 }

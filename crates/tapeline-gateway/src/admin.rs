@@ -30,6 +30,11 @@ use crate::peer::{Peer, Side};
 /// Bytes of a family's row, with room for a schema.
 const FAMILY_BYTES: usize = 256 << 10;
 
+/// Bytes of what is revoked.
+const REVOKE_BYTES: usize = 4 << 10;
+/// Bytes of a subject or of a token's id.
+const NAME_BYTES: usize = 256;
+
 /// Who changes the hub. Calls may take a while; none is made on an asynchronous thread.
 pub trait Admin: Send + Sync {
     /// Reads the configuration again: all of it takes effect, or nothing.
@@ -49,6 +54,20 @@ pub trait Admin: Send + Sync {
     /// # Errors
     /// There is none, or it is built in.
     fn remove(&self, family: &str) -> Result<Changed, Refusal>;
+    /// Takes tokens back; connections that rest on them are closed within a second here, within a few on other nodes.
+    ///
+    /// # Errors
+    /// It cannot be kept, or there are too many.
+    fn revoke(&self, _what: Revoke) -> Result<Revocation, Refusal> {
+        Err(no_tokens())
+    }
+    /// What has been taken back, the newest first.
+    ///
+    /// # Errors
+    /// Authentication is off.
+    fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
+        Err(no_tokens())
+    }
     /// Writes a backup of what the hub keeps on disk.
     ///
     /// # Errors
@@ -68,6 +87,44 @@ pub trait Admin: Send + Sync {
 /// What a hub says that keeps nothing on disk.
 pub fn no_directory() -> Refusal {
     Refusal::new(ErrorCode::InvalidRequest, "the hub has no data directory (serve.data_dir)")
+}
+
+/// What a hub says that asks nobody who they are.
+pub fn no_tokens() -> Refusal {
+    Refusal::new(
+        ErrorCode::InvalidRequest,
+        "authentication is off, so there are no tokens to take back (auth.mode)",
+    )
+}
+
+/// What is taken back: of two one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revoke {
+    /// All tokens of this subject that were issued until now; for an API key, `key:ID`.
+    Subject(String),
+    /// The token with this id (`jti`).
+    TokenId(String),
+}
+
+/// What has been taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Whose, or which.
+    #[serde(flatten)]
+    pub what: Revoke,
+    /// When.
+    pub at: String,
+    /// Until when it is remembered: then no such token can be valid any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<String>,
+}
+
+/// The answer of `GET /admin/revocations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocations {
+    /// The newest first.
+    pub revocations: Vec<Revocation>,
 }
 
 /// Where a family was declared.
@@ -191,6 +248,28 @@ pub(crate) async fn call<T: Send + 'static>(
 /// `POST /admin/reload`.
 pub(crate) async fn reload(_: Local, State(app): State<Arc<App>>) -> Result<Response, Failure> {
     Ok(Json(call(&app, |admin| admin.reload()).await?).into_response())
+}
+
+/// `POST /admin/revocations`.
+pub(crate) async fn revoke(
+    _: Local,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let bytes = body(&app, request, REVOKE_BYTES, "what is revoked").await?;
+    let what: Revoke = form::object_in(&bytes)?;
+    let (Revoke::Subject(name) | Revoke::TokenId(name)) = &what;
+    if name.is_empty() || name.len() > NAME_BYTES {
+        let message = format!("a subject or token id has 1 to {NAME_BYTES} bytes, this one {}", name.len());
+        return Err(Failure::new(ErrorCode::InvalidRequest, message));
+    }
+    Ok(Json(call(&app, |admin| admin.revoke(what)).await?).into_response())
+}
+
+/// `GET /admin/revocations`.
+pub(crate) async fn revocations(_: Local, State(app): State<Arc<App>>) -> Result<Response, Failure> {
+    let revocations = call(&app, |admin| admin.revocations()).await?;
+    Ok(Json(Revocations { revocations }).into_response())
 }
 
 /// `POST /admin/channels`.

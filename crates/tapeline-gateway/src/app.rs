@@ -24,6 +24,7 @@ use crate::door::{self, Door};
 use crate::origin::LiveAccess;
 use crate::requests::Requests;
 use crate::spec::Documents;
+use crate::tls::Tls;
 use crate::{ops, process, routes, upgrade};
 
 /// What a gateway is made of.
@@ -46,6 +47,8 @@ pub struct AppParts {
     pub conformance: bool,
     /// Whether clients that offer permessage-deflate get it.
     pub compression: bool,
+    /// The certificate of the TLS ports, if there are any.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The gateway's shared state.
@@ -81,6 +84,7 @@ pub struct App {
     door: watch::Sender<Door>,
     conformance: bool,
     pub(crate) compression: bool,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl App {
@@ -96,6 +100,7 @@ impl App {
             address,
             conformance,
             compression,
+            tls,
         } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
@@ -123,6 +128,7 @@ impl App {
             door,
             conformance,
             compression,
+            tls,
         })
     }
 

@@ -44,7 +44,7 @@ pub(crate) async fn publish_batch(
     let limit = app.hub.settings().batch_items;
     let items = read(&body, lines, limit)?;
     // As a whole: half a batch would be for the client to sort out.
-    peer.take_publishes(&app.hub, items.len())?;
+    peer.take_publishes(&app.hub, &caller.principal, items.len())?;
     let mut drafter = app.hub.drafter(&caller.principal, &caller.grant, app.hub.now()).in_bulk();
     let mut answer = Answer::new(&app.hub, items.len());
     for slice in items.chunks(SLICE) {

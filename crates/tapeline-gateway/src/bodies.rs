@@ -13,11 +13,10 @@ use tapeline_schema::ErrorCode;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::error::Failure;
 use crate::peer::Peer;
 
-/// The pace of a body counts after so long.
-const PACE_GRACE: Duration = Duration::from_secs(10);
 /// When there may be room for another body.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -74,8 +73,10 @@ fn no_room(app: &App, limit: usize) -> Failure {
 /// The whole body, within its bound in bytes, which `setting` names.
 pub(crate) async fn body(app: &App, request: Request, limit: usize, setting: &str) -> Result<Bytes, Failure> {
     let peer = request.extensions().get::<Arc<Peer>>().cloned();
-    if let Some(peer) = &peer {
-        peer.may_bring_bytes(&app.hub)?;
+    let caller = request.extensions().get::<Caller>().map(|caller| caller.principal.clone());
+    let sender = peer.zip(caller);
+    if let Some((peer, principal)) = &sender {
+        peer.may_bring_bytes(&app.hub, principal)?;
     }
     let in_all = app.hub.settings().bodies_bytes;
     if app.bodies.bytes() >= in_all {
@@ -101,8 +102,8 @@ pub(crate) async fn body(app: &App, request: Request, limit: usize, setting: &st
         if !held.grow(data.len(), in_all) {
             return Err(no_room(app, in_all));
         }
-        if let Some(peer) = &peer {
-            peer.spend_bytes(&app.hub, data.len() as u64);
+        if let Some((peer, principal)) = &sender {
+            peer.spend_bytes(&app.hub, principal, data.len() as u64);
         }
         if first.is_empty() {
             first = data;
@@ -122,7 +123,8 @@ fn deadline(settings: &Settings, bytes: usize) -> (Duration, String) {
     let total = settings.body_timeout;
     let pace = settings.body_pace;
     let earned = Duration::from_secs(bytes as u64).checked_div(pace).unwrap_or(total);
-    let paced = PACE_GRACE.saturating_add(earned);
+    // As long as its head had; what is in flight by then has a pace that means something.
+    let paced = settings.handshake_timeout.saturating_add(earned);
     if paced < total {
         (paced, format!("the body came slower than {pace} bytes a second (limits.body_bytes_per_second)"))
     } else {

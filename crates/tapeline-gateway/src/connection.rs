@@ -4,13 +4,15 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tapeline_core::Refusal;
@@ -24,7 +26,10 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
+use crate::http2::{Overdue, Streams, name_host};
+use crate::line::Line;
 use crate::peer::{Peer, Side};
+use crate::tls::Tls;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
 const HEADER_BUFFER: usize = 2;
@@ -69,6 +74,7 @@ pub(crate) async fn run(
     stream: TcpStream,
     peer: SocketAddr,
     side: Side,
+    tls: Option<Arc<Tls>>,
     routes: axum::Router,
 ) {
     let here = match has_room(&app).and_then(|()| app.arrive_at_port(peer.ip())) {
@@ -77,14 +83,32 @@ pub(crate) async fn run(
             if app.refusing.count() < REFUSALS {
                 let _refusing = app.refusing.enter();
                 app.report_refused(&peer.ip().to_string(), &refusal);
-                refuse(stream, &refusal).await;
+                // Behind TLS nothing can be said before a handshake, which would cost more than is refused.
+                if tls.is_none() {
+                    refuse(stream, &refusal).await;
+                }
             }
             return;
         }
     };
     let _open = app.open.enter();
     let peer = Arc::new(Peer::new(peer, &stream, side, here));
-    serve(app, stream, peer, routes).await;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let line = match tls {
+        None => Line::Plain(stream),
+        Some(tls) => {
+            let within = app.hub.settings().handshake_timeout;
+            let shaken = tokio::select! {
+                shaken = tls.shake_hands(stream, within) => shaken,
+                () = last_call(app.door()) => return,
+            };
+            let Some(stream) = shaken else { return };
+            Line::Tls(Box::new(stream))
+        }
+    };
+    Serving::new(app, peer, routes).serve(line).await;
 }
 
 fn has_room(app: &App) -> Result<(), Refusal> {
@@ -120,57 +144,152 @@ async fn last_call(door: &watch::Sender<Door>) {
     tokio::time::sleep(LAST_CALL).await;
 }
 
-async fn serve(app: Arc<App>, stream: TcpStream, peer: Arc<Peer>, routes: axum::Router) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
+/// One connection while requests are answered on it.
+struct Serving {
+    app: Arc<App>,
+    peer: Arc<Peer>,
+    routes: axum::Router,
+    head_timeout: Duration,
+    header_bytes: usize,
+    /// Whether anything was.
+    asked: Arc<AtomicBool>,
+    last_words: Arc<AtomicBool>,
+}
+
+/// A connection of either version of HTTP.
+trait Conversation: Future<Output = hyper::Result<()>> {
+    /// Ends when what is under way is answered.
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<I, S> Conversation for http1::UpgradeableConnection<I, S>
+where
+    http1::UpgradeableConnection<I, S>: Future<Output = hyper::Result<()>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send,
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
-    // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
-    let (head_timeout, header_bytes) = {
-        let settings = app.hub.settings();
-        (settings.handshake_timeout, settings.header_bytes)
-    };
-    let last_words = Arc::new(AtomicBool::new(false));
-    let accepted = Accepted::new(stream, app.clone(), last_words.clone(), head_timeout);
-    let asked = AtomicBool::new(false);
-    let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(peer.clone());
-        let mut routes = routes.clone();
-        async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
-    });
-    let mut served = pin!(
-        http1::Builder::new()
+}
+
+impl<I, S, E> Conversation for http2::Connection<I, S, E>
+where
+    http2::Connection<I, S, E>: Future<Output = hyper::Result<()>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, Body>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Serving {
+    fn new(app: Arc<App>, peer: Arc<Peer>, routes: axum::Router) -> Self {
+        // Copied: settings that are kept borrowed for as long as a connection lives could not be let go by a reload.
+        let (head_timeout, header_bytes) = {
+            let settings = app.hub.settings();
+            (settings.handshake_timeout, settings.header_bytes)
+        };
+        let header_bytes = header_bytes.saturating_mul(HEADER_BUFFER).max(LEAST_BUFFER);
+        let (asked, last_words) = Default::default();
+        Serving { app, peer, routes, head_timeout, header_bytes, asked, last_words }
+    }
+
+    async fn serve(self, line: Line) {
+        let is_http2 = line.is_http2();
+        let accepted = Accepted::new(line, self.app.clone(), self.last_words.clone(), self.head_timeout);
+        let io = TokioIo::new(accepted);
+        if is_http2 {
+            return self.serve_http2(io).await;
+        }
+        let service = service_fn(|request| self.answer(request));
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
             // Who says that nothing more comes still waits for the answer.
             .half_close(true)
-            .header_read_timeout(head_timeout)
+            .header_read_timeout(self.head_timeout)
             .max_headers(HEADERS)
-            .max_buf_size(header_bytes.saturating_mul(HEADER_BUFFER).max(LEAST_BUFFER))
-            .serve_connection(TokioIo::new(accepted), service)
-            .with_upgrades()
-    );
-    let mut door = app.door().subscribe();
-    loop {
-        let outcome = tokio::select! {
-            outcome = served.as_mut() => outcome,
-            Ok(()) = door.changed() => {
-                if asked.load(Ordering::Relaxed) {
-                    served.as_mut().graceful_shutdown();
-                }
-                continue;
-            }
-            () = last_call(app.door()), if !asked.load(Ordering::Relaxed) => {
-                if asked.load(Ordering::Relaxed) {
-                    served.as_mut().graceful_shutdown();
+            .max_buf_size(self.header_bytes);
+        let served = pin!(http1.serve_connection(io, service).with_upgrades());
+        self.attend(served, None).await;
+    }
+
+    async fn serve_http2(self, io: TokioIo<Accepted>) {
+        let streams = Arc::new(Streams::new());
+        let service = service_fn(|mut request| {
+            let stream = streams.enter();
+            name_host(&mut request);
+            let answer = self.answer(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| stream.follow(body))) }
+        });
+        let served =
+            pin!(crate::http2::builder(self.head_timeout, self.header_bytes).serve_connection(io, service));
+        self.attend(served, Some(&streams)).await;
+    }
+
+    fn answer(
+        &self,
+        mut request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+        self.asked.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(self.peer.clone());
+        let mut routes = self.routes.clone();
+        async move { routes.call(request).await }
+    }
+
+    /// Follows a connection to its end, and ends it where the hub does or its client is too slow.
+    async fn attend(&self, mut served: Pin<&mut impl Conversation>, streams: Option<&Streams>) {
+        let app = &self.app;
+        let has_asked = || self.asked.load(Ordering::Relaxed);
+        let mut door = app.door().subscribe();
+        let mut quiet = self.head_timeout;
+        loop {
+            let outcome = tokio::select! {
+                outcome = served.as_mut() => outcome,
+                Ok(()) = door.changed() => {
+                    if has_asked() {
+                        served.as_mut().end();
+                    }
                     continue;
                 }
-                return;
+                () = last_call(app.door()), if !has_asked() => {
+                    if has_asked() {
+                        served.as_mut().end();
+                        continue;
+                    }
+                    return;
+                }
+                overdue = overdue(streams, quiet, app.hub.settings().slow_close) => match overdue {
+                    Overdue::Quiet if quiet == self.head_timeout => {
+                        served.as_mut().end();
+                        quiet = quiet.saturating_mul(2);
+                        continue;
+                    }
+                    // Even the end was not taken.
+                    Overdue::Quiet => return,
+                    Overdue::Stuck => {
+                        app.closed_slow.add(1);
+                        return;
+                    }
+                }
+            };
+            if let Err(error) = outcome {
+                self.last_words.store(error.is_timeout() && !has_asked(), Ordering::Relaxed);
+                tracing::debug!(%error, peer = %self.peer.address, "a connection ended");
             }
-        };
-        if let Err(error) = outcome {
-            last_words.store(error.is_timeout() && !asked.load(Ordering::Relaxed), Ordering::Relaxed);
-            tracing::debug!(%error, peer = %peer.address, "a connection ended");
+            return;
         }
-        return;
+    }
+}
+
+async fn overdue(streams: Option<&Streams>, quiet: Duration, stuck: Duration) -> Overdue {
+    match streams {
+        Some(streams) => streams.overdue(quiet, stuck).await,
+        None => std::future::pending().await,
     }
 }

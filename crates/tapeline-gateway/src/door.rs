@@ -9,14 +9,15 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tapeline_core::Refusal;
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::audit::Deed;
-use crate::caller::{self, Needs};
+use crate::caller::{self, Caller, Needs};
 use crate::error::Failure;
 use crate::origin;
-use crate::peer::{Peer, Side};
+use crate::peer::{Peer, Side, is_publishing};
 use crate::{ops, upgrade};
 
 /// What everybody is told who comes too late.
@@ -96,6 +97,9 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
     let brought = caller::credential(needs, &request);
     let denied = match caller::admit(app, peer, needs, brought).await {
         Ok(caller) => {
+            if let Err(refusal) = take_message(app, &caller, &request) {
+                return Failure(refusal).into_response();
+            }
             request.extensions_mut().insert(caller.clone());
             if needs != Needs::Admin {
                 return next.run(request).await;
@@ -119,6 +123,14 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
         return upgrade::turn_away(app, request, denied.refusal);
     }
     Failure(denied.refusal).into_response()
+}
+
+/// Counts the request among its user's messages; what it publishes counts one by one, when it is read.
+fn take_message(app: &App, caller: &Caller, request: &Request) -> Result<(), Refusal> {
+    if is_publishing(request.uri().path()) {
+        return Ok(());
+    }
+    app.hub.take_messages(&caller.principal, 1, app.hub.now())
 }
 
 /// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),

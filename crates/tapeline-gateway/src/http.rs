@@ -62,7 +62,7 @@ pub(crate) async fn publish(
     let limit = app.hub.settings().publish_bytes + ENVELOPE_BYTES;
     let body = body(&app, request, limit, "limits.publish_bytes").await?;
     let envelope: Envelope<'_> = form::object_in(&body)?;
-    peer.take_publishes(&app.hub, 1)?;
+    peer.take_publishes(&app.hub, &caller.principal, 1)?;
     let draft = app.draft(envelope.publication()?, &caller, app.hub.now())?;
     let receipt = app.publish_one(draft).await?;
     let mut out = Vec::with_capacity(192);
@@ -105,7 +105,7 @@ pub(crate) async fn broadcast(
         return Err(Failure::new(ErrorCode::InvalidData, "the body must be a JSON object"));
     }
     let data = Bytes::copy_from_slice(parsed.get().as_bytes());
-    peer.take_publishes(&app.hub, 1)?;
+    peer.take_publishes(&app.hub, &caller.principal, 1)?;
     let publication = Publication { channel: &*name, data, ..Publication::default() };
     let draft = app.draft(publication, &caller, app.hub.now())?;
     let channel = draft.channel.clone();

@@ -22,7 +22,9 @@ mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod http2;
 mod inspect;
+mod line;
 mod listen;
 mod memory;
 mod metrics;
@@ -40,9 +42,10 @@ mod routes;
 mod spec;
 mod stats;
 mod store;
+pub mod tls;
 mod upgrade;
 
-pub use addresses::{ClientHeader, Network, NoNetwork};
+pub use addresses::ClientHeader;
 pub use app::{App, AppParts};
 pub use listen::{ListenError, Listener};
 pub use origin::{Access, LiveAccess, Origins};

@@ -13,24 +13,28 @@ use crate::app::App;
 use crate::connection;
 use crate::door::Door;
 use crate::peer::Side;
+use crate::tls::Tls;
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 8_192;
+
 /// Why an address could not be listened on.
 #[derive(Debug)]
 pub struct ListenError {
     /// The address.
     pub address: SocketAddr,
+    /// What names another one.
+    flag: &'static str,
     /// The operating system's reason.
     pub error: io::Error,
 }
 
 impl std::fmt::Display for ListenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let address = self.address;
+        let (address, flag) = (self.address, self.flag);
         if self.error.kind() == io::ErrorKind::AddrInUse {
             let other = SocketAddr::new(address.ip(), address.port().wrapping_add(1));
-            return write!(f, "address in use: {address}; try --listen {other}");
+            return write!(f, "address in use: {address}; try {flag} {other}");
         }
         write!(f, "cannot listen on {address}: {}", self.error)
     }
@@ -42,11 +46,14 @@ impl std::error::Error for ListenError {}
 pub struct Listener {
     inner: TcpListener,
     address: SocketAddr,
+    /// Who comes here speaks TLS.
+    tls: Option<Arc<Tls>>,
 }
 
 impl Listener {
-    /// Binds; port 0 takes a free one. Must be called inside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+    /// Binds, for plain connections or for TLS; port 0 takes a free one. Must be called inside a tokio runtime.
+    pub fn bind(address: SocketAddr, tls: Option<Arc<Tls>>) -> Result<Self, ListenError> {
+        let flag = if tls.is_some() { "--tls-listen" } else { "--listen" };
         let bind = || {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
@@ -55,14 +62,20 @@ impl Listener {
             socket.listen(BACKLOG)?;
             let inner = TcpListener::from_std(socket.into())?;
             let address = inner.local_addr()?;
-            Ok(Listener { inner, address })
+            Ok(Listener { inner, address, tls })
         };
-        bind().map_err(|error| ListenError { address, error })
+        bind().map_err(|error| ListenError { address, flag, error })
     }
 
     /// The address, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where to find it.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Serves until the door is closed and every request that had begun is answered.
@@ -78,7 +91,8 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    open.spawn(connection::run(app.clone(), stream, peer, side, routes.clone()));
+                    let tls = self.tls.clone();
+                    open.spawn(connection::run(app.clone(), stream, peer, side, tls, routes.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");

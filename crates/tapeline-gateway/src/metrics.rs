@@ -188,6 +188,7 @@ impl Collector for Hub {
         self.messages(&mut page)?;
         self.queues(&mut page)?;
         self.channels(&mut page)?;
+        self.tls(&mut page)?;
         self.requests(&mut page)
     }
 }
@@ -249,7 +250,7 @@ impl Hub {
         let turned_away = app.addresses.turned_away.list().map(|(cause, count)| ([cause], count));
         page.counters(
             "tapeline_turned_away",
-            "Connections, tokens and bodies that were not let in, by cause",
+            "Connections and bodies that were not let in, by cause",
             ["cause"],
             turned_away,
         )?;
@@ -444,6 +445,19 @@ impl Hub {
             ["feed", "result"],
             counts,
         )
+    }
+
+    fn tls(&self, page: &mut Page<'_>) -> Told {
+        let Some(tls) = &self.0.tls else { return Ok(()) };
+        page.counters(
+            "tapeline_tls_handshakes",
+            "TLS handshakes, by what came of them",
+            ["outcome"],
+            tls.handshakes().list().map(|(outcome, count)| ([outcome], count)),
+        )?;
+        let left = "Until the certificate that is served ends; less than nothing when it has";
+        page.begin("tapeline_certificate_expiry", left, Some(&Unit::Seconds), MetricType::Gauge)?
+            .encode_gauge(&tls.seconds_left())
     }
 
     fn requests(&self, page: &mut Page<'_>) -> Told {

@@ -26,6 +26,8 @@ struct Health {
     broker: Part,
     #[serde(skip_serializing_if = "Option::is_none")]
     registry: Option<Part>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Part>,
     shards: Part,
     memory: Part,
 }
@@ -53,6 +55,10 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             .registry()
             .health()
             .map(|registry| Part { status: registry.condition.name(), detail: registry.detail }),
+        tls: app.tls.as_ref().map(|tls| match tls.state() {
+            Ok(detail) => Part { status: Condition::Ok.name(), detail },
+            Err(detail) => Part { status: Condition::Degraded.name(), detail },
+        }),
         shards: Part { status: "ok", detail: shards },
         memory: memory_part(&app),
     };

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
+use tapeline_core::network::Network;
 use tapeline_schema::ErrorCode;
 
-use crate::addresses::{ClientHeader, Network};
+use crate::addresses::ClientHeader;
 use crate::error::Failure;
 
 /// The allow-list: whole origins such as `https://desk.example`.

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::header;
+use tapeline_core::network::Network;
 use tapeline_core::rates::{Bucket, too_fast};
 use tapeline_core::settings::Rate;
 use tapeline_core::{Hub, Refusal};
 use tokio::net::TcpStream;
 
-use crate::addresses::{Here, Network, Unknown, client};
+use crate::addresses::{Here, Unknown, client};
 use crate::app::App;
 
 /// Where paths that publish begin.
@@ -70,30 +71,6 @@ impl App {
     pub(crate) fn arrive_at_port(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
         if is_in(&self.access.now().trusted_proxies, address) { Ok(None) } else { self.arrive(address) }
     }
-
-    /// Whether the address may have a token looked at, after those of it that were none.
-    ///
-    /// # Errors
-    /// There were too many of them; the refusal says how long to wait.
-    pub fn may_try_token(&self, address: IpAddr) -> Result<(), Refusal> {
-        if is_in(&self.access.now().exempt, address) {
-            return Ok(());
-        }
-        self.addresses.may_try_token(address, self.hub.now())
-    }
-
-    /// A token of the address was none.
-    pub fn note_failed_token(&self, address: IpAddr) {
-        if !is_in(&self.access.now().exempt, address) {
-            let limit = self.hub.settings().failed_tokens_per_minute;
-            self.addresses.note_failed_token(address, limit, self.hub.now());
-        }
-    }
-
-    /// A token of the address was good: those before it are forgotten.
-    pub fn note_good_token(&self, address: IpAddr) {
-        self.addresses.note_good_token(address);
-    }
 }
 
 impl Peer {
@@ -143,19 +120,24 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes so many publishes, all or none. More than a burst come never at once.
-    pub(crate) fn take_publishes(&self, hub: &Hub, count: usize) -> Result<(), Refusal> {
+    /// Takes so many publishes of this principal, all or none. More than a burst come never at once.
+    pub(crate) fn take_publishes(
+        &self,
+        hub: &Hub,
+        principal: &Arc<str>,
+        count: usize,
+    ) -> Result<(), Refusal> {
         let rate = hub.settings().publishes;
         let taken = match rate.per_second > 0 && count > rate.burst.max(1) as usize {
             // There is no use in coming back with it.
             true => Err(too_fast("publishes", rate, None)),
             false => take(&self.rates.publishes, count as u64, rate, hub)
                 .map_err(|wait| too_fast("publishes", rate, Some(wait)))
-                .and_then(|()| self.take_messages(hub, count as u64)),
+                .and_then(|()| hub.take_messages(principal, count as u64, hub.now())),
         };
         taken.inspect_err(|refusal| {
             hub.stats().refuse(refusal.code, count as u64 - 1);
-            hub.on_publish_refused("", &self.principal, refusal, hub.now());
+            hub.on_publish_refused("", principal, refusal, hub.now());
         })
     }
 
@@ -167,28 +149,21 @@ impl Peer {
     /// Takes a request for this path. What publishes is counted where it is read, since only then is it known how much
     /// it is.
     pub(crate) fn take_request(&self, hub: &Hub, path: &str) -> Result<(), Refusal> {
-        if PUBLISHING.iter().any(|start| path.starts_with(start)) {
+        let rate = hub.settings().requests;
+        if is_publishing(path) {
             return Ok(());
         }
-        let rate = hub.settings().requests;
-        take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))?;
-        self.take_messages(hub, 1)
-    }
-
-    fn take_messages(&self, hub: &Hub, count: u64) -> Result<(), Refusal> {
-        let now = hub.now();
-        let user = hub.user(&self.principal, now);
-        user.map_or(Ok(()), |user| user.take_messages(count, &hub.settings(), now))
+        take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))
     }
 
     /// Whether it may bring a body now.
-    pub(crate) fn may_bring_bytes(&self, hub: &Hub) -> Result<(), Refusal> {
+    pub(crate) fn may_bring_bytes(&self, hub: &Hub, principal: &Arc<str>) -> Result<(), Refusal> {
         let (settings, now) = (hub.settings(), hub.now());
         let own = lock(&self.rates.bytes).debt(settings.bytes, now);
         if !own.is_zero() {
             return Err(too_fast("bytes", settings.bytes, Some(own)));
         }
-        let user = hub.user(&self.principal, now);
+        let user = hub.user(principal, now);
         match user.map(|user| user.bytes_debt(&settings, now)).filter(|debt| !debt.is_zero()) {
             Some(debt) => Err(too_fast("user_bytes", settings.user_bytes, Some(debt))),
             None => Ok(()),
@@ -196,13 +171,18 @@ impl Peer {
     }
 
     /// It has brought so many bytes of a body.
-    pub(crate) fn spend_bytes(&self, hub: &Hub, count: u64) {
+    pub(crate) fn spend_bytes(&self, hub: &Hub, principal: &Arc<str>, count: u64) {
         let (settings, now) = (hub.settings(), hub.now());
         lock(&self.rates.bytes).spend(count, settings.bytes, now);
-        if let Some(user) = hub.user(&self.principal, now) {
+        if let Some(user) = hub.user(principal, now) {
             user.spend_bytes(count, &settings, now);
         }
     }
+}
+
+/// Whether a path is one that publishes.
+pub(crate) fn is_publishing(path: &str) -> bool {
+    PUBLISHING.iter().any(|start| path.starts_with(start))
 }
 
 fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {

@@ -79,6 +79,8 @@ pub(crate) fn table() -> Vec<Served> {
         post(Admin, "/admin/dead-letters/redrive", dead_letters::redrive),
         post(Admin, "/admin/dead-letters/purge", dead_letters::purge),
         post(Admin, "/admin/reload", admin::reload),
+        get(Admin, "/admin/revocations", admin::revocations),
+        post(Admin, "/admin/revocations", admin::revoke),
         post(Admin, "/admin/channels", admin::add),
         delete(Admin, "/admin/channels/{*family}", admin::remove),
         get(Admin, "/admin/data/backup", data::backup),

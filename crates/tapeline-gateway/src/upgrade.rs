@@ -21,7 +21,6 @@ use tapeline_core::{Refusal, Wire};
 use tapeline_runtime::{Handover, Protocol};
 use tapeline_schema::{CloseCode, ErrorCode};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use crate::accepted::Accepted;
 use crate::app::App;
@@ -30,6 +29,7 @@ use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
+use crate::line::Line;
 use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
 use crate::nodes;
 use crate::peer::Peer;
@@ -203,18 +203,21 @@ async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol
         Err(error) => return tracing::debug!(%error, "an upgrade was not completed"),
     };
     match take_socket(upgraded) {
-        Some((stream, read)) => match stream.into_std() {
-            Ok(stream) => app.shards.open(Handover { stream, read, arrival, protocol }),
-            Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
-        },
+        Some((line, read)) => {
+            let (stream, tls) = line.into_parts();
+            match stream.into_std() {
+                Ok(stream) => app.shards.open(Handover { stream, tls, read, arrival, protocol }),
+                Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
+            }
+        }
         None => tracing::error!("an upgraded connection was not a TCP socket"),
     }
 }
 
-fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+fn take_socket(upgraded: Upgraded) -> Option<(Line, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
-    let stream = parts.io.into_inner().into_stream()?;
-    let socket = socket2::SockRef::from(&stream);
+    let line = parts.io.into_inner().into_line()?;
+    let socket = socket2::SockRef::from(line.socket());
     let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
     let set = socket
         .set_tcp_notsent_lowat(NOTSENT_LOWAT)
@@ -223,7 +226,7 @@ fn take_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     if let Err(error) = set {
         tracing::debug!(%error, "a socket option could not be set");
     }
-    Some((stream, parts.read_buf.to_vec()))
+    Some((line, parts.read_buf.to_vec()))
 }
 
 /// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
@@ -258,11 +261,11 @@ fn tell_and_close(checked: Checked, refusal: Refusal, reason: &str) -> Response 
     let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
     bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, reason));
     tokio::spawn(async move {
-        let Some((mut stream, _)) = upgrade.await.ok().and_then(take_socket) else { return };
-        if stream.write_all(&bytes).await.is_ok() {
+        let Some((mut line, _)) = upgrade.await.ok().and_then(take_socket) else { return };
+        if line.write_all(&bytes).await.is_ok() {
             // The client answers the close; its socket is dropped after that, or after a moment.
             let mut answer = [0; 256];
-            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut answer);
+            let read = tokio::io::AsyncReadExt::read(&mut line, &mut answer);
             let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
         }
     });

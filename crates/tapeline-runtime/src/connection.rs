@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use rustls::ServerConnection;
 use tapeline_core::broker::Busy;
 use tapeline_core::session::Arrival;
 
@@ -27,6 +28,8 @@ pub trait Protocol: Send {
 pub struct Handover {
     /// Upgraded; bytes already read are in `read`.
     pub stream: TcpStream,
+    /// Its TLS, after the handshake; what that has decrypted already comes after `read`.
+    pub tls: Option<Box<ServerConnection>>,
     /// Read after the upgrade request.
     pub read: Vec<u8>,
     /// Who comes.

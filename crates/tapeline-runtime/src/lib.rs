@@ -1,19 +1,23 @@
-//! Where the hub runs: shard threads with their inboxes, wake-ups and sockets, and the clock they read.
+//! Where the hub runs: shard threads with their inboxes, wake-ups and sockets, plain and with TLS, and the clock they
+//! read. Whose certificates are believed is said here too, for all who connect elsewhere.
 //! The one place that spawns threads for the hub. It does not know protocols: a connection brings its own.
 
 mod ahead;
 mod clock;
 mod connection;
 mod inbox;
+mod pipe;
 mod port;
 mod shards;
 mod thread;
+mod trust;
 
 pub use clock::SystemClock;
 pub use connection::{Handover, Protocol, Taken};
 pub use inbox::Inboxes;
 pub use port::Port;
 pub use shards::{Shards, StartError};
+pub use trust::{TrustError, trust, trusted};
 
 /// Starts a thread with a name.
 ///

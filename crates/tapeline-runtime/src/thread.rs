@@ -5,7 +5,7 @@ mod ending;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +21,7 @@ use tapeline_core::{Hub, Now, Pipes, Shard, Written};
 
 use crate::connection::{Handover, Protocol, Taken};
 use crate::inbox::{Control, Inbox, Inboxes};
+use crate::pipe::{Heard, Pipe};
 use crate::port::Port;
 
 use ending::Ending;
@@ -44,7 +45,7 @@ struct Stalled {
 }
 
 struct Connection {
-    stream: TcpStream,
+    pipe: Pipe,
     protocol: Box<dyn Protocol>,
     stalled: Option<Box<Stalled>>,
     /// It brought more than its rate allows and is not read from until then; 0 if it is.
@@ -71,18 +72,7 @@ impl Sockets {
 impl Pipes for Sockets {
     fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written {
         let Some(connection) = self.at(slot) else { return Written::Closed };
-        loop {
-            let outcome = match slices {
-                [only] => connection.stream.write(only),
-                several => connection.stream.write_vectored(several),
-            };
-            match outcome {
-                Ok(n) => return Written::Bytes(n),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Written::Blocked,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Written::Closed,
-            }
-        }
+        connection.pipe.write(slices)
     }
 }
 
@@ -188,6 +178,7 @@ impl ShardThread {
                 self.readable.push_back(slot);
             }
             if event.is_writable() {
+                connection.pipe.on_writable();
                 self.shard.on_writable(slot);
             }
         }
@@ -204,13 +195,13 @@ impl ShardThread {
     }
 
     fn open(&mut self, handover: Handover, now: Now) {
-        let Handover { stream, read, arrival, protocol } = handover;
-        let mut stream = TcpStream::from_std(stream);
+        let Handover { stream, tls, read, arrival, protocol } = handover;
+        let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
         let wire = arrival.wire;
         self.deliver.ahead.open(wire);
         let slot = self.shard.open(arrival, now).slot;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, Token(slot as usize), interest) {
+        if let Err(error) = self.poll.registry().register(pipe.stream(), Token(slot as usize), interest) {
             tracing::warn!(%error, "a connection could not be watched");
             self.deliver.ahead.close(wire);
             self.shard.remove(slot);
@@ -220,11 +211,12 @@ impl ShardThread {
         if self.sockets.0.len() <= slot as usize {
             self.sockets.0.resize_with(slot as usize + 1, || None);
         }
+        let readable = pipe.is_ahead();
         let connection = Connection {
-            stream,
+            pipe,
             protocol,
             stalled: None,
-            readable: false,
+            readable,
             hung_up: false,
             lingering: false,
             held_until_us: 0,
@@ -235,6 +227,9 @@ impl ShardThread {
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
+        }
+        if readable {
+            self.readable.push_back(slot);
         }
     }
 
@@ -275,26 +270,20 @@ impl ShardThread {
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let outcome = connection.stream.read(&mut buffer);
-        let Some(connection) = self.sockets.at(slot) else { return };
-        match outcome {
-            Ok(0) => self.drop_connection(slot),
-            Ok(n) => {
-                if n < buffer.len() && !connection.hung_up {
-                    connection.readable = false;
-                } else {
-                    self.readable.push_back(slot);
-                }
-                let lingering = connection.lingering;
-                self.shard.on_heard(slot, now);
-                self.shard.on_bytes(slot, n, now);
-                if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
-                    self.hand_in(slot, input, now);
-                }
+        let heard = connection.pipe.read(&mut buffer);
+        let lingering = connection.lingering;
+        match heard {
+            Heard::End => self.drop_connection(slot),
+            Heard::All(0) => connection.readable = false,
+            Heard::All(_) if !connection.hung_up => connection.readable = false,
+            Heard::All(_) | Heard::Some(_) => self.readable.push_back(slot),
+        }
+        if let Heard::All(n @ 1..) | Heard::Some(n @ 1..) = heard {
+            self.shard.on_heard(slot, now);
+            self.shard.on_bytes(slot, n, now);
+            if let Some(input) = buffer.get_mut(..n).filter(|_| !lingering) {
+                self.hand_in(slot, input, now);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.readable.push_back(slot),
-            Err(_) => self.drop_connection(slot),
         }
         self.buffer = buffer;
     }
@@ -402,7 +391,7 @@ impl ShardThread {
     fn finish(&mut self, slot: u32) {
         let Some(connection) = self.sockets.at(slot) else { return };
         let first = !std::mem::replace(&mut connection.lingering, true);
-        if !first || connection.hung_up || connection.stream.shutdown(Shutdown::Write).is_err() {
+        if !first || connection.hung_up || connection.pipe.close_write().is_err() {
             return self.drop_connection(slot);
         }
         if connection.stalled.take().is_some() && connection.readable {
@@ -413,8 +402,8 @@ impl ShardThread {
     fn drop_connection(&mut self, slot: u32) {
         let Some(place) = self.sockets.0.get_mut(slot as usize) else { return };
         if let Some(mut connection) = place.take() {
-            let _ = self.poll.registry().deregister(&mut connection.stream);
-            let _ = connection.stream.shutdown(Shutdown::Both);
+            let _ = self.poll.registry().deregister(connection.pipe.stream());
+            let _ = connection.pipe.stream().shutdown(Shutdown::Both);
             if let Some(wire) = self.shard.wire(slot) {
                 self.deliver.ahead.close(wire);
             }

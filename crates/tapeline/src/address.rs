@@ -1,5 +1,5 @@
-//! Where a hub is: a URL taken apart once. `ws` and `http` mean the same hub, so that one address serves every
-//! program; `memory://`, `redis://` and `file:` are hubs inside of this process.
+//! Where a hub is: a URL taken apart once. `ws` and `http` mean the same hub, and so do `wss` and `https`, so that one
+//! address serves every program; `memory://`, `redis://` and `file:` are hubs inside of this process.
 //! It opens nothing.
 
 use crate::error::Error;
@@ -60,7 +60,9 @@ pub(crate) fn without_login(url: &str) -> String {
     }
 }
 
-const KNOWN: &str = "memory://, ws://, http://, redis://, rediss://, file:DIR";
+/// The scheme of WebSocket behind TLS.
+const TLS: &str = "wss";
+const KNOWN: &str = "memory://, ws://, wss://, http://, https://, redis://, rediss://, file:DIR";
 
 impl Address {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
@@ -74,36 +76,36 @@ impl Address {
         match scheme {
             "memory" if rest.contains(['/', '?', '#']) => Err(refuse("memory:// takes a name and no path")),
             "memory" => Ok(Address::Private(Place::memory(rest))),
-            "ws" | "http" => hub(rest).map_err(|reason| refuse(&reason)),
-            "wss" | "https" => Err(refuse("TLS is not built in yet; use ws:// or http://")),
+            "ws" | "http" => hub("ws", rest).map_err(|reason| refuse(&reason)),
+            "wss" | "https" => hub(TLS, rest).map_err(|reason| refuse(&reason)),
             "redis" | "rediss" => Ok(Address::Private(Place::broker(text))),
             _ => Err(refuse(&format!("the scheme is not one of {KNOWN}"))),
         }
     }
 }
 
-/// From what follows `ws://`; a URL without a path gets `/ws`.
-fn hub(rest: &str) -> Result<Address, String> {
+/// From what follows `ws://` or `wss://`; a URL without a path gets `/ws`.
+fn hub(scheme: &str, rest: &str) -> Result<Address, String> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if path.contains('#') {
         return Err("a # has no meaning here".to_string());
     }
-    let authority = with_port(authority)?;
+    let authority = with_port(authority, if scheme == TLS { "443" } else { "80" })?;
     let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
     let path = if path.trim_end_matches('/').is_empty() { "/ws" } else { path };
-    let url = format!("ws://{authority}{path}{query}");
+    let url = format!("{scheme}://{authority}{path}{query}");
     Ok(Address::Hub { authority, url })
 }
 
-/// The authority with port 80 where it names none.
-fn with_port(authority: &str) -> Result<String, String> {
+/// The authority with the usual port where it names none.
+fn with_port(authority: &str, usual: &str) -> Result<String, String> {
     if authority.contains('@') {
         return Err("user names and passwords are not taken".to_string());
     }
     // The colons inside of [::1] are not the one before a port.
     let host_end = authority.rfind(']').map_or(0, |at| at + 1);
     let (head, tail) = authority.split_at(host_end);
-    let (name, port) = tail.split_once(':').unwrap_or((tail, "80"));
+    let (name, port) = tail.split_once(':').unwrap_or((tail, usual));
     if head.len() + name.len() == 0 || authority.contains(char::is_whitespace) {
         return Err("the host is missing, such as in ws://127.0.0.1:8000".to_string());
     }
@@ -137,10 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn the_port_is_80_where_none_is_given() {
+    fn the_port_is_80_or_443_where_none_is_given() {
         assert_eq!(url("ws://h"), "ws://h:80/ws");
         assert_eq!(url("ws://[::1]:9"), "ws://[::1]:9/ws");
         assert_eq!(url("ws://[::1]"), "ws://[::1]:80/ws");
+        assert_eq!(url("wss://h"), "wss://h:443/ws");
+        assert_eq!(url("https://h:8443"), "wss://h:8443/ws");
     }
 
     #[test]
@@ -164,7 +168,6 @@ mod tests {
     fn what_is_no_address_is_refused_with_the_reason() {
         let cases = [
             ("localhost:8000", "no scheme"),
-            ("wss://h:1/ws", "TLS is not built in yet"),
             ("ftp://h", "not one of memory://"),
             ("ws://", "the host is missing"),
             ("ws://:80", "the host is missing"),

@@ -76,8 +76,8 @@ pub async fn connect(url: &str) -> Result<EventBus, Error> {
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Error> {
-    let target = Arc::new(open(Address::parse(url)?).await?);
     let settings = Arc::new(settings.sane());
+    let target = Arc::new(open(Address::parse(url)?, settings.clone()).await?);
     let counts = Arc::<Counts>::default();
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (state, watching) = watch::channel(ConnectionState::Connecting);
@@ -120,11 +120,11 @@ fn tokens(target: &Target, settings: &Settings) -> Tokens {
 }
 
 /// A hub of this process may have to connect to somewhere first, which waits.
-async fn open(address: Address) -> Result<Target, Error> {
+async fn open(address: Address, settings: Arc<Settings>) -> Result<Target, Error> {
     match address {
-        Address::Hub { .. } => Target::open(address),
+        Address::Hub { .. } => Target::open(address, &settings),
         Address::Private(_) => {
-            let opened = tokio::task::spawn_blocking(move || Target::open(address)).await;
+            let opened = tokio::task::spawn_blocking(move || Target::open(address, &settings)).await;
             opened.unwrap_or_else(|error| Err(Error::Invalid(format!("no hub could be started: {error}"))))
         }
     }

@@ -1,5 +1,6 @@
 //! The bounds of a bus: how long it waits and how much it holds, where every queue has one; and its token.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::token::TokenSource;
@@ -7,6 +8,9 @@ use crate::token::TokenSource;
 /// Bounds and the token, with their defaults; `Settings { request_timeout, ..Settings::default() }` changes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// A file (PEM) with the certificates that are believed of a hub behind TLS (`wss://`, `https://`); without one,
+    /// what the system believes.
+    pub ca: Option<PathBuf>,
     /// One attempt to connect, the opening handshake included.
     pub connect_timeout: Duration,
     /// A publish, a subscribe or a read that is not answered in this time fails, also while disconnected. At most
@@ -42,6 +46,7 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(240);
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            ca: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             silence: Duration::from_secs(30),

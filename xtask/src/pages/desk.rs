@@ -1,6 +1,7 @@
 //! One page being worked through: its own folder, its own hub on a free port, and the commands that still run.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -15,6 +16,8 @@ use crate::server::Server;
 
 /// Where pages say that the hub is.
 const HUB: &str = "127.0.0.1:8000";
+/// Where pages say that a hub speaks TLS.
+const TLS_HUB: &str = "127.0.0.1:8443";
 /// What a hub is told instead.
 const FREE: &str = "127.0.0.1:0";
 /// What `tapeline sub` says when it will miss nothing any more.
@@ -26,6 +29,8 @@ pub(super) struct Desk<'a> {
     tools: &'a Tools,
     folder: PathBuf,
     hub: Option<Server>,
+    /// Where this page's hubs speak TLS, if they do.
+    tls_port: u16,
     market: Market,
     endless: Vec<(usize, Process, Vec<String>)>,
 }
@@ -43,7 +48,9 @@ impl<'a> Desk<'a> {
         }
         // In a terminal curl shows no progress beside its answer, and ends the line.
         fs::write(folder.join(".curlrc"), "silent\nshow-error\n")?;
-        Ok(Self { tools, folder, hub: None, market: Market::Still, endless: Vec::new() })
+        // Free now; a hub that is told of it takes it soon.
+        let tls_port = TcpListener::bind(FREE)?.local_addr()?.port();
+        Ok(Self { tools, folder, hub: None, tls_port, market: Market::Still, endless: Vec::new() })
     }
 
     /// Starts a hub as pages do that do not say how.
@@ -108,7 +115,12 @@ impl<'a> Desk<'a> {
         self.hub = None;
         let mut serve = Command::new(&self.tools.binary);
         serve.current_dir(&self.folder);
-        serve.args(words.split_whitespace().map(|word| if word == HUB { FREE } else { word }));
+        let behind_tls = format!("127.0.0.1:{}", self.tls_port);
+        serve.args(words.split_whitespace().map(|word| match word {
+            HUB => FREE,
+            TLS_HUB => &behind_tls,
+            word => word,
+        }));
         if !words.contains("--listen") {
             serve.args(["--listen", FREE]);
         }
@@ -183,7 +195,8 @@ impl<'a> Desk<'a> {
     /// The text with this run's address in the place of the usual one.
     fn here(&self, text: &str) -> String {
         let address = self.address();
-        text.replace(HUB, &address).replace("localhost:8000", &address)
+        let behind_tls = format!("localhost:{}", self.tls_port);
+        text.replace(HUB, &address).replace("localhost:8000", &address).replace("localhost:8443", &behind_tls)
     }
 
     /// Of the hub; the discard port, where nobody listens, while there is none.

@@ -56,7 +56,8 @@ const CARGO_RUN: &str = "cargo run --release -- ";
 const CARGO_EXAMPLE: &str = "cargo run -p tapeline --example ";
 
 /// Programs that pages use as they are.
-const PROGRAMS: &[&str] = &["tapeline", "curl", "cat", "echo", "node", "npx", "python3", ".venv/bin/python"];
+const PROGRAMS: &[&str] =
+    &["tapeline", "curl", "cat", "echo", "node", "npx", "openssl", "python3", ".venv/bin/python"];
 
 /// What to do with a command.
 pub(super) fn step(command: &str) -> Result<Step> {

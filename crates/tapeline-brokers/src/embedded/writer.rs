@@ -61,6 +61,7 @@ struct Run {
     entries: SmallVec<[Entry; 1]>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a new one")]
 enum Entry {
     /// To be settled; with the number of its record, 0 where it goes by unwritten.
     New(Draft, Place, u64),

@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tapeline_runtime::trust;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::resp::{Command, Value, take};
 use super::url::Address;
@@ -148,7 +146,7 @@ async fn connect(address: &Address) -> Result<Socket, ConnectError> {
     let (reading, writing): (Reading, Writing) = if address.tls {
         let name = ServerName::try_from(address.host.clone());
         let name = name.map_err(|_| ConnectError::Denied("the host is no name for TLS".into()))?;
-        let config = Arc::new(trust(address)?);
+        let config = trust(address.ca.as_deref()).map_err(|error| ConnectError::Denied(error.to_string()))?;
         let (reading, writing) = tokio::io::split(TlsConnector::from(config).connect(name, stream).await?);
         (Box::new(reading), Box::new(writing))
     } else {
@@ -156,27 +154,4 @@ async fn connect(address: &Address) -> Result<Socket, ConnectError> {
         (Box::new(reading), Box::new(writing))
     };
     Ok(Socket { reading, writing, read: BytesMut::new(), id: 0 })
-}
-
-/// Whose certificates are believed: those in the file, else those that the system believes.
-fn trust(address: &Address) -> Result<ClientConfig, ConnectError> {
-    let mut roots = RootCertStore::empty();
-    match &address.ca {
-        Some(file) => {
-            let bad =
-                |why: String| ConnectError::Denied(format!("certificates in {}: {why}", file.display()));
-            let certificates = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-                roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err(ConnectError::Denied("no certificate to trust was found".into()));
-    }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }

@@ -4,8 +4,9 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
+use tapeline_auth::advice;
 use tapeline_gateway::admin::{Change, Reloaded};
 
 use super::access::Access;
@@ -85,8 +86,15 @@ impl Check {
     fn run(self) -> anyhow::Result<String> {
         let place = self.file.display().to_string();
         let layers = Layers { path: Some(self.file), ..Layers::default() };
-        let families = layers.load()?.config.families.len();
-        Ok(format!("{place}: good, {families} {}\n", if families == 1 { "family" } else { "families" }))
+        let config = layers.load()?.config;
+        advice::check(&config.auth, &config.serve.listen).map_err(|told| anyhow!("{place}: {told}"))?;
+        let families = config.families.len();
+        let noun = if families == 1 { "family" } else { "families" };
+        let mut text = format!("{place}: good, {families} {noun}\n");
+        for weakness in advice::weaknesses(&config.auth) {
+            let _ = writeln!(text, "could be stronger: {weakness}");
+        }
+        Ok(text)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, so that one address serves every
-//! command.
+//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, and so do `https` and `wss`, so
+//! that one address serves every command.
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -10,9 +10,11 @@ use super::access::Access;
 /// Where a hub is that was started without more words.
 pub(crate) const USUAL: &str = "http://127.0.0.1:8000";
 
-/// A hub's address, without a scheme.
+/// A hub's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HubUrl {
+    /// Whether it is `https` and `wss`.
+    tls: bool,
     /// `host:port`, the port always given.
     authority: String,
     /// Empty, or what follows from the `/` on.
@@ -30,6 +32,15 @@ impl HubUrl {
     /// With which token it is asked.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// Whether TLS is spoken.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// For a connection.
@@ -52,13 +63,19 @@ impl HubUrl {
             }
             _ => Some(self.path.as_str()),
         };
-        format!("http://{}{}{path}", self.authority, base.unwrap_or_default().trim_end_matches('/'))
+        format!(
+            "{}://{}{}{path}",
+            self.scheme(),
+            self.authority,
+            base.unwrap_or_default().trim_end_matches('/')
+        )
     }
 
     /// For a WebSocket; without a path it is the hub's usual one.
     pub(crate) fn ws(&self) -> String {
         let path = if self.path.trim_end_matches('/').is_empty() { "/ws" } else { &self.path };
-        format!("ws://{}{path}", self.authority)
+        let scheme = if self.tls { "wss" } else { "ws" };
+        format!("{scheme}://{}{path}", self.authority)
     }
 
     /// What to say when nobody is there, and what to do about it. A name that leads nowhere is told apart only here: to
@@ -102,7 +119,7 @@ impl HubUrl {
 
 impl fmt::Display for HubUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
+        write!(f, "{}://{}", self.scheme(), self.authority)
     }
 }
 
@@ -110,25 +127,26 @@ impl FromStr for HubUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = match text.split_once("://") {
-            None => text,
-            Some(("http" | "ws", rest)) => rest,
-            Some(("https" | "wss", _)) => {
-                return Err("TLS is not built in yet; use http:// or ws://".to_string());
+        let (tls, rest) = match text.split_once("://") {
+            None => (false, text),
+            Some(("http" | "ws", rest)) => (false, rest),
+            Some(("https" | "wss", rest)) => (true, rest),
+            Some((scheme, _)) => {
+                return Err(format!("{scheme}:// is not one of http://, https://, ws://, wss://"));
             }
-            Some((scheme, _)) => return Err(format!("{scheme}:// is not one of http://, ws://")),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if path.starts_with('#') {
             return Err("a # has no meaning here".to_string());
         }
         let path = if path.starts_with('?') { format!("/ws{path}") } else { path.to_string() };
-        Ok(HubUrl { authority: with_port(authority)?, path, access: Access::default() })
+        let usual = if tls { "443" } else { "80" };
+        Ok(HubUrl { tls, authority: with_port(authority, usual)?, path, access: Access::default() })
     }
 }
 
-/// The authority with port 80 where it names none.
-fn with_port(authority: &str) -> Result<String, String> {
+/// The authority with the usual port where it names none.
+fn with_port(authority: &str, usual: &str) -> Result<String, String> {
     if authority.contains('@') {
         return Err("user names and passwords are not taken".to_string());
     }
@@ -137,7 +155,7 @@ fn with_port(authority: &str) -> Result<String, String> {
     let tail = authority.get(after_host..).unwrap_or_default();
     let (host_end, port) = match tail.rfind(':') {
         Some(at) => (after_host + at, tail.get(at + 1..).unwrap_or_default()),
-        None => (authority.len(), "80"),
+        None => (authority.len(), usual),
     };
     let host = authority.get(..host_end).unwrap_or_default();
     if host.is_empty() || host.contains(char::is_whitespace) {
@@ -178,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn https_and_wss_name_the_same_hub_whose_usual_port_is_443() {
+        for text in ["https://h", "wss://h", "wss://h:443/ws", "https://h:443/"] {
+            let url = parsed(text);
+            assert_eq!(url.http("/stats"), "https://h:443/stats", "{text}");
+            assert_eq!(url.ws(), "wss://h:443/ws", "{text}");
+            assert_eq!((url.to_string().as_str(), url.is_tls()), ("https://h:443", true), "{text}");
+        }
+    }
+
+    #[test]
     fn the_port_is_80_where_none_is_given() {
         assert_eq!(parsed("http://h").authority(), "h:80");
         assert_eq!(parsed("http://[::1]:9").authority(), "[::1]:9");
@@ -200,8 +228,6 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_the_reason() {
         let cases = [
-            ("https://h:1", "TLS is not built in yet"),
-            ("wss://h:1/ws", "TLS is not built in yet"),
             ("ftp://h", "ftp:// is not one of"),
             ("http://", "the host is missing"),
             ("http://:80", "the host is missing"),

@@ -17,7 +17,9 @@ mod request;
 mod socket;
 mod stats;
 mod sub;
+mod token;
 mod top;
+mod trust;
 mod types;
 
 pub(crate) use backup::{Backup, Restore};
@@ -33,5 +35,7 @@ pub(crate) use publish::Pub;
 pub(crate) use replay::Replay;
 pub(crate) use stats::Stats;
 pub(crate) use sub::Sub;
+pub(crate) use token::Token;
 pub(crate) use top::Top;
+pub(crate) use trust::believe;
 pub(crate) use types::Types;

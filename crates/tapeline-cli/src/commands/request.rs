@@ -2,13 +2,16 @@
 
 use std::fmt::{self, Write};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::hub_url::HubUrl;
+use super::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,6 +96,16 @@ pub(crate) fn refusal_in(body: &[u8]) -> Option<String> {
     Some(format!("{} ({})", error.message, error.code))
 }
 
+/// Nobody is believed where no certificate can be read; that is said when the hub is asked.
+fn tls_config(hub: &HubUrl) -> TlsConfig {
+    let roots = if hub.is_tls() { trust::roots().unwrap_or_default() } else { Vec::new() };
+    let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build()
+}
+
 impl Asker {
     pub(crate) fn new(hub: HubUrl) -> Self {
         Asker::patient(hub, ANSWER_TIMEOUT)
@@ -103,6 +116,7 @@ impl Asker {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
+            .tls_config(tls_config(&hub))
             .timeout_connect(Some(CONNECT_TIMEOUT.min(patience)))
             .timeout_send_request(Some(patience))
             .timeout_send_body(Some(patience))
@@ -180,6 +194,11 @@ impl Asker {
 
     fn failure(&self, error: ureq::Error) -> Unanswered {
         match error {
+            ureq::Error::Rustls(error) => Unanswered::Broken(trust::against(&self.hub, &error)),
+            ureq::Error::Tls(told) => Unanswered::Broken(format!("no TLS with {}: {told}", self.hub)),
+            ureq::Error::Io(error) if let Some(told) = trust::distrust(&self.hub, &error) => {
+                Unanswered::Broken(told)
+            }
             // A name that leads nowhere comes as an error of the connection.
             ureq::Error::Io(_)
             | ureq::Error::ConnectionFailed

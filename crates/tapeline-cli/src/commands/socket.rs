@@ -10,16 +10,17 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::hub_url::HubUrl;
 use super::request::{UNAUTHORIZED, refusal_in};
+use super::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the largest message a hub may be set to take.
 const FRAME_BYTES: usize = 64 << 20;
 
-pub(crate) type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Why there is no connection.
 pub(crate) enum Unconnected {
@@ -61,14 +62,22 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
     if let Some(token) = hub.access().token().map_err(Unconnected::Refused)? {
         request.headers_mut().insert(AUTHORIZATION, bearer(&token).map_err(Unconnected::Refused)?);
     }
+    let connector = match hub.is_tls() {
+        true => Connector::Rustls(trust::config().map_err(|error| Unconnected::Refused(error.into()))?),
+        false => Connector::Plain,
+    };
     let stream = TcpStream::connect(hub.authority()).await.map_err(|_| Unconnected::NoAnswer)?;
     // Small frames leave at once; where that cannot be had they leave a little later.
     let _ = stream.set_nodelay(true);
     let config =
         WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
-    match client_async_with_config(request, stream, Some(config)).await {
+    match client_async_tls_with_config(request, stream, Some(config), Some(connector)).await {
         Ok((socket, _)) => Ok(socket),
-        Err(Error::Io(_) | Error::ConnectionClosed) => Err(Unconnected::NoAnswer),
+        Err(Error::Io(error)) => Err(match trust::distrust(hub, &error) {
+            Some(told) => Unconnected::Refused(anyhow::anyhow!(told)),
+            None => Unconnected::NoAnswer,
+        }),
+        Err(Error::ConnectionClosed) => Err(Unconnected::NoAnswer),
         // Cut off while they shook hands.
         Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => Err(Unconnected::NoAnswer),
         Err(Error::Http(response)) if response.status().is_server_error() => Err(Unconnected::NoAnswer),

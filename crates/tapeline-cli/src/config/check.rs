@@ -1,7 +1,6 @@
 //! What a value must be beside its kind, a function each; a row of `table` names the one that holds for it. The error
 //! is the rest of a sentence that names the setting.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tapeline_auth::Algorithm;
@@ -72,11 +71,6 @@ pub(super) fn shards(value: &Option<usize>) -> Result<(), String> {
 fn within(value: usize, most: usize) -> Result<(), String> {
     let fits = (1..=most).contains(&value);
     if fits { Ok(()) } else { Err(format!("expected 1 to {most}, found {value}")) }
-}
-
-/// Somewhere to listen.
-pub(super) fn addresses(value: &[SocketAddr]) -> Result<(), String> {
-    if value.is_empty() { Err("expected at least one address, found none".to_string()) } else { Ok(()) }
 }
 
 /// A message broker that there is.

@@ -109,6 +109,11 @@ impl Loaded {
         Ok(())
     }
 
+    fn origin(&self, name: &str) -> &Origin {
+        let at = ROWS.iter().position(|row| row.name == name);
+        at.and_then(|at| self.origins.get(at)).unwrap_or(&Origin::Default)
+    }
+
     fn set_text(&mut self, name: &str, text: &str, origin: Origin) -> Result<(), String> {
         let at = ROWS.iter().position(|row| row.name == name);
         self.set(at.unwrap_or(usize::MAX), Given::Text(text), origin)
@@ -147,15 +152,12 @@ impl Layers {
             let outcome = loaded.set_text(name, text, Origin::Flag(flag));
             faults.extend(outcome.err().map(|message| Fault { place: (*flag).to_string(), message }));
         }
-        if let Err(message) = loaded.config.check_data_dir() {
-            let at = ROWS.iter().position(|row| row.name == "serve.data_dir");
-            let place = at.and_then(|at| loaded.origins.get(at)).unwrap_or(&Origin::Default).to_string();
-            faults.push(Fault { place, message });
+        // Who asks for TLS and says nothing else does not want a port without it.
+        if !loaded.config.tls.listen.is_empty() && loaded.origin("serve.listen") == &Origin::Default {
+            loaded.config.serve.listen.clear();
         }
-        if let Err(told) = crate::log::check(&loaded.config.log) {
-            let at = ROWS.iter().position(|row| row.name == "log").and_then(|at| loaded.origins.get(at));
-            let place = at.unwrap_or(&Origin::Default).to_string();
-            faults.push(Fault { place, message: format!("log: {told}") });
+        if let Err((name, message)) = loaded.config.check() {
+            faults.push(Fault { place: loaded.origin(name).to_string(), message });
         }
         if faults.is_empty() { Ok(loaded) } else { Err(Faults(faults)) }
     }

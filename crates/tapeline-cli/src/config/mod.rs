@@ -8,14 +8,16 @@ pub(crate) mod file;
 mod layers;
 mod show;
 mod table;
+mod tls;
 mod value;
 
 use std::net::SocketAddr;
 
 use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
+use tapeline_core::network::Network;
 use tapeline_core::settings::Rate;
-use tapeline_gateway::{Access, ClientHeader, Network, Origins};
+use tapeline_gateway::{Access, ClientHeader, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
 use crate::log::Format;
@@ -24,6 +26,7 @@ pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, key_toml, reference};
 pub(crate) use table::{ROWS, When};
+pub(crate) use tls::TlsValues;
 
 /// Whom the limits of addresses do not concern by default: this machine.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1"];
@@ -35,6 +38,7 @@ const MEMORY: &str = "memory://";
 pub(crate) struct Config {
     pub serve: ServeValues,
     pub http: HttpValues,
+    pub tls: TlsValues,
     pub storage: Storage,
     pub redis: RedisValues,
     /// Where the admin interface listens apart from everything else; empty for nowhere.
@@ -112,6 +116,7 @@ impl Default for Config {
                 trusted_proxies: Vec::new(),
                 client_header: ClientHeader::default(),
             },
+            tls: TlsValues::default(),
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
             admin_listen: Vec::new(),
@@ -171,6 +176,17 @@ impl Config {
             "" => self.serve.broker.clone(),
             dir => format!("file:{dir}"),
         }
+    }
+
+    /// What is wrong with settings beside one another: the name of one of them, and why.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.serve.listen.is_empty() && self.tls.listen.is_empty() {
+            let told = "serve.listen: expected at least one address, found none";
+            return Err(("serve.listen", told.to_string()));
+        }
+        self.check_data_dir().map_err(|told| ("serve.data_dir", told))?;
+        crate::log::check(&self.log).map_err(|told| ("log", format!("log: {told}")))?;
+        self.tls.check()
     }
 
     /// What is wrong with a directory beside another message broker.

@@ -88,8 +88,8 @@ rows! {
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \"info,tapeline_gateway=debug\"."
     "log_format" Reload No any log_format
         "How the log is written: text for eyes, or json, one object a line."
-    "serve.listen" Restart No addresses serve.listen
-        "Addresses to listen on; port 0 takes a free one."
+    "serve.listen" Restart No any serve.listen
+        "Addresses to listen on; port 0 takes a free one. With tls.listen alone, none without TLS."
     "serve.broker" Restart UrlPassword broker serve.broker
         "The message broker: memory://, file:DIR, redis://HOST:6379 or rediss://"
     "serve.data_dir" Restart No any serve.data_dir
@@ -156,6 +156,16 @@ rows! {
         "The type that tokens must have (typ), such as at+jwt; empty for any."
     "auth.jwt.max_lifetime_s" Reload No any auth.jwt.rules.max_lifetime_s
         "Seconds that a token may live (exp - iat); 0 for any time."
+    "tls.listen" Restart No any tls.listen
+        "Addresses to listen on with TLS, for https:// and wss://."
+    "tls.certificate" Connection No any tls.certificate
+        "A file with the certificate chain in PEM, the hub's own first. It is read again when it changes."
+    "tls.key" Connection No any tls.key
+        "A file with the certificate's private key in PEM: PKCS#8, PKCS#1 or SEC1, without a password."
+    "tls.min_version" Connection No any tls.min_version
+        "The oldest TLS that is spoken: \"1.2\" or \"1.3\"."
+    "tls.expiry_alert_days" Reload No any tls.expiry_alert_days
+        "An alert is raised on alerts:tls so many days before the certificate ends."
     "limits.outbox_bytes" Reload No some limits.outbox_bytes
         "Bytes that may wait for one session."
     "limits.outbox_messages" Reload No some limits.outbox_messages
@@ -212,10 +222,8 @@ rows! {
         "New connections of all addresses at once after a pause."
     "limits.connections_per_address" Reload No any limits.connections_per_address
         "Connections of one address that are open at once; 0 for no limit."
-    "limits.failed_tokens_per_minute" Reload No any limits.failed_tokens_per_minute
-        "Tokens of one address in a minute that may turn out to be none; then each next one waits 1, 2, 4 … 60 s. 0 for no limit."
     "limits.exempt" Reload No any exempt
-        "Addresses and networks whose connections and failed tokens are not counted."
+        "Addresses and networks whose connections are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
@@ -225,7 +233,7 @@ rows! {
     "limits.body_timeout_s" Reload No some limits.body_timeout
         "Seconds after which an HTTP request's body must be complete."
     "limits.body_bytes_per_second" Reload No any limits.body_pace
-        "Bytes a second that a body must have brought on average after its first 10 seconds; 0 for no limit."
+        "Bytes a second that a body must have brought on average once it has had as long as a head (limits.handshake_timeout_s); 0 for no limit."
     "limits.bodies_bytes" Reload No some limits.bodies_bytes
         "Bytes of HTTP bodies that are read or worked on at once."
     "limits.message_timeout_s" Reload No some limits.message_timeout

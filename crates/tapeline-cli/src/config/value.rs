@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tapeline_auth::{Algorithm, Mode};
 use tapeline_brokers::embedded::Durability;
-use tapeline_gateway::{ClientHeader, Network};
+use tapeline_core::network::Network;
+use tapeline_gateway::ClientHeader;
 use tapeline_schema::Pattern;
 use toml::Value as Toml;
 

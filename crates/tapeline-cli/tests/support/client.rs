@@ -1,6 +1,6 @@
 //! A client of the native protocol that waits for frames, never for time.
 
-use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use tungstenite::protocol::Role;
 use tungstenite::{Error, Message, WebSocket};
 
+use rustls::ClientConfig;
+
+use super::tls::{Line, secure};
 use super::{Hub, PATIENCE, Raw};
 
 /// One frame of the hub.
@@ -67,7 +70,7 @@ pub(crate) struct Closed {
 
 /// One connection.
 pub(crate) struct Client {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Line>,
 }
 
 impl Client {
@@ -86,9 +89,23 @@ impl Client {
         Raw::try_open(address, "/ws").map(Client::over)
     }
 
+    /// Connects to `/ws` behind TLS.
+    pub(crate) fn connect_tls(hub: &Hub, config: &Arc<ClientConfig>) -> Client {
+        let request =
+            format!("wss://localhost:{}/ws", hub.tls_address().rsplit(':').next().unwrap_or_default());
+        let (socket, _) =
+            tungstenite::client(request, Line::Tls(secure(hub, config))).expect("it is upgraded");
+        Client { socket }
+    }
+
+    /// Reads and writes as they are.
+    pub(crate) fn socket(&mut self) -> &mut WebSocket<Line> {
+        &mut self.socket
+    }
+
     fn over(raw: Raw) -> Client {
         let (stream, read) = raw.into_parts();
-        Client { socket: WebSocket::from_partially_read(stream, read, Role::Client, None) }
+        Client { socket: WebSocket::from_partially_read(Line::Plain(stream), read, Role::Client, None) }
     }
 
     /// Sends a request.
@@ -127,7 +144,7 @@ impl Client {
     }
 
     fn text_within(&mut self, time: Duration) -> Option<Result<String, Closed>> {
-        self.socket.get_ref().set_read_timeout(Some(time)).expect("a time-out can be set");
+        self.socket.get_ref().socket().set_read_timeout(Some(time)).expect("a time-out can be set");
         loop {
             let gone = |reason: String| Some(Err(Closed { code: 1006, reason }));
             match self.socket.read() {

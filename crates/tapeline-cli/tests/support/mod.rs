@@ -1,6 +1,6 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are, `collections` has hostile input, `counting` follows every message while something breaks.
+//! as they are, `tls` speaks TLS, `collections` has hostile input, `counting` follows every message while something breaks.
 //! It knows no family and no test.
 
 pub(crate) mod client;
@@ -9,6 +9,7 @@ pub(crate) mod counting;
 pub(crate) mod deflate;
 pub(crate) mod http;
 pub(crate) mod raw;
+pub(crate) mod tls;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) struct Hub {
     process: Child,
     address: String,
+    /// Where TLS is spoken.
+    tls: Option<String>,
     config: Option<PathBuf>,
     log: Option<PathBuf>,
 }
@@ -57,8 +60,29 @@ impl Hub {
         Hub::launch(None, Some(temporary("log")), &[])
     }
 
+    /// With this configuration file, and what it logs kept.
+    pub(crate) fn with_log_and_config(text: &str) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), &[])
+    }
+
     /// With this configuration file.
     pub(crate) fn with_config(text: &str) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), None, &[])
+    }
+
+    /// With this configuration file, a plain port and one with this certificate, and what it logs kept.
+    pub(crate) fn with_tls(text: &str, pair: &tls::Pair, words: &[&str]) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), &[&pair.words(), words].concat())
+    }
+
+    /// With this configuration file, which says where TLS is spoken.
+    pub(crate) fn with_tls_config(text: &str) -> Hub {
         let path = temporary("toml");
         std::fs::write(&path, text).expect("the configuration can be written");
         Hub::launch(Some(path), None, &[])
@@ -82,12 +106,24 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub ended before it listened: {:?}", process.wait());
         };
-        Hub { process, address, config, log }
+        // Those behind TLS are told last.
+        let speaks = more.contains(&"--tls-listen") || config.as_deref().is_some_and(says_tls);
+        let tls = speaks.then(|| lines.next()).flatten();
+        let tls = tls.map(|line| {
+            let line = line.expect("stdout is text");
+            line.strip_prefix("listening on https://").expect("it says where").trim().to_string()
+        });
+        Hub { process, address, tls, config, log }
     }
 
     /// `127.0.0.1:PORT`
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// `127.0.0.1:PORT`, where TLS is spoken.
+    pub(crate) fn tls_address(&self) -> &str {
+        self.tls.as_deref().expect("the hub speaks TLS")
     }
 
     /// Where it listens.
@@ -180,6 +216,10 @@ impl Drop for Hub {
     }
 }
 
+fn says_tls(config: &Path) -> bool {
+    std::fs::read_to_string(config).is_ok_and(|text| text.contains("[tls]"))
+}
+
 /// A path for a file that nobody else has.
 pub(crate) fn temporary(ending: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -201,11 +241,19 @@ pub(crate) fn serve(address: &str) -> Command {
 pub(crate) fn run_to_end(mut command: Command) -> (ExitStatus, String, String) {
     let mut process =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    // Read meanwhile: a pipe holds 64 KiB, and who writes more waits.
+    let out = whole(process.stdout.take().expect("stdout is piped"));
+    let err = whole(process.stderr.take().expect("stderr is piped"));
     let status = wait(&mut process);
-    let (mut out, mut err) = (String::new(), String::new());
-    process.stdout.take().expect("stdout is piped").read_to_string(&mut out).expect("stdout is text");
-    process.stderr.take().expect("stderr is piped").read_to_string(&mut err).expect("stderr is text");
-    (status, out, err)
+    (status, out.join().expect("stdout is text"), err.join().expect("stderr is text"))
+}
+
+fn whole(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).expect("it is text");
+        text
+    })
 }
 
 fn wait(process: &mut Child) -> ExitStatus {

@@ -3,6 +3,7 @@
 //! Owns the header's fields. Refuses to know what is in the data.
 
 use serde_json::{Map, Value, json};
+use tapeline_schema::Readers;
 
 use crate::model::{Family, place_of};
 
@@ -38,18 +39,26 @@ pub(super) fn heard(family: &Family) -> Value {
 
 /// The publish that a client sends.
 pub(super) fn published(family: &Family) -> Value {
+    let mut properties = json!({
+        "action": { "const": "publish" },
+        "channel": { "type": "string", "description": format!("A channel of `{}`.", family.template) },
+        "data": if family.is_table() { rows_or_row(family) } else { event(family) },
+        "correlation_id": { "type": "string", "description": "Carried end to end." },
+        "idempotency_key": { "type": "string", "description": "A repeat within 5 minutes is not published again." },
+        "req": { "description": "Any JSON up to 256 bytes; asks for an answer." },
+    });
+    if family.read == Readers::Owner
+        && let Some(properties) = properties.as_object_mut()
+    {
+        let why = "Whose channel it is; without it `owner` in the data. The first owner of a channel stays.";
+        let owner = json!({ "type": "string", "minLength": 1, "maxLength": 256, "description": why });
+        properties.insert("owner".to_owned(), owner);
+    }
     json!({
         "type": "object",
         "description": format!("Publishes to `{}`.", family.template),
         "required": ["action", "channel", "data"],
-        "properties": {
-            "action": { "const": "publish" },
-            "channel": { "type": "string", "description": format!("A channel of `{}`.", family.template) },
-            "data": if family.is_table() { rows_or_row(family) } else { event(family) },
-            "correlation_id": { "type": "string", "description": "Carried end to end." },
-            "idempotency_key": { "type": "string", "description": "A repeat within 5 minutes is not published again." },
-            "req": { "description": "Any JSON up to 256 bytes; asks for an answer." },
-        },
+        "properties": properties,
     })
 }
 

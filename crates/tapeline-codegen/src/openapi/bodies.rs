@@ -202,6 +202,39 @@ struct FamilyAnswer {
     note: String,
 }
 
+/// What is taken back: of two one.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is made")]
+enum Revoke {
+    /// All tokens of this subject that were issued until now; for an API key, `key:ID`.
+    Subject(#[schemars(length(min = 1, max = 256))] String),
+    /// The token with this id (`jti`).
+    TokenId(#[schemars(length(min = 1, max = 256))] String),
+}
+
+/// What has been taken back.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Revocation {
+    /// All tokens of this subject that were issued until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The token with this id (`jti`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<String>,
+    /// When.
+    at: String,
+    /// Until when it is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+/// What has been taken back, the newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Revocations {
+    revocations: Vec<Revocation>,
+}
+
 /// What a reload did.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ReloadAnswer {
@@ -270,6 +303,9 @@ pub(super) fn all() -> Vec<(String, Value)> {
         named::<Family>(),
         named::<FamilyAnswer>(),
         named::<ReloadAnswer>(),
+        named::<Revoke>(),
+        named::<Revocation>(),
+        named::<Revocations>(),
         named::<Error>(),
     ]
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 
-use super::Network;
+use tapeline_core::network::Network;
 
 /// The header that the proxies write. Only one is read: the other may come from the client itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

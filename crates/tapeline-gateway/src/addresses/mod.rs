@@ -1,15 +1,14 @@
-//! What is remembered of addresses: how fast each comes, how many connections it has open, how many of its tokens were
-//! none. A client of version 6 has a whole /64 to itself, so that is what counts as one address. Bounded: see
-//! [`Crowd`]. It answers nobody: refusals are [`Refusal`]s, and whose address a request has is `peer`'s to say.
+//! What is remembered of addresses: how fast each comes and how many connections it has open. A client of version 6 has
+//! a whole /64 to itself, so that is what counts as one address. Bounded: see [`Crowd`]. It answers nobody: refusals are
+//! [`Refusal`]s, and whose address a request has is `peer`'s to say.
 
 mod forwarded;
-mod network;
-mod tokens;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tapeline_core::crowd::{Crowd, Kept};
+use tapeline_core::network::sender;
 use tapeline_core::rates::{Bucket, too_fast};
 use tapeline_core::settings::Rate;
 use tapeline_core::stats::Count;
@@ -17,32 +16,18 @@ use tapeline_core::{Now, Refusal, Settings};
 use tapeline_schema::ErrorCode;
 
 use crate::peer::Rates;
-use tokens::Tokens;
 
 pub use forwarded::ClientHeader;
 pub(crate) use forwarded::{Unknown, client};
-pub use network::{Network, NoNetwork};
 
 /// Addresses that are remembered beside those with open connections.
 const REMEMBERED: usize = 65_536;
-
-/// An address of version 4, or the first half of one of version 6; those with nothing in their first half but the last
-/// 32 bits are nobody's.
-type Place = u64;
-
-fn place(address: IpAddr) -> Place {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or_default(),
-    }
-}
 
 /// What is remembered of one.
 #[derive(Debug, Default)]
 struct Address {
     handshakes: Bucket,
     open: u32,
-    tokens: Tokens,
     /// The rates of its requests, where they come through a proxy.
     rates: Option<Arc<Rates>>,
 }
@@ -59,19 +44,17 @@ pub(crate) struct TurnedAway {
     pub handshakes: Count,
     pub handshakes_total: Count,
     pub connections_per_address: Count,
-    pub failed_tokens: Count,
     pub bodies: Count,
     pub memory: Count,
 }
 
 impl TurnedAway {
     /// Each cause with its count.
-    pub(crate) fn list(&self) -> [(&'static str, u64); 6] {
+    pub(crate) fn list(&self) -> [(&'static str, u64); 5] {
         [
             ("handshakes", self.handshakes.read()),
             ("handshakes_total", self.handshakes_total.read()),
             ("connections_per_address", self.connections_per_address.read()),
-            ("failed_tokens", self.failed_tokens.read()),
             ("bodies", self.bodies.read()),
             ("memory", self.memory.read()),
         ]
@@ -80,7 +63,7 @@ impl TurnedAway {
 
 /// See the module.
 pub(crate) struct Addresses {
-    crowd: Crowd<Place, Address>,
+    crowd: Crowd<IpAddr, Address>,
     all: Mutex<Bucket>,
     pub turned_away: TurnedAway,
     /// Requests of trusted proxies that did not say for whom.
@@ -92,12 +75,12 @@ pub(crate) struct Addresses {
 /// An open connection of an address, counted until it is dropped.
 pub(crate) struct Here {
     addresses: Arc<Addresses>,
-    place: Place,
+    sender: IpAddr,
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
-        self.addresses.crowd.find(&self.place, |address| address.open = address.open.saturating_sub(1));
+        self.addresses.crowd.find(&self.sender, |address| address.open = address.open.saturating_sub(1));
     }
 }
 
@@ -121,9 +104,9 @@ impl Addresses {
         settings: &Settings,
         now: Now,
     ) -> Result<Here, Refusal> {
-        let place = place(address);
+        let sender = sender(address);
         let limit = settings.connections_per_address;
-        self.crowd.with(&place, now, |known| {
+        self.crowd.with(&sender, now, |known| {
             if limit > 0 && known.open as usize >= limit {
                 self.turned_away.connections_per_address.add(1);
                 return Err(too_many(limit));
@@ -136,7 +119,7 @@ impl Addresses {
             known.open += 1;
             Ok(())
         })?;
-        let here = Here { addresses: self.clone(), place };
+        let here = Here { addresses: self.clone(), sender };
         self.take_of_all(settings.handshakes_total, now).map(|()| here)
     }
 
@@ -156,28 +139,7 @@ impl Addresses {
 
     /// The rates of requests that come through a proxy: those of a connection would be everybody's.
     pub(crate) fn rates(&self, address: IpAddr, now: Now) -> Arc<Rates> {
-        self.crowd.with(&place(address), now, |known| known.rates.get_or_insert_default().clone())
-    }
-
-    /// Whether the address may have another token looked at.
-    pub(crate) fn may_try_token(&self, address: IpAddr, now: Now) -> Result<(), Refusal> {
-        let waits = self.crowd.find(&place(address), |known| known.tokens.wait(now)).flatten();
-        waits.map_or(Ok(()), |wait| {
-            self.turned_away.failed_tokens.add(1);
-            Err(tokens::refusal(wait))
-        })
-    }
-
-    /// A token of the address was none.
-    pub(crate) fn note_failed_token(&self, address: IpAddr, limit: u32, now: Now) {
-        if limit > 0 {
-            self.crowd.with(&place(address), now, |known| known.tokens.fail(limit, now));
-        }
-    }
-
-    /// A token of the address was good: what was before is forgotten.
-    pub(crate) fn note_good_token(&self, address: IpAddr) {
-        self.crowd.find(&place(address), |known| known.tokens = Tokens::default());
+        self.crowd.with(&sender(address), now, |known| known.rates.get_or_insert_default().clone())
     }
 
     /// How many addresses are remembered.

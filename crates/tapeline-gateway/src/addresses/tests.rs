@@ -88,43 +88,6 @@ fn the_whole_hub_takes_no_more_than_its_own_rate_and_a_refused_address_takes_non
 }
 
 #[test]
-fn ten_wrong_tokens_a_minute_are_free_and_each_more_waits_longer() {
-    let addresses = Addresses::default();
-    let fail = |now| addresses.note_failed_token(v4(1), 10, at(now));
-    let wait = |now| addresses.may_try_token(v4(1), at(now)).err().and_then(|refusal| refusal.retry_after_ms);
-    for n in 1..10 {
-        fail(n);
-        assert_eq!(wait(n), None);
-    }
-    fail(10);
-    assert_eq!(wait(10), Some(1_000));
-    assert_eq!(wait(1_000_010), None);
-    fail(1_000_010);
-    assert_eq!(wait(1_000_010), Some(2_000));
-    assert!(addresses.may_try_token(v4(2), at(1_000_010)).is_ok(), "others try what they like");
-    (0..100).for_each(|_| fail(2_000_000));
-    assert_eq!(wait(2_000_000), Some(60_000), "and no longer");
-    addresses.note_good_token(v4(1));
-    assert_eq!(wait(2_000_000), None);
-    (0..9).for_each(|_| fail(3_000_000));
-    assert_eq!(wait(3_000_000), None, "a good one clears");
-}
-
-#[test]
-fn wrong_tokens_are_forgotten_after_a_quiet_minute() {
-    let addresses = Addresses::default();
-    let fail = |now| addresses.note_failed_token(v4(1), 2, at(now));
-    (1..=2).for_each(fail);
-    assert!(addresses.may_try_token(v4(1), at(2)).is_err());
-    fail(61_000_003);
-    assert!(addresses.may_try_token(v4(1), at(61_000_003)).is_ok());
-    let none = Addresses::default();
-    (0..1_000).for_each(|n| none.note_failed_token(v4(1), 0, at(n)));
-    assert!(none.may_try_token(v4(1), at(1_000)).is_ok(), "0 is no limit");
-    assert_eq!(none.len(), 0);
-}
-
-#[test]
 fn a_million_addresses_take_no_more_memory_than_the_bound() {
     let (addresses, settings) = (Arc::<Addresses>::default(), settings());
     let stays: Vec<_> =
@@ -132,7 +95,7 @@ fn a_million_addresses_take_no_more_memory_than_the_bound() {
     for n in 0..1_000_000_u32 {
         let address = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
         assert!(addresses.arrive(address, &settings, at(n.into())).is_ok());
-        addresses.note_failed_token(address, 10, at(n.into()));
+        addresses.rates(address, at(n.into()));
     }
     assert!(addresses.len() <= REMEMBERED + stays.len(), "{}", addresses.len());
     // With the key and the time beside it: 6 MiB in all.

@@ -74,20 +74,28 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
     };
     // Compression between two threads of one process would cost more than it saves.
     let protocol = Box::new(Native::new(&hub.settings(), false));
-    shards.open(Handover { stream, read: Vec::new(), arrival, protocol });
+    shards.open(Handover { stream, tls: None, read: Vec::new(), arrival, protocol });
 }
 
 impl Protocol for Native {
     fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
-        let taken = self.read(input, port);
+        let mut ended = false;
+        let taken = self.read(input, port, &mut ended);
         // What the hub itself holds up is not the client's to end.
-        port.unfinished(matches!(taken, Taken::All) && !self.decoder.is_between_messages());
+        let is_held_up = !matches!(taken, Taken::All);
+        if ended || is_held_up || self.decoder.is_between_messages() {
+            port.unfinished(false);
+        }
+        if !is_held_up && !self.decoder.is_between_messages() {
+            port.unfinished(true);
+        }
         taken
     }
 }
 
 impl Native {
-    fn read(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
+    /// `ended`: whether a message came to its end.
+    fn read(&mut self, input: &mut [u8], port: &mut Port<'_>, ended: &mut bool) -> Taken {
         let frame_bytes = self.frame_bytes as usize;
         let mut events = self.decoder.feed(input);
         loop {
@@ -98,7 +106,10 @@ impl Native {
                 return Taken::Some(events.consumed());
             }
             let busy = match events.next() {
-                Ok(Some(Event::Text(text))) => handle_text(text, frame_bytes, port),
+                Ok(Some(Event::Text(text))) => {
+                    *ended = true;
+                    handle_text(text, frame_bytes, port)
+                }
                 Ok(Some(Event::Ping(body))) => {
                     port.send(&pong_frame(body));
                     None

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -27,8 +29,8 @@ const ANSWER_BYTES: usize = 128 << 20;
 
 /// See the module. Keeps its connections.
 pub(crate) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
-    /// `http://host:port` and what stands before the hub's own paths.
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// `http://host:port`, or `https:`, and what stands before the hub's own paths.
     base: String,
     tokens: Arc<Tokens>,
 }
@@ -51,7 +53,7 @@ struct Receipt {
 
 impl Http {
     /// For the hub whose WebSocket is at `url`.
-    pub(super) fn new(authority: &str, url: &str, tokens: Arc<Tokens>) -> Self {
+    pub(super) fn new(authority: &str, url: &str, tls: Option<&ClientConfig>, tokens: Arc<Tokens>) -> Self {
         let path = url.split_once(authority).map_or("", |(_, path)| path);
         let path = path.split('?').next().unwrap_or_default();
         let own = path
@@ -61,9 +63,16 @@ impl Http {
         let before = own.and_then(|at| path.get(..at)).unwrap_or(path).trim_end_matches('/');
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        // Without TLS nobody has to be believed.
+        let nobody =
+            || ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        let tls = tls.cloned().unwrap_or_else(nobody);
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         Http {
-            client: Client::builder(TokioExecutor::new()).build(connector),
-            base: format!("http://{authority}{before}"),
+            client: Client::builder(TokioExecutor::new()).build(https.wrap_connector(connector)),
+            base: format!("{scheme}://{authority}{before}"),
             tokens,
         }
     }
@@ -235,7 +244,7 @@ mod tests {
     use super::*;
 
     fn http(authority: &str, url: &str) -> Http {
-        Http::new(authority, url, Arc::new(Tokens::new(None, Duration::ZERO)))
+        Http::new(authority, url, None, Arc::new(Tokens::new(None, Duration::ZERO)))
     }
 
     #[test]

@@ -25,7 +25,9 @@ impl Reach {
     pub(crate) fn to(target: &Target, tokens: &Arc<Tokens>) -> Self {
         match target {
             Target::Private(hub, _) => Reach::Within(hub.clone()),
-            Target::Hub { authority, url } => Reach::Elsewhere(Http::new(authority, url, tokens.clone())),
+            Target::Hub { authority, url, tls } => {
+                Reach::Elsewhere(Http::new(authority, url, tls.as_deref(), tokens.clone()))
+            }
         }
     }
 

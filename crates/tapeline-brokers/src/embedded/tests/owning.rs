@@ -1,6 +1,7 @@
 //! Whose channels are, after a restart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tapeline_core::testkit::suite::Subject;
 use tapeline_schema::ErrorCode;
@@ -84,4 +85,25 @@ fn a_directory_without_owners_is_read_and_has_the_new_format_then() {
     assert!(String::from_utf8(killed.bytes("meta")).unwrap().contains("format 2"));
     assert_eq!(again.publish_one(again.owned("executions:a", "ann")).offset, 2);
     check_owner(&again, "executions:a");
+}
+
+#[test]
+fn an_owner_of_whom_only_a_roll_up_keeps_something_is_in_snapshots_too() {
+    let disk = Fake::default();
+    let mut broker = None;
+    let first = Subject::new(|clock, directory| {
+        let opened: Arc<EmbeddedBroker> =
+            Opens::new(Arc::new(disk.clone())).broker(clock, directory).unwrap();
+        broker.insert(opened).clone()
+    });
+    first.join("all_fills");
+    first.publish_one(first.owned("fills:a", "ann"));
+    first.clock.advance(Duration::from_secs(3_600));
+    first.pass_by();
+    assert_eq!(first.read("fills:a", 0, 0).head.top, 0, "the channel is forgotten");
+    broker.unwrap().compact().unwrap();
+    let again = Opens { seed: 2, ..Opens::new(Arc::new(disk.after_kill())) }.subject();
+    assert_eq!(again.read("fills:a", 0, 0).head.top, 0, "the log still has it");
+    assert_eq!(again.read("all_fills", 0, 9).messages[0].channel.owner(), Some("ann"));
+    check_owner(&again, "fills:a");
 }

@@ -32,7 +32,8 @@ pub use keeping::{
 pub use order::{concurrent_publishes_are_delivered_in_order, offsets_are_dense};
 pub use owning::{
     a_repeat_of_an_owned_publish_is_one, an_owner_is_first_within_a_batch,
-    an_owner_lasts_as_long_as_its_channel, one_of_many_claims_wins, the_first_owner_stays,
+    an_owner_lasts_as_long_as_its_channel, an_owner_lasts_while_a_roll_up_keeps, one_of_many_claims_wins,
+    the_first_owner_stays,
 };
 pub use purging::{
     a_roll_up_forgets_for_itself, a_roll_up_forgets_with_its_source, a_table_forgets_nothing,
@@ -53,7 +54,7 @@ pub type Open<'a> = &'a dyn Fn() -> Subject;
 
 /// Every promise.
 pub fn all(open: Open<'_>) {
-    let promises: [fn(Open<'_>); 32] = [
+    let promises: [fn(Open<'_>); 33] = [
         offsets_are_dense,
         concurrent_publishes_are_delivered_in_order,
         retention_by_count,
@@ -86,6 +87,7 @@ pub fn all(open: Open<'_>) {
         a_repeat_of_an_owned_publish_is_one,
         one_of_many_claims_wins,
         an_owner_lasts_as_long_as_its_channel,
+        an_owner_lasts_while_a_roll_up_keeps,
     ];
     for promise in promises {
         promise(open);
@@ -130,6 +132,7 @@ macro_rules! broker_promises {
             a_repeat_of_an_owned_publish_answers_the_first: a_repeat_of_an_owned_publish_is_one,
             of_many_who_claim_a_channel_at_once_exactly_one_is_its_owner: one_of_many_claims_wins,
             an_owner_lasts_as_long_as_its_channel_goes_on: an_owner_lasts_as_long_as_its_channel,
+            an_owner_lasts_while_a_roll_up_keeps_something_of_the_channel: an_owner_lasts_while_a_roll_up_keeps,
         }
     };
     ($hold:path; $($sentence:ident: $promise:ident,)*) => {

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a broken promise must stop the test")]
 
 use std::sync::Barrier;
+use std::time::Duration;
 
 use tapeline_schema::{Catalog, ChannelSpec, Delivery, ErrorCode, Priority, Readers};
 
@@ -122,4 +123,22 @@ pub fn an_owner_lasts_as_long_as_its_channel(open: Open<'_>) {
     assert_eq!(subject.publish_one(subject.owned("late:a", "bob")).offset, 1);
     assert_eq!(subject.channel("late:a").owner(), Some("bob"));
     subject.sink.check_permits();
+}
+
+/// A channel that is forgotten as idle leaves its owner to what a roll-up keeps of it: nobody else becomes the owner of
+/// that.
+pub fn an_owner_lasts_while_a_roll_up_keeps(open: Open<'_>) {
+    let subject = open();
+    subject.join("all_fills");
+    subject.publish_one(subject.owned("fills:a", "ann"));
+    subject.clock.advance(Duration::from_secs(3_600));
+    subject.pass_by();
+    subject.directory.sweep();
+    let kept = subject.read("all_fills", 0, 10).messages;
+    let owners: Vec<_> = kept.iter().map(|message| message.channel.owner()).collect();
+    assert_eq!(owners, [Some("ann")]);
+    assert!(
+        is_conflict(subject.results([subject.owned("fills:a", "bob")]).pop()),
+        "bob could read ann's fill"
+    );
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority, Readers};
 
 use super::sink::Sink;
 use crate::broker::{Broker, Deliver, Drafts, Head, Interest, Page, SLICE, Sources};
@@ -48,6 +48,11 @@ fn catalog() -> Catalog {
         ChannelSpec::of("shelf:{k}", "message", Priority::Medium, Delivery::Table)
             .keyed_by(&["id"])
             .keep(3, None),
+        every("fills:{k}")
+            .keep(8, None)
+            .idle_ttl(Duration::from_secs(1))
+            .rolls_up_to(&["all_fills"])
+            .read(Readers::Owner),
         ChannelSpec::of("newest:{k}", "message", Priority::Medium, Delivery::Latest),
     ];
     let mut catalog = Catalog::built_in();

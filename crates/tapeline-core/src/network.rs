@@ -1,8 +1,8 @@
-//! A network of addresses as operators write it: `10.0.0.0/8`, `2001:db8::/32`, or one address. Pure; it knows nothing of
-//! what a network may do.
+//! Networks of addresses as operators write them, `10.0.0.0/8`, `2001:db8::/32` or one address; and which addresses count
+//! as one sender. Pure; it knows nothing of what a network may do.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// See the module.
@@ -13,9 +13,18 @@ pub struct Network {
     bits: u32,
 }
 
-/// Why something is no network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// It is no address and no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no address and no network such as 10.0.0.0/8, whose bits behind the first 8 are 0")]
 pub struct NoNetwork;
+
+/// Who sends from there: one address of version 4, or a /64 of version 6, in which a client has what address it likes.
+pub fn sender(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
 
 /// An address's bits, the leading ones in front, and how many there are.
 fn bits_of(address: IpAddr) -> (u128, u32) {
@@ -95,6 +104,14 @@ mod tests {
             assert!(!network.contains(outside.parse().unwrap()), "{outside} not in {text}");
             assert_eq!(network.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_sender_is_an_address_or_a_small_network() {
+        let of = |text: &str| sender(text.parse().unwrap()).to_string();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
     }
 
     #[test]
