@@ -22,8 +22,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use report::Report;
 use session::Common;
 use work::{
-    auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables,
-    tls,
+    auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables, tls,
 };
 
 #[derive(Debug, Parser)]
