@@ -137,7 +137,7 @@ fn what_could_not_be_used_is_not_made() {
         (&["mint", "--sub", "u1"], "there is nothing to sign with"),
         (&["mint", "--sub", "u1", "--private-key", &short], "BEGIN PRIVATE KEY"),
         (&["key", "--name", "x", "--expires", "tomorrow"], "which is no time"),
-        (&["key", "--name", "x", "--address", "here"], "no address and no range"),
+        (&["key", "--name", "x", "--address", "here"], "no address and no network"),
     ];
     for (words, expected) in cases {
         let told = bad(&run(&[&["token"], words].concat()));

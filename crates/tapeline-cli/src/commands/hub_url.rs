@@ -1,5 +1,5 @@
-//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, and so do `https` and `wss`,
-//! so that one address serves every command.
+//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, and so do `https` and `wss`, so
+//! that one address serves every command.
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -23,15 +23,6 @@ pub(crate) struct HubUrl {
 }
 
 impl HubUrl {
-    fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
-    }
-
-    /// Whether TLS is spoken.
-    pub(crate) fn is_tls(&self) -> bool {
-        self.tls
-    }
-
     /// The same, asked with this token.
     pub(crate) fn with(mut self, access: &Access) -> Self {
         self.access = access.clone();
@@ -43,9 +34,25 @@ impl HubUrl {
         &self.access
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// Whether TLS is spoken.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// For a connection.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether it is this machine, by an address that no other can reach.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// For a request; `path` starts with `/`. The WebSocket's own path is not part of it.

@@ -59,13 +59,13 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
             origin.parse().map_err(|_| Unconnected::Refused(anyhow::anyhow!("{origin:?} is no origin")))?;
         request.headers_mut().insert("origin", value);
     }
+    if let Some(token) = hub.access().token().map_err(Unconnected::Refused)? {
+        request.headers_mut().insert(AUTHORIZATION, bearer(&token).map_err(Unconnected::Refused)?);
+    }
     let connector = match hub.is_tls() {
         true => Connector::Rustls(trust::config().map_err(|error| Unconnected::Refused(error.into()))?),
         false => Connector::Plain,
     };
-    if let Some(token) = hub.access().token().map_err(Unconnected::Refused)? {
-        request.headers_mut().insert(AUTHORIZATION, bearer(&token).map_err(Unconnected::Refused)?);
-    }
     let stream = TcpStream::connect(hub.authority()).await.map_err(|_| Unconnected::NoAnswer)?;
     // Small frames leave at once; where that cannot be had they leave a little later.
     let _ = stream.set_nodelay(true);

@@ -84,8 +84,9 @@ fn words(claims: &Map<String, Value>) -> String {
     if parts.len() == 1 {
         parts.push("public channels only".to_string());
     }
-    let end = claims.get("exp").and_then(Value::as_i64);
-    let end = end.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    // Seconds, perhaps with a fraction.
+    let end = claims.get("exp").and_then(Value::as_f64);
+    let end = end.and_then(|seconds| jiff::Timestamp::from_second(seconds as i64).ok());
     parts
         .push(end.map_or("it never ends".to_string(), |end| format!("ends {end}{}", left(&end.to_string()))));
     parts.join(", ")
@@ -121,7 +122,7 @@ mod tests {
     fn what_a_token_may_is_told_in_words_and_the_token_is_not() {
         let rights = json!({"read": ["market_data:*", "fx.*"], "publish": ["bids:*"], "keys": {"portfolio_id": ["p1"]},
             "store": {"read": ["desk:*"], "write": []}, "operator": true, "admin": false});
-        let token = jwt(&json!({"sub": "desk-7", "exp": 4_102_444_800_u64, "tapeline": rights}));
+        let token = jwt(&json!({"sub": "desk-7", "exp": 4_102_444_800.5, "tapeline": rights}));
         let text = told(&token, Some(&json!({"type": "token_ok", "expires_at": "2100-01-01T00:00:00Z"})));
         let expected = "it is desk-7, reads market_data:* fx.*, publishes on bids:*, reads keys desk:*, portfolio_id is p1, \
                         operator, ends 2100-01-01T00:00:00Z (";

@@ -1,7 +1,7 @@
 //! Tokens of the commands: given, missing, refused, renewed. The hub here plays a script, so that a token ends when the test
 //! wants it to.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod commands {
     #[expect(dead_code, reason = "other tests use the rest")]
