@@ -102,7 +102,9 @@ fn who_hears_a_family_changes_with_its_readers() {
     by_pattern.send(&json!({"action": "subscribe", "pattern": "fx:*"}));
     by_pattern.next_of("subscription_confirmed");
     publish(2);
-    [&mut by_name, &mut by_pattern, &mut desks].map(|client| client.message(2));
+    for client in [&mut by_name, &mut by_pattern, &mut desks] {
+        client.message(2);
+    }
     reload("operator");
     publish(3);
     assert_eq!(by_name.next_of("error").json["code"], "forbidden");

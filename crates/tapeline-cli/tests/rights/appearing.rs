@@ -48,12 +48,26 @@ fn the_first_message_of_a_new_channel_reaches_the_owner_whose_pattern_waited_for
     assert_eq!(publish(&world, &of(Some("olga"), "<first>")), 200);
     assert_eq!(publish(&world, &of(Some("otto"), "<stolen>")), 409);
     assert_eq!(publish(&world, &of(None, "<nobodys>")), 200);
-    assert_eq!(publish(&world, &json!({"channel": "executions:late", "owner": "olga", "data": {"exec_id": "<now>"}})), 200);
+    assert_eq!(
+        publish(
+            &world,
+            &json!({"channel": "executions:late", "owner": "olga", "data": {"exec_id": "<now>"}})
+        ),
+        200
+    );
     let about = json!({"channel": "quality:executions:new", "data": {"note": "<about>"}});
     assert_eq!(publish(&world, &about), 200);
     for (mark, due) in [("<first>", 1), ("<stolen>", 0), ("<now>", 1), ("<about>", 1)] {
-        assert!(counts(&mut olgas, mark).iter().all(|count| *count == due), "{mark}: {:?}", counts(&mut olgas, mark));
+        assert!(
+            counts(&mut olgas, mark).iter().all(|count| *count == due),
+            "{mark}: {:?}",
+            counts(&mut olgas, mark)
+        );
         assert_eq!(counts(&mut others, mark).iter().sum::<usize>(), 0, "{mark}");
     }
-    assert_eq!(counts(&mut others, "<nobodys>").iter().sum::<usize>(), 0, "without an owner it is the operators'");
+    assert_eq!(
+        counts(&mut others, "<nobodys>").iter().sum::<usize>(),
+        0,
+        "without an owner it is the operators'"
+    );
 }

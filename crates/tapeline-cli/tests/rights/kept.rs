@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::answers::{Ear, judge};
 use super::pattern_of;
-use super::support::temporary;
 use super::people::{Person, World};
+use super::support::temporary;
 use super::table::{Row, rows};
 
 /// The epoch of every channel that keeps a history, as the operator knows it.
