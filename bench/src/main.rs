@@ -22,7 +22,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use report::Report;
 use session::Common;
 use work::{
-    channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables, tls,
+    auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables, tls,
 };
 
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ enum Command {
     Tls(tls::TlsArgs),
     /// Publishing through Redis, beside its script alone.
     Redis(redis::RedisArgs),
+    /// Tokens that were never seen beside a bare signature check, in this process.
+    Auth(auth::AuthArgs),
     /// Recorded markets, checked to the byte.
     Replay(replay::ReplayArgs),
     /// All workloads as they stand, the replay at full speed.
@@ -104,6 +106,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Tables(args) => reports.push(tables::run(args, common)?),
         Command::Tls(args) => reports.push(tls::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
+        Command::Auth(args) => reports.push(auth::run(args, common)?),
         Command::Replay(args) => {
             let (report, found) = replay::run(args, common)?;
             reports.push(report);
@@ -148,6 +151,7 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("tables", tables::run(&defaults()?, common));
     keep("tls", tls::run(&defaults()?, common));
     keep("redis", redis::run(&defaults()?, common));
+    keep("auth", auth::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;
     match replay::run(&replay_args.at_full_speed(), common) {
         Ok((report, found)) => {

@@ -1,5 +1,6 @@
 //! The workloads, one per file.
 
+pub(crate) mod auth;
 pub(crate) mod channels;
 pub(crate) mod deflate;
 pub(crate) mod durable;
