@@ -829,6 +829,15 @@ export interface List {
   req?: unknown;
 }
 
+/** Say who this is, as the first message or before the token in use ends. */
+export interface TokenRequest {
+  action: "token";
+  /** A token (JWT) or an API key. */
+  token: string;
+  /** Any JSON up to 256 bytes. */
+  req?: unknown;
+}
+
 /** Is the hub there? */
 export interface Ping {
   action: "ping";
@@ -995,6 +1004,8 @@ export interface TokenOk {
   type: "token_ok";
   /** When it ends, RFC 3339. */
   expires_at?: string | null;
+  /** As it was sent. */
+  req?: unknown;
 }
 
 /** The connection's token ends soon: send another. */
@@ -1027,6 +1038,7 @@ export type ClientFrame =
   | HistoryRequest
   | LastRequest
   | List
+  | TokenRequest
   | Ping;
 
 /** What the hub says beside messages. */

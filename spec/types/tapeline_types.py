@@ -1161,6 +1161,18 @@ class List(TypedDict):
     """Any JSON up to 256 bytes."""
 
 
+class TokenRequest(TypedDict):
+    """Say who this is, as the first message or before the token in use ends."""
+
+    action: Required[Literal["token"]]
+
+    token: Required[str]
+    """A token (JWT) or an API key."""
+
+    req: NotRequired[Any]
+    """Any JSON up to 256 bytes."""
+
+
 class Ping(TypedDict):
     """Is the hub there?"""
 
@@ -1390,6 +1402,9 @@ class TokenOk(TypedDict):
     expires_at: NotRequired[str | None]
     """When it ends, RFC 3339."""
 
+    req: NotRequired[Any]
+    """As it was sent."""
+
 
 class TokenExpiring(TypedDict):
     """The connection's token ends soon: send another."""
@@ -1429,6 +1444,7 @@ ClientFrame = Union[
     HistoryRequest,
     LastRequest,
     List,
+    TokenRequest,
     Ping,
 ]
 

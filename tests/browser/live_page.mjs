@@ -44,7 +44,91 @@ async function snap(page, name) {
   if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, name + '.png') })
 }
 
+// A hub that asks who is there, as far as the page meets it: its answers stand in for the real one's, which passes the rest on.
+// `takes` says what becomes of a token.
+async function guard(page, takes) {
+  const heard = { tokens: [], subscribed: [], headers: [] }
+  await page.route('**/health', route => route.fulfill({ json: { authentication: 'on' } }))
+  await page.route('**/stats', route => {
+    heard.headers.push(route.request().headers().authorization)
+    const error = { code: 'invalid_token', message: 'a token or a key is missing' }
+    return route.fulfill({ status: 401, json: { error } })
+  })
+  await page.routeWebSocket('**/ws', socket => {
+    let known = false
+    const say = frame => socket.send(JSON.stringify(frame))
+    heard.say = say
+    heard.close = code => socket.close({ code, reason: 'as the test wants' })
+    socket.onMessage(text => {
+      const { action, token, channel, req } = JSON.parse(text)
+      if (action === 'ping') say({ type: 'pong', time: new Date().toISOString() })
+      if (action === 'token') {
+        heard.tokens.push(token)
+        if (known = takes(token)) return say({ type: 'token_ok', expires_at: '2100-01-01T00:00:00Z', req })
+        say({ type: 'error', code: 'invalid_token', message: EVIL, req })
+        socket.close({ code: 1008, reason: 'it is not believed' })
+      }
+      if (action !== 'subscribe') return
+      if (!known) return say({ type: 'error', code: 'invalid_token', message: 'say first who you are' })
+      heard.subscribed.push(channel)
+      say({ type: 'subscription_confirmed', channel, offset: 0, epoch: 'e' })
+    })
+  })
+  return heard
+}
+
+const paste = async (page, token) => { await page.locator('#token').fill(token); await page.keyboard.press('Enter') }
+
 const tests = {
+  async 'a hub that wants a token is given one, on the socket and with each request'(page, open, start) {
+    const hub = await start()
+    const heard = await guard(page, token => token === 'good')
+    await page.goto(`http://${hub.address}/`)
+    await state(page, 'a token is wanted')
+    await page.getByText('The hub wants a token:').waitFor()
+    assert(await page.locator('#unguarded').isHidden())
+    await snap(page, 'token')
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await snap(page, 'token-dark')
+    await page.emulateMedia({ colorScheme: 'light' })
+    await paste(page, 'bad')
+    await page.getByText('The hub does not take the token: ' + EVIL).waitFor()
+    assert.equal(await page.locator('img').count(), 0)
+    await paste(page, ' good ')
+    await state(page, 'connected')
+    await until(() => heard.subscribed.includes('market_data'), 'the subscription')
+    assert(await page.locator('#door').isHidden())
+    await until(() => heard.headers.includes('Bearer good'), 'a request with the token')
+    await page.getByText('These figures are for operators').waitFor()
+    // It is kept in this tab, and nowhere else.
+    assert.deepEqual(await page.evaluate(() => [localStorage.length, document.cookie, location.search]), [0, '', ''])
+    await page.reload()
+    await state(page, 'connected')
+    assert.deepEqual(heard.tokens, ['bad', 'good', 'good'])
+  },
+
+  async 'a token about to end is replaced on the connection that stands, and one that has ended after it'(page, open, start) {
+    const hub = await start()
+    const heard = await guard(page, token => token !== null)
+    await page.goto(`http://${hub.address}/`)
+    await paste(page, 'one')
+    await state(page, 'connected')
+    heard.say({ type: 'token_expiring', in_s: 60 })
+    await page.getByText('The token ends in 60 s. Another one:').waitFor()
+    await state(page, 'connected')
+    await snap(page, 'token-expiring')
+    await paste(page, 'two')
+    await page.locator('#door').waitFor({ state: 'hidden' })
+    heard.close(4001)
+    await page.getByText('The token has ended. Another one:').waitFor()
+    await state(page, 'a token is wanted')
+    await paste(page, 'three')
+    await state(page, 'connected')
+    assert.deepEqual(heard.tokens, ['one', 'two', 'three'])
+    heard.close(4003)
+    await page.getByText('The token was revoked. Another one:').waitFor()
+  },
+
   async 'an empty hub says how to publish, and what is published so appears'(page, open) {
     const hub = await open()
     await page.locator('#empty').waitFor()
@@ -97,6 +181,26 @@ const tests = {
     await row(page, EVIL).waitFor()
     await page.locator('#trade-rows tr').first().waitFor()
     assert.equal(await page.locator('img').count(), 0)
+  },
+
+  async 'what is published cannot become a script, even past an escape that is missing'(page, open) {
+    const hub = await open()
+    await publish(hub, 'market_data:X', price('X', 1))
+    await row(page, 'X').waitFor()
+    const broken = page.waitForEvent('console', message => message.text().includes('Content Security Policy'))
+    // As if the page had put text in as HTML.
+    await page.locator('#prices').evaluate((body, evil) => { body.innerHTML = evil }, `<tr><td><img src=x onerror="window.hit=1">`)
+    await broken
+    assert.equal(await page.evaluate(() => window.hit), undefined)
+    const policy = (await (await fetch(`http://${hub.address}/`)).headers.get('content-security-policy'))
+    assert.match(policy, /default-src 'none'.*script-src 'self'.*frame-ancestors 'none'/)
+  },
+
+  async 'a hub without authentication says so'(page, open) {
+    await open()
+    await page.getByText('Authentication is off').waitFor()
+    assert(await page.locator('#door').isHidden())
+    await snap(page, 'unguarded')
   },
 
   async 'the demo moves, with a book, trades and counts'(page, open) {

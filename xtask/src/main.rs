@@ -11,6 +11,7 @@ mod browser;
 mod codegen;
 mod conformance;
 mod debian;
+mod deny;
 mod documents;
 mod hostile;
 mod metrics;

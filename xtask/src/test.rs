@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::root::Root;
-use crate::{browser, conformance, debian, documents, hostile, metrics, pages, sim, spec, tidy};
+use crate::{browser, conformance, debian, deny, documents, hostile, metrics, pages, sim, spec, tidy};
 
 struct Suite {
     name: &'static str,
@@ -30,6 +30,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", run: |root| root.cargo(&["fmt", "--all", "--check"]) },
     Suite { name: "clippy", about: "lints, warnings as errors", run: clippy },
     Suite { name: "tidy", about: "what clippy cannot check", run: tidy::run },
+    Suite { name: "deny", about: "what the dependencies may be", run: deny::run },
     Suite { name: "unit", about: "cargo test", run: unit },
     Suite { name: "pages", about: "every command and answer of the pages", run: pages::run },
     Suite { name: "spec", about: "documents and types as others read them", run: spec::run },

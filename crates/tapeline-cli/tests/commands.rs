@@ -10,7 +10,7 @@ mod commands {
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use commands::program::{Hub, Program, run, run_with_input};
+use commands::program::{Hub, Program, run, run_with_input, run_with_token};
 use commands::relay::Relay;
 use serde_json::Value;
 
@@ -359,6 +359,15 @@ fn every_help_ends_with_an_example() {
         let mut lines = examples.trim_end().lines();
         assert!(lines.all(|line| line.starts_with(&format!("  tapeline {command}"))), "{examples}");
     }
+}
+
+#[test]
+fn a_token_does_no_harm_where_none_is_asked_for() {
+    let hub = Hub::start();
+    assert!(run_with_token("tk_any", &["pub", "notes", "1", "--url", &hub.url]).ok);
+    let heard =
+        run_with_token("tk_any", &["sub", "notes", "--since", "0", "--count", "1", "--url", &hub.url]);
+    assert!(heard.out.ends_with(" notes 1 message 1\n"), "{}", heard.err);
 }
 
 #[test]

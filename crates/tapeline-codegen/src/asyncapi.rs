@@ -49,11 +49,43 @@ pub fn asyncapi(catalog: &Catalog, about: About<'_>) -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
-        "servers": { "hub": { "host": about.host, "protocol": "ws", "description": "The hub's one port." } },
+        "servers": { "hub": {
+            "host": about.host,
+            "protocol": "ws",
+            "description": "The hub's one port.",
+            "security": security_schemes().keys().map(|name| security_place(name)).collect::<Vec<_>>(),
+        } },
         "channels": document.channels,
         "operations": document.operations,
-        "components": { "messages": document.messages, "schemas": document.schemas },
+        "components": {
+            "messages": document.messages,
+            "schemas": document.schemas,
+            "securitySchemes": security_schemes(),
+        },
     })
+}
+
+/// Where a token may stand, beside the action `token`; none is asked for where authentication is off.
+fn security_schemes() -> Map<String, Value> {
+    let bearer = "A token (JWT) or an API key, at the handshake.";
+    let offered =
+        "For browsers, which can send no headers: offer `tapeline.v1` and `auth.` with the token behind it.";
+    let query = "A token, never a key. Logs keep queries: rather send it as the first message, with the action `token`.";
+    Map::from_iter([
+        ("bearer".to_owned(), json!({ "type": "http", "scheme": "bearer", "description": bearer })),
+        (
+            "protocol".to_owned(),
+            json!({ "type": "httpApiKey", "name": "Sec-WebSocket-Protocol", "in": "header", "description": offered }),
+        ),
+        (
+            "query".to_owned(),
+            json!({ "type": "httpApiKey", "name": "token", "in": "query", "description": query }),
+        ),
+    ])
+}
+
+fn security_place(name: &str) -> Value {
+    reference(&format!("#/components/securitySchemes/{name}"))
 }
 
 #[derive(Default)]

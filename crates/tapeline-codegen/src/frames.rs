@@ -34,6 +34,7 @@ pub fn actions() -> Vec<(Frame, &'static [&'static str])> {
         (action::<AskHistory>("history"), &["history", "error"]),
         (action::<AskLast>("last"), &["last", "error"]),
         (action::<List>("list"), &["subscriptions"]),
+        (action::<GiveToken>("token"), &["token_ok", "error"]),
         (action::<Ping>("ping"), &["pong"]),
     ]
 }

@@ -3,6 +3,7 @@
 //! Owns the document's build; the routes are a table of their own, which a test of the gateway holds against its router.
 //! Refuses to know WebSocket frames, which are AsyncAPI's.
 
+mod access;
 mod bodies;
 mod data;
 mod dead_letters;
@@ -14,6 +15,7 @@ use tapeline_schema::{Catalog, ErrorCode};
 
 use crate::About;
 use crate::model::{Model, move_references, place_of};
+use access::Access;
 use routes::{Answer, ROUTES, Route};
 
 const DESCRIPTION: &str = "Publishing to and reading from a hub over plain HTTP. Live messages come over WebSocket: \
@@ -44,7 +46,11 @@ pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
         },
         "servers": [{ "url": format!("http://{}", about.host) }],
         "paths": paths,
-        "components": { "schemas": schemas(&model), "responses": refusals() },
+        "components": {
+            "schemas": schemas(&model),
+            "responses": refusals(),
+            "securitySchemes": access::schemes(),
+        },
     })
 }
 
@@ -68,7 +74,9 @@ fn operation(route: &Route, model: &Model) -> Value {
     }
     let body = if route.path == routes::BROADCAST { Some(broadcast_body(model)) } else { route.body() };
     let with_body = if body.is_some() { routes::WITH_BODY } else { &[] };
-    let codes = route.refusals.iter().chain(routes::COMMON).chain(with_body);
+    let access = Access::to(route.path);
+    let without_token = if access == Access::Open { &[] } else { routes::WITHOUT_TOKEN };
+    let codes = route.refusals.iter().chain(routes::COMMON).chain(with_body).chain(without_token);
     // Several codes share a status; each is in the answer of its status.
     for status in codes.map(|code| code.status()).chain([HEAD_TOO_LARGE]) {
         let place = format!("#/components/responses/{status}");
@@ -79,6 +87,8 @@ fn operation(route: &Route, model: &Model) -> Value {
         "summary": route.summary,
         "parameters": parameters,
         "responses": responses,
+        "security": access::requirement(access),
+        "x-tapeline-needs": access.name(),
     });
     if let (Some(body), Some(fields)) = (body, operation.as_object_mut()) {
         fields.insert("requestBody".to_owned(), body);

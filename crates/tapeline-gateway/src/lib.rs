@@ -32,6 +32,7 @@ pub mod native;
 mod nodes;
 mod ops;
 mod origin;
+mod page;
 mod peer;
 mod presence;
 mod process;

@@ -1,10 +1,10 @@
-//! What operators and newcomers look at first: `/health`, `/ready` and the live page at `/`.
+//! What balancers and operators look at first: `/health` and `/ready`.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tapeline_core::broker::Condition;
@@ -15,16 +15,6 @@ use crate::app::App;
 use crate::door::{Door, STOPPING};
 use crate::error::Failure;
 use crate::memory::refused;
-
-/// `GET /`.
-pub(crate) async fn page() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, include_str!("page.html")).into_response()
-}
 
 #[derive(Serialize)]
 struct Health {

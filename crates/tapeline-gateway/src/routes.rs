@@ -8,7 +8,8 @@ use axum::routing::{self, MethodRouter};
 use crate::app::App;
 use crate::caller::Needs;
 use crate::{
-    admin, batch, data, dead_letters, http, inspect, metrics, ops, presence, spec, stats, store, upgrade,
+    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, spec, stats, store,
+    upgrade,
 };
 
 /// A route that is always open.
@@ -47,7 +48,9 @@ fn handshake<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>)
 pub(crate) fn table() -> Vec<Served> {
     use Needs::{Admin, Nothing, Operator, Somebody};
     vec![
-        get(Nothing, "/", ops::page),
+        get(Nothing, "/", page::page),
+        get(Nothing, "/page.css", page::style),
+        get(Nothing, "/page.js", page::script),
         handshake("/ws", upgrade::native),
         handshake("/ws/", upgrade::native),
         handshake("/ws/{*client_id}", upgrade::native),
@@ -97,19 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_route_is_in_the_openapi_document_and_nothing_else_is() {
+    fn every_route_is_in_the_openapi_document_with_what_it_takes_and_nothing_else_is() {
         let document = tapeline_codegen::openapi(&Catalog::built_in(), About { by: "a test", host: "h:1" });
         let paths = document["paths"].as_object().unwrap();
         let told: BTreeSet<String> = paths
             .iter()
             .flat_map(|(path, methods)| {
-                methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+                let each = methods.as_object().unwrap().iter();
+                each.map(move |(method, told)| format!("{method} {path}: {}", told["x-tapeline-needs"]))
             })
             .collect();
         // A closing slash makes no other route.
         let served = table().into_iter().filter(|served| served.path != "/ws/");
-        let served: BTreeSet<String> =
-            served.map(|served| format!("{} {}", served.method, served.path.replace("{*", "{"))).collect();
+        let told_of = |served: Served| {
+            let needs = format!("{:?}", served.needs).to_lowercase();
+            format!("{} {}: {needs:?}", served.method, served.path.replace("{*", "{"))
+        };
+        let served: BTreeSet<String> = served.map(told_of).collect();
         assert_eq!(served, told);
     }
 }

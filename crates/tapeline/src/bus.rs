@@ -22,6 +22,7 @@ use crate::socket::Target;
 use crate::store::Reach;
 use crate::subscribe::{Subscribe, Task};
 use crate::subscription::{Events, Subscription};
+use crate::token::{TokenSource, Tokens};
 
 /// Commands on their way to the task; callers wait beyond it.
 const COMMANDS: usize = 256;
@@ -81,9 +82,11 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (state, watching) = watch::channel(ConnectionState::Connecting);
     let room = Arc::new(Notify::new());
-    let reach = Reach::to(&target);
+    let tokens = Arc::new(tokens(&target, &settings));
+    let reach = Reach::to(&target, &tokens);
     let link = Link {
         target,
+        tokens,
         settings: settings.clone(),
         counts: counts.clone(),
         session: Session::new(settings.clone(), counts.clone()),
@@ -91,6 +94,7 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
         room: room.clone(),
         state,
         backoff: Backoff::new(settings.backoff_base, settings.backoff_cap),
+        renewing: None,
         closing: None,
     };
     tokio::spawn(link.run());
@@ -104,6 +108,15 @@ pub async fn connect_with(url: &str, settings: Settings) -> Result<EventBus, Err
         Ok(_) => Ok(bus),
         Err(_) => Err(Error::BusClosed),
     }
+}
+
+/// A hub of this process asks for none.
+fn tokens(target: &Target, settings: &Settings) -> Tokens {
+    let source = match target {
+        Target::Private(..) => None,
+        Target::Hub { .. } => settings.token.clone().or_else(TokenSource::by_variable),
+    };
+    Tokens::new(source, settings.connect_timeout)
 }
 
 /// A hub of this process may have to connect to somewhere first, which waits.

@@ -33,6 +33,18 @@ pub enum Error {
         /// The hub's sentence.
         message: String,
     },
+    /// The hub lets nobody in without a token, or not with this one.
+    #[error("the hub does not take the token: {reason}; see Settings::token and TAPELINE_TOKEN")]
+    Unauthorized {
+        /// The hub's sentence.
+        reason: String,
+    },
+    /// The source of tokens gave none.
+    #[error("no token: {reason} (Settings::token)")]
+    NoToken {
+        /// Why not.
+        reason: String,
+    },
     /// The hub ended the connection: for good, or, with 1009, because this request was too large for it.
     #[error("the hub closed the connection: {code}, {reason}")]
     Closed {
@@ -87,9 +99,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// A refusal of the hub's by its code.
+    pub(crate) fn refused(code: String, message: String) -> Self {
+        if code == ErrorCode::InvalidToken.name() {
+            return Error::Unauthorized { reason: message };
+        }
+        Error::Refused { code, message }
+    }
+
     /// The hub's code, where the hub refused.
     pub fn code(&self) -> Option<ErrorCode> {
-        let Error::Refused { code, .. } = self else { return None };
+        let code = match self {
+            Error::Refused { code, .. } => code,
+            Error::Unauthorized { .. } => return Some(ErrorCode::InvalidToken),
+            _ => return None,
+        };
         ErrorCode::ALL.iter().copied().find(|known| known.name() == code)
     }
 
@@ -100,8 +124,11 @@ impl Error {
             Error::Closed { code, .. } => {
                 CloseCode::from_number(*code).map_or(Retry::Later, CloseCode::retry)
             }
-            Error::NoAnswer { .. } | Error::Full { .. } | Error::Timeout { .. } => Retry::Later,
+            Error::NoAnswer { .. } | Error::Full { .. } | Error::Timeout { .. } | Error::NoToken { .. } => {
+                Retry::Later
+            }
             Error::BadUrl { .. }
+            | Error::Unauthorized { .. }
             | Error::TooLarge { .. }
             | Error::BusClosed
             | Error::TooManySubscribers { .. }

@@ -154,6 +154,7 @@ mod store;
 mod subscribe;
 mod subscription;
 mod table;
+mod token;
 mod training;
 mod typed;
 
@@ -172,6 +173,7 @@ pub use subscribe::{Done, Later, Subscribe, Task};
 pub use subscription::{Events, Subscription};
 pub use table::{Book, Table};
 pub use tapeline_schema::{Delivery, ErrorCode, Retry, events};
+pub use token::TokenSource;
 pub use training::{Experiment, ExperimentError, Sent, TrainingChannel, TrainingStatistics, Update, Updates};
 pub use typed::{CatalogEvent, NamesItsChannel};
 

@@ -1,6 +1,7 @@
 //! The task behind a bus: keeps a connection, feeds the session with frames, commands and time, and sends what it
 //! says. All waiting is here; what is said is decided in the session.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::session::{Answer, Counts, Flow, NewSub, Session};
 use crate::settings::Settings;
 use crate::socket::{Socket, Target};
+use crate::token::Tokens;
 
 /// A connection that held this long was a good one: the next loss starts with a small wait.
 const GOOD: Duration = Duration::from_secs(5);
@@ -47,6 +49,9 @@ pub enum ConnectionState {
     Closed(Error),
 }
 
+/// Another token, some time.
+pub(crate) type Renewing = Pin<Box<dyn Future<Output = Arc<str>> + Send>>;
+
 /// Why a connection is over.
 enum Ended {
     /// Come again.
@@ -62,6 +67,7 @@ fn lost<T>(reason: impl ToString) -> Result<T, Ended> {
 /// See the module.
 pub(crate) struct Link {
     pub(crate) target: Arc<Target>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) session: Session,
@@ -70,6 +76,8 @@ pub(crate) struct Link {
     pub(crate) room: Arc<Notify>,
     pub(crate) state: watch::Sender<ConnectionState>,
     pub(crate) backoff: Backoff,
+    /// The token of a connection is on its way to be renewed.
+    pub(crate) renewing: Option<Renewing>,
     /// Who waits for the end.
     pub(crate) closing: Option<oneshot::Sender<()>>,
 }
@@ -84,6 +92,7 @@ impl Link {
                 Err(ended) => ended,
             };
             self.session.on_lost();
+            self.renewing = None;
             is_first &= *self.state.borrow() == ConnectionState::Connecting;
             let reason = match ended {
                 Ended::ForGood(error) => break error,
@@ -112,14 +121,32 @@ impl Link {
     }
 
     async fn connect(&mut self) -> Result<Socket, Ended> {
-        let (target, within) = (self.target.clone(), self.settings.connect_timeout);
-        let mut attempt = std::pin::pin!(target.connect(within));
+        let (target, tokens) = (self.target.clone(), self.tokens.clone());
+        let within = self.settings.connect_timeout;
+        let attempt = async {
+            let token = tokens.fetch().await?;
+            target.connect(within, token.as_deref()).await
+        };
+        let mut attempt = std::pin::pin!(attempt);
         loop {
             tokio::select! {
-                socket = &mut attempt => return socket.or_else(lost),
+                socket = &mut attempt => return socket.or_else(|error| self.on_unconnected(error)),
                 command = self.commands.recv() => self.on_command(command)?,
             }
         }
+    }
+
+    fn on_unconnected<T>(&mut self, error: Error) -> Result<T, Ended> {
+        if let Error::Unauthorized { .. } = error {
+            if !self.tokens.can_change() {
+                return Err(Ended::ForGood(error));
+            }
+            // The source may give a good one by and by; a hub does not like to be asked with bad ones.
+            self.backoff.slow_down();
+        }
+        let reason = error.to_string();
+        self.session.complain(error);
+        lost(reason)
     }
 
     async fn stay_away(&mut self, wait: Duration) -> Result<(), Ended> {
@@ -177,6 +204,11 @@ impl Link {
                     Err(_) => lost("the connection takes nothing more"),
                 },
                 command = self.commands.recv() => self.on_command(command),
+                token = renewed(&mut self.renewing) => {
+                    self.renewing = None;
+                    self.session.give_token(&token);
+                    Ok(())
+                }
                 () = self.room.notified() => {
                     self.session.on_room();
                     Ok(())
@@ -213,6 +245,10 @@ impl Link {
                 }
                 match self.session.handle(&text, std::time::Instant::now()) {
                     Flow::GoesOn => Ok(()),
+                    Flow::WantsToken(after) => {
+                        self.on_token_wanted(after);
+                        Ok(())
+                    }
                     Flow::ComeBack(after) => {
                         self.backoff.at_least(after);
                         lost("the hub asks to connect again")
@@ -226,6 +262,14 @@ impl Link {
         }
     }
 
+    fn on_token_wanted(&mut self, after: Duration) {
+        if self.tokens.can_change() {
+            self.renewing = Some(Box::pin(self.tokens.clone().renew(after)));
+        } else {
+            tracing::warn!("the token is about to end, and a text cannot be renewed; see TokenSource");
+        }
+    }
+
     fn on_close(&mut self, close: Option<CloseFrame>) -> Result<(), Ended> {
         let Some(CloseFrame { code, reason }) = close else { return lost("the hub closed without a code") };
         let number = u16::from(code);
@@ -233,6 +277,9 @@ impl Link {
         // Only this request would bring the same end again.
         if number == CloseCode::TooBig.number() && self.session.on_too_large(&error) {
             return lost(error);
+        }
+        if number == CloseCode::TokenExpired.number() && !self.tokens.can_change() {
+            return Err(Ended::ForGood(Error::Unauthorized { reason: reason.as_str().to_string() }));
         }
         match CloseCode::from_number(number).map(CloseCode::retry) {
             Some(Retry::Never) => Err(Ended::ForGood(error)),
@@ -271,6 +318,13 @@ impl Quiet {
         }
         self.asked = true;
         Ok(())
+    }
+}
+
+async fn renewed(renewing: &mut Option<Renewing>) -> Arc<str> {
+    match renewing {
+        Some(renewing) => renewing.await,
+        None => std::future::pending().await,
     }
 }
 

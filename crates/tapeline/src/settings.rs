@@ -1,9 +1,11 @@
-//! The bounds of a bus: how long it waits and how much it holds. Every queue has one here.
+//! The bounds of a bus: how long it waits and how much it holds, where every queue has one; and its token.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bounds, with their defaults; `Settings { request_timeout, ..Settings::default() }` changes one.
+use crate::token::TokenSource;
+
+/// Bounds and the token, with their defaults; `Settings { request_timeout, ..Settings::default() }` changes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// A file (PEM) with the certificates that are believed of a hub behind TLS (`wss://`, `https://`); without one,
@@ -33,6 +35,9 @@ pub struct Settings {
     pub queue_messages: usize,
     /// Bytes that may wait for one subscriber, with the same consequence.
     pub queue_bytes: usize,
+    /// Who this is, for a hub with authentication. Without one, the variable `TAPELINE_TOKEN` is taken; a hub inside of
+    /// this process asks for none.
+    pub token: Option<TokenSource>,
 }
 
 /// The hub recognises a repeated publish for five minutes.
@@ -52,6 +57,7 @@ impl Default for Settings {
             publish_bytes: 1 << 20,
             queue_messages: 1_024,
             queue_bytes: 16 << 20,
+            token: None,
         }
     }
 }

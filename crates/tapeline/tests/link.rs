@@ -8,77 +8,16 @@
     reason = "a test may fail loudly"
 )]
 
+#[path = "link/script.rs"]
+mod script;
+#[path = "link/tokens.rs"]
+mod tokens;
+
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use script::{Peer, Script, soon};
+use serde_json::json;
 use tapeline::{ConnectionState, Error, ErrorCode, Event, EventBus, Events, Settings};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-
-/// Longer than anything here should take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("this was due")
-}
-
-struct Script(TcpListener);
-
-/// The hub's end of one connection.
-struct Peer(WebSocketStream<TcpStream>);
-
-impl Script {
-    async fn start() -> (Script, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
-        (Script(listener), url)
-    }
-
-    /// The next connection, greeted.
-    async fn peer(&self) -> Peer {
-        let (stream, _) = soon(self.0.accept()).await.unwrap();
-        let mut peer = Peer(tokio_tungstenite::accept_async(stream).await.unwrap());
-        assert_eq!(peer.hears().await["action"], "ping");
-        peer.says(json!({"type": "pong"})).await;
-        peer
-    }
-}
-
-impl Peer {
-    async fn hears(&mut self) -> Value {
-        loop {
-            match soon(self.0.next()).await.expect("the bus speaks").expect("the bus speaks") {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                _ => continue,
-            }
-        }
-    }
-
-    async fn says(&mut self, frame: Value) {
-        self.0.send(Message::text(frame.to_string())).await.expect("the bus listens");
-    }
-
-    async fn confirms(&mut self, subscribe: &Value, offset: u64, epoch: &str) {
-        let (channel, req) = (&subscribe["channel"], &subscribe["req"]);
-        let frame = json!({"type": "subscription_confirmed", "channel": channel, "offset": offset,
-            "epoch": epoch, "declared": true, "time": "2026-01-01T12:00:00Z", "req": req});
-        self.says(frame).await;
-    }
-
-    async fn brings(&mut self, channel: &str, offset: u64, epoch: &str) {
-        self.says(json!({"type": "message", "channel": channel, "data": offset, "id": "i",
-            "timestamp": "2026-01-01T12:00:00Z", "offset": offset, "epoch": epoch}))
-            .await;
-    }
-
-    async fn closes(mut self, code: u16) {
-        let frame = CloseFrame { code: code.into(), reason: "as the test wants".into() };
-        self.0.close(Some(frame)).await.expect("the bus listens");
-    }
-}
 
 fn quick() -> Settings {
     let (backoff_base, backoff_cap) = (Duration::from_millis(1), Duration::from_millis(20));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use tapeline_brokers::embedded;
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::Output;
 use super::request::Asker;
@@ -22,6 +23,8 @@ pub(crate) struct Backup {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl Backup {
@@ -29,7 +32,7 @@ impl Backup {
         let shown = self.file.display();
         let made = OpenOptions::new().write(true).create_new(true).open(&self.file);
         let mut file = made.with_context(|| format!("{shown} cannot be made"))?;
-        let copied = Asker::new(self.url).copy("/admin/data/backup", &mut file);
+        let copied = Asker::new(self.url.with(&self.access)).copy("/admin/data/backup", &mut file);
         let synced = copied.and_then(|()| Ok(file.sync_all()?));
         let contents = synced.and_then(|()| Ok(embedded::verify(&self.file)?));
         let contents = contents.inspect_err(|_| {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tapeline_gateway::admin::{Changed, FamilyOrigin, Listed, Listing};
 use tapeline_schema::{Compress, Delivery, Family, FamilyKeep, FamilyRemovedWhen, Priority};
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::{Output, columns, grouped, lines_shown, shown};
 use super::request::{Asker, encoded};
@@ -84,6 +85,8 @@ struct Add {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Show every family, where it was declared and how much it is used.
@@ -93,6 +96,8 @@ struct List {
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answer as it came.
     #[arg(long)]
     json: bool,
@@ -108,6 +113,8 @@ struct Remove {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// A word of the catalogue.
@@ -180,7 +187,7 @@ impl Add {
     fn run(self) -> anyhow::Result<String> {
         let mut family = self.family()?;
         let body = serde_json::to_string(&family).context("the family cannot be written as JSON")?;
-        let told = changed(&Asker::new(self.url).post_json("/admin/channels", &body)?)?;
+        let told = changed(&Asker::new(self.url.with(&self.access)).post_json("/admin/channels", &body)?)?;
         // What is printed is for a file that names the schema's, and that may lie in any folder.
         let path = self.schema.as_deref().map(std::path::absolute).transpose();
         let path = path.context("the folder that the schema lies in is not known")?;
@@ -199,7 +206,7 @@ impl Add {
 impl Remove {
     fn run(self) -> anyhow::Result<String> {
         let path = format!("/admin/channels/{}", encoded(&self.family));
-        let told = changed(&Asker::new(self.url).delete(&path)?)?;
+        let told = changed(&Asker::new(self.url.with(&self.access)).delete(&path)?)?;
         let said = format!("family {} was removed{}; {}", told.family, ended(&told), told.note);
         Ok(shown(&said).into_owned())
     }
@@ -219,7 +226,7 @@ fn ended(told: &Changed) -> String {
 
 impl List {
     fn run(self) -> anyhow::Result<String> {
-        let body = Asker::new(self.url).read("/channels")?;
+        let body = Asker::new(self.url.with(&self.access)).read("/channels")?;
         if self.json {
             return Ok(body + "\n");
         }

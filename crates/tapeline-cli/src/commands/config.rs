@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tapeline_auth::advice;
 use tapeline_gateway::admin::{Change, Reloaded};
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::Output;
 use super::request::Asker;
@@ -57,6 +58,8 @@ struct Reload {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Send SIGHUP to this process instead; its log says what became of it.
     #[arg(long, value_name = "PID", conflicts_with = "url")]
     pid: Option<i32>,
@@ -102,7 +105,7 @@ impl Reload {
             kill_process(pid, Signal::HUP).with_context(|| format!("process {number} cannot be told"))?;
             return Ok(format!("process {number} was told; its log says what became of it\n"));
         }
-        let body = Asker::new(self.url).post_json("/admin/reload", "")?;
+        let body = Asker::new(self.url.with(&self.access)).post_json("/admin/reload", "")?;
         if self.json {
             return Ok(body + "\n");
         }

@@ -7,6 +7,7 @@ use tapeline_brokers::embedded;
 use tapeline_core::Directory;
 use tapeline_gateway::data::{DataUsage, FamilyBytes};
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::{Output, columns, grouped};
 use super::request::Asker;
@@ -38,6 +39,8 @@ struct Du {
     /// The configuration whose families the directory was written with.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl Data {
@@ -52,7 +55,10 @@ impl Du {
         let mut families = match self.of.contains("://") {
             true => {
                 let hub: HubUrl = self.of.parse().map_err(anyhow::Error::msg)?;
-                serde_json::from_str::<DataUsage>(&Asker::new(hub).read("/admin/data/usage")?)?.families
+                serde_json::from_str::<DataUsage>(
+                    &Asker::new(hub.with(&self.access)).read("/admin/data/usage")?,
+                )?
+                .families
             }
             false => self.of_directory()?,
         };

@@ -1,9 +1,11 @@
-//! Where a hub is. `http` and `ws` mean the same hub, and so do `https` and `wss`, so that one address serves every
-//! command.
+//! Where a hub is, and with which token it is asked. `http` and `ws` mean the same hub, and so do `https` and `wss`, so
+//! that one address serves every command.
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::str::FromStr;
+
+use super::access::Access;
 
 /// Where a hub is that was started without more words.
 pub(crate) const USUAL: &str = "http://127.0.0.1:8000";
@@ -17,9 +19,21 @@ pub(crate) struct HubUrl {
     authority: String,
     /// Empty, or what follows from the `/` on.
     path: String,
+    access: Access,
 }
 
 impl HubUrl {
+    /// The same, asked with this token.
+    pub(crate) fn with(mut self, access: &Access) -> Self {
+        self.access = access.clone();
+        self
+    }
+
+    /// With which token it is asked.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }
@@ -32,6 +46,13 @@ impl HubUrl {
     /// For a connection.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether it is this machine, by an address that no other can reach.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// For a request; `path` starts with `/`. The WebSocket's own path is not part of it.
@@ -120,7 +141,7 @@ impl FromStr for HubUrl {
         }
         let path = if path.starts_with('?') { format!("/ws{path}") } else { path.to_string() };
         let usual = if tls { "443" } else { "80" };
-        Ok(HubUrl { tls, authority: with_port(authority, usual)?, path })
+        Ok(HubUrl { tls, authority: with_port(authority, usual)?, path, access: Access::default() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands beside `serve`, one file or folder each; those that talk to a running hub use nothing but its public doors.
 
+mod access;
 mod backup;
 mod channel;
 mod completions;

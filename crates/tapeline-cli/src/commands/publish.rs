@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::{Output, shown};
 use super::request::Asker;
@@ -36,6 +37,8 @@ pub(crate) struct Pub {
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answer as it came.
     #[arg(long)]
     json: bool,
@@ -68,7 +71,7 @@ struct Answer {
 
 impl Pub {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let hub = Asker::new(self.url.clone());
+        let hub = Asker::new(self.url.clone().with(&self.access));
         let mut out = Output::new();
         if self.data != "-" {
             let data = serde_json::from_str(&self.data).map_err(|error| {

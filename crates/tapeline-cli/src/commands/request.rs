@@ -18,6 +18,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// `/stats` names up to a thousand channels.
 const ANSWER_BYTES: u64 = 16 << 20;
 
+/// The status of an answer to whoever needs a token, or another one.
+pub(crate) const UNAUTHORIZED: u16 = 401;
+
 /// A hub that is asked; keeps its connection.
 pub(crate) struct Asker {
     agent: Agent,
@@ -41,6 +44,8 @@ pub(crate) enum Unanswered {
     Silent(HubUrl, Duration),
     /// What came is no HTTP, or broke off.
     Broken(String),
+    /// Nobody was asked: there is no token where one was to be.
+    NoToken(String),
 }
 
 impl fmt::Display for Unanswered {
@@ -51,7 +56,7 @@ impl fmt::Display for Unanswered {
                 let seconds = patience.as_secs();
                 write!(f, "{hub} accepts connections but answered nothing within {seconds} s")
             }
-            Unanswered::Broken(text) => f.write_str(text),
+            Unanswered::Broken(text) | Unanswered::NoToken(text) => f.write_str(text),
         }
     }
 }
@@ -127,22 +132,22 @@ impl Asker {
 
     /// Whatever comes back.
     pub(crate) fn get(&self, path: &str) -> Result<Answer, Unanswered> {
-        self.answer(self.agent.get(self.hub.http(path)).call())
+        self.answer(self.signed(self.agent.get(self.hub.http(path)))?.call())
     }
 
     pub(crate) fn post_json(&self, path: &str, body: &str) -> anyhow::Result<String> {
         let request = self.agent.post(self.hub.http(path)).header("content-type", "application/json");
-        self.good(self.answer(request.send(body))?)
+        self.good(self.answer(self.signed(request)?.send(body))?)
     }
 
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<String> {
-        self.good(self.answer(self.agent.delete(self.hub.http(path)).call())?)
+        self.good(self.answer(self.signed(self.agent.delete(self.hub.http(path)))?.call())?)
     }
 
     /// Writes a good answer's body, however long it is, to `to`.
     pub(crate) fn copy(&self, path: &str, to: &mut impl io::Write) -> anyhow::Result<()> {
         // It takes as long as it is long; before its first byte the hub may have much to do.
-        let request = self.agent.get(self.hub.http(path)).config();
+        let request = self.signed(self.agent.get(self.hub.http(path)))?.config();
         let request = request.timeout_recv_response(None).timeout_recv_body(None).build();
         let asked = request.call();
         let mut response = asked.map_err(|error| self.failure(error))?;
@@ -151,6 +156,15 @@ impl Asker {
             return copied.map(|_| ()).with_context(|| format!("the answer of {} broke off", self.hub));
         }
         self.good(self.answer(Ok(response))?).map(|_| ())
+    }
+
+    /// With the token, read anew where it is in a file: a command may go on for longer than a token.
+    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> Result<ureq::RequestBuilder<B>, Unanswered> {
+        let token = self.hub.access().token().map_err(|error| Unanswered::NoToken(format!("{error:#}")))?;
+        Ok(match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        })
     }
 
     fn answer(
@@ -170,6 +184,9 @@ impl Asker {
             return Ok(answer.body);
         }
         match refusal_in(answer.body.as_bytes()) {
+            Some(told) if answer.status == UNAUTHORIZED => {
+                bail!("refused: {told}; {}", self.hub.access().remedy())
+            }
             Some(told) => bail!("refused: {told}"),
             None => bail!("{} answers HTTP {}; is it a Tapeline hub?", self.hub, answer.status),
         }

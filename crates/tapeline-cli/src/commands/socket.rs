@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::hub_url::HubUrl;
-use super::request::refusal_in;
+use super::request::{UNAUTHORIZED, refusal_in};
 use super::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +26,8 @@ pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(crate) enum Unconnected {
     /// Nobody there, or nobody who speaks; may pass.
     NoAnswer,
+    /// The hub takes no connection without a token, or not with this one.
+    Unauthorized(anyhow::Error),
     /// An answer that will stay the same.
     Refused(anyhow::Error),
 }
@@ -31,7 +36,7 @@ impl Unconnected {
     pub(crate) fn into_error(self, hub: &HubUrl) -> anyhow::Error {
         match self {
             Unconnected::NoAnswer => hub.no_answer(),
-            Unconnected::Refused(error) => error,
+            Unconnected::Unauthorized(error) | Unconnected::Refused(error) => error,
         }
     }
 }
@@ -53,6 +58,9 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
         let value =
             origin.parse().map_err(|_| Unconnected::Refused(anyhow::anyhow!("{origin:?} is no origin")))?;
         request.headers_mut().insert("origin", value);
+    }
+    if let Some(token) = hub.access().token().map_err(Unconnected::Refused)? {
+        request.headers_mut().insert(AUTHORIZATION, bearer(&token).map_err(Unconnected::Refused)?);
     }
     let connector = match hub.is_tls() {
         true => Connector::Rustls(trust::config().map_err(|error| Unconnected::Refused(error.into()))?),
@@ -76,6 +84,11 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
         Err(Error::Http(response)) => {
             let status = response.status();
             let told = response.body().as_deref().and_then(refusal_in);
+            if status.as_u16() == UNAUTHORIZED {
+                let told = told.unwrap_or_else(|| format!("HTTP {status}"));
+                let error = anyhow::anyhow!("refused: {told}; {}", hub.access().remedy());
+                return Err(Unconnected::Unauthorized(error));
+            }
             let error = match told {
                 Some(told) => anyhow::anyhow!("refused: {told}"),
                 None => anyhow::anyhow!(
@@ -87,4 +100,11 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
         }
         Err(error) => Err(Unconnected::Refused(anyhow::anyhow!("{}: {error}", hub.ws()))),
     }
+}
+
+/// What logs headers leaves it out.
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("the token fits no header")?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use tapeline_schema::ops::{ChannelStats, NodeStats, StatsAnswer};
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::{Output, grouped, shown};
 use super::request::Asker;
@@ -28,6 +29,8 @@ pub(crate) struct Stats {
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answer as it came.
     #[arg(long)]
     json: bool,
@@ -44,7 +47,7 @@ struct Sample {
 
 impl Stats {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let hub = Asker::new(self.url.clone());
+        let hub = Asker::new(self.url.clone().with(&self.access));
         let mut out = Output::new();
         let mut earlier = None;
         let screen = self.watch && !self.json && std::io::stdout().is_terminal();

@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde_json::Value;
 use tapeline_codegen::Model;
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::Output;
 use super::request::Asker;
@@ -20,6 +21,8 @@ pub(crate) struct Types {
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -32,7 +35,7 @@ enum Language {
 
 impl Types {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let body = Asker::new(self.url.clone()).read("/asyncapi.json")?;
+        let body = Asker::new(self.url.clone().with(&self.access)).read("/asyncapi.json")?;
         let about = || format!("{} has no types to tell; is it a Tapeline hub?", self.url);
         let document: Value = serde_json::from_str(&body).with_context(about)?;
         let model = Model::read(&document).with_context(about)?;

@@ -31,6 +31,7 @@ fn command(args: &[&str]) -> Command {
     command
         .args(args)
         .env_remove("TAPELINE_LOG")
+        .env_remove("TAPELINE_TOKEN")
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -53,6 +54,11 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
 /// Runs to the end.
 pub(crate) fn run(args: &[&str]) -> Outcome {
     Program::start(args).outcome()
+}
+
+/// Runs to the end with this token in the environment.
+pub(crate) fn run_with_token(token: &str, args: &[&str]) -> Outcome {
+    Program::of(command(args).env("TAPELINE_TOKEN", token).spawn().unwrap()).outcome()
 }
 
 /// Runs to the end with this on standard input.

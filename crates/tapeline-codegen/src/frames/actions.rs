@@ -148,6 +148,17 @@ pub struct List {
     pub req: Option<Value>,
 }
 
+/// Say who this is, as the first message or before the token in use ends.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TokenRequest")]
+pub struct GiveToken {
+    /// A token (JWT) or an API key.
+    pub token: String,
+    /// Any JSON up to 256 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub req: Option<Value>,
+}
+
 /// Is the hub there?
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Ping {

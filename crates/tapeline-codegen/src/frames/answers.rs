@@ -196,6 +196,9 @@ pub struct TokenOk {
     /// When it ends, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// As it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub req: Option<Value>,
 }
 
 /// The connection's token ends soon: send another.

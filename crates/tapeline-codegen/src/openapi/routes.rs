@@ -7,8 +7,8 @@ use tapeline_schema::{ErrorCode, NAME_LIMIT};
 
 use ErrorCode::{
     BadChannel, BadJson, Degraded, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest,
-    NoHistory, NoValue, NotFound, Overloaded, RateLimited, ReservedType, StorageFull, Timeout, TooLarge,
-    UndeclaredChannel, UnsupportedMediaType,
+    InvalidToken, NoHistory, NoValue, NotFound, Overloaded, RateLimited, ReservedType, StorageFull, Timeout,
+    TooLarge, UndeclaredChannel, UnsupportedMediaType,
 };
 
 use super::bodies::{LABEL, NAME};
@@ -176,6 +176,9 @@ pub(super) const COMMON: &[ErrorCode] = &[InvalidRequest, ForeignOrigin, RateLim
 /// What a request with a body may be answered beside that.
 pub(super) const WITH_BODY: &[ErrorCode] = &[InvalidRequest, TooLarge, Timeout];
 
+/// What a request may be answered that takes a token, where the one it has is none or not enough.
+pub(super) const WITHOUT_TOKEN: &[ErrorCode] = &[InvalidToken, Forbidden];
+
 const UPGRADE: &[ErrorCode] = &[InvalidRequest];
 const PUBLISHING: &[ErrorCode] = &[
     BadJson,
@@ -201,6 +204,26 @@ pub(super) const ROUTES: &[Route] = &[
         parameters: &[],
         bodies: &[],
         answers: &[plain(200, "The page.", Some("text/html"))],
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/page.css",
+        id: "page_style",
+        summary: "How the page looks.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[plain(200, "The style sheet.", Some("text/css"))],
+        refusals: &[],
+    },
+    Route {
+        method: "get",
+        path: "/page.js",
+        id: "page_script",
+        summary: "What the page does.",
+        parameters: &[],
+        bodies: &[],
+        answers: &[plain(200, "The script.", Some("text/javascript"))],
         refusals: &[],
     },
     Route {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tapeline_schema::Catalog;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -38,6 +39,8 @@ pub(crate) use topic::Wish;
 
 /// What was refused for now is asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// After a token was refused on a connection that goes on, the next is given after this.
+const TOKEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a frame means for the connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub(crate) enum Flow {
     GoesOn,
     /// The hub asks to come back after a while.
     ComeBack(Duration),
+    /// The token is about to end, or the one that was given is refused: give another after this.
+    WantsToken(Duration),
 }
 
 /// Counts that a program can look at.
@@ -70,6 +75,8 @@ pub(crate) struct Session {
     outgoing: VecDeque<String>,
     /// In bytes, of those of this connection.
     largest_request: Option<usize>,
+    /// The mark of the token that was given last and not answered yet.
+    token: Option<u64>,
     next_req: u64,
     connected: bool,
     ask_again: Option<Instant>,
@@ -91,6 +98,7 @@ impl Session {
             requests,
             outgoing: VecDeque::new(),
             largest_request: None,
+            token: None,
             next_req: 0,
             connected: false,
             ask_again: None,
@@ -125,6 +133,7 @@ impl Session {
     /// The connection is over, or there was none.
     pub(crate) fn on_lost(&mut self) {
         self.connected = false;
+        self.token = None;
         self.outgoing.clear();
         for topic in self.topics.values_mut() {
             topic.on_lost();
@@ -196,13 +205,19 @@ impl Session {
         };
         match &*fields.text("type").unwrap_or_default() {
             "subscription_confirmed" => self.on_confirmed(&fields),
-            "error" => self.on_error(&fields, now),
+            "error" => return self.on_error(&fields, now),
             "gap" => self.on_gap(&fields),
             "notice" => self.on_notice(&fields),
             "published" | "history" | "last" => self.on_answer(text, &fields, now),
             "reconnect" => {
                 let after = fields.number("after_ms").unwrap_or_default();
                 return Flow::ComeBack(Duration::from_millis(after));
+            }
+            "token_expiring" => return Flow::WantsToken(Duration::ZERO),
+            "token_ok" => {
+                self.token = None;
+                let expires_at = fields.text("expires_at");
+                tracing::info!(?expires_at, "the hub takes the new token");
             }
             kind if tapeline_schema::is_reserved_type(kind) => {}
             _ => match PubSubMessage::from_fields(text, &fields) {
@@ -214,17 +229,35 @@ impl Session {
         Flow::GoesOn
     }
 
-    fn on_error(&mut self, fields: &Fields<'_>, now: Instant) {
+    fn on_error(&mut self, fields: &Fields<'_>, now: Instant) -> Flow {
         let error = refusal(fields);
         let Some(req) = fields.number("req") else {
             tracing::warn!(%error, "the hub complains");
-            self.complaint = Some(error);
-            return;
+            self.complain(error);
+            return Flow::GoesOn;
         };
+        if self.token.take_if(|token| *token == req).is_some() {
+            tracing::warn!(%error, "the hub refuses the new token");
+            return Flow::WantsToken(TOKEN_AGAIN);
+        }
         match self.requests.take(req) {
             Some(answer) => self.answer(answer, Err(error), now),
             None => self.on_refused(req, &error, now),
         }
+        Flow::GoesOn
+    }
+
+    /// Most likely the reason of the end that follows.
+    pub(crate) fn complain(&mut self, error: Error) {
+        self.complaint = Some(error);
+    }
+
+    /// Gives the hub another token on this connection.
+    pub(crate) fn give_token(&mut self, token: &str) {
+        let req = self.take_req();
+        self.token = Some(req);
+        // Before all else: what waits may be allowed by it.
+        self.outgoing.push_front(json!({ "action": "token", "token": token, "req": req }).to_string());
     }
 
     fn on_answer(&mut self, text: &Utf8Bytes, fields: &Fields<'_>, now: Instant) {
@@ -263,7 +296,7 @@ const PING: &str = r#"{"action":"ping"}"#;
 
 fn refusal(fields: &Fields<'_>) -> Error {
     let text = |name| fields.text(name).unwrap_or_default().into_owned();
-    Error::Refused { code: text("code"), message: text("message") }
+    Error::refused(text("code"), text("message"))
 }
 
 fn count(counter: &AtomicU64, by: u64) {

@@ -1,11 +1,13 @@
 //! The store of a hub elsewhere, over its HTTP port. A hub that is out of reach is tried again until the caller's time is
 //! over, as long as nothing was sent; what was sent and not answered is an error, since it may have been done.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Condition, StoreEntry, StorePage, Writing};
 use crate::error::Error;
+use crate::token::{Tokens, bearer};
 
 /// Before it is tried again, at first; it doubles up to the last.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -29,6 +32,7 @@ pub(crate) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// `http://host:port`, or `https:`, and what stands before the hub's own paths.
     base: String,
+    tokens: Arc<Tokens>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +53,7 @@ struct Receipt {
 
 impl Http {
     /// For the hub whose WebSocket is at `url`.
-    pub(super) fn new(authority: &str, url: &str, tls: Option<&ClientConfig>) -> Self {
+    pub(super) fn new(authority: &str, url: &str, tls: Option<&ClientConfig>, tokens: Arc<Tokens>) -> Self {
         let path = url.split_once(authority).map_or("", |(_, path)| path);
         let path = path.split('?').next().unwrap_or_default();
         let own = path
@@ -69,6 +73,7 @@ impl Http {
         Http {
             client: Client::builder(TokioExecutor::new()).build(https.wrap_connector(connector)),
             base: format!("{scheme}://{authority}{before}"),
+            tokens,
         }
     }
 
@@ -113,17 +118,38 @@ impl Http {
         read(&self.ask(Method::GET, &target, String::new()).await?)
     }
 
-    /// The body of a good answer.
+    /// The body of a good answer. A token that has ended meanwhile is renewed once.
     async fn ask(&self, method: Method, target: &str, body: String) -> Result<Bytes, Error> {
-        let body = Bytes::from(body);
+        let (body, token) = (Bytes::from(body), self.tokens.current().await?);
+        match self.ask_with(&method, target, &body, token.as_deref()).await {
+            Err(Error::Unauthorized { .. }) if self.tokens.can_change() => {
+                let token = self.tokens.fetch().await?;
+                self.ask_with(&method, target, &body, token.as_deref()).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn ask_with(
+        &self,
+        method: &Method,
+        target: &str,
+        body: &Bytes,
+        token: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        let unaskable = |error: &dyn Display| Error::Data(format!("{target} cannot be asked for: {error}"));
+        let token = token.map(bearer).transpose().map_err(|error| unaskable(&error))?;
         let mut pause = PAUSE;
         let response = loop {
-            let request = Request::builder()
+            let mut request = Request::builder()
                 .method(method.clone())
                 .uri(format!("{}{target}", self.base))
                 .header("content-type", "application/json")
                 .body(Full::new(body.clone()))
-                .map_err(|error| Error::Data(format!("{target} cannot be asked for: {error}")))?;
+                .map_err(|error| unaskable(&error))?;
+            if let Some(token) = &token {
+                request.headers_mut().insert(AUTHORIZATION, token.clone());
+            }
             match self.client.request(request).await {
                 Ok(response) => break response,
                 Err(error) if error.is_connect() => tokio::time::sleep(pause).await,
@@ -143,11 +169,12 @@ impl Http {
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> Error {
-        match serde_json::from_slice(body) {
-            Ok(Refused { error: Why { code, message } }) => Error::Refused { code, message },
-            Err(_) => {
+        match refusal_in(body) {
+            Some(refusal) => refusal,
+            None => {
                 let (url, reason) = (self.base.clone(), format!("HTTP {status} without a code"));
                 match status {
+                    StatusCode::UNAUTHORIZED => Error::Unauthorized { reason },
                     // A proxy whose hub is away says so.
                     StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
@@ -157,6 +184,12 @@ impl Http {
             }
         }
     }
+}
+
+/// What a hub's refusal says.
+pub(crate) fn refusal_in(body: &[u8]) -> Option<Error> {
+    let Refused { error: Why { code, message } } = serde_json::from_slice(body).ok()?;
+    Some(Error::refused(code, message))
 }
 
 fn place(key: &str) -> String {
@@ -210,6 +243,10 @@ mod tests {
 
     use super::*;
 
+    fn http(authority: &str, url: &str) -> Http {
+        Http::new(authority, url, None, Arc::new(Tokens::new(None, Duration::ZERO)))
+    }
+
     #[test]
     fn the_store_is_beside_the_hubs_websocket() {
         for (authority, url, base) in [
@@ -219,13 +256,13 @@ mod tests {
             ("h:1", "ws://h:1/wsx/ws/me", "http://h:1/wsx"),
             ("h:1", "ws://h:1/hub/", "http://h:1/hub"),
         ] {
-            assert_eq!(Http::new(authority, url, None).base, base, "{url}");
+            assert_eq!(http(authority, url).base, base, "{url}");
         }
     }
 
     #[test]
     fn who_answers_without_a_code_is_no_hub_unless_it_stands_before_one() {
-        let http = Http::new("h:1", "ws://h:1/ws", None);
+        let http = http("h:1", "ws://h:1/ws");
         for (status, retry) in [(404, Retry::Never), (500, Retry::Never), (502, Retry::Later)] {
             let error = http.refused(StatusCode::from_u16(status).unwrap(), b"<html>");
             assert_eq!(error.retry(), retry, "{error}");

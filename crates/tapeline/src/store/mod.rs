@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use asking::{DeleteValue, SetValue};
+pub(crate) use http::refusal_in;
 pub(crate) use reach::Reach;
 
 use crate::bus::EventBus;

@@ -1,5 +1,7 @@
 //! How what is no message is reached: in this process by a call, elsewhere over the hub's HTTP. Both answer alike.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 use tapeline_core::Refusal;
 use tapeline_core::clock::rfc3339;
@@ -11,19 +13,20 @@ use super::{Condition, StoreEntry, StorePage, Writing};
 use crate::error::Error;
 use crate::private_hub::PrivateHub;
 use crate::socket::Target;
+use crate::token::Tokens;
 
 /// See the module.
 pub(crate) enum Reach {
-    Within(std::sync::Arc<PrivateHub>),
+    Within(Arc<PrivateHub>),
     Elsewhere(Http),
 }
 
 impl Reach {
-    pub(crate) fn to(target: &Target) -> Self {
+    pub(crate) fn to(target: &Target, tokens: &Arc<Tokens>) -> Self {
         match target {
             Target::Private(hub, _) => Reach::Within(hub.clone()),
             Target::Hub { authority, url, tls } => {
-                Reach::Elsewhere(Http::new(authority, url, tls.as_deref()))
+                Reach::Elsewhere(Http::new(authority, url, tls.as_deref(), tokens.clone()))
             }
         }
     }

@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use tapeline_gateway::dead_letters::{Letter, Letters, Total};
 
+use super::super::access::Access;
 use super::super::hub_url::HubUrl;
 use super::super::output::{Output, cell, columns, grouped};
 use super::super::request::{Asker, encoded};
@@ -34,6 +35,8 @@ pub(super) struct List {
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answer as it came.
     #[arg(long)]
     json: bool,
@@ -53,7 +56,7 @@ impl List {
         if self.all {
             path.push_str("&all=1");
         }
-        let body = Asker::new(self.url).read(&path)?;
+        let body = Asker::new(self.url.with(&self.access)).read(&path)?;
         if self.json {
             out.line(&body)?;
             return out.flush();

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, stdin};
 use anyhow::{Context, bail};
 use tapeline_gateway::dead_letters::{PurgeRequest, Purged};
 
+use super::super::access::Access;
 use super::super::channel::Age;
 use super::super::hub_url::HubUrl;
 use super::super::output::{Output, cell, grouped, note};
@@ -36,6 +37,8 @@ pub(super) struct Purge {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answer as it came.
     #[arg(long)]
     json: bool,
@@ -54,7 +57,7 @@ impl Purge {
             older_than_s: self.older_than.map(|Age(seconds)| seconds),
         };
         let body = serde_json::to_string(&asked).context("the request cannot be written as JSON")?;
-        let body = Asker::new(self.url).post_json("/admin/dead-letters/purge", &body)?;
+        let body = Asker::new(self.url.with(&self.access)).post_json("/admin/dead-letters/purge", &body)?;
         if self.json {
             out.line(&body)?;
             return out.flush();

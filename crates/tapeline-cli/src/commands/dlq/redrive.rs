@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tapeline_gateway::dead_letters::{Outcome, Redrive, RedriveAnswer, RedriveRequest};
 
+use super::super::access::Access;
 use super::super::hub_url::HubUrl;
 use super::super::output::{Output, cell, columns, note};
 use super::super::request::Asker;
@@ -37,6 +38,8 @@ pub(super) struct RedriveLetters {
     /// Where the hub is; it answers to this machine alone.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answers as they came, one a line.
     #[arg(long)]
     json: bool,
@@ -44,7 +47,7 @@ pub(super) struct RedriveLetters {
 
 impl RedriveLetters {
     pub(super) fn run(self, out: &mut Output) -> anyhow::Result<()> {
-        let hub = Asker::new(self.url);
+        let hub = Asker::new(self.url.with(&self.access));
         let mut asked = RedriveRequest {
             source: self.source,
             offsets: (!self.offsets.is_empty()).then_some(self.offsets),

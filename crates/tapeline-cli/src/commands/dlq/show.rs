@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde_json::value::RawValue;
 use tapeline_gateway::dead_letters::Letter;
 
+use super::super::access::Access;
 use super::super::hub_url::HubUrl;
 use super::super::output::{Output, shown};
 use super::super::request::{Asker, encoded};
@@ -21,6 +22,8 @@ pub(super) struct Show {
     /// Where the hub is.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print the hub's answer as it came.
     #[arg(long)]
     json: bool,
@@ -29,7 +32,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn run(self, out: &mut Output) -> anyhow::Result<()> {
         let path = format!("/dead-letters/letter?source={}&offset={}", encoded(&self.source), self.offset);
-        let body = Asker::new(self.url).read(&path)?;
+        let body = Asker::new(self.url.with(&self.access)).read(&path)?;
         if self.json {
             out.line(&body)?;
             return out.flush();

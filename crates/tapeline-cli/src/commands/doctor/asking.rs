@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::super::hub_url::HubUrl;
-use super::super::request::{Answer, Asker, Unanswered, refusal_in};
+use super::super::request::{Answer, Asker, UNAUTHORIZED, Unanswered, refusal_in};
 use super::finding::Findings;
 
 /// How long an answer may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// Who sees what is refused.
+const OPERATORS: &str = "ask with an operator's token to see more: docs/security.md";
 /// What to do about a port that says nothing.
 const SILENT: &str = "it hangs, or it is no hub: look at the process that listens there";
 
@@ -33,6 +35,7 @@ pub(super) fn unanswered(error: Unanswered, findings: &mut Findings) {
             findings.problem(what, format!("{remedy}, or give the hub's address with --url"));
         }
         Unanswered::Silent(..) => findings.problem(error.to_string(), SILENT),
+        Unanswered::NoToken(text) => findings.problem(text, "give another file with --token-file"),
         Unanswered::Broken(text) => findings.problem(text, "look at what listens there"),
     }
 }
@@ -60,6 +63,16 @@ impl Asking {
         };
         match answer.status {
             200 => {}
+            UNAUTHORIZED => {
+                let told = refusal_in(answer.body.as_bytes()).unwrap_or_else(|| "HTTP 401".to_string());
+                findings.problem(format!("{route} is refused: {told}"), self.url.access().remedy());
+                return None;
+            }
+            403 => {
+                let told = refusal_in(answer.body.as_bytes()).unwrap_or_else(|| "HTTP 403".to_string());
+                findings.note(format!("{route} is not for this token: {told}"), OPERATORS);
+                return None;
+            }
             404 => {
                 let (version, own) = (&self.version, env!("CARGO_PKG_VERSION"));
                 let text = format!("this hub is {version} and knows no {route}; this command is {own}");

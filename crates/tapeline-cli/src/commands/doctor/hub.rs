@@ -23,6 +23,8 @@ struct Health {
     status: String,
     version: String,
     instance: String,
+    /// Nothing, of a hub that knows no tokens.
+    authentication: String,
     #[serde(flatten)]
     parts: BTreeMap<String, serde_json::Value>,
 }
@@ -64,9 +66,10 @@ pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> Option<Asking> {
             }
         }
     }
-    let Health { status, version, parts, .. } = first?;
+    let Health { status, version, authentication, parts, .. } = first?;
     let broker = parts.get("broker").cloned().map(part).unwrap_or_default();
     findings.ok(format!("a hub answers at {url}: tapeline {version}, broker {}", broker.detail));
+    door(url, &authentication, findings);
     let asking = Asking::new(url.clone(), version);
     behind(&seen, &asking, findings);
     for (name, found) in parts {
@@ -79,6 +82,19 @@ pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> Option<Asking> {
         findings.problem(format!("the hub says that it is {status}"), "see /health");
     }
     Some(asking)
+}
+
+/// Whether anybody is asked who they are.
+fn door(url: &HubUrl, authentication: &str, findings: &mut Findings) {
+    match authentication {
+        "on" => findings.ok("authentication is on"),
+        "off" if url.is_loopback() => findings.ok("authentication is off; the hub answers on this machine"),
+        "off" => findings.note(
+            "authentication is off: whoever reaches this address may read and publish everything",
+            "docs/security.md says how to switch it on",
+        ),
+        _ => {}
+    }
 }
 
 /// How many hubs there are, by the instances that answered.

@@ -12,6 +12,7 @@ use super::super::output::counted;
 use super::super::socket::{Socket, Unconnected, connect_from};
 use super::asking::PATIENCE;
 use super::finding::{Findings, spell_ms};
+use super::token;
 
 /// What is kept comes at once; it has so long, however short the wait for what is new.
 const KEPT: Duration = Duration::from_millis(500);
@@ -57,6 +58,12 @@ pub(super) fn examine(
                     .problem("WebSocket: connected, but a ping was not answered", "see the hub's log");
             }
         }
+        if let Ok(Some(given)) = url.access().token() {
+            let request = json!({"action": "token", "token": given, "req": 0});
+            let _ = socket.send(Message::text(request.to_string())).await;
+            let is_answer = |frame: &Value| frame["type"] == "token_ok" || frame["req"] == 0;
+            token::examine(&given, next(&mut socket, PATIENCE, is_answer).await.as_ref(), findings);
+        }
         if let Some(topic) = topic {
             subscribe(&mut socket, topic, findings).await;
         }
@@ -67,6 +74,9 @@ pub(super) fn examine(
 
 fn unconnected(error: Unconnected, url: &HubUrl, origin: Option<&str>, findings: &mut Findings) {
     match (error, origin) {
+        (Unconnected::Unauthorized(error), _) => {
+            findings.problem(format!("WebSocket: {error:#}"), "docs/security.md says how tokens are made");
+        }
         (Unconnected::NoAnswer, _) => findings.problem(
             format!("no WebSocket at {}", url.ws()),
             "HTTP works there: is there a proxy in between that does not pass Upgrade on?",

@@ -9,10 +9,12 @@ mod finding;
 mod hub;
 mod incidents;
 mod live;
+mod token;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::Output;
 use finding::Findings;
@@ -30,6 +32,8 @@ pub(crate) struct Doctor {
     /// Where the hub is. [default: http://127.0.0.1:8000]
     #[arg(long)]
     url: Option<HubUrl>,
+    #[command(flatten)]
+    access: Access,
     /// Connect as a web page of this origin would.
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
@@ -66,6 +70,7 @@ impl Doctor {
 
     fn examine(&self) -> anyhow::Result<Findings> {
         let (url, target) = self.target()?;
+        let url = url.with(&self.access);
         let mut findings = Findings::default();
         let Some(hub) = hub::examine(&url, &mut findings) else { return Ok(findings) };
         let mut topic = None;
@@ -105,7 +110,14 @@ mod tests {
 
     fn doctor(target: Option<&str>, url: Option<&str>) -> Doctor {
         let url = url.map(|url| url.parse().unwrap());
-        Doctor { target: target.map(str::to_string), url, origin: None, wait: 0, json: false }
+        Doctor {
+            target: target.map(str::to_string),
+            url,
+            access: Access::default(),
+            origin: None,
+            wait: 0,
+            json: false,
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use tapeline::{BaseChannel, Event, Events, PubSubMessage};
 use tokio::time::Instant;
 
+use super::super::access::Access;
 use super::super::hub_url::HubUrl;
 use super::super::output::Output;
 use super::run::Run;
@@ -30,6 +31,8 @@ pub(crate) struct Training {
     /// The same.
     #[arg(long)]
     url: Option<HubUrl>,
+    #[command(flatten)]
+    access: Access,
     /// Only runs of this namespace.
     #[arg(long, value_name = "N")]
     namespace: Option<String>,
@@ -46,8 +49,12 @@ impl Training {
     }
 
     async fn watch(self, url: HubUrl) -> anyhow::Result<()> {
-        let bus = match tapeline::connect(&url.ws()).await {
+        let settings = tapeline::Settings { token: self.access.source(), ..Default::default() };
+        let bus = match tapeline::connect_with(&url.ws(), settings).await {
             Err(tapeline::Error::NoAnswer { .. }) => return Err(url.no_answer()),
+            Err(tapeline::Error::Unauthorized { reason }) => {
+                bail!("refused: {reason}; {}", self.access.remedy())
+            }
             other => other?,
         };
         let base = BaseChannel::new(&bus, "training");

@@ -13,6 +13,7 @@ use anyhow::bail;
 use tapeline_feeds::replay::{Format, Recording, ReplayOptions, Speed};
 use tapeline_schema::check_name;
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::{Output, grouped, note, shown};
 use super::socket::connect;
@@ -32,6 +33,8 @@ pub(crate) struct Replay {
     /// The hub to play into. There is no default: whatever listens there takes what is played for real.
     #[arg(long, value_name = "URL")]
     into: HubUrl,
+    #[command(flatten)]
+    access: Access,
     /// 1 keeps the recorded times, 10 is ten times as fast, max as fast as the window allows.
     #[arg(long, value_name = "1|N|max", default_value = "1")]
     speed: Speed,
@@ -85,7 +88,8 @@ impl Replay {
     }
 
     async fn play(&self, feed: tapeline_feeds::replay::Replay, progress: Progress) -> anyhow::Result<()> {
-        let socket = connect(&self.into).await.map_err(|unconnected| unconnected.into_error(&self.into))?;
+        let into = self.into.clone().with(&self.access);
+        let socket = connect(&into).await.map_err(|unconnected| unconnected.into_error(&into))?;
         let mut drive = Drive::new(feed, self.window);
         let ended = drive.run(socket, progress).await;
         let failure = drive.feed.take_failure();

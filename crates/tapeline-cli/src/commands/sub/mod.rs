@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tapeline_schema::{CloseCode, Delivery, Retry};
+use serde_json::json;
+use tapeline_schema::{CloseCode, Delivery, ErrorCode, Retry};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::{Output, note};
 use super::socket::{Socket, Unconnected, connect};
@@ -51,6 +53,8 @@ pub(crate) struct Sub {
     /// Where the hub is.
     #[arg(long, default_value = "ws://127.0.0.1:8000/ws")]
     url: HubUrl,
+    #[command(flatten)]
+    access: Access,
 }
 
 fn delivery(text: &str) -> Result<Delivery, String> {
@@ -58,6 +62,16 @@ fn delivery(text: &str) -> Result<Delivery, String> {
         .into_iter()
         .find(|delivery| delivery.name() == text)
         .ok_or_else(|| "not one of latest, table, every".to_string())
+}
+
+/// What is to be done after a frame.
+enum Next {
+    /// Hear the next one.
+    Hear,
+    /// Say this first.
+    Say(String),
+    /// That was the last one wanted.
+    End,
 }
 
 /// Why a connection is over.
@@ -81,7 +95,7 @@ struct Session {
 impl Sub {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let topics = Topics::new(&self.names, self.since.as_ref(), self.delivery, self.max_rate)?;
-        let (hub, json, left) = (self.url, self.json, self.count.unwrap_or(u64::MAX));
+        let (hub, json, left) = (self.url.with(&self.access), self.json, self.count.unwrap_or(u64::MAX));
         let mut session = Session { hub, topics, json, left, wait: Wait::default(), out: Output::new() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -125,6 +139,10 @@ impl Session {
                     return Ok(socket);
                 }
                 Err(Unconnected::NoAnswer) => why = format!("no hub answers at {}", self.hub),
+                // The file may hold a good one by and by.
+                Err(Unconnected::Unauthorized(error)) if self.hub.access().can_change() => {
+                    why = format!("{error:#}");
+                }
                 Err(refused) => return Err(refused.into_error(&self.hub)),
             }
         }
@@ -153,11 +171,15 @@ impl Session {
                 }
             };
             match next {
-                Some(Ok(Message::Text(text))) => {
-                    if self.on_text(&text)? {
-                        return Ok(Ended::Done);
+                Some(Ok(Message::Text(text))) => match self.on_text(&text)? {
+                    Next::Hear => {}
+                    Next::Say(frame) => {
+                        if let Err(error) = socket.send(Message::Text(frame.into())).await {
+                            return lost(&error);
+                        }
                     }
-                }
+                    Next::End => return Ok(Ended::Done),
+                },
                 Some(Ok(Message::Close(close))) => {
                     let close = close.map(|close| (u16::from(close.code), close.reason));
                     return self.closed(close);
@@ -169,22 +191,21 @@ impl Session {
         }
     }
 
-    /// Answers whether that was the last one wanted.
-    fn on_text(&mut self, text: &str) -> anyhow::Result<bool> {
+    fn on_text(&mut self, text: &str) -> anyhow::Result<Next> {
         self.wait.reset();
         let Some(frame) = Frame::read(text) else {
             note(&format!("a frame is not a hub's: {}", text.chars().take(200).collect::<String>()));
-            return Ok(false);
+            return Ok(Next::Hear);
         };
         match frame {
             Frame::Message(message) => {
                 if !self.topics.note_message(&message) {
-                    return Ok(false);
+                    return Ok(Next::Hear);
                 }
                 let line = if self.json { text.into() } else { show::message(&message) };
                 self.out.line(&line)?;
                 self.left -= 1;
-                Ok(self.left == 0)
+                Ok(if self.left == 0 { Next::End } else { Next::Hear })
             }
             Frame::Said(said) => {
                 if self.json {
@@ -198,12 +219,37 @@ impl Session {
                     self.wait.at_least(Duration::from_millis(said.number("after_ms").unwrap_or_default()));
                 }
                 match self.topics.note_said(&said) {
-                    Verdict::Goes => Ok(false),
+                    Verdict::Goes if said.kind() == "token_expiring" => Ok(self.another_token()),
+                    Verdict::Goes => Ok(Next::Hear),
                     Verdict::NothingToHear => {
                         self.out.flush()?;
-                        bail!("the hub refused every subscription")
+                        let code = said.text("code").unwrap_or_default();
+                        let is_about_token = code == ErrorCode::InvalidToken.name()
+                            || (code == ErrorCode::Forbidden.name() && !self.hub.access().is_given());
+                        match is_about_token {
+                            true => {
+                                bail!("the hub refused every subscription: {}", self.hub.access().remedy())
+                            }
+                            false => bail!("the hub refused every subscription"),
+                        }
                     }
                 }
+            }
+        }
+    }
+
+    /// The file holds another by now, or the hub says that it knows this one.
+    fn another_token(&self) -> Next {
+        let access = self.hub.access();
+        if !access.can_change() {
+            note("the token cannot be renewed here; with --token-file the file is read again");
+            return Next::Hear;
+        }
+        match access.token() {
+            Ok(token) => Next::Say(json!({ "action": "token", "token": token }).to_string()),
+            Err(error) => {
+                note(&format!("{error:#}; when the token has ended, the file is read again"));
+                Next::Hear
             }
         }
     }

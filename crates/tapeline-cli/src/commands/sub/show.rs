@@ -29,6 +29,11 @@ pub(super) fn sentence(said: &Said) -> Option<String> {
                 (said.text("message").unwrap_or_default(), said.text("code").unwrap_or_default());
             format!("{colon}{about}: {message} ({code})")
         }
+        "token_expiring" => format!("the token ends in {} s", said.number("in_s").unwrap_or_default()),
+        "token_ok" => match said.text("expires_at") {
+            Some(end) => format!("the hub takes the token, until {end}"),
+            None => "the hub takes the token".to_string(),
+        },
         "reconnect" => "the hub asks to connect again".to_string(),
         other => format!("{other} {about}"),
     })
@@ -108,6 +113,11 @@ mod tests {
                 "gap c: what came from offset 4 on is unknown, the channel counts anew (epoch)",
             ),
             (r#"{"type":"notice","notice":"conflated","channel":"c","count":3}"#, "notice c: conflated 3"),
+            (r#"{"type":"token_expiring","in_s":60}"#, "the token ends in 60 s"),
+            (
+                r#"{"type":"token_ok","expires_at":"2026-01-01T13:00:00Z"}"#,
+                "the hub takes the token, until 2026-01-01T13:00:00Z",
+            ),
             (r#"{"type":"error","code":"bad_json","message":"no"}"#, "error: no (bad_json)"),
             (
                 r#"{"type":"t","channel":"c","data":{"a": 1.50},"timestamp":"T","id":"i","offset":7,"epoch":"k","symbol":"S"}"#,

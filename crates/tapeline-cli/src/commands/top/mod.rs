@@ -15,6 +15,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use ratatui::{DefaultTerminal, Terminal};
 use tapeline_schema::ops::StatsAnswer;
 
+use super::access::Access;
 use super::hub_url::HubUrl;
 use super::output::Output;
 use super::request::Asker;
@@ -41,6 +42,8 @@ pub(crate) struct Top {
     /// The same.
     #[arg(long)]
     url: Option<HubUrl>,
+    #[command(flatten)]
+    access: Access,
     /// Seconds between two looks.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     every: u64,
@@ -58,7 +61,7 @@ enum Key {
 
 impl Top {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let url = HubUrl::given(self.hub.clone(), self.url.clone())?;
+        let url = HubUrl::given(self.hub.clone(), self.url.clone())?.with(&self.access);
         let hub = Asker::patient(url.clone(), self.patience());
         let first = sample(&hub, &url)?;
         if self.once || !std::io::stdout().is_terminal() {

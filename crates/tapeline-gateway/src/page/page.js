@@ -1,142 +1,8 @@
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>Tapeline</title>
-<style>
-  :root {
-    color-scheme: light dark;
-    --paper: #fff; --ink: #1b1f24; --dim: #5d6672; --line: #d9dee4; --up: #0a6b3d; --down: #b3261e; --mark: #0b57a4;
-    --up-flash: #bfe8d0; --down-flash: #f7cfcb; --stale: #646b75; --stale-paper: #f0f1f3;
-  }
-  @media (prefers-color-scheme: dark) {
-    :root {
-      --paper: #14171b; --ink: #e7eaee; --dim: #9aa4b0; --line: #2e343c; --up: #5fd39a; --down: #ff8a80; --mark: #8ab8f0;
-      --up-flash: #17492f; --down-flash: #5b211d; --stale: #8b939d; --stale-paper: #1e2227;
-    }
-  }
-  body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
-    font: 15px/1.45 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
-  header { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseline; }
-  h1 { font-size: 1.35rem; margin: 0; }
-  h2, caption { font-size: 1rem; font-weight: 600; text-align: left; margin: 0; padding: .25rem 0; }
-  #state::before { content: "○ "; }
-  #state.connected::before { content: "● "; color: var(--up); }
-  #state.lost { color: var(--down); font-weight: 600; }
-  /* A grid, so that a figure that grows moves nothing beside it. */
-  dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(6.6rem, 1fr)); gap: .5rem 1.25rem; margin: .75rem 0 1rem;
-    padding: .5rem 0; border-block: 1px solid var(--line); }
-  dt, dd.dim { font-size: .85rem; }
-  dt, .dim { color: var(--dim); }
-  dd { margin: 0; font-weight: 600; }
-  dd.dim { font-weight: 400; white-space: pre-line; overflow-wrap: anywhere; }
-  .two { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 1rem 2.5rem; align-items: start; }
-  @media (max-width: 50rem) { .two { grid-template-columns: minmax(0, 1fr); } }
-  .wide { overflow-x: auto; }
-  section + section { margin-top: 1.25rem; }
-  table { width: 100%; border-collapse: collapse; }
-  th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-  thead th { color: var(--dim); font-weight: 500; font-size: .85rem; }
-  th:first-child, td:first-child { text-align: left; padding-left: .25rem; }
-  .up { color: var(--up); } .down { color: var(--down); }
-  .stale th, .stale td, .stale button, .stale caption, caption.stale { color: var(--stale); background: var(--stale-paper); }
-  .stale .age { font-style: italic; }
-  button { font: inherit; font-weight: 600; color: var(--mark); background: none; border: 0; padding: 0; cursor: pointer;
-    text-decoration: underline; text-underline-offset: .2em; text-decoration-color: transparent; }
-  button:hover, button[aria-pressed=true] { text-decoration-color: currentcolor; }
-  :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }
-  #book td { text-align: right; width: 25%; }
-  #book td:nth-child(n+3) { text-align: left; }
-  #trades td:nth-child(-n+3), #trades th:nth-child(-n+3) { text-align: left; }
-  #inside { margin-top: 1.25rem; padding-top: .5rem; border-top: 1px solid var(--line); }
-  #inside table { table-layout: fixed; }
-  #inside th:not(:first-child) { width: 5.8rem; }
-  #inside tbody th { font-weight: 400; white-space: normal; overflow-wrap: anywhere; }
-  @media (max-width: 30rem) {
-    .volume, #slow-part :is(th, td):nth-child(n+4), #late-part :is(th, td):nth-child(n+4) { display: none; }
-    th, td { padding-inline: .25rem; }
-    #inside th:not(:first-child) { width: 4.8rem; }
-  }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .75rem; background: var(--stale-paper); border-radius: 4px; }
-  [hidden] { display: none !important; }
-</style>
-<header>
-  <h1>Tapeline</h1>
-  <span><span id="state" role="status">connecting</span> <span id="wait"></span></span>
-  <span id="version" class="dim"></span>
-</header>
-<dl aria-label="What the hub counts">
-  <div><dt>connections</dt><dd id="connections">–</dd></div>
-  <div><dt>published/s</dt><dd id="published">–</dd></div>
-  <div><dt>delivered/s</dt><dd id="delivered">–</dd></div>
-  <div><dt>delay, p50</dt><dd id="p50">–</dd><dd class="dim">receipt to write</dd></div>
-  <div><dt>delay, p99</dt><dd id="p99">–</dd><dd class="dim">receipt to write</dd></div>
-  <div><dt>waiting</dt><dd id="waiting">–</dd></div>
-  <div><dt>conflated</dt><dd id="conflated">–</dd><dd id="conflated-by" class="dim"></dd></div>
-  <div><dt>dropped</dt><dd id="dropped">–</dd><dd id="dropped-by" class="dim"></dd></div>
-</dl>
-<section id="empty" hidden>
-  <h2>No prices yet</h2>
-  <p>Publish one, and it appears here at once:</p>
-  <pre><code id="curl"></code></pre>
-  <p>Or start the hub with a synthetic market: <code>tapeline serve --demo</code></p>
-</section>
-<main id="live" class="two" hidden>
-  <section class="wide">
-    <table>
-      <caption>Prices <span id="more" class="dim"></span></caption>
-      <thead><tr><th scope="col">Symbol<th scope="col">Price<th scope="col">Change<th scope="col" class="volume">Volume<th scope="col">Age</thead>
-      <tbody id="prices"></tbody>
-    </table>
-    <p class="dim">Grey: nothing new for 5 s. Choose a symbol to see its order book.</p>
-  </section>
-  <div>
-    <section id="book-part" class="wide" hidden>
-      <table>
-        <caption id="book-title"></caption>
-        <thead><tr><th scope="col" style="text-align:right">Quantity<th scope="col">Bid<th scope="col" style="text-align:left">Ask<th scope="col" style="text-align:left">Quantity</thead>
-        <tbody id="book"></tbody>
-      </table>
-    </section>
-    <section class="wide">
-      <table id="trades">
-        <caption>Trades of portfolio-123 <span id="gap" class="dim"></span></caption>
-        <thead><tr><th scope="col">Time<th scope="col">Side<th scope="col">Symbol<th scope="col">Quantity<th scope="col">Price</thead>
-        <tbody id="trade-rows"></tbody>
-      </table>
-      <p id="no-trades" class="dim">None so far.</p>
-    </section>
-  </div>
-</main>
-<section id="inside" class="two" aria-label="Inside the hub" hidden>
-  <div>
-    <section id="slow-part">
-      <table>
-        <caption id="slow-title"></caption>
-        <thead id="slow-head"><tr><th scope="col">Client<th scope="col">Waiting<th scope="col">Blocked<th scope="col">Behind in<th scope="col">Conflated</thead>
-        <tbody id="slow"></tbody>
-      </table>
-    </section>
-    <section id="late-part">
-      <table>
-        <caption id="late-title"></caption>
-        <thead id="late-head"><tr><th scope="col">Channel<th scope="col">State<th scope="col">Silent<th scope="col">Usually</thead>
-        <tbody id="late"></tbody>
-      </table>
-    </section>
-  </div>
-  <table>
-    <caption>Busiest channels</caption>
-    <thead><tr><th scope="col">Channel<th scope="col">Messages/s<th scope="col">Heard by</thead>
-    <tbody id="busiest"></tbody>
-  </table>
-</section>
-<script>
 'use strict'
-// Shows what public interfaces give: the WebSocket at /ws and GET /stats. Every text goes in as textContent.
+// Shows what public interfaces give: the WebSocket at /ws, GET /stats and /health. Every text goes in as textContent.
 const STALE_MS = 5000, INSIDE = 8, ROWS = 200, SYMBOLS = 1000, LEVELS = 8, TRADES = 10
 const FIRST_WAIT_MS = 500, LONGEST_WAIT_MS = 15000, SILENCE_MS = 40000
+const TOKEN = 'tapeline.token', EXPIRED = 4001, REVOKED = 4003, POLICY = 1008
 const PRICES = 'market_data', FILLS = 'trades:portfolio-123'
 const at = id => document.getElementById(id)
 const now = () => performance.now()
@@ -145,6 +11,8 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)')
 const rows = new Map()          // symbol → what is known of its price
 let fills = [], book = null     // book: {symbol, bids, asks, born}
 let socket = null, attempt = 0, retryAt = 0, heardAt = 0, connected = false
+let token = sessionStorage.getItem(TOKEN)
+let wanted = '', known = false  // why a token is wanted; whether the hub lets this connection hear anything
 let hubClock = null             // the hub's clock minus the page's, ms
 let degraded = false            // the hub's broker is out of reach
 let drawing = 0, added = [], bookChanged = false, fillsChanged = false
@@ -157,36 +25,105 @@ function connect() {
   const mine = socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`)
   mine.onopen = () => {
     connected = true
-    degraded = false
+    degraded = known = false
     fills = []
+    lookAtDoor()
     send({ action: 'ping' })     // its answer says what time the hub has, so that old values show their true age
-    send({ action: 'subscribe', channel: PRICES })
-    send({ action: 'subscribe', channel: FILLS })
-    if (book) send({ action: 'subscribe', channel: 'orderbook:' + book.symbol, max_rate: 10 })
-    setTimeout(() => { if (rows.size === 0 && connected) showEmpty(true) }, 1500)
+    if (token) giveToken()
+    else hear()
     draw()
   }
   mine.onmessage = event => { heardAt = now(); take(JSON.parse(event.data)) }
-  mine.onclose = () => { if (mine === socket) lost() }
+  mine.onclose = event => { if (mine === socket) closed(event.code) }
 }
 
-function lost() {
-  connected = false
+function hear() {
+  send({ action: 'subscribe', channel: PRICES })
+  send({ action: 'subscribe', channel: FILLS })
+  if (book) send({ action: 'subscribe', channel: 'orderbook:' + book.symbol, max_rate: 10 })
+  setTimeout(() => { if (rows.size === 0 && connected && known) showEmpty(true) }, 1500)
+}
+
+function closed(code) {
+  if (code === EXPIRED) askForToken('The token has ended. Another one:')
+  if (code === REVOKED) askForToken('The token was revoked. Another one:')
+  // Without another token it would only be closed again.
+  if (code === EXPIRED || code === REVOKED || (code === POLICY && wanted)) lose()
+  else lost()
+}
+
+function lose() {
+  connected = known = false
   if (socket) { socket.onclose = socket.onmessage = socket.onopen = null; socket.close() }
   socket = null
   for (const row of rows.values()) row.held = true
   if (book) book.held = true
+  draw()
+}
+
+function lost() {
+  lose()
   // Full jitter: after a restart of the hub its pages come back spread out.
   const wait = Math.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt++)
   retryAt = now() + wait
   setTimeout(connect, wait)
-  draw()
 }
 
 function send(request) { if (connected) socket.send(JSON.stringify(request)) }
 
+// ---- who looks
+
+function giveToken() { send({ action: 'token', token, req: TOKEN }) }
+
+function askForToken(why) {
+  wanted = why
+  say(at('why'), why)
+  at('door').hidden = false
+  draw()
+}
+
+function takeToken({ type, code, message, in_s, req }) {
+  if (type === 'token_expiring') askForToken(`The token ends in ${in_s} s. Another one:`)
+  if (type === 'token_ok') {
+    wanted = ''
+    at('door').hidden = true
+    if (!known) hear()
+  }
+  if (type !== 'error') return
+  // A hub that knows no tokens asks for none.
+  if (req === TOKEN && code !== 'invalid_token') hear()
+  else if (req === TOKEN) {
+    sessionStorage.removeItem(TOKEN)
+    token = null
+    askForToken(`The hub does not take the token: ${message}. Another one:`)
+  } else if (code === 'invalid_token') askForToken('The hub wants a token:')
+}
+
+at('door').onsubmit = event => {
+  event.preventDefault()
+  token = at('token').value.trim()
+  sessionStorage.setItem(TOKEN, token)
+  at('token').value = ''
+  if (connected) giveToken()
+  else if (!retryAt) connect()
+  count()
+}
+
+// Whether anybody is asked who he is.
+async function lookAtDoor() {
+  try {
+    const health = await (await fetch('/health', { cache: 'no-store', signal: AbortSignal.timeout(LONGEST_WAIT_MS) })).json()
+    at('unguarded').hidden = health.authentication !== 'off'
+  } catch {}   // the state line says so
+}
+
+// ---- what is heard
+
 function take(message) {
   const { type, channel, data } = message
+  if (type === 'error' || type === 'token_ok' || type === 'token_expiring') takeToken(message)
+  if (type === 'error' && channel === FILLS) say(at('no-trades'), `Not for this token: ${message.message}`)
+  if (type === 'subscription_confirmed') known = true
   if (message.time && (type === 'pong' || type === 'heartbeat')) hubClock = Date.parse(message.time) - now()
   if (type === 'pong') attempt = 0
   if (type === 'notice' && !channel) { degraded = message.notice === 'degraded'; draw() }
@@ -360,10 +297,11 @@ function drawFills() {
 function drawState() {
   const wait = Math.max(0, Math.ceil((retryAt - now()) / 1000))
   const again = attempt > 0
+  const shut = wanted && !known
   const up = degraded ? 'connected; the broker is out of reach' : 'connected'
-  say(at('state'), connected ? up : again ? 'reconnecting' : 'connecting')
+  say(at('state'), shut ? 'a token is wanted' : connected ? up : again ? 'reconnecting' : 'connecting')
   say(at('wait'), !connected && retryAt ? `in ${wait} s` : '')   // beside the state: read aloud once, not every second
-  at('state').className = connected && !degraded ? 'connected' : connected ? 'lost' : again ? 'lost' : ''
+  at('state').className = connected && !degraded && !shut ? 'connected' : connected || again || shut ? 'lost' : ''
 }
 
 // Once a frame, however many messages came.
@@ -441,7 +379,11 @@ function drawInside({ busiest, channels, late, slowest }) {
 
 async function ask() {
   try {
-    const answer = await fetch('/stats', { cache: 'no-store', signal: AbortSignal.timeout(LONGEST_WAIT_MS) })
+    const headers = token ? { authorization: 'Bearer ' + token } : {}
+    const answer = await fetch('/stats', { cache: 'no-store', headers, signal: AbortSignal.timeout(LONGEST_WAIT_MS) })
+    const denied = answer.status === 401 || answer.status === 403
+    at('figures').hidden = !denied
+    if (denied) say(at('figures'), `These figures are for operators: ${(await answer.json()).error.message}.`)
     return answer.ok ? await answer.json() : null
   } catch { return null }   // the state line says so
 }
@@ -476,5 +418,3 @@ setInterval(() => { if (connected && now() - heardAt > SILENCE_MS) lost(); draw(
 const keepCounting = () => count().finally(() => setTimeout(keepCounting, 2000))
 keepCounting()
 connect()
-</script>
-</html>
