@@ -21,7 +21,9 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use report::Report;
 use session::Common;
-use work::{channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables};
+use work::{
+    auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables, tls,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "tapeline-bench", about = "Measures Tapeline against a floor and against Node")]
@@ -56,8 +58,12 @@ enum Command {
     Storm(storm::StormArgs),
     /// Rows merged at a rate, beside as many bytes of a latest family.
     Tables(tables::TablesArgs),
+    /// A fan-out behind TLS beside a plain one, and a silent client's memory.
+    Tls(tls::TlsArgs),
     /// Publishing through Redis, beside its script alone.
     Redis(redis::RedisArgs),
+    /// Tokens that were never seen beside a bare signature check, in this process.
+    Auth(auth::AuthArgs),
     /// Recorded markets, checked to the byte.
     Replay(replay::ReplayArgs),
     /// All workloads as they stand, the replay at full speed.
@@ -98,7 +104,9 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Slow(args) => reports.push(slow::run(args, common)?),
         Command::Storm(args) => reports.push(storm::run(args, common)?),
         Command::Tables(args) => reports.push(tables::run(args, common)?),
+        Command::Tls(args) => reports.push(tls::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
+        Command::Auth(args) => reports.push(auth::run(args, common)?),
         Command::Replay(args) => {
             let (report, found) = replay::run(args, common)?;
             reports.push(report);
@@ -141,7 +149,9 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("slow", slow::run(&defaults()?, common));
     keep("storm", storm::run(&defaults()?, common));
     keep("tables", tables::run(&defaults()?, common));
+    keep("tls", tls::run(&defaults()?, common));
     keep("redis", redis::run(&defaults()?, common));
+    keep("auth", auth::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;
     match replay::run(&replay_args.at_full_speed(), common) {
         Ok((report, found)) => {

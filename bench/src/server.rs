@@ -61,10 +61,18 @@ pub(crate) struct Launch {
     pub(crate) product: PathBuf,
     /// Configuration for the product.
     pub(crate) config: Option<PathBuf>,
+    /// What the product serves behind TLS, on another port.
+    pub(crate) certificate: Option<Certificate>,
     /// The frame that the floor sends.
     pub(crate) frame_file: Option<PathBuf>,
     /// Bytes of `data`, for the floor's imagined frame.
     pub(crate) payload: usize,
+}
+
+/// Files in PEM.
+pub(crate) struct Certificate {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// A running server.
@@ -75,6 +83,8 @@ pub(crate) struct Server {
     pub(crate) target: Target,
     /// Where it listens.
     pub(crate) addr: SocketAddr,
+    /// Where it speaks TLS.
+    pub(crate) tls: Option<SocketAddr>,
 }
 
 impl Server {
@@ -82,11 +92,13 @@ impl Server {
     pub(crate) fn start(target: Target, launch: &Launch) -> Result<Self> {
         let addr = free_port()?;
         let mut command = command(target, launch, addr)?;
+        let tls = launch.certificate.as_ref().filter(|_| target == Target::Product);
+        let tls = tls.map(|certificate| speak_tls(&mut command, certificate)).transpose()?;
         let log = scratch()?.join(format!("{}-{}.log", target.name(), addr.port()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(&log)?);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         CHILDREN.lock().unwrap_or_else(PoisonError::into_inner).push(child.id());
-        let mut server = Self { child, log, target, addr };
+        let mut server = Self { child, log, target, addr, tls };
         server.wait_for_port()?;
         Ok(server)
     }
@@ -199,6 +211,14 @@ fn command(target: Target, launch: &Launch, addr: SocketAddr) -> Result<Command>
         Target::SerdeLoop | Target::BareRedis => bail!("{} is no server of ours", target.name()),
     }
     Ok(command)
+}
+
+/// Has the product serve a certificate; answers where.
+fn speak_tls(command: &mut Command, certificate: &Certificate) -> Result<SocketAddr> {
+    let addr = free_port()?;
+    command.arg("--tls-listen").arg(addr.to_string());
+    command.arg("--tls-certificate").arg(&certificate.chain).arg("--tls-key").arg(&certificate.key);
+    Ok(addr)
 }
 
 /// Fetches `ws` once.

@@ -42,7 +42,7 @@ impl Session {
         let root = root()?;
         let product = common.product.clone().unwrap_or_else(|| root.join("target/release/tapeline"));
         let servers = if common.servers.is_empty() { usual.to_vec() } else { common.servers.clone() };
-        let launch = Launch { root, product, config: None, frame_file: None, payload };
+        let launch = Launch { root, product, config: None, certificate: None, frame_file: None, payload };
         let mut session = Self { launch, servers, rounds: common.rounds };
         session.capture(payload)?;
         Ok(session)

@@ -1,17 +1,18 @@
 """Slow requests by the hundred (slowhttptest), while others use the hub as always.
 
 Owns what "as always" means: every message of a publisher reaches a subscriber in order, and GET /health answers 200 in
-time. Starts slowhttptest and stops it; the hub is somebody else's to start.
+time. Starts slowhttptest and stops it; the hub is somebody else's to start. With --strict the hub limits what comes from one
+address and exempts who is here as always: then no more than the limit may be open, and others must have been turned away.
 """
 
 import argparse
 import asyncio
+import http.client
 import json
 import re
 import subprocess
 import sys
 import time
-import urllib.request
 
 from websockets.asyncio.client import connect
 
@@ -21,21 +22,28 @@ CONNECTIONS = 400
 HEALTH_S = 1.0
 PAUSE_S = 2.0
 CHANNEL = "slow.bystander"
+# Where good clients come from: another address of this machine than the attackers'.
+SOURCE = ("127.0.0.2", 0)
+# As strict.toml has it, and the bystander's own.
+CONNECTIONS_PER_ADDRESS = 100
+OWN_CONNECTIONS = 10
 END = "the last one"
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
+OPEN = re.compile(r'^tapeline_connections{protocol="\w+"} (\d+)$', re.MULTILINE)
 
 
-def modes(base):
-    """Each attack by its name: the flags of slowhttptest."""
+def modes(base, strict):
+    """Each attack by its name: the flags of slowhttptest. Where connections are limited, two of them show it."""
     common = ["-c", str(CONNECTIONS), "-r", "200", "-l", str(SECONDS), "-p", "3"]
     # Of another type a body would be refused before it is read.
     json_to = ["-f", "application/json", "-u"]
-    return {
+    attacks = {
         "slow headers": ["-H", "-i", "3", "-x", "24", "-t", "GET", "-u", f"{base}/health", *common],
         "slow body": ["-B", "-i", "3", "-s", "65536", "-x", "24", "-t", "POST", *json_to, f"{base}/publish", *common],
         "slow read": ["-X", "-w", "8", "-y", "32", "-n", "3", "-z", "8", "-k", "3", "-u", f"{base}/openapi.json", *common],
         "many ranges": ["-R", "-a", "10", "-b", "3000", "-t", "HEAD", "-u", f"{base}/", *common],
     }
+    return {name: attacks[name] for name in ("slow headers", "slow body")} if strict else attacks
 
 
 class Bystander:
@@ -48,6 +56,7 @@ class Bystander:
         self.worst_pause = 0.0
         self.worst_health = 0.0
         self.asked = 0
+        self.most_open = 0
 
     async def publish(self, ws):
         is_last = False
@@ -71,12 +80,26 @@ class Bystander:
             if frame["data"] == END:
                 return
 
+    def get(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10, source_address=SOURCE)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        assert answer.status == 200, answer.status
+        return body.decode()
+
     def ask(self):
         start = time.monotonic()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=10) as answer:
-            assert answer.status == 200, answer.status
+        self.get("/health")
         self.worst_health = max(self.worst_health, time.monotonic() - start)
         self.asked += 1
+        open_now = OPEN.findall(self.get("/metrics"))
+        self.most_open = max(self.most_open, sum(int(count) for count in open_now))
+
+    def turned_away(self):
+        counts = json.loads(self.get("/stats"))["turned_away"]
+        return counts["connections_per_address"] + counts["handshakes"]
 
     async def look(self):
         while not self.stops:
@@ -85,7 +108,7 @@ class Bystander:
 
     async def watch(self, flags):
         url = f"ws://127.0.0.1:{self.port}/ws"
-        async with connect(url) as hears, connect(url) as says:
+        async with connect(url, local_addr=SOURCE) as hears, connect(url, local_addr=SOURCE) as says:
             await hears.send(json.dumps({"action": "subscribe", "channel": CHANNEL}))
             confirmed = json.loads(await hears.recv())
             assert confirmed["type"] == "subscription_confirmed", confirmed
@@ -105,9 +128,10 @@ class Bystander:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
-    faults = []
-    for name, flags in modes(f"http://127.0.0.1:{port}").items():
+    parser.add_argument("--strict", action="store_true", help="the hub has strict.toml")
+    given = parser.parse_args()
+    port, faults, known = given.port, [], 0
+    for name, flags in modes(f"http://127.0.0.1:{port}", given.strict).items():
         bystander = Bystander(port)
         said = asyncio.run(bystander.watch(flags))
         ended = [line.strip() for line in said.splitlines() if "Exit status" in line or "connections" in line]
@@ -118,6 +142,12 @@ def main():
         )
         if bystander.worst_pause > PAUSE_S or bystander.worst_health > HEALTH_S or bystander.asked < SECONDS:
             faults.append(name)
+        if given.strict:
+            turned_away = bystander.turned_away()
+            print(f"{name}: at most {bystander.most_open} connections open, {turned_away - known} turned away", flush=True)
+            if bystander.most_open > CONNECTIONS_PER_ADDRESS + OWN_CONNECTIONS or turned_away == known:
+                faults.append(f"{name} was let in")
+            known = turned_away
         if "Exit status" not in said:
             print(said[-2000:])
             faults.append(f"{name} did not run")

@@ -18,27 +18,39 @@ const FOLDER: &str = "tests/hostile";
 const SEED: &str = "14";
 const SECONDS: &str = "75";
 
-/// Builds, checks the fuzz targets, starts a hub, attacks it twice, and sees that it still runs.
+/// Builds, checks the fuzz targets, attacks a hub with its defaults and one with strict limits, and sees that both run on.
 pub(crate) fn run(root: &Root) -> Result<()> {
     let python = venv::python(root)?;
     debian::program(root, "slowhttptest", "slowhttptest")?;
     targets(root)?;
     conformance::build(root)?;
+    let asked = attack(root, "hub.toml", |port| {
+        let asked = schemathesis(root, &python, port);
+        asked.and(slow(root, &python, port, &[]))
+    });
+    asked.and(attack(root, "strict.toml", |port| slow(root, &python, port, &["--strict"])))
+}
+
+/// Starts a hub with this configuration for an attack on its port, after which it must still run.
+fn attack(root: &Root, config: &str, attack: impl FnOnce(u16) -> Result<()>) -> Result<()> {
     let binary = root.target.join(format!("release/tapeline{}", std::env::consts::EXE_SUFFIX));
     let mut serve = root.command(binary);
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(format!("{FOLDER}/hub.toml"));
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(format!("{FOLDER}/{config}"));
     let mut server = Server::start(serve)?;
-    let asked = schemathesis(root, &python, server.port);
-    let mut slow = root.command(&python);
-    slow.arg(format!("{FOLDER}/slow.py")).args(["--port", &server.port.to_string()]);
-    let slowed = run_command(&mut slow);
+    let outcome = attack(server.port);
     if let Some(status) = server.ended()? {
         bail!("the hub ended during the run with {status}; it said:\n{}", server.said());
     }
     if server.said().contains("panicked") {
         bail!("the hub panicked:\n{}", server.said());
     }
-    asked.and(slowed)
+    outcome
+}
+
+fn slow(root: &Root, python: &Path, port: u16, more: &[&str]) -> Result<()> {
+    let mut slow = root.command(python);
+    slow.arg(format!("{FOLDER}/slow.py")).args(["--port", &port.to_string()]).args(more);
+    run_command(&mut slow)
 }
 
 /// Whether the fuzz targets still compile. They are a workspace of their own, which nothing else builds.

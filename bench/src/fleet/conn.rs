@@ -1,11 +1,11 @@
 //! One load client: connecting, upgrading, subscribing, then frames.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
-use mio::net::TcpStream;
 
+use super::line::Line;
 use super::{Hear, Plan, Reading, is_confirmation};
 use crate::clock::Clock;
 use crate::wire;
@@ -19,7 +19,7 @@ pub(super) enum Phase {
 }
 
 pub(super) struct Conn {
-    pub(super) stream: TcpStream,
+    pub(super) line: Line,
     pub(super) phase: Phase,
     pub(super) reading: Reading,
     /// It has been counted as ready.
@@ -31,9 +31,9 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(stream: TcpStream, reading: Reading) -> Self {
+    pub(super) fn new(line: Line, reading: Reading) -> Self {
         Self {
-            stream,
+            line,
             phase: Phase::Connecting,
             reading,
             counted: false,
@@ -62,7 +62,7 @@ impl Conn {
             self.out.extend_from_slice(bytes);
             return Ok(());
         }
-        let written = match self.stream.write(bytes) {
+        let written = match self.line.write(bytes) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
             other => other?,
         };
@@ -72,17 +72,18 @@ impl Conn {
 
     pub(super) fn on_writable(&mut self, addr: SocketAddr, deflate: bool) -> io::Result<()> {
         if self.phase == Phase::Connecting {
-            if let Some(error) = self.stream.take_error()? {
+            if let Some(error) = self.line.stream.take_error()? {
                 return Err(error);
             }
-            if self.stream.peer_addr().is_err() {
+            if self.line.stream.peer_addr().is_err() {
                 return Ok(());
             }
             self.phase = Phase::Upgrading;
             return self.write(&wire::upgrade_request(&addr.to_string(), deflate));
         }
+        self.line.flush()?;
         while !self.out.is_empty() {
-            match self.stream.write(&self.out) {
+            match self.line.write(&self.out) {
                 Ok(count) => drop(self.out.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -110,7 +111,7 @@ impl Conn {
             };
             kept.copy_from_slice(&self.partial);
             let room = rest.len().min(budget);
-            let count = match self.stream.read(rest.get_mut(..room).unwrap_or_default()) {
+            let count = match self.line.read(rest.get_mut(..room).unwrap_or_default()) {
                 Ok(0) => return Ok(false),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),

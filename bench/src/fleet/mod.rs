@@ -3,15 +3,18 @@
 //! paces slow readers and hands each text frame to the workload; what a frame means is not known here.
 
 mod conn;
+mod line;
 mod open;
 
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use mio::{Events, Poll, Token};
+use rustls::ClientConfig;
 
 use crate::clock::Clock;
 use crate::{text, wire};
@@ -82,6 +85,7 @@ pub(crate) struct Fleet {
     poll: Poll,
     events: Events,
     addr: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
     slots: Vec<Slot>,
     buf: Vec<u8>,
     pub(crate) clock: Clock,
@@ -103,6 +107,7 @@ impl Fleet {
             poll: Poll::new()?,
             events: Events::with_capacity(4096),
             addr,
+            tls: None,
             slots: Vec::new(),
             buf: vec![0; BUFFER_BYTES],
             clock: Clock::start(),
@@ -113,6 +118,12 @@ impl Fleet {
             paced_at: Instant::now(),
             trouble: None,
         })
+    }
+
+    /// The same with clients that speak TLS.
+    pub(crate) fn behind_tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
     }
 
     /// Sends masked frames; what the socket does not take leaves as it becomes writable.

@@ -8,6 +8,7 @@ use mio::{Interest, Token};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::conn::Conn;
+use super::line::Line;
 use super::{Fleet, Hear, Plan, Reading, Slot};
 
 /// How long the whole fleet may take to get ready.
@@ -79,7 +80,7 @@ impl Fleet {
         options.set_tcp_nodelay(true)?;
         options.set_linger(Some(Duration::ZERO))?;
         self.poll.registry().register(&mut stream, Token(client), Interest::READABLE | Interest::WRITABLE)?;
-        slot.conn = Some(Conn::new(stream, slot.plan.reading));
+        slot.conn = Some(Conn::new(Line::new(stream, self.tls.as_ref())?, slot.plan.reading));
         Ok(())
     }
 }

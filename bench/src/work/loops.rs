@@ -113,9 +113,18 @@ impl Hear for Tally {
 
 /// Runs the loop against one server with the given subscribers.
 pub(crate) fn run(server: &Server, settings: &Loop, subscribers: Vec<Plan>) -> Result<Sample> {
+    drive(server, Fleet::new(server.addr)?, settings, subscribers)
+}
+
+/// The same with a fleet that has nobody yet.
+pub(crate) fn drive(
+    server: &Server,
+    mut fleet: Fleet,
+    settings: &Loop,
+    subscribers: Vec<Plan>,
+) -> Result<Sample> {
     let publisher = subscribers.len();
     let mut tally = Tally::new(settings.window * 16, publisher, settings.dense);
-    let mut fleet = Fleet::new(server.addr)?;
     fleet.open(subscribers, 256, &mut tally)?;
     fleet.open(vec![Plan::publisher()], 1, &mut tally)?;
 

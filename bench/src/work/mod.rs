@@ -1,5 +1,6 @@
 //! The workloads, one per file.
 
+pub(crate) mod auth;
 pub(crate) mod channels;
 pub(crate) mod deflate;
 pub(crate) mod durable;
@@ -13,3 +14,4 @@ pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod storm;
 pub(crate) mod tables;
+pub(crate) mod tls;

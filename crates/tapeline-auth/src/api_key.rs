@@ -164,7 +164,8 @@ impl KeySettings {
             admin: self.admin,
         };
         let expires_us = self.expires.as_deref().map(moment).transpose()?;
-        let one = |text: &String| text.parse().map_err(|error: NoNetwork| format!("{text:?}: {error}"));
+        let one =
+            |text: &String| text.parse().map_err(|error: NoNetwork| format!("addresses: {text:?}: {error}"));
         let parse = |ranges: &Vec<String>| ranges.iter().map(one).collect::<Result<Vec<_>, _>>();
         let addresses = self.addresses.as_ref().map(parse).transpose()?;
         Ok(ApiKey {

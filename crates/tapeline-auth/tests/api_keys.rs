@@ -127,7 +127,7 @@ fn a_key_that_cannot_be_is_refused_by_name_and_changes_nothing() {
         (KeySettings { expires: Some("tomorrow".into()), ..known.clone() }, "which is no time"),
         (
             KeySettings { addresses: Some(vec!["10.0.0.0/99".into()]), ..known.clone() },
-            "no address and no range",
+            "no address and no network",
         ),
     ];
     for (broken, expected) in cases {

@@ -226,7 +226,7 @@ async fn serve(
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
     let listeners = bind(&values.listen, tls.as_ref(), &admin_listen)?;
     let shards = Arc::new(Shards::start(&hub)?);
-    let first = listeners.first().map(|(listener, _)| (listener.address(), listener.url()));
+    let first = listeners.first().map(|(listener, _)| (listener.address(), listener.scheme()));
     let tls = tls.map(|(tls, _)| tls);
     let app = App::new(AppParts {
         hub: hub.clone(),
@@ -248,14 +248,14 @@ async fn serve(
     for (listener, side) in listeners {
         let what = if side == Side::Admin { "administered" } else { "listening" };
         // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "{what} on {}", listener.url());
+        let _ = writeln!(std::io::stdout(), "{what} on {}://{}", listener.scheme(), listener.address());
         doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     if values.demo
-        && let Some((address, _)) = first
+        && let Some((address, scheme)) = first
     {
-        demo::welcome(address);
+        demo::welcome(scheme, address);
     }
     let keeping =
         tls.map(|tls| tokio::spawn(tls::keep(tls, hub.clone(), move || reloader.expiry_alert_days())));

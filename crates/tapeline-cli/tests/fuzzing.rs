@@ -23,6 +23,8 @@ mod rows;
 mod settings;
 #[expect(dead_code, reason = "only the collections are read")]
 mod support;
+#[path = "fuzzing/tokens.rs"]
+mod tokens;
 
 use mutate::mutated;
 use support::collections::{json_cases, naughty_strings, raw_requests};
@@ -116,6 +118,18 @@ fn no_data_breaks_a_table_and_what_it_tells_is_json() {
         "[\"b\",66787.70,0.5]\0[\"b\",66787.7,0]\0{\"rows\":[[\"a\",1,2]],\"meta\":null}",
     ];
     run(&own, 4_000, rows::check);
+}
+
+#[test]
+fn no_text_is_believed_as_a_token_and_none_breaks_what_reads_keys() {
+    let own = [
+        r#"{"sub":"u1","iat":1767225600,"exp":1767226200,"tapeline":{"read":["a*"],"keys":{"p":["1"]},"operator":true}}"#,
+        "{\"alg\":\"HS512\",\"kid\":\"k\"}\0{\"sub\":\"u1\",\"exp\":1767226200.5}",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ1MSIsImV4cCI6MTc2NzIyNjIwMH0.AAAA",
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","use":"sig","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#,
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n",
+    ];
+    run(&own, 3_000, tokens::check);
 }
 
 #[test]

@@ -461,7 +461,7 @@ fn the_library_talks_to_a_hub_behind_tls_that_it_believes() {
         bus.store().set("a:b", json!(1)).await.expect("the store is behind TLS too");
         let missing =
             tapeline::Settings { ca: Some("/no/such/file".into()), ..tapeline::Settings::default() };
-        let refused = tapeline::connect_with(&url, missing).await.err().expect("nobody is believed");
+        let refused = tapeline::connect_with(&url, missing).await.expect_err("nobody is believed");
         assert!(refused.to_string().contains("/no/such/file"), "{refused}");
     });
 }

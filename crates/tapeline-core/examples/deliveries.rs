@@ -1,7 +1,8 @@
-//! Delivers messages to sessions, and does nothing else: `deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet]`. Every
+//! Delivers messages to sessions, and does nothing else: `deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet] [known]`. Every
 //! session hears all channels; in each round, a millisecond, so many messages are published and then written together. Of
 //! fifty sockets one is full most of the time, so that there is conflation to tell of. `cargo xtask overhead` counts its
-//! instructions with and without counting (feature `uncounted`) and, `quiet`, without notices.
+//! instructions with and without counting (feature `uncounted`) and, `quiet`, without notices; and where each session is
+//! `known` to be somebody, with a token that ends, instead of anyone.
 
 use std::io::IoSlice;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use tapeline_core::Directory;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::rights::Grant;
+use tapeline_core::rights::{Grant, Identity};
 use tapeline_core::session::Arrival;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
@@ -70,14 +71,14 @@ impl Pipes for Sockets {
 }
 
 /// So many sessions that hear everything.
-fn subscribe(shard: &mut Shard, sessions: usize, quiet: bool, clock: &ManualClock) {
+fn subscribe(shard: &mut Shard, sessions: usize, grant: &Grant, quiet: bool, clock: &ManualClock) {
     for _ in 0..sessions {
         let arrival = Arrival {
             principal: "p".into(),
             address: "127.0.0.1".into(),
             seat: None,
             client: None,
-            grant: Grant::Anyone,
+            grant: grant.clone(),
             wire: &JSON,
             notices: !quiet,
             heartbeat: false,
@@ -106,10 +107,11 @@ fn main() -> ExitCode {
     let (Some(sessions), Some(channels), Some(together), Some(rounds)) =
         (number(0), number(1), number(2), number(3))
     else {
-        eprintln!("deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet]");
+        eprintln!("deliveries SESSIONS CHANNELS TOGETHER ROUNDS [quiet] [known]");
         return ExitCode::FAILURE;
     };
-    let quiet = given.get(4).is_some_and(|word| word == "quiet");
+    let said = |wanted: &str| given.iter().skip(4).any(|word| word == wanted);
+    let (quiet, known) = (said("quiet"), said("known"));
     let clock = Arc::new(ManualClock::default());
     let hub = Arc::new(Hub::new(HubParts {
         directory: Arc::new(Directory::new(Catalog::built_in())),
@@ -126,7 +128,9 @@ fn main() -> ExitCode {
     hub.broker().attach(inbox.clone());
     let mut sockets = Sockets { some_are_full: false };
     let mut shard = Shard::new(hub.clone(), 0, inbox.clone());
-    subscribe(&mut shard, sessions, quiet, &clock);
+    let somebody = Identity { until_us: Some(u64::MAX), ..Identity::stranger() };
+    let grant = if known { Grant::Known(Arc::new(somebody)) } else { Grant::Anyone };
+    subscribe(&mut shard, sessions, &grant, quiet, &clock);
     settle(&mut shard, &inbox, &mut sockets, &clock);
     let principal: Arc<str> = "p".into();
     let names: Vec<String> = (0..channels.max(1)).map(|n| format!("market_data:S{n}")).collect();

@@ -142,7 +142,10 @@ impl Shard {
         }
         let before = std::mem::replace(&mut session.grant, Grant::Known(identity.clone()));
         session.warned = false;
-        let same = before.identity().is_some_and(|before| before.rights == identity.rights);
+        // Whose a channel is depends on the subject too.
+        let is_same =
+            |before: &Arc<Identity>| before.subject == identity.subject && before.rights == identity.rights;
+        let same = before.identity().is_some_and(is_same);
         self.reply_in_lane(key.slot, 0, &Reply::TokenOk { until_us: identity.until_us, req });
         if !same {
             self.weigh_rights(key.slot);

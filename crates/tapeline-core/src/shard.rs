@@ -400,14 +400,6 @@ impl Shard {
         self.sessions.is_empty()
     }
 
-    /// Bytes came from the client.
-    pub fn on_heard(&mut self, slot: u32, now: Now) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            session.heard_us = now.mono_us;
-            session.pinged_us = 0;
-        }
-    }
-
     /// The socket takes bytes again.
     pub fn on_writable(&mut self, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.is_blocked()) {

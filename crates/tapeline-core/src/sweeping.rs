@@ -107,6 +107,14 @@ impl Shard {
         false
     }
 
+    /// Bytes came from the client.
+    pub fn on_heard(&mut self, slot: u32, now: Now) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.heard_us = now.mono_us;
+            session.pinged_us = 0;
+        }
+    }
+
     /// The client has begun a message whose end has not come, or has not.
     pub fn on_unfinished(&mut self, slot: u32, is_unfinished: bool, now: Now) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, Uri, header};
-use serde::Deserialize;
 use tapeline_core::Refusal;
 use tapeline_core::rights::{Authority, Grant, Identity};
 use tapeline_schema::ErrorCode;
@@ -147,14 +146,15 @@ pub(crate) fn credential(needs: Needs, request: &Request) -> Result<Option<Crede
     if needs != Needs::Handshake {
         return Ok(bearer);
     }
-    let offered = offered(headers).find_map(|name| name.strip_prefix(TOKEN_PROTOCOL));
+    let offered = offered(headers).filter_map(|name| name.strip_prefix(TOKEN_PROTOCOL));
     let offered = offered.map(|text| Credential { text: text.into(), place: Place::Protocol });
-    let asked = in_query(request.uri()).map(|text| Credential { text, place: Place::Query });
-    if asked.as_ref().is_some_and(|asked| asked.text.starts_with(KEY_MARK)) {
+    let asked = in_query(request.uri());
+    if asked.iter().any(|text| text.starts_with(KEY_MARK)) {
         let message = "a key does not belong into a query, where logs keep it; send Authorization: Bearer …";
         return Err(Refusal::new(ErrorCode::InvalidToken, message));
     }
-    let mut found = [bearer, offered, asked].into_iter().flatten();
+    let asked = asked.into_iter().map(|text| Credential { text, place: Place::Query });
+    let mut found = bearer.into_iter().chain(offered).chain(asked);
     let first = found.next();
     if found.any(|other| first.as_ref().is_some_and(|first| first.text != other.text)) {
         let message = "two different tokens in one request; send one";
@@ -179,10 +179,8 @@ pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
 }
 
-fn in_query(uri: &Uri) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Asked {
-        token: Option<String>,
-    }
-    Query::<Asked>::try_from_uri(uri).ok().and_then(|Query(asked)| asked.token)
+fn in_query(uri: &Uri) -> Vec<String> {
+    let asked = Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let pairs = asked.map(|Query(pairs)| pairs).unwrap_or_default();
+    pairs.into_iter().filter(|(name, _)| name == "token").map(|(_, value)| value).collect()
 }

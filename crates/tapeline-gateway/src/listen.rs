@@ -72,10 +72,9 @@ impl Listener {
         self.address
     }
 
-    /// Where to find it.
-    pub fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+    /// What is spoken there: `http`, or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Serves until the door is closed and every request that had begun is answered.

@@ -42,6 +42,9 @@ const NOTSENT_LOWAT: u32 = 16 << 10;
 /// A peer that acknowledges nothing for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a WebSocket is told that is asked for over HTTP/2.
+const NOT_HERE: &str = "a WebSocket is opened over HTTP/1.1; ask for http/1.1 in the TLS handshake";
+
 /// What a client may say in the query.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wishes {
@@ -73,10 +76,12 @@ struct Checked {
 }
 
 fn check(request: &mut Request, compression: bool) -> Result<Checked, Box<Response>> {
+    if request.version() == Version::HTTP_2 {
+        return Err(Box::new(Failure::new(ErrorCode::InvalidRequest, NOT_HERE).into_response()));
+    }
     let http_version = match request.version() {
         Version::HTTP_10 => (1, 0),
         Version::HTTP_11 => (1, 1),
-        Version::HTTP_2 => (2, 0),
         _ => (0, 9),
     };
     let headers = HeaderLines(request.headers());

@@ -179,6 +179,11 @@ impl TlsPipe {
 
     /// Encrypts what follows the first `from` bytes, up to a record.
     fn encrypt(&mut self, slices: &[IoSlice<'_>], from: usize) -> Option<usize> {
+        if let [only] = slices {
+            let rest = only.get(from..).unwrap_or_default();
+            let part = rest.get(..RECORD_BYTES).unwrap_or(rest);
+            return self.tls.writer().write(part).ok().filter(|n| *n > 0);
+        }
         let mut passed = from;
         let (mut record, mut gathered) = (Vec::with_capacity(slices.len()), 0);
         for slice in slices {
@@ -190,10 +195,7 @@ impl TlsPipe {
                 record.push(IoSlice::new(part));
             }
         }
-        match self.tls.writer().write_vectored(&record) {
-            Ok(n) if n > 0 => Some(n),
-            _ => None,
-        }
+        self.tls.writer().write_vectored(&record).ok().filter(|n| *n > 0)
     }
 
     /// Writes what is encrypted; whether all of it has left.

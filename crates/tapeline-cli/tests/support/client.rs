@@ -84,6 +84,14 @@ impl Client {
         Client::over(Raw::open(hub, path))
     }
 
+    /// Connects to this path with these header lines, each ending in `\r\n`; the hub must accept.
+    pub(crate) fn connect_with(hub: &Hub, path: &str, more: &str) -> Client {
+        let mut raw = Raw::send_to(hub, super::raw::handshake(hub, path, more));
+        let head = raw.head();
+        assert_eq!(head.status, 101, "{path} is upgraded");
+        Client::over(raw)
+    }
+
     /// Connects to `/ws` at this address, if somebody answers there.
     pub(crate) fn try_connect(address: &str) -> Option<Client> {
         Raw::try_open(address, "/ws").map(Client::over)

@@ -45,21 +45,12 @@ impl Answer {
 impl Hub {
     /// Any request; `more` are further header lines, each ending in `\r\n`.
     pub(crate) fn request(&self, method: &str, path: &str, more: &str, body: impl AsRef<[u8]>) -> Answer {
-        let body = body.as_ref();
-        let mut bytes = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n",
-            self.address(),
-            body.len()
-        )
-        .into_bytes();
-        bytes.extend_from_slice(body);
-        let mut raw = Raw::send_to(self, bytes);
-        let head = raw.head();
-        let body = match head.header("content-length").and_then(|len| len.parse().ok()) {
-            Some(len) => raw.body(len),
-            None => raw.rest(),
-        };
-        Answer { head, body }
+        request_at(self.address(), method, path, more, body.as_ref())
+    }
+
+    /// The same of its admin interface.
+    pub(crate) fn admin(&self, method: &str, path: &str, more: &str, body: impl AsRef<[u8]>) -> Answer {
+        request_at(self.admin_address(), method, path, more, body.as_ref())
     }
 
     /// `GET`
@@ -105,4 +96,20 @@ impl Hub {
             flush(&mut lines);
         }
     }
+}
+
+fn request_at(address: &str, method: &str, path: &str, more: &str, body: &[u8]) -> Answer {
+    let mut bytes = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    let mut raw = Raw::send_at(address, bytes);
+    let head = raw.head();
+    let body = match head.header("content-length").and_then(|len| len.parse().ok()) {
+        Some(len) => raw.body(len),
+        None => raw.rest(),
+    };
+    Answer { head, body }
 }

@@ -1,6 +1,7 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
-//! as they are, `tls` speaks TLS, `collections` has hostile input, `counting` follows every message while something breaks.
+//! as they are, `tls` speaks TLS, `people` come with tokens and keys, `collections` has hostile input, `counting` follows
+//! every message while something breaks.
 //! It knows no family and no test.
 
 pub(crate) mod client;
@@ -8,6 +9,7 @@ pub(crate) mod collections;
 pub(crate) mod counting;
 pub(crate) mod deflate;
 pub(crate) mod http;
+pub(crate) mod people;
 pub(crate) mod raw;
 pub(crate) mod tls;
 
@@ -32,6 +34,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) struct Hub {
     process: Child,
     address: String,
+    /// Where the admin interface listens, if apart.
+    admin: Option<String>,
     /// Where TLS is spoken.
     tls: Option<String>,
     config: Option<PathBuf>,
@@ -74,6 +78,13 @@ impl Hub {
         Hub::launch(Some(path), None, &[])
     }
 
+    /// With this configuration file, what it logs kept, and these words more on its command line.
+    pub(crate) fn with_config_and(text: &str, words: &[&str]) -> Hub {
+        let path = temporary("toml");
+        std::fs::write(&path, text).expect("the configuration can be written");
+        Hub::launch(Some(path), Some(temporary("log")), words)
+    }
+
     /// With this configuration file, a plain port and one with this certificate, and what it logs kept.
     pub(crate) fn with_tls(text: &str, pair: &tls::Pair, words: &[&str]) -> Hub {
         let path = temporary("toml");
@@ -106,6 +117,11 @@ impl Hub {
             let _ = process.kill();
             panic!("the hub ended before it listened: {:?}", process.wait());
         };
+        let admin = more.contains(&"--admin-listen").then(|| lines.next()).flatten();
+        let admin = admin.map(|line| {
+            let line = line.expect("stdout is text");
+            line.strip_prefix("administered on http://").expect("it says where").trim().to_string()
+        });
         // Those behind TLS are told last.
         let speaks = more.contains(&"--tls-listen") || config.as_deref().is_some_and(says_tls);
         let tls = speaks.then(|| lines.next()).flatten();
@@ -113,12 +129,17 @@ impl Hub {
             let line = line.expect("stdout is text");
             line.strip_prefix("listening on https://").expect("it says where").trim().to_string()
         });
-        Hub { process, address, tls, config, log }
+        Hub { process, address, admin, tls, config, log }
     }
 
     /// `127.0.0.1:PORT`
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where its admin interface listens.
+    pub(crate) fn admin_address(&self) -> &str {
+        self.admin.as_deref().expect("the hub was told --admin-listen")
     }
 
     /// `127.0.0.1:PORT`, where TLS is spoken.

@@ -103,7 +103,12 @@ fn header(first: u8, mask_bit: u8, len: usize) -> Vec<u8> {
 impl Raw {
     /// Connects and sends these bytes.
     pub(crate) fn send_to(hub: &Hub, bytes: impl AsRef<[u8]>) -> Raw {
-        let stream = TcpStream::connect(hub.address()).expect("the hub accepts connections");
+        Raw::send_at(hub.address(), bytes)
+    }
+
+    /// The same at an address.
+    pub(crate) fn send_at(address: &str, bytes: impl AsRef<[u8]>) -> Raw {
+        let stream = TcpStream::connect(address).expect("the hub accepts connections");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         let mut raw = Raw::of(stream);

@@ -120,6 +120,25 @@ fn what_the_hub_refuses_early_or_late_becomes_a_letter_that_says_why() {
 }
 
 #[test]
+fn a_letter_says_whose_the_channel_was_to_be() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("executions");
+    let fill = |owner: &str| Publication {
+        channel: "executions:a".into(),
+        data: "{}".into(),
+        owner: Some(owner.into()),
+        ..Publication::default()
+    };
+    // The broker refuses the first, the hub the second at once.
+    assert!(intake.publish([fill("ann"), fill(&"é".repeat(200))]));
+    let mut owners: Vec<_> =
+        letters(&notebook).iter().map(|letter| letter["original"]["owner"].clone()).collect();
+    owners.sort_by_key(|owner| owner.as_str().map(str::len));
+    assert_eq!(owners[0], "ann");
+    assert!(owners[1].as_str().unwrap().len() > 256, "cut to a length that would be taken");
+}
+
+#[test]
 fn letters_that_are_refused_themselves_are_counted_and_come_to_an_end() {
     let (mut intake, notebook) = intake();
     notebook.refuse("");

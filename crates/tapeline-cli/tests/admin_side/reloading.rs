@@ -1,0 +1,76 @@
+//! Keys and secrets that change while the hub runs.
+
+use serde_json::json;
+
+use super::support::people::{OTHER_SECRET, SECRET, auth, bearer, claims, key, signed};
+use super::support::raw::handshake;
+use super::support::{Client, Hub, Raw, eventually};
+
+fn status(hub: &Hub, credential: &str) -> u16 {
+    Raw::send_to(hub, handshake(hub, "/ws", &bearer(credential))).head().status
+}
+
+#[test]
+fn a_reload_lets_a_new_key_in_and_closes_the_connections_of_one_that_is_gone() {
+    let (admin, old, kept, new) = (key("admin = true"), key("read = [\"*\"]"), key(""), key(""));
+    let hub = Hub::with_config(&auth("", &[&admin, &old, &kept]));
+    let mut of_old = Client::connect_with(&hub, "/ws", &bearer(&old.text));
+    let mut of_kept = Client::connect_with(&hub, "/ws", &bearer(&kept.text));
+    of_old.subscribe("alerts:risk");
+    of_kept.subscribe("news");
+    assert_eq!(status(&hub, &new.text), 401);
+    hub.rewrite(&auth("", &[&admin, &kept, &new]));
+    let answer = hub.request("POST", "/admin/reload", &bearer(&admin.text), "");
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(of_old.closed().code, 4003);
+    assert_eq!((status(&hub, &old.text), status(&hub, &new.text)), (401, 101));
+    of_kept.expect_silence();
+    for secret in [&old.text, &new.text, &kept.text] {
+        assert!(!answer.text().contains(secret.as_str()), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_key_that_loses_rights_is_closed_and_comes_back_with_what_it_has() {
+    let (admin, mut desk) = (key("admin = true"), key("read = [\"alerts:*\", \"trades:*\"]"));
+    let hub = Hub::with_config(&auth("", &[&admin, &desk]));
+    let mut client = Client::connect_with(&hub, "/ws", &bearer(&desk.text));
+    client.subscribe("alerts:risk");
+    desk.toml = desk.toml.replace("\"alerts:*\", ", "");
+    hub.rewrite(&auth("", &[&admin, &desk]));
+    assert_eq!(hub.request("POST", "/admin/reload", &bearer(&admin.text), "").status(), 200);
+    assert_eq!(client.closed().code, 4003);
+    let mut client = Client::connect_with(&hub, "/ws", &bearer(&desk.text));
+    let refused = client.ask(&json!({"action": "subscribe", "channel": "alerts:risk"}));
+    assert_eq!(refused.json["code"], "forbidden");
+    client.subscribe("trades:p1");
+}
+
+#[test]
+fn a_reload_takes_another_secret_and_shows_neither() {
+    let hub = Hub::with_config(&auth("", &[&key("admin = true")]));
+    let old = signed(SECRET, &claims("ann", &json!({}), 600));
+    let new = signed(OTHER_SECRET, &claims("ann", &json!({}), 600));
+    let mut client = Client::connect_with(&hub, "/ws", &bearer(&old));
+    client.subscribe("news");
+    assert_eq!((status(&hub, &old), status(&hub, &new)), (101, 401));
+    hub.rewrite(&auth("", &[]).replace(SECRET, OTHER_SECRET));
+    hub.hang_up();
+    assert!(eventually(|| status(&hub, &new) == 101), "the new secret is not taken");
+    assert_eq!(status(&hub, &old), 401);
+    // What was believed when it came stays until it ends; who must go at once is revoked.
+    client.expect_silence();
+}
+
+#[test]
+fn a_reload_that_cannot_be_changes_nobody() {
+    let (admin, old) = (key("admin = true"), key("read = [\"*\"]"));
+    let hub = Hub::with_config(&auth("", &[&admin, &old]));
+    let mut client = Client::connect_with(&hub, "/ws", &bearer(&old.text));
+    client.subscribe("alerts:risk");
+    hub.rewrite(&auth("", &[&admin]).replace("sha256:", "md5:"));
+    let answer = hub.request("POST", "/admin/reload", &bearer(&admin.text), "");
+    assert_eq!(answer.refusal().0, 400, "{}", answer.text());
+    assert_eq!(status(&hub, &old.text), 101);
+    client.expect_silence();
+}
