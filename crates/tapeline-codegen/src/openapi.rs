@@ -7,6 +7,7 @@ mod access;
 mod bodies;
 mod data;
 mod dead_letters;
+mod page;
 mod routes;
 mod store;
 
@@ -28,7 +29,12 @@ const HEAD_TOO_LARGE: u16 = 431;
 pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let model = Model::of(catalog);
     let mut paths: Map<String, Value> = Map::new();
-    let routes = ROUTES.iter().chain(dead_letters::ROUTES).chain(store::ROUTES).chain(data::ROUTES);
+    let routes = page::ROUTES
+        .iter()
+        .chain(ROUTES)
+        .chain(dead_letters::ROUTES)
+        .chain(store::ROUTES)
+        .chain(data::ROUTES);
     for route in routes {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
