@@ -4,6 +4,7 @@
 //! Refuses to know WebSocket frames, which are AsyncAPI's.
 
 mod access;
+mod admin;
 mod bodies;
 mod data;
 mod dead_letters;
@@ -32,6 +33,7 @@ pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let routes = page::ROUTES
         .iter()
         .chain(ROUTES)
+        .chain(admin::ROUTES)
         .chain(dead_letters::ROUTES)
         .chain(store::ROUTES)
         .chain(data::ROUTES);
