@@ -8,6 +8,7 @@ mod admin;
 mod bodies;
 mod data;
 mod dead_letters;
+mod page;
 mod routes;
 mod store;
 
@@ -29,8 +30,9 @@ const HEAD_TOO_LARGE: u16 = 431;
 pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let model = Model::of(catalog);
     let mut paths: Map<String, Value> = Map::new();
-    let routes = ROUTES
+    let routes = page::ROUTES
         .iter()
+        .chain(ROUTES)
         .chain(admin::ROUTES)
         .chain(dead_letters::ROUTES)
         .chain(store::ROUTES)

@@ -137,7 +137,7 @@ const HELD: Answer = Answer {
     schema: Some("HeldReceipt"),
 };
 
-const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
+pub(super) const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
     Answer { status, about, kind, schema: None }
 }
 
@@ -196,36 +196,6 @@ const READING: &[ErrorCode] =
 const PRESENCE: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest];
 
 pub(super) const ROUTES: &[Route] = &[
-    Route {
-        method: "get",
-        path: "/",
-        id: "page",
-        summary: "A page that shows what the hub is doing.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[plain(200, "The page.", Some("text/html"))],
-        refusals: &[],
-    },
-    Route {
-        method: "get",
-        path: "/page.css",
-        id: "page_style",
-        summary: "How the page looks.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[plain(200, "The style sheet.", Some("text/css"))],
-        refusals: &[],
-    },
-    Route {
-        method: "get",
-        path: "/page.js",
-        id: "page_script",
-        summary: "What the page does.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[plain(200, "The script.", Some("text/javascript"))],
-        refusals: &[],
-    },
     Route {
         method: "get",
         path: "/ws",
