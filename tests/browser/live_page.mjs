@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,6 +25,7 @@ const row = (page, symbol) => page.locator('#prices tr').filter({ has: page.getB
 const cell = async (page, symbol, n) => (await row(page, symbol).locator('td').nth(n).textContent()).trim()
 const text = async (page, id) => (await page.locator('#' + id).textContent()).trim()
 const line = (page, part, name) => page.locator(`#${part} tr`).filter({ has: page.getByRole('rowheader', { name, exact: true }) })
+const KEY = 'tk_0a1b2c3d4e5f_p5YbZ3uWqX0cVn8RtLkJ2hGfD7sA1mEo'
 const EVIL = '<img/src=x/onerror=alert(1)>'
 const state = (page, text) => page.getByText(text, { exact: true }).waitFor()
 
@@ -105,6 +107,23 @@ const tests = {
     await page.reload()
     await state(page, 'connected')
     assert.deepEqual(heard.tokens, ['bad', 'good', 'good'])
+  },
+
+  async 'a hub with keys shows its prices to who has one, and to nobody else'(page, open, start) {
+    const config = `[[auth.key]]\nid = "0a1b2c3d4e5f"\nhash = "sha256:${createHash('sha256').update(KEY).digest('hex')}"\n` +
+      'publish = ["*"]\noperator = true\n'
+    const hub = await start({ config })
+    await page.goto(`http://${hub.address}/`)
+    await page.getByText('The hub wants a token:').waitFor()
+    await paste(page, KEY)
+    await state(page, 'connected')
+    const headers = { 'content-type': 'application/json', authorization: 'Bearer ' + KEY }
+    const body = JSON.stringify({ channel: 'market_data:X', data: price('X', 10) })
+    assert.equal((await fetch(`http://${hub.address}/publish`, { method: 'POST', headers, body })).status, 200)
+    await row(page, 'X').waitFor()
+    await until(async () => /^\d+$/.test(await text(page, 'connections')), 'the figures')
+    assert.match(await text(page, 'no-trades'), /^Not for this token: /)
+    await snap(page, 'key')
   },
 
   async 'a token about to end is replaced on the connection that stands, and one that has ended after it'(page, open, start) {

@@ -6,6 +6,8 @@
 
 #[path = "rights/answers.rs"]
 mod answers;
+#[path = "rights/appearing.rs"]
+mod appearing;
 #[path = "rights/impostors.rs"]
 mod impostors;
 #[path = "rights/kept.rs"]
@@ -37,7 +39,7 @@ fn is_roll_up(row: &Row) -> bool {
 #[test]
 fn the_table_has_every_family_and_every_roll_up() {
     let world = World::with_strangers(false);
-    let operator = world.people.iter().find(|person| person.name == "operator").expect("there is one");
+    let operator = world.person("operator");
     let listing = world.hub.request("GET", "/channels", &operator.header, "").json();
     let served = listing["channels"].as_array().expect("a list");
     let text = |value: &Value| value.as_str().expect("a text").to_string();

@@ -19,9 +19,8 @@ use support::{Client, Hub};
 
 /// A hub that asks, with these lines of `[auth]` and these keys.
 fn hub_with(settings: &str, keys: &[&Key]) -> Hub {
-    let limits = "[limits]\nfailed_tokens_per_minute = 0\n";
     let settings = format!("failures_per_minute = 0\n{settings}");
-    Hub::with_config_and(&format!("{limits}{}", people::auth(&settings, keys)), &["--log", "debug"])
+    Hub::with_config_and(&people::auth(&settings, keys), &["--log", "debug"])
 }
 
 fn hub() -> Hub {

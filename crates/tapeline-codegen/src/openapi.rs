@@ -4,9 +4,11 @@
 //! Refuses to know WebSocket frames, which are AsyncAPI's.
 
 mod access;
+mod admin;
 mod bodies;
 mod data;
 mod dead_letters;
+mod page;
 mod routes;
 mod store;
 
@@ -28,7 +30,13 @@ const HEAD_TOO_LARGE: u16 = 431;
 pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
     let model = Model::of(catalog);
     let mut paths: Map<String, Value> = Map::new();
-    let routes = ROUTES.iter().chain(dead_letters::ROUTES).chain(store::ROUTES).chain(data::ROUTES);
+    let routes = page::ROUTES
+        .iter()
+        .chain(ROUTES)
+        .chain(admin::ROUTES)
+        .chain(dead_letters::ROUTES)
+        .chain(store::ROUTES)
+        .chain(data::ROUTES);
     for route in routes {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {

@@ -278,3 +278,27 @@ fn what_only_one_client_is_told_stays_and_who_holds_too_much_of_it_is_closed() {
     bench.settle();
     assert_eq!(bench.offsets(modest, "high"), [1, 2, 3]);
 }
+
+#[test]
+fn where_memory_is_short_half_as_much_may_wait_and_nothing_is_lost_by_it() {
+    let mut bench = Bench::new(40 * WEIGHT);
+    let slot = bench.stuck(&["low:x", "critical:x"]);
+    bench.publish("critical:x", 10);
+    bench.publish("low:x", 20);
+    assert_eq!(bench.waiting(slot), counts(&[("low", 20), ("critical", 10)]), "all of it fits");
+    let slot = bench.stuck(&["low:x", "critical:x"]);
+    bench.publish("critical:x", 10);
+    bench.publish("low:x", 20);
+    bench.hub.pressure().read(101, 100);
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    bench.shard.tick(bench.clock.now());
+    let left = bench.waiting(slot);
+    assert_eq!(left.get("critical"), Some(&10), "the critical lane goes last");
+    assert!(left.get("low").copied().unwrap_or_default() < 20, "{left:?}");
+    let refused = bench.hub.pressure().refuses(Priority::Low);
+    assert!(refused, "and nothing more is taken that is not urgent");
+    bench.hub.pressure().read(0, 100);
+    bench.settle();
+    assert_eq!(bench.offsets(slot, "low"), (21..=40).collect::<Vec<_>>());
+    assert_eq!(bench.offsets(slot, "critical"), (11..=20).collect::<Vec<_>>());
+}

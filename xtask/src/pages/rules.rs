@@ -44,7 +44,6 @@ const SKIPPED: &[(&str, &str)] = &[
         "never ends; what it checks is run by `cargo test --test fuzzing` on kept input",
     ),
     ("cargo install --path crates/tapeline-cli", "the binary that was just built is on the PATH"),
-    ("tapeline token key ", "what it prints is another each time; the tests of the command read it"),
     ("npm install ", "installed as the lock file says"),
     ("python3 -m venv .venv", "the tests' own environment is linked there"),
     (".venv/bin/python -m pip install ", "the tests' own environment has them"),

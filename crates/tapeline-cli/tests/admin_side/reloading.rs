@@ -74,3 +74,47 @@ fn a_reload_that_cannot_be_changes_nobody() {
     assert_eq!(status(&hub, &old.text), 101);
     client.expect_silence();
 }
+
+#[test]
+fn who_hears_a_family_changes_with_its_readers() {
+    let (admin, desk) = (key("admin = true"), key("read = [\"fx:*\"]\npublish = [\"*\"]"));
+    let read = |readers: &str| {
+        let family = "[[channel]]\ntemplate = \"fx:{pair}\"\ntype = \"fx_rate\"\n";
+        format!("{}{family}read = \"{readers}\"\n", auth("", &[&admin, &desk]))
+    };
+    let hub = Hub::with_config(&read("public"));
+    let joe = bearer(&signed(SECRET, &claims("joe", &json!({}), 600)));
+    let (mut by_name, mut by_pattern) =
+        (Client::connect_with(&hub, "/ws", &joe), Client::connect_with(&hub, "/ws", &joe));
+    let mut desks = Client::connect_with(&hub, "/ws", &bearer(&desk.text));
+    let publish = |n: u32| {
+        let body = format!("{{\"channel\":\"fx:EURUSD\",\"data\":{n}}}");
+        assert_eq!(hub.request("POST", "/publish", &bearer(&desk.text), body).status(), 200);
+    };
+    let reload = |readers: &str| {
+        hub.rewrite(&read(readers));
+        let answer = hub.request("POST", "/admin/reload", &bearer(&admin.text), "");
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+    };
+    publish(1);
+    by_name.subscribe("fx:EURUSD");
+    desks.subscribe("fx:EURUSD");
+    by_pattern.send(&json!({"action": "subscribe", "pattern": "fx:*"}));
+    by_pattern.next_of("subscription_confirmed");
+    publish(2);
+    for client in [&mut by_name, &mut by_pattern, &mut desks] {
+        client.message(2);
+    }
+    reload("operator");
+    publish(3);
+    assert_eq!(by_name.next_of("error").json["code"], "forbidden");
+    desks.message(3);
+    by_name.expect_silence();
+    by_pattern.expect_silence();
+    assert_eq!(hub.request("GET", "/last/fx:EURUSD", &joe, "").status(), 403);
+    reload("public");
+    publish(4);
+    by_pattern.message(4);
+    desks.message(4);
+    by_name.expect_silence();
+}

@@ -102,7 +102,7 @@ fn as_first_message(world: &World, person: &Person, strangers: bool) {
 fn who_is_not_believed_gets_and_gives_nothing_in_any_way() {
     for strangers in [true, false] {
         let world = World::with_strangers(strangers);
-        let operator = world.people.iter().find(|person| person.name == "operator").expect("there is one");
+        let operator = world.person("operator");
         let mut ear = Ear::of(&world, operator);
         ear.ask(json!({"action": "subscribe", "pattern": "*"}));
         for person in &world.impostors {

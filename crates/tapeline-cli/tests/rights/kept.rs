@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use super::answers::{Ear, judge};
 use super::pattern_of;
 use super::people::{Person, World};
+use super::support::temporary;
 use super::table::{Row, rows};
 
 /// The epoch of every channel that keeps a history, as the operator knows it.
 fn epochs(world: &World) -> HashMap<&'static str, Value> {
-    let operator = world.people.iter().find(|person| person.name == "operator").expect("there is one");
+    let operator = world.person("operator");
     let epoch = |row: &Row| {
         let answer = world.hub.request("GET", &format!("/history/{}", row.channel), &operator.header, "");
         (answer.status() == 200).then(|| answer.json()["epoch"].clone())
@@ -106,21 +107,41 @@ fn resumed_by_patterns(world: &World, person: &Person, epochs: &HashMap<&str, Va
     }
 }
 
-#[test]
-fn in_every_way_of_reading_what_is_kept_it_is_given_to_those_of_the_table_and_to_nobody_else() {
-    let world = World::with_strangers(true);
-    let epochs = epochs(&world);
+fn check(world: &World) {
+    let epochs = epochs(world);
     assert!(epochs.len() > 50, "most channels keep a history: {epochs:?}");
     for person in &world.people {
-        let mut ear = Ear::of(&world, person);
+        let mut ear = Ear::of(world, person);
         for (n, row) in rows().enumerate() {
             let epoch = epochs.get(row.channel);
-            over_http(&world, person, n, row, epoch.is_some());
+            over_http(world, person, n, row, epoch.is_some());
             over_websocket(&mut ear, person, n, row, epoch);
             if let Some(epoch) = epoch {
-                resumed(&world, person, n, row, epoch);
+                resumed(world, person, n, row, epoch);
             }
         }
-        resumed_by_patterns(&world, person, &epochs);
+        resumed_by_patterns(world, person, &epochs);
     }
+}
+
+#[test]
+fn in_every_way_of_reading_what_is_kept_it_is_given_to_those_of_the_table_and_to_nobody_else() {
+    check(&World::with_strangers(true));
+}
+
+#[test]
+fn a_hub_that_was_started_again_gives_what_it_kept_to_those_of_the_table_and_to_nobody_else() {
+    let dir = temporary("data");
+    let words = ["--data-dir", dir.to_str().expect("a test's path is text")];
+    let world = World::start(true, &words).started_again(&words);
+    // Whose a channel is has not been asked yet: the first who asks for what is about it must be judged right.
+    let olga = world.person("olga");
+    let about = world.hub.request("GET", "/last/freshness:order_status:o1", &olga.header, "");
+    assert_eq!(about.status(), 200, "{}", about.text());
+    check(&world);
+    let revoked = world.impostors.iter().find(|person| person.name == "revoked").expect("there is one");
+    let answer = world.hub.request("GET", "/last/news", &revoked.header, "");
+    assert_eq!(answer.status(), 401, "what was taken back stays taken back");
+    drop(world);
+    let _ = std::fs::remove_dir_all(dir);
 }

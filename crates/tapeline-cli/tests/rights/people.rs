@@ -15,6 +15,7 @@ pub(crate) struct Person {
 /// The hub, and everybody who comes to it.
 pub(crate) struct World {
     pub(crate) hub: Hub,
+    config: String,
     /// Who is believed, strangers included where the hub lets them in.
     pub(crate) people: Vec<Person>,
     /// Who is not.
@@ -57,21 +58,34 @@ fn impostors() -> Vec<Person> {
 impl World {
     /// Every channel has had one message; `seed-` begins what is in them.
     pub(crate) fn with_strangers(are_let_in: bool) -> World {
+        World::start(are_let_in, &[])
+    }
+
+    /// With these words on the hub's command line.
+    pub(crate) fn start(strangers: bool, words: &[&str]) -> World {
         let (publisher, admin) = (key("publish = [\"*\"]"), key("admin = true"));
-        let settings = format!("anonymous = {are_let_in}\nfailures_per_minute = 0");
-        let limits = "[limits]\nfailed_tokens_per_minute = 0\n";
-        let config = format!("{limits}{}{FAMILIES}", people::auth(&settings, &[&publisher, &admin]));
-        let hub = Hub::with_config(&config);
+        let settings = format!("anonymous = {strangers}\nfailures_per_minute = 0");
+        let shards = "[serve]\nshards = 3\n";
+        let config = format!("{shards}{}{FAMILIES}", people::auth(&settings, &[&publisher, &admin]));
+        let hub = Hub::with_config_and(&config, words);
         let taken =
             hub.request("POST", "/admin/revocations", &bearer(&admin.text), r#"{"token_id":"taken-back"}"#);
         assert_eq!(taken.status(), 200, "{}", taken.text());
         let mut people = believed(&publisher);
         let mut impostors = impostors();
         let stranger = Person { name: "stranger", header: String::new() };
-        if are_let_in { &mut people } else { &mut impostors }.push(stranger);
-        let world = World { hub, people, impostors };
+        if strangers { &mut people } else { &mut impostors }.push(stranger);
+        let world = World { hub, config, people, impostors };
         world.seed(&publisher);
         world
+    }
+
+    /// The same people at a hub that has ended and been started again with these words.
+    pub(crate) fn started_again(mut self, words: &[&str]) -> World {
+        self.hub.terminate();
+        self.hub.wait();
+        self.hub = Hub::with_config_and(&self.config, words);
+        self
     }
 
     fn seed(&self, publisher: &Key) {
@@ -87,6 +101,10 @@ impl World {
         );
         assert_eq!(answer.status(), 200);
         assert!(!answer.text().contains("\"error\""), "{}", answer.text());
+    }
+
+    pub(crate) fn person(&self, name: &str) -> &Person {
+        self.people.iter().find(|person| person.name == name).expect("there is one of this name")
     }
 
     pub(crate) fn connect(&self, person: &Person) -> Client {

@@ -101,6 +101,8 @@ pub(crate) const ROWS: &[Row] = &[
     row("freshness:{of}", "freshness:trades:p1", ANN_PART, KEY, "freshness", r#"{"of":"@","state":"fresh","age_ms":1}"#),
     row("freshness:{of}", "freshness:order_status:o1", OLGA, KEY, "freshness", r#"{"of":"@","state":"fresh","age_ms":1}"#),
     row("freshness:{of}", "freshness:alerts:risk", OP_PART, KEY, "freshness", r#"{"of":"@","state":"fresh","age_ms":1}"#),
+    row("freshness:{of}", "freshness:trades", OPERATOR, KEY, "freshness", r#"{"of":"@","state":"fresh","age_ms":1}"#),
+    row("freshness:{of}", "freshness:freshness:news", OPERATOR, KEY, "freshness", r#"{"of":"@","state":"fresh","age_ms":1}"#),
     row("presence:{of}", "presence:news", ALL, KEY, "", r#"{"of":"@","event":"joined","node":"n","count":1}"#),
     row("presence:{of}", "presence:trades:p2", BOB, KEY, "", r#"{"of":"@","event":"joined","node":"n","count":1}"#),
     row("notifications:{user_id}", "notifications:ann", ANN, KEY, "", r#"{"user_id":"ann","title":"@"}"#),

@@ -37,11 +37,8 @@ fn bring(hub: &Hub, credential: &str) {
 fn no_part_of_a_token_is_in_the_log_nor_in_the_audit_log() {
     let (audit, known) = (temporary("audit"), key("publish = [\"news\"]"));
     let unknown = key("");
-    let config = format!(
-        "[audit]\nfile = \"{}\"\n[limits]\nfailed_tokens_per_minute = 0\n{}",
-        audit.display(),
-        auth("failures_per_minute = 0", &[&known])
-    );
+    let config =
+        format!("[audit]\nfile = \"{}\"\n{}", audit.display(), auth("failures_per_minute = 0", &[&known]));
     let hub = Hub::with_config_and(&config, &["--log", "trace"]);
     let all = json!({"read": ["*"], "operator": true});
     let mut credentials = vec![

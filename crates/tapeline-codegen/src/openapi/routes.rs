@@ -137,7 +137,7 @@ const HELD: Answer = Answer {
     schema: Some("HeldReceipt"),
 };
 
-const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
+pub(super) const fn plain(status: u16, about: &'static str, kind: Option<&'static str>) -> Answer {
     Answer { status, about, kind, schema: None }
 }
 
@@ -196,36 +196,6 @@ const READING: &[ErrorCode] =
 const PRESENCE: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest];
 
 pub(super) const ROUTES: &[Route] = &[
-    Route {
-        method: "get",
-        path: "/",
-        id: "page",
-        summary: "A page that shows what the hub is doing.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[plain(200, "The page.", Some("text/html"))],
-        refusals: &[],
-    },
-    Route {
-        method: "get",
-        path: "/page.css",
-        id: "page_style",
-        summary: "How the page looks.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[plain(200, "The style sheet.", Some("text/css"))],
-        refusals: &[],
-    },
-    Route {
-        method: "get",
-        path: "/page.js",
-        id: "page_script",
-        summary: "What the page does.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[plain(200, "The script.", Some("text/javascript"))],
-        refusals: &[],
-    },
     Route {
         method: "get",
         path: "/ws",
@@ -428,56 +398,6 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[ok("The families, the built-in ones first.", "ChannelsAnswer")],
         refusals: &[Internal],
-    },
-    Route {
-        method: "post",
-        path: "/admin/channels",
-        id: "add_channel",
-        summary: "Declare a family until the hub ends; from the hub's own machine only.",
-        parameters: &[],
-        bodies: &[(JSON, Body::One("Family"))],
-        answers: &[ok("It is there.", "FamilyAnswer")],
-        refusals: &[BadJson, BadChannel, Forbidden, Internal],
-    },
-    Route {
-        method: "delete",
-        path: "/admin/channels/{family}",
-        id: "remove_channel",
-        summary: "Take a family away that is not built in; from the hub's own machine only.",
-        parameters: &[in_path("family", text, "Its name: the template up to the first colon.")],
-        bodies: &[],
-        answers: &[ok("It is gone.", "FamilyAnswer")],
-        refusals: &[InvalidRequest, NotFound, Forbidden, Internal],
-    },
-    Route {
-        method: "get",
-        path: "/admin/revocations",
-        id: "revocations",
-        summary: "Tokens and subjects that have been taken back; from the hub's own machine or its admin interface only.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[ok("All of them, the newest first.", "Revocations")],
-        refusals: &[InvalidRequest, Forbidden, Internal],
-    },
-    Route {
-        method: "post",
-        path: "/admin/revocations",
-        id: "revoke",
-        summary: "Take tokens back: their connections are closed (4003); from the hub's own machine or its admin interface only.",
-        parameters: &[],
-        bodies: &[(JSON, Body::One("Revoke"))],
-        answers: &[ok("They are not believed any more.", "Revocation")],
-        refusals: &[BadJson, InvalidRequest, Forbidden, TooLarge, Internal, Degraded],
-    },
-    Route {
-        method: "post",
-        path: "/admin/reload",
-        id: "reload",
-        summary: "Read the configuration file again: all of it takes effect, or nothing; from the hub's own machine only.",
-        parameters: &[],
-        bodies: &[],
-        answers: &[ok("It has taken effect.", "ReloadAnswer")],
-        refusals: &[InvalidRequest, Forbidden, Internal],
     },
     Route {
         method: "get",

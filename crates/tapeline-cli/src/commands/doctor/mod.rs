@@ -134,6 +134,6 @@ mod tests {
         assert_eq!(told(Some("fx/eur:usd"), Some("http://h:1")), at_h(false, "fx/eur:usd"));
         assert_eq!(told(Some("fx.*"), Some("http://h:1")), at_h(true, "fx.*"));
         assert!(doctor(Some("http://h:1"), Some("http://h:2")).target().is_err());
-        assert!(doctor(Some("https://h"), None).target().is_err());
+        assert!(doctor(Some("ftp://h"), None).target().is_err());
     }
 }
