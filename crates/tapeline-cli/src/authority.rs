@@ -78,7 +78,7 @@ impl Authorities {
             Revoke::Subject(subject) => What::Subject(subject.into()),
             Revoke::TokenId(id) => What::Token(id.into()),
         };
-        let (to, done) = mpsc::channel();
+        let (to, done) = mpsc::sync_channel(1);
         let answer = move |outcome| {
             // Whoever asked may have given up.
             let _ = to.send(outcome);

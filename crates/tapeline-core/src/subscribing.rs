@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::command::{Req, SubscribeOptions, Wanted};
 use crate::error::Refusal;
 use crate::reply::Topic;
+use crate::rights::learn_owner;
 use crate::session::Subscription;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
@@ -166,7 +167,13 @@ impl Shard {
         let mailbox = self.mailbox.clone();
         let broker = self.hub.broker().clone();
         if let Some((channel, _, _)) = self.one_source(topic, &request.options) {
-            let answer = Box::new(move |head| mailbox.post(Note::Joined(Box::new((request, head)))));
+            let session = self.sessions.get(request.key.slot as usize);
+            let unknown = session.and_then(|session| self.hub.owner_to_learn(&session.grant, &channel));
+            let asked = broker.clone();
+            let answer = Box::new(move |head| {
+                let next = move || mailbox.post(Note::Joined(Box::new((request, head))));
+                learn_owner(&asked, unknown, next);
+            });
             return broker.join(&channel, answer);
         }
         let interest = Interest::of(topic);

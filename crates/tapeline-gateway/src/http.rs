@@ -152,6 +152,9 @@ async fn readable(
             app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
         })
     };
+    if let Some(about) = app.hub.owner_to_learn(&caller.grant, channel) {
+        asking::page(&app.hub, &about, NEWEST, 1).await?;
+    }
     if !channel.takes_owner() {
         allowed()?;
     }
