@@ -327,8 +327,11 @@ fn what_the_hub_answers_over_http_is_what_the_openapi_document_declares() {
     let answered = answered.into_iter().chain(ask_for_dead_letters(&hub));
     for (path, method, answer) in answered {
         let place = place_of_answer(&document, path, method, answer.status());
-        let keys: &[&str] =
-            if path == "/health" { &["broker", "shards"] } else { &["symbol", "portfolio_id"] };
+        let keys: &[&str] = if path == "/health" {
+            &["broker", "shards", "memory", "tls"]
+        } else {
+            &["symbol", "portfolio_id"]
+        };
         let answer = answer.json();
         fits(&document, &place, &answer, keys);
         for name in ["messages", "channels"] {
