@@ -8,7 +8,9 @@ use std::time::Duration;
 use tapeline_core::rights::Identified;
 use tapeline_core::{Now, clock};
 
+use crate::algorithm::Algorithm;
 use crate::key::Key;
+use crate::settings::JwtSettings;
 
 /// A set is fetched anew at the soonest and at the latest, whatever its answer says.
 const FRESH: std::ops::RangeInclusive<Duration> = Duration::from_secs(5 * 60)..=Duration::from_secs(60 * 60);
@@ -26,6 +28,20 @@ pub struct Fetched {
     pub body: Vec<u8>,
     /// How long it says that it is fresh.
     pub max_age: Option<Duration>,
+}
+
+/// Where a set is fetched, and what is taken from it. Keys from elsewhere are not believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Empty for nowhere.
+    pub url: String,
+    pub algorithms: Vec<Algorithm>,
+}
+
+impl Source {
+    pub(crate) fn of(settings: &JwtSettings) -> Self {
+        Source { url: settings.jwks_url.clone(), algorithms: settings.algorithms.clone() }
+    }
 }
 
 /// A token that waits.
@@ -55,6 +71,7 @@ pub(crate) enum Why {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Remote {
+    source: Source,
     keys: Vec<Key>,
     /// By the monotonic clock, as all that follows.
     fetched_us: Option<u64>,
@@ -69,6 +86,23 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    pub(crate) fn new(source: Source) -> Self {
+        Remote { source, ..Remote::default() }
+    }
+
+    /// Where the set is fetched.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Fetches there from now on. If that is elsewhere, all that is known is dropped and who waited is handed out.
+    pub(crate) fn ask_of(&mut self, source: Source) -> Vec<Waiting> {
+        if self.source == source {
+            return Vec::new();
+        }
+        std::mem::replace(self, Remote::new(source)).waiting
+    }
+
     /// The keys, while they can be believed.
     pub(crate) fn keys(&self, now: Now) -> &[Key] {
         let age = self.fetched_us.map(|at| now.since(at));
@@ -82,6 +116,10 @@ impl Remote {
 
     /// A token whose key is not known.
     pub(crate) fn ask(&mut self, waiting: Waiting, now: Now) -> Asked {
+        if self.source.url.is_empty() {
+            // Until just now there was an address.
+            return Asked::Refused(waiting, Why::OutOfReach);
+        }
         let may_fetch = self.is_fetching || now.mono_us >= self.pause_until_us;
         if may_fetch && self.waiting.len() < WAITING_LIMIT {
             self.waiting.push(waiting);
@@ -126,7 +164,7 @@ impl Remote {
         std::mem::take(&mut self.waiting)
     }
 
-    /// The hub stops, or another address is asked: nobody waits any more.
+    /// The hub stops: nobody waits any more.
     pub(crate) fn give_up(&mut self) -> Vec<Waiting> {
         std::mem::take(&mut self.waiting)
     }
