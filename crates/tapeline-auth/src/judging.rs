@@ -1,6 +1,7 @@
 //! How a credential is judged and answered: what is remembered, the sender's wrong tokens, the signature, the claims,
 //! revocations, in this order. Where a key is not known yet, it waits for the set of keys.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::claims::Claims;
 use crate::invalid::{Invalid, Reason};
 use crate::network;
 use crate::remote::{Asked, Waiting, Why};
+use crate::settings::Settings;
 
 impl Shared {
     pub(crate) fn identify(&self, credential: &str, address: &str, answer: Identified) {
@@ -23,8 +25,9 @@ impl Shared {
         let judged = self.judge(credential, address, now);
         match judged {
             Err(Stopped::Invalid(invalid)) if self.may_be_fetched(&invalid) => {
-                let waiting =
-                    Waiting { credential: credential.to_string(), address: address.to_string(), answer };
+                let sender = counted(address, &self.state.load().settings);
+                let (credential, address) = (credential.to_string(), address.to_string());
+                let waiting = Waiting { credential, address, sender, answer };
                 let asked = self.remote().ask(waiting, now);
                 match asked {
                     Asked::Waits => self.wake.notify_all(),
@@ -38,11 +41,11 @@ impl Shared {
     /// After a fetch: what waited for it.
     pub(crate) fn judge_waiting(&self, waiting: Waiting) {
         let now = self.clock.now();
-        let Waiting { credential, address, answer } = waiting;
+        let Waiting { credential, address, sender, answer } = waiting;
         let judged = self.judge(&credential, &address, now);
         let is_unknown = matches!(&judged, Err(Stopped::Invalid(invalid)) if self.may_be_fetched(invalid));
         if is_unknown && self.remote().keys(now).is_empty() {
-            return self.refuse_waiting(Waiting { credential, address, answer }, Why::OutOfReach);
+            return self.refuse_waiting(Waiting { credential, address, sender, answer }, Why::OutOfReach);
         }
         self.answer(judged, &address, now, answer);
     }
@@ -51,17 +54,17 @@ impl Shared {
         invalid.reason == Reason::UnknownKey && !self.state.load().settings.jwt.jwks_url.is_empty()
     }
 
+    /// Of these nothing is counted: it says as much of the keys as of the token.
     pub(crate) fn refuse_waiting(&self, Waiting { address, answer, .. }: Waiting, why: Why) {
-        match why {
+        let degraded = |told| Refusal::new(ErrorCode::Degraded, told);
+        answer(Err(match why {
             Why::Known => {
-                let invalid = Invalid::new(Reason::UnknownKey, "it is not in the set that was fetched last");
-                self.answer(Err(Stopped::Invalid(invalid)), &address, self.clock.now(), answer);
+                tracing::debug!(address, "a token's key is not in the set that was fetched last");
+                Refusal::new(ErrorCode::InvalidToken, Reason::UnknownKey.text())
             }
-            Why::OutOfReach => {
-                let told = "the keys that tokens are checked with are out of reach";
-                answer(Err(Refusal::new(ErrorCode::Degraded, told)));
-            }
-        }
+            Why::OutOfReach => degraded("the keys that tokens are checked with are out of reach"),
+            Why::Full => degraded("too many tokens wait for the keys that they are checked with; try again"),
+        }));
     }
 
     fn answer(&self, judged: Result<Arc<Identity>, Stopped>, address: &str, now: Now, answer: Identified) {
@@ -69,8 +72,9 @@ impl Shared {
             Ok(identity) => answer(Ok(identity)),
             Err(Stopped::Invalid(invalid)) => {
                 tracing::debug!(address, "a credential was refused: {invalid}");
-                if let Some(sender) = network::address(address).map(sender) {
-                    let a_minute = self.state.load().settings.failures_per_minute;
+                let settings = &self.state.load().settings;
+                if let Some(sender) = counted(address, settings).filter(|_| is_junk(invalid.reason)) {
+                    let a_minute = settings.failures_per_minute;
                     self.failures.lock().unwrap_or_else(PoisonError::into_inner).count(sender, a_minute, now);
                 }
                 answer(Err(Refusal::new(ErrorCode::InvalidToken, invalid.reason.text())));
@@ -87,7 +91,7 @@ impl Shared {
     }
 
     fn judge(&self, credential: &str, address: &str, now: Now) -> Result<Arc<Identity>, Stopped> {
-        let state = self.state.load();
+        let state = self.state.load_full();
         if credential.starts_with(api_key::PREFIX) {
             // Nobody guesses 256 bits, and comparing costs nothing: whoever has a key is let in beside who has none.
             let key = state.api_keys.judge(credential, address, now.wall_us).map_err(Stopped::Invalid)?;
@@ -103,18 +107,27 @@ impl Shared {
             self.check_revoked(&identity).map_err(Stopped::Invalid)?;
             return Ok(identity);
         }
-        if let Some(time) = self.time_out(address, state.settings.failures_per_minute, now) {
+        if let Some(time) = self.time_out(address, &state.settings, now) {
             return Err(Stopped::Waits(time));
         }
         let identity = self.of_token(credential, &state, now.wall_us).map_err(Stopped::Invalid)?;
         let identity = Arc::new(identity);
         self.check_revoked(&identity).map_err(Stopped::Invalid)?;
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(mark, identity.clone());
+        self.remember(mark, &identity, &state);
         Ok(identity)
     }
 
-    fn time_out(&self, address: &str, a_minute: u32, now: Now) -> Option<Duration> {
-        let sender = sender(network::address(address)?);
+    /// Unless the keys that it was checked with have been changed meanwhile: a change forgets all only once.
+    fn remember(&self, mark: [u8; 32], identity: &Arc<Identity>, state: &Arc<State>) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(state, &self.state.load()) {
+            remembered.insert(mark, identity.clone());
+        }
+    }
+
+    fn time_out(&self, address: &str, settings: &Settings, now: Now) -> Option<Duration> {
+        let sender = counted(address, settings)?;
+        let a_minute = settings.failures_per_minute;
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).wait(sender, a_minute, now)
     }
 
@@ -131,16 +144,26 @@ impl Shared {
 
     pub(crate) fn check_revoked(&self, identity: &Identity) -> Result<(), Invalid> {
         let revoked = |told: &str| Err(Invalid::new(Reason::Revoked, told));
-        if self.revoked.read().unwrap_or_else(PoisonError::into_inner).holds(identity) {
+        let state = self.state.load();
+        let (now_us, leeway_us) = (self.clock.now().wall_us, state.settings.jwt.rules.leeway_us());
+        if self.revoked.read().unwrap_or_else(PoisonError::into_inner).holds(identity, now_us, leeway_us) {
             return revoked("it is on the list of what was revoked");
+        }
+        if identity.is_anonymous() && !state.settings.anonymous {
+            return revoked("nobody is let in without a token any more");
         }
         if !identity.subject.starts_with(api_key::SUBJECT) {
             return Ok(());
         }
-        match self.state.load().api_keys.of_subject(&identity.subject) {
+        match state.api_keys.of_subject(&identity.subject) {
             None => revoked("the key is not in the configuration any more"),
             Some(key) if Some(&*key.mark()) != identity.token_id.as_deref() => {
                 revoked("the key has another secret now")
+            }
+            Some(key)
+                if key.expires_us.is_some_and(|end| identity.until_us.is_none_or(|until| end < until)) =>
+            {
+                revoked("the key ends sooner now")
             }
             Some(key) if !includes(&key.rights, &identity.rights) => revoked("the key has lost rights"),
             Some(_) => Ok(()),
@@ -153,6 +176,19 @@ enum Stopped {
     Invalid(Invalid),
     /// The address sent too many wrong ones.
     Waits(Duration),
+}
+
+/// Whose wrong tokens are counted: not those of addresses that no limits concern.
+fn counted(address: &str, settings: &Settings) -> Option<IpAddr> {
+    let address = network::address(address)?;
+    let is_exempt = settings.exempt.iter().any(|range| range.contains(address));
+    (!is_exempt).then(|| sender(address))
+}
+
+/// Whether nobody who ever had a good token sends such a one. One that has expired or was revoked comes from clients
+/// that others behind their address must not pay for.
+fn is_junk(reason: Reason) -> bool {
+    matches!(reason, Reason::Malformed | Reason::Algorithm | Reason::Signature | Reason::UnknownKey)
 }
 
 fn of_key(key: &ApiKey) -> Identity {

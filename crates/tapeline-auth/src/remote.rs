@@ -3,6 +3,7 @@
 //! A token with an unknown key has the set fetched once for all who wait; then a pause follows, so that tokens with made-up
 //! keys cannot drive the issuer. This is the plan only: `fetch` asks, `watch` has the threads.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tapeline_core::rights::Identified;
@@ -20,6 +21,8 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 const LAST_GOOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tokens that wait for one fetch.
 const WAITING_LIMIT: usize = 1_024;
+/// Of them, so many of one sender.
+const WAITING_OF_ONE: usize = 16;
 
 /// What was fetched.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ impl Source {
 pub(crate) struct Waiting {
     pub credential: String,
     pub address: String,
+    /// Whose it is counted as, if it is.
+    pub sender: Option<IpAddr>,
     pub answer: Identified,
 }
 
@@ -66,6 +71,8 @@ pub(crate) enum Why {
     Known,
     /// There is no set, so nothing can be said.
     OutOfReach,
+    /// Too many wait already.
+    Full,
 }
 
 /// See the module.
@@ -121,7 +128,12 @@ impl Remote {
             return Asked::Refused(waiting, Why::OutOfReach);
         }
         let may_fetch = self.is_fetching || now.mono_us >= self.pause_until_us;
-        if may_fetch && self.waiting.len() < WAITING_LIMIT {
+        if may_fetch {
+            let of_one = self.waiting.iter().filter(|other| other.sender == waiting.sender).count();
+            let has_room = waiting.sender.is_none() || of_one < WAITING_OF_ONE;
+            if !has_room || self.waiting.len() >= WAITING_LIMIT {
+                return Asked::Refused(waiting, Why::Full);
+            }
             self.waiting.push(waiting);
             return Asked::Waits;
         }

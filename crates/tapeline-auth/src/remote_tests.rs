@@ -14,7 +14,7 @@ fn key() -> Key {
 
 fn waiting() -> Waiting {
     let answer = Box::new(|_: Result<_, Refusal>| {});
-    Waiting { credential: "t".to_string(), address: "192.0.2.1".to_string(), answer }
+    Waiting { credential: "t".to_string(), address: "127.0.0.1".to_string(), sender: None, answer }
 }
 
 fn remote(url: &str) -> Remote {
@@ -51,7 +51,7 @@ fn unknown_keys_have_it_fetched_once_for_all_and_then_there_is_a_pause() {
     for _ in 0..WAITING_LIMIT {
         assert_eq!(why(remote.ask(waiting(), clock.now())), None);
     }
-    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known), "no more than the limit wait");
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Full), "no more than the limit wait");
     assert_eq!(remote.idle(clock.now()), Duration::ZERO);
     remote.on_asking();
     let answered = remote.on_fetched(Ok((vec![key()], None)), clock.now());
@@ -102,4 +102,15 @@ fn nothing_of_one_address_serves_another_and_nobody_waits_for_none() {
     assert_eq!(why(remote.ask(waiting(), clock.now())), None);
     assert_eq!(remote.ask_of(Source::default()).len(), 1);
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
+}
+
+#[test]
+fn one_sender_does_not_fill_the_list_of_those_who_wait() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    let of = |sender: &str| Waiting { sender: sender.parse().ok(), ..waiting() };
+    for _ in 0..WAITING_OF_ONE {
+        assert_eq!(why(remote.ask(of("192.0.2.1"), clock.now())), None);
+    }
+    assert_eq!(why(remote.ask(of("192.0.2.1"), clock.now())), Some(Why::Full));
+    assert_eq!(why(remote.ask(of("192.0.2.2"), clock.now())), None);
 }
