@@ -1,7 +1,7 @@
 //! Who checks tokens and keys, as the core's `Authority`: credential → identity, with what was already checked remembered.
 //!
-//! The order is fixed: what is remembered, the sender's wrong tokens, the signature, the claims, revocations. It owns the
-//! state that a reload swaps; `watch` has the threads that look at files, the address of keys and the store.
+//! It owns the state that a reload swaps. `judging` says who somebody is; `watch` has the threads that look at files, the
+//! address of keys and the store.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -9,23 +9,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ring::digest;
-use tapeline_core::network::sender;
+use tapeline_core::Clock;
 use tapeline_core::rights::{Authority, Identified, Identity};
 use tapeline_core::store::{Done, Store};
-use tapeline_core::{Clock, Now, Refusal};
-use tapeline_schema::ErrorCode;
 
-use crate::api_key::{self, ApiKey, ApiKeys};
-use crate::claims::Claims;
+use crate::api_key::ApiKeys;
 use crate::failures::Failures;
 use crate::fetch::Fetch;
 use crate::files::{self, Seen};
 use crate::generations::Generations;
-use crate::invalid::{Invalid, Reason};
 use crate::key::{Key, KeySet};
-use crate::network;
-use crate::remote::{Asked, Remote, Waiting, Why};
+use crate::remote::{Remote, Source, Why};
 use crate::revoked::{Revocation, Revoked, What};
 use crate::settings::Settings;
 use crate::{rights, watch};
@@ -66,10 +60,10 @@ pub(crate) struct Shared {
     /// The store's version of the mark when it was last looked at, and how often.
     pub mark: AtomicU64,
     pub looks: AtomicU32,
-    rights: rights::Shared,
+    pub rights: rights::Shared,
     /// By the digest of the token.
-    remembered: Mutex<Generations<[u8; 32], Arc<Identity>>>,
-    failures: Mutex<Failures>,
+    pub remembered: Mutex<Generations<[u8; 32], Arc<Identity>>>,
+    pub failures: Mutex<Failures>,
     /// One change at a time.
     changing: Mutex<()>,
     pub stopping: Mutex<bool>,
@@ -83,8 +77,8 @@ pub(crate) struct State {
     /// Those of the configuration.
     local: Vec<Key>,
     /// All, the fetched ones included.
-    keys: KeySet,
-    api_keys: ApiKeys,
+    pub keys: KeySet,
+    pub api_keys: ApiKeys,
 }
 
 /// What is told of it in `/health` and to operators.
@@ -113,13 +107,14 @@ impl Auth {
         let rights = rights::Shared::default();
         let state = State::read(settings, &rights)?;
         let is_asked = is_on || state.settings.is_configured();
+        let source = Source::of(&state.settings.jwt);
         let shared = Arc::new(Shared {
             is_on,
             state: ArcSwap::from_pointee(state.with(&[])),
             store,
             clock,
             fetch,
-            remote: Mutex::default(),
+            remote: Mutex::new(Remote::new(source)),
             wake: Condvar::new(),
             revoked: RwLock::default(),
             revision: AtomicU64::new(0),
@@ -251,12 +246,6 @@ impl State {
         self
     }
 
-    /// Whether the same keys would be taken from the same address.
-    pub(crate) fn fetches_like(&self, other: &Self) -> bool {
-        let (this, that) = (&self.settings.jwt, &other.settings.jwt);
-        this.jwks_url == that.jwks_url && this.algorithms == that.algorithms
-    }
-
     fn copied(&self) -> Self {
         State {
             settings: self.settings.clone(),
@@ -280,17 +269,9 @@ impl Shared {
     pub(crate) fn replace(&self, settings: Settings) -> Result<(), String> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let next = State::read(settings, &self.rights)?;
-        let before = self.state.load_full();
-        if !next.fetches_like(&before) {
-            // The keys of another issuer are not believed any more.
-            let waiting = {
-                let mut remote = self.remote();
-                let waiting = remote.give_up();
-                *remote = Remote::default();
-                waiting
-            };
-            waiting.into_iter().for_each(|waiting| self.refuse_waiting(waiting, Why::OutOfReach));
-        }
+        // The keys of another issuer are not believed any more.
+        let waiting = self.remote().ask_of(Source::of(&next.settings.jwt));
+        waiting.into_iter().for_each(|waiting| self.refuse_waiting(waiting, Why::OutOfReach));
         self.change(next);
         self.wake.notify_all();
         Ok(())
@@ -303,11 +284,22 @@ impl Shared {
         self.change(copied);
     }
 
-    /// The files were looked at, and could not be used: they are not tried again as they are.
-    pub(crate) fn on_broken_files(&self, files: Seen) {
+    /// Reads the files again where one has changed, and says what became of that; a broken one changes nothing. Nothing
+    /// else changes meanwhile: a reload's settings stay.
+    pub(crate) fn reread(&self) -> Option<Result<(), String>> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let copied = self.state.load().copied();
-        self.change(State { files, ..copied });
+        let state = self.state.load_full();
+        let files = files::look(&state.settings.jwt);
+        if files == state.files {
+            return None;
+        }
+        let (next, outcome) = match State::read(state.settings.clone(), &self.rights) {
+            Ok(next) => (next, Ok(())),
+            // They are not tried again as they are.
+            Err(told) => (State { files, ..state.copied() }, Err(told)),
+        };
+        self.change(next);
+        Some(outcome)
     }
 
     /// Swaps the state; called by one at a time. What was checked with the keys of before is checked again.
@@ -317,174 +309,4 @@ impl Shared {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.revision.fetch_add(1, Ordering::Release);
     }
-
-    pub(crate) fn identify(&self, credential: &str, address: &str, answer: Identified) {
-        let now = self.clock.now();
-        let judged = self.judge(credential, address, now);
-        match judged {
-            Err(Stopped::Invalid(invalid)) if self.may_be_fetched(&invalid) => {
-                let waiting =
-                    Waiting { credential: credential.to_string(), address: address.to_string(), answer };
-                let asked = self.remote().ask(waiting, now);
-                match asked {
-                    Asked::Waits => self.wake.notify_all(),
-                    Asked::Refused(waiting, why) => self.refuse_waiting(waiting, why),
-                }
-            }
-            judged => self.answer(judged, address, now, answer),
-        }
-    }
-
-    /// After a fetch: what waited for it.
-    pub(crate) fn judge_waiting(&self, waiting: Waiting) {
-        let now = self.clock.now();
-        let Waiting { credential, address, answer } = waiting;
-        let judged = self.judge(&credential, &address, now);
-        let is_unknown = matches!(&judged, Err(Stopped::Invalid(invalid)) if self.may_be_fetched(invalid));
-        if is_unknown && self.remote().keys(now).is_empty() {
-            return self.refuse_waiting(Waiting { credential, address, answer }, Why::OutOfReach);
-        }
-        self.answer(judged, &address, now, answer);
-    }
-
-    fn may_be_fetched(&self, invalid: &Invalid) -> bool {
-        invalid.reason == Reason::UnknownKey && !self.state.load().settings.jwt.jwks_url.is_empty()
-    }
-
-    fn refuse_waiting(&self, Waiting { address, answer, .. }: Waiting, why: Why) {
-        match why {
-            Why::Known => {
-                let invalid = Invalid::new(Reason::UnknownKey, "it is not in the set that was fetched last");
-                self.answer(Err(Stopped::Invalid(invalid)), &address, self.clock.now(), answer);
-            }
-            Why::OutOfReach => {
-                let told = "the keys that tokens are checked with are out of reach";
-                answer(Err(Refusal::new(ErrorCode::Degraded, told)));
-            }
-        }
-    }
-
-    fn answer(&self, judged: Result<Arc<Identity>, Stopped>, address: &str, now: Now, answer: Identified) {
-        match judged {
-            Ok(identity) => answer(Ok(identity)),
-            Err(Stopped::Invalid(invalid)) => {
-                tracing::debug!(address, "a credential was refused: {invalid}");
-                if let Some(sender) = network::address(address).map(sender) {
-                    let a_minute = self.state.load().settings.failures_per_minute;
-                    self.failures.lock().unwrap_or_else(PoisonError::into_inner).count(sender, a_minute, now);
-                }
-                answer(Err(Refusal::new(ErrorCode::InvalidToken, invalid.reason.text())));
-            }
-            Err(Stopped::Waits(time)) => {
-                let seconds = time.as_millis().div_ceil(1_000);
-                let told = format!(
-                    "too many wrong tokens came from this address; the next is looked at in {seconds} s \
-                     (auth.failures_per_minute)"
-                );
-                answer(Err(Refusal::new(ErrorCode::RateLimited, told).retry_after(time)));
-            }
-        }
-    }
-
-    fn judge(&self, credential: &str, address: &str, now: Now) -> Result<Arc<Identity>, Stopped> {
-        let state = self.state.load();
-        if credential.starts_with(api_key::PREFIX) {
-            // Nobody guesses 256 bits, and comparing costs nothing: whoever has a key is let in beside who has none.
-            let key = state.api_keys.judge(credential, address, now.wall_us).map_err(Stopped::Invalid)?;
-            let identity = of_key(key);
-            self.check_revoked(&identity).map_err(Stopped::Invalid)?;
-            return Ok(Arc::new(identity));
-        }
-        let mark = mark(credential);
-        let known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).find(&mark).cloned();
-        if let Some(identity) =
-            known.filter(|identity| identity.until_us.is_some_and(|until| until > now.wall_us))
-        {
-            self.check_revoked(&identity).map_err(Stopped::Invalid)?;
-            return Ok(identity);
-        }
-        if let Some(time) = self.time_out(address, state.settings.failures_per_minute, now) {
-            return Err(Stopped::Waits(time));
-        }
-        let identity = self.of_token(credential, &state, now.wall_us).map_err(Stopped::Invalid)?;
-        let identity = Arc::new(identity);
-        self.check_revoked(&identity).map_err(Stopped::Invalid)?;
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(mark, identity.clone());
-        Ok(identity)
-    }
-
-    fn time_out(&self, address: &str, a_minute: u32, now: Now) -> Option<Duration> {
-        let sender = sender(network::address(address)?);
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).wait(sender, a_minute, now)
-    }
-
-    fn of_token(&self, token: &str, state: &State, now_us: u64) -> Result<Identity, Invalid> {
-        let claims = Claims::of_token(token, &state.keys, &state.settings.jwt.rules, now_us)?;
-        Ok(Identity {
-            subject: claims.subject.into(),
-            rights: self.rights.of(claims.rights),
-            until_us: Some(claims.until_us),
-            issued_us: claims.issued_us,
-            token_id: claims.token_id.map(Into::into),
-        })
-    }
-
-    fn check_revoked(&self, identity: &Identity) -> Result<(), Invalid> {
-        let revoked = |told: &str| Err(Invalid::new(Reason::Revoked, told));
-        if self.revoked.read().unwrap_or_else(PoisonError::into_inner).holds(identity) {
-            return revoked("it is on the list of what was revoked");
-        }
-        if !identity.subject.starts_with(api_key::SUBJECT) {
-            return Ok(());
-        }
-        match self.state.load().api_keys.of_subject(&identity.subject) {
-            None => revoked("the key is not in the configuration any more"),
-            Some(key) if Some(&*key.mark()) != identity.token_id.as_deref() => {
-                revoked("the key has another secret now")
-            }
-            Some(key) if !includes(&key.rights, &identity.rights) => revoked("the key has lost rights"),
-            Some(_) => Ok(()),
-        }
-    }
-}
-
-/// Why there is no identity.
-enum Stopped {
-    Invalid(Invalid),
-    /// The address sent too many wrong ones.
-    Waits(Duration),
-}
-
-fn of_key(key: &ApiKey) -> Identity {
-    Identity {
-        subject: key.subject.clone(),
-        rights: key.rights.clone(),
-        until_us: key.expires_us,
-        issued_us: None,
-        token_id: Some(key.mark().into()),
-    }
-}
-
-fn includes(these: &tapeline_core::rights::Rights, those: &tapeline_core::rights::Rights) -> bool {
-    fn all_in<T: PartialEq>(these: &[T], those: &[T]) -> bool {
-        those.iter().all(|one| these.contains(one))
-    }
-    let keys = |(name, values): &(Box<str>, Vec<Box<str>>)| {
-        these.keys.iter().any(|(known, all)| known == name && all_in(all, values))
-    };
-    all_in(&these.read, &those.read)
-        && all_in(&these.publish, &those.publish)
-        && all_in(&these.store_read, &those.store_read)
-        && all_in(&these.store_write, &those.store_write)
-        && those.keys.iter().all(keys)
-        && these.operator >= those.operator
-        && these.admin >= those.admin
-}
-
-/// What a token is remembered by: it is not kept itself.
-fn mark(token: &str) -> [u8; 32] {
-    let mut mark = [0; 32];
-    let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    mark.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-    mark
 }

@@ -34,6 +34,12 @@ pub struct Rules {
     pub max_lifetime_s: u64,
 }
 
+impl Rules {
+    pub(crate) fn leeway_us(&self) -> u64 {
+        self.leeway_s.saturating_mul(SECOND_US)
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Rules {

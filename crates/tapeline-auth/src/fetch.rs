@@ -38,6 +38,8 @@ impl Http {
             .build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
+            // Nobody between, whatever the environment says: a proxy would give the keys.
+            .proxy(None)
             .timeout_global(Some(PATIENCE))
             // A set lives where the configuration says, and nowhere else.
             .max_redirects(0)

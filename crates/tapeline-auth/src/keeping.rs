@@ -9,6 +9,7 @@ use tapeline_core::Refusal;
 use tapeline_core::store::{Done, Expect, Key, LIST_LIMIT, Listing, Range, Write};
 use tapeline_schema::ErrorCode;
 
+use crate::api_key;
 use crate::authority::Shared;
 use crate::revoked::{self, REVOCATIONS_LIMIT, Revocation, What};
 
@@ -28,7 +29,9 @@ impl Shared {
             let told = format!("what is revoked has {} bytes, it must have 1 to {NAME_LIMIT}", name.len());
             return done(Err(Refusal::new(ErrorCode::InvalidRequest, told)));
         }
-        let ttl = self.longest_life();
+        // An API key may live for ever, and so does its revocation.
+        let is_key = matches!(&what, What::Subject(name) if name.starts_with(api_key::SUBJECT));
+        let ttl = self.longest_life().filter(|_| !is_key);
         let until_us = ttl.map(|ttl| now_us.saturating_add(tapeline_core::clock::micros(ttl)));
         let revocation = Revocation { what, at_us: now_us, until_us };
         {
@@ -58,10 +61,10 @@ impl Shared {
         self.store.set(&mark, write, Box::new(move |marked| done(marked.map(|_| revocation))));
     }
 
-    /// How long a token that was issued now can be believed.
+    /// How long a token that is revoked now can be believed: it may have been issued by a clock that is ahead.
     fn longest_life(&self) -> Option<Duration> {
         let rules = &self.state.load().settings.jwt.rules;
-        let life_s = rules.max_lifetime_s.saturating_add(rules.leeway_s);
+        let life_s = rules.max_lifetime_s.saturating_add(rules.leeway_s.saturating_mul(2));
         (rules.max_lifetime_s > 0).then(|| Duration::from_secs(life_s))
     }
 

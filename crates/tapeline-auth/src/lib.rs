@@ -15,6 +15,7 @@ pub mod files;
 mod generations;
 mod invalid;
 mod json;
+mod judging;
 pub mod jwks;
 pub mod jws;
 mod keeping;

@@ -3,12 +3,15 @@
 //! A token with an unknown key has the set fetched once for all who wait; then a pause follows, so that tokens with made-up
 //! keys cannot drive the issuer. This is the plan only: `fetch` asks, `watch` has the threads.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tapeline_core::rights::Identified;
 use tapeline_core::{Now, clock};
 
+use crate::algorithm::Algorithm;
 use crate::key::Key;
+use crate::settings::JwtSettings;
 
 /// A set is fetched anew at the soonest and at the latest, whatever its answer says.
 const FRESH: std::ops::RangeInclusive<Duration> = Duration::from_secs(5 * 60)..=Duration::from_secs(60 * 60);
@@ -18,6 +21,8 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 const LAST_GOOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tokens that wait for one fetch.
 const WAITING_LIMIT: usize = 1_024;
+/// Of them, so many of one sender.
+const WAITING_OF_ONE: usize = 16;
 
 /// What was fetched.
 #[derive(Debug)]
@@ -28,10 +33,26 @@ pub struct Fetched {
     pub max_age: Option<Duration>,
 }
 
+/// Where a set is fetched, and what is taken from it. Keys from elsewhere are not believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Empty for nowhere.
+    pub url: String,
+    pub algorithms: Vec<Algorithm>,
+}
+
+impl Source {
+    pub(crate) fn of(settings: &JwtSettings) -> Self {
+        Source { url: settings.jwks_url.clone(), algorithms: settings.algorithms.clone() }
+    }
+}
+
 /// A token that waits.
 pub(crate) struct Waiting {
     pub credential: String,
     pub address: String,
+    /// Whose it is counted as, if it is.
+    pub sender: Option<IpAddr>,
     pub answer: Identified,
 }
 
@@ -50,11 +71,14 @@ pub(crate) enum Why {
     Known,
     /// There is no set, so nothing can be said.
     OutOfReach,
+    /// Too many wait already.
+    Full,
 }
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Remote {
+    source: Source,
     keys: Vec<Key>,
     /// By the monotonic clock, as all that follows.
     fetched_us: Option<u64>,
@@ -69,6 +93,23 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    pub(crate) fn new(source: Source) -> Self {
+        Remote { source, ..Remote::default() }
+    }
+
+    /// Where the set is fetched.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Fetches there from now on. If that is elsewhere, all that is known is dropped and who waited is handed out.
+    pub(crate) fn ask_of(&mut self, source: Source) -> Vec<Waiting> {
+        if self.source == source {
+            return Vec::new();
+        }
+        std::mem::replace(self, Remote::new(source)).waiting
+    }
+
     /// The keys, while they can be believed.
     pub(crate) fn keys(&self, now: Now) -> &[Key] {
         let age = self.fetched_us.map(|at| now.since(at));
@@ -82,8 +123,17 @@ impl Remote {
 
     /// A token whose key is not known.
     pub(crate) fn ask(&mut self, waiting: Waiting, now: Now) -> Asked {
+        if self.source.url.is_empty() {
+            // Until just now there was an address.
+            return Asked::Refused(waiting, Why::OutOfReach);
+        }
         let may_fetch = self.is_fetching || now.mono_us >= self.pause_until_us;
-        if may_fetch && self.waiting.len() < WAITING_LIMIT {
+        if may_fetch {
+            let of_one = self.waiting.iter().filter(|other| other.sender == waiting.sender).count();
+            let has_room = waiting.sender.is_none() || of_one < WAITING_OF_ONE;
+            if !has_room || self.waiting.len() >= WAITING_LIMIT {
+                return Asked::Refused(waiting, Why::Full);
+            }
             self.waiting.push(waiting);
             return Asked::Waits;
         }
@@ -126,7 +176,7 @@ impl Remote {
         std::mem::take(&mut self.waiting)
     }
 
-    /// The hub stops, or another address is asked: nobody waits any more.
+    /// The hub stops: nobody waits any more.
     pub(crate) fn give_up(&mut self) -> Vec<Waiting> {
         std::mem::take(&mut self.waiting)
     }

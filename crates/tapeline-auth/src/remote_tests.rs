@@ -14,7 +14,11 @@ fn key() -> Key {
 
 fn waiting() -> Waiting {
     let answer = Box::new(|_: Result<_, Refusal>| {});
-    Waiting { credential: "t".to_string(), address: "192.0.2.1".to_string(), answer }
+    Waiting { credential: "t".to_string(), address: "127.0.0.1".to_string(), sender: None, answer }
+}
+
+fn remote(url: &str) -> Remote {
+    Remote::new(Source { url: url.to_string(), algorithms: Algorithm::ALL.to_vec() })
 }
 
 fn why(asked: Asked) -> Option<Why> {
@@ -28,7 +32,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_set_is_fetched_at_once_and_then_as_its_answer_says_within_bounds() {
-    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
     assert_eq!(remote.idle(clock.now()), Duration::ZERO);
     for (max_age, expected) in [(None, 3_600), (Some(1), 300), (Some(600), 600), (Some(90_000), 3_600)] {
         remote.on_asking();
@@ -40,14 +44,14 @@ fn a_set_is_fetched_at_once_and_then_as_its_answer_says_within_bounds() {
 
 #[test]
 fn unknown_keys_have_it_fetched_once_for_all_and_then_there_is_a_pause() {
-    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
     remote.on_fetched(Ok((vec![key()], None)), clock.now());
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known), "it has just been fetched");
     clock.advance(PAUSE);
     for _ in 0..WAITING_LIMIT {
         assert_eq!(why(remote.ask(waiting(), clock.now())), None);
     }
-    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known), "no more than the limit wait");
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Full), "no more than the limit wait");
     assert_eq!(remote.idle(clock.now()), Duration::ZERO);
     remote.on_asking();
     let answered = remote.on_fetched(Ok((vec![key()], None)), clock.now());
@@ -60,7 +64,7 @@ fn unknown_keys_have_it_fetched_once_for_all_and_then_there_is_a_pause() {
 
 #[test]
 fn who_comes_while_it_is_fetched_waits_for_that() {
-    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
     remote.on_fetched(Ok((vec![key()], None)), clock.now());
     remote.on_asking();
     assert_eq!(why(remote.ask(waiting(), clock.now())), None);
@@ -69,7 +73,7 @@ fn who_comes_while_it_is_fetched_waits_for_that() {
 
 #[test]
 fn the_last_good_set_serves_for_a_day_when_no_other_can_be_had() {
-    let (clock, mut remote) = (ManualClock::default(), Remote::default());
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
     remote.on_fetched(Err("down".to_string()), clock.now());
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
     assert_eq!(remote.idle(clock.now()), PAUSE);
@@ -81,4 +85,32 @@ fn the_last_good_set_serves_for_a_day_when_no_other_can_be_had() {
     clock.advance(2 * SECOND);
     assert!(remote.keys(clock.now()).is_empty());
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
+}
+
+#[test]
+fn nothing_of_one_address_serves_another_and_nobody_waits_for_none() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    let one = remote.source().clone();
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    clock.advance(PAUSE);
+    assert_eq!(why(remote.ask(waiting(), clock.now())), None);
+    assert!(remote.ask_of(one.clone()).is_empty(), "it is the same");
+    assert_eq!(remote.keys(clock.now()).len(), 1);
+    let fewer = Source { algorithms: vec![Algorithm::Es256], ..one };
+    assert_eq!(remote.ask_of(fewer).len(), 1, "who waited is answered");
+    assert!(remote.keys(clock.now()).is_empty());
+    assert_eq!(why(remote.ask(waiting(), clock.now())), None);
+    assert_eq!(remote.ask_of(Source::default()).len(), 1);
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
+}
+
+#[test]
+fn one_sender_does_not_fill_the_list_of_those_who_wait() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    let of = |sender: &str| Waiting { sender: sender.parse().ok(), ..waiting() };
+    for _ in 0..WAITING_OF_ONE {
+        assert_eq!(why(remote.ask(of("192.0.2.1"), clock.now())), None);
+    }
+    assert_eq!(why(remote.ask(of("192.0.2.1"), clock.now())), Some(Why::Full));
+    assert_eq!(why(remote.ask(of("192.0.2.2"), clock.now())), None);
 }

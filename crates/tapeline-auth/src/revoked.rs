@@ -72,12 +72,17 @@ pub(crate) struct Revoked {
 }
 
 impl Revoked {
-    pub(crate) fn holds(&self, identity: &Identity) -> bool {
-        let of_subject = self.subjects.get(&identity.subject);
+    /// The issuer's clock may be ahead by the leeway.
+    pub(crate) fn holds(&self, identity: &Identity, now_us: u64, leeway_us: u64) -> bool {
+        let is_on = |found: &&Revocation| !found.is_over(now_us);
+        let of_subject = self.subjects.get(&identity.subject).filter(is_on);
         // What does not say when it was issued was issued before.
-        let is_before = |found: &Revocation| identity.issued_us.is_none_or(|issued| issued <= found.at_us);
-        let of_token = identity.token_id.as_ref().is_some_and(|id| self.tokens.contains_key(&**id));
-        of_token || of_subject.is_some_and(is_before)
+        let is_before = |found: &Revocation| {
+            let until = found.at_us.saturating_add(leeway_us);
+            identity.issued_us.is_none_or(|issued| issued <= until)
+        };
+        let of_token = identity.token_id.as_ref().and_then(|id| self.tokens.get(&**id)).filter(is_on);
+        of_token.is_some() || of_subject.is_some_and(is_before)
     }
 
     /// Takes one in; whether it is news.

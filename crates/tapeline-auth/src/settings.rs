@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use tapeline_core::network::Network;
+
 use crate::algorithm::Algorithm;
 use crate::api_key::KeySettings;
 use crate::claims::Rules;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub first_message_timeout: Duration,
     /// Tokens that may be wrong in a minute, for one address; 0 for any number.
     pub failures_per_minute: u32,
+    /// Whose wrong tokens are not counted, as the limits of addresses do not concern them.
+    pub exempt: Vec<Network>,
     /// Tokens.
     pub jwt: JwtSettings,
     /// API keys.
@@ -55,6 +59,7 @@ impl Default for Settings {
             anonymous: false,
             first_message_timeout: Duration::from_secs(10),
             failures_per_minute: 10,
+            exempt: Vec::new(),
             jwt: JwtSettings::default(),
             keys: Vec::new(),
         }

@@ -6,8 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::authority::Shared;
+use crate::jwks;
 use crate::key::Key;
-use crate::{files, jwks};
+use crate::remote::{Source, Why};
 
 /// How often files and the store are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -36,9 +37,9 @@ fn look(shared: &Arc<Shared>) {
 /// Waits until the set of keys is due or wanted, and fetches it.
 fn fetch(shared: &Arc<Shared>) {
     while !shared.is_stopping() {
-        let url = shared.state.load().settings.jwt.jwks_url.clone();
         let mut remote = shared.remote();
-        let idle = if url.is_empty() { LOOK } else { remote.idle(shared.clock.now()) };
+        let source = remote.source().clone();
+        let idle = if source.url.is_empty() { LOOK } else { remote.idle(shared.clock.now()) };
         if !idle.is_zero() {
             // Whatever wakes it, it looks again what there is to do.
             drop(shared.wake.wait_timeout(remote, idle).unwrap_or_else(PoisonError::into_inner));
@@ -46,10 +47,10 @@ fn fetch(shared: &Arc<Shared>) {
         }
         remote.on_asking();
         drop(remote);
-        shared.fetch_keys(&url);
+        shared.fetch_keys(&source);
     }
     let left = shared.remote().give_up();
-    drop(left);
+    left.into_iter().for_each(|waiting| shared.refuse_waiting(waiting, Why::OutOfReach));
 }
 
 impl Shared {
@@ -57,11 +58,10 @@ impl Shared {
         *self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fetch_keys(&self, url: &str) {
-        let asked_by = self.state.load_full();
-        let allowed = &asked_by.settings.jwt.algorithms;
+    fn fetch_keys(&self, source: &Source) {
+        let Source { url, algorithms } = source;
         let outcome = self.fetch.fetch(url).and_then(|fetched| {
-            let taken = jwks::read(allowed, &fetched.body)?;
+            let taken = jwks::read(algorithms, &fetched.body)?;
             if taken.keys.is_empty() {
                 return Err(format!("has no key that can be used: {}", taken.passed_over.join("; ")));
             }
@@ -73,8 +73,8 @@ impl Shared {
         }
         let (waiting, is_other) = {
             let mut remote = self.remote();
-            // The settings may have changed meanwhile; then it is asked for anew.
-            if !self.state.load().fetches_like(&asked_by) {
+            // The settings may have changed meanwhile; then who waits waits for a fetch from there.
+            if remote.source() != source {
                 return;
             }
             let now = self.clock.now();
@@ -88,19 +88,11 @@ impl Shared {
         waiting.into_iter().for_each(|waiting| self.judge_waiting(waiting));
     }
 
-    /// Reads the keys again where a file has changed; a broken one changes nothing.
-    pub(crate) fn look_at_files(&self) {
-        let state = self.state.load_full();
-        let found = files::look(&state.settings.jwt);
-        if found == state.files {
-            return;
-        }
-        match self.replace(state.settings.clone()) {
-            Ok(()) => tracing::info!("the keys of tokens were read again"),
-            Err(told) => {
-                tracing::warn!("the keys of tokens stay as they were: {told}");
-                self.on_broken_files(found);
-            }
+    fn look_at_files(&self) {
+        match self.reread() {
+            None => {}
+            Some(Ok(())) => tracing::info!("the keys of tokens were read again"),
+            Some(Err(told)) => tracing::warn!("the keys of tokens stay as they were: {told}"),
         }
     }
 }

@@ -11,6 +11,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use support::{Desk, FROM};
 use tapeline_auth::api_key::{KeySettings, NewKey};
@@ -108,9 +109,24 @@ fn a_key_that_loses_a_right_or_its_secret_is_revoked_and_one_that_gains_is_not()
     assert!(desk.auth.is_revoked(&who));
     desk.auth.replace(settings(vec![known.clone()])).unwrap();
     assert!(!desk.auth.is_revoked(&who));
+    let sooner = KeySettings { expires: Some("2100-01-01T00:00:00Z".into()), ..known.clone() };
+    desk.auth.replace(settings(vec![sooner])).unwrap();
+    assert!(desk.auth.is_revoked(&who), "it knows of no end");
     let another_secret = KeySettings { hash: other.hash, ..known };
     desk.auth.replace(settings(vec![another_secret])).unwrap();
     assert!(desk.auth.is_revoked(&who));
+}
+
+#[test]
+fn a_key_that_is_revoked_stays_so_longer_than_any_token_lives() {
+    let (key, known) = made();
+    let desk = Desk::new(settings(vec![known]));
+    let who = desk.identify(&key.text).unwrap();
+    let kept = support::revoke(&desk.auth, tapeline_auth::What::Subject(who.subject.clone()));
+    assert_eq!(kept.until_us, None);
+    desk.clock.advance(Duration::from_secs(400 * 86_400));
+    assert!(desk.auth.is_revoked(&who));
+    desk.identify(&key.text).unwrap_err();
 }
 
 #[test]
@@ -171,9 +187,11 @@ fn who_brings_nothing_is_somebody_only_where_that_is_said() {
     let (_, known) = made();
     let desk = Desk::new(settings(vec![known.clone()]));
     assert_eq!(desk.auth.anonymous(), None);
-    let desk = Desk::new(Settings { anonymous: true, ..settings(vec![known]) });
+    let desk = Desk::new(Settings { anonymous: true, ..settings(vec![known.clone()]) });
     let anybody = desk.auth.anonymous().unwrap();
     assert_eq!(*anybody.rights, tapeline_core::rights::Rights::default());
     assert!(!desk.auth.is_revoked(&anybody));
+    desk.auth.replace(settings(vec![known])).unwrap();
+    assert!(desk.auth.is_revoked(&anybody));
     let _: Arc<_> = anybody;
 }

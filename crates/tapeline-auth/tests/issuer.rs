@@ -38,7 +38,8 @@ fn the_first_token_waits_for_the_keys_and_a_rotated_key_is_fetched_once_for_all(
     assert!(desk.refused(&two.token(&claims)).contains("unknown key"));
     desk.clock.advance(Duration::from_secs(11));
     let claims = desk.claims(|_| {});
-    let waiting: Vec<_> = (0..50).map(|_| desk.ask(&two.token(&claims), support::FROM)).collect();
+    let waiting: Vec<_> =
+        (0..50).map(|number| desk.ask(&two.token(&claims), &format!("192.0.2.{number}"))).collect();
     desk.identify(&one.token(&claims)).unwrap();
     desk.issuer.give(Ok(set(&[&one, &two])));
     for answer in waiting {

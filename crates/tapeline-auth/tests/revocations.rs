@@ -37,6 +37,8 @@ fn a_revoked_subject_loses_the_tokens_it_has_and_gets_in_with_a_new_one() {
         desk.refused(&without_iat).contains("revoked"),
         "what does not say when it was issued was issued before"
     );
+    desk.clock.advance(Duration::from_secs(30));
+    assert!(desk.refused(&desk.token(|_| {})).contains("revoked"), "its issuer's clock may be ahead");
     desk.clock.advance(Duration::from_secs(1));
     desk.identify(&desk.token(|_| {})).unwrap();
     assert_eq!(desk.auth.revocations(), [kept]);
@@ -80,8 +82,8 @@ fn it_is_forgotten_when_no_token_of_then_can_be_valid() {
     let desk = Desk::with_secret();
     let kept = revoke(&desk.auth, subject("u1"));
     let day_us = 86_400_000_000;
-    assert_eq!(kept.until_us, Some(desk.clock.now().wall_us + day_us + 30_000_000));
-    desk.clock.advance(Duration::from_secs(86_400 + 29));
+    assert_eq!(kept.until_us, Some(desk.clock.now().wall_us + day_us + 60_000_000));
+    desk.clock.advance(Duration::from_secs(86_400 + 59));
     assert_eq!(desk.auth.revocations().len(), 1);
     desk.clock.advance(Duration::from_secs(1));
     assert_eq!(desk.auth.revocations().len(), 0);
@@ -104,4 +106,24 @@ fn who_sends_wrong_tokens_waits_and_others_do_not() {
     desk.identify_from(&good, "192.0.2.99").unwrap();
     desk.clock.advance(Duration::from_secs(6));
     desk.identify(&good).unwrap();
+}
+
+#[test]
+fn whoever_had_a_good_token_keeps_nobody_waiting_nor_does_an_exempt_address() {
+    let mut settings = secret_settings();
+    settings.failures_per_minute = 10;
+    settings.exempt = vec!["198.51.100.0/24".parse().unwrap()];
+    let desk = Desk::new(settings);
+    let expired = desk.token(|claims| drop(claims.insert("exp".into(), json!(1))));
+    let revoked = desk.token(|claims| drop(claims.insert("jti".into(), json!("t1"))));
+    revoke(&desk.auth, What::Token("t1".into()));
+    for _ in 0..20 {
+        for wrong in [&*expired, &revoked, "tk_000000000000_wrong"] {
+            desk.refused(wrong);
+        }
+        desk.identify_from("a.b.c", "198.51.100.7").unwrap_err();
+    }
+    desk.identify(&desk.token(|_| {})).unwrap();
+    let other = desk.token(|claims| drop(claims.insert("sub".into(), json!("u2"))));
+    desk.identify_from(&other, "198.51.100.7").unwrap();
 }

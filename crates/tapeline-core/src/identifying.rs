@@ -142,6 +142,7 @@ impl Shard {
         }
         let before = std::mem::replace(&mut session.grant, Grant::Known(identity.clone()));
         session.warned = false;
+        session.unweighed = true;
         // Whose a channel is depends on the subject too.
         let is_same =
             |before: &Arc<Identity>| before.subject == identity.subject && before.rights == identity.rights;
@@ -219,7 +220,8 @@ impl Shard {
                 return self.send_away(slot, CloseCode::Policy, "unidentified", reason);
             }
         };
-        if revoked && self.hub.authority().is_revoked(identity) {
+        let looks = std::mem::take(&mut session.unweighed) || revoked;
+        if looks && self.hub.authority().is_revoked(identity) {
             self.stats.closed_revoked.bump(1);
             return self.send_away(slot, CloseCode::Revoked, "revoked", "the token was revoked");
         }

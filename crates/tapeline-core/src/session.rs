@@ -106,6 +106,8 @@ pub(crate) struct Session {
     pub subscribed_once: bool,
     /// It was told that its token is about to end.
     pub warned: bool,
+    /// Who it is was judged before it came here: a revocation in between has not been looked for.
+    pub unweighed: bool,
     pub notices: bool,
     pub heartbeat: bool,
 }
@@ -146,6 +148,7 @@ impl Session {
             closing: false,
             subscribed_once: false,
             warned: false,
+            unweighed: true,
             notices: arrival.notices,
             heartbeat: arrival.heartbeat,
         }

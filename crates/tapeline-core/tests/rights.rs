@@ -338,9 +338,20 @@ fn a_token_that_is_renewed_goes_on() {
 #[test]
 fn who_is_revoked_is_gone_within_a_second() {
     let mut desk = Desk::with("ann", Rights::default());
+    assert_eq!(desk.wait(1), "");
     desk.words.revoked.lock().unwrap().push("ann".into());
     assert_eq!(desk.wait(1), "", "nobody said that there is something new");
     desk.words.revision.fetch_add(1, Ordering::Relaxed);
+    assert_eq!(desk.wait(1), "closed 4003;");
+}
+
+#[test]
+fn who_was_revoked_between_being_judged_and_coming_in_is_gone_within_a_second() {
+    let mut desk = Desk::new();
+    desk.believe("word", "ann", Rights::default(), None);
+    desk.words.revoked.lock().unwrap().push("ann".into());
+    assert_eq!(desk.wait(1), "", "the count of revocations has been seen");
+    assert_eq!(desk.token("word"), "token_ok;");
     assert_eq!(desk.wait(1), "closed 4003;");
 }
 
