@@ -16,6 +16,9 @@ use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
 use crate::wishes::{mode_of, spreads, wish};
 
+/// How many times as many sources are listed for a session that may not hear all of them.
+const LOOKED_THROUGH: usize = 16;
+
 /// What the broker's answer to a join must find again.
 pub struct JoinRequest {
     pub(crate) key: SessionKey,
@@ -177,7 +180,9 @@ impl Shard {
             return broker.join(&channel, answer);
         }
         let interest = Interest::of(topic);
-        let limit = self.hub.settings().snapshot_sources;
+        // Of those who may not hear everything, more are looked through.
+        let is_known = self.live(request.key).is_some_and(|session| session.grant.identity().is_some());
+        let limit = self.hub.settings().snapshot_sources * if is_known { LOOKED_THROUGH } else { 1 };
         let answer = Box::new(move |sources| mailbox.post(Note::Sources(Box::new((request, sources)))));
         broker.sources(&interest, limit, answer);
     }
@@ -213,8 +218,7 @@ impl Shard {
         entry.ownerless = false;
         let channel = entry.channel.clone();
         for (slot, subscription) in self.router.expansions(&channel) {
-            let session = self.sessions.get(slot as usize);
-            if session.is_some_and(|session| session.place(id).is_none()) {
+            if !self.hears(id, slot, subscription) {
                 self.add_expansion(id, slot, subscription, Cursor::Fresh);
             }
         }
