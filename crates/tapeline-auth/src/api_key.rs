@@ -4,6 +4,7 @@
 //! A key that is not known and one whose secret is another take the same way and get the same answer.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -27,7 +28,7 @@ const ID_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=64;
 const KEY_LIMIT: usize = 256;
 
 /// `[[auth.key]]` of the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySettings {
     /// What stands between `tk_` and the secret.
@@ -61,6 +62,13 @@ pub struct KeySettings {
     pub expires: Option<String>,
     /// Ranges of addresses that it may come from; from anywhere without.
     pub addresses: Option<Vec<String>>,
+}
+
+/// Which one it is, not what it is made of.
+impl fmt::Debug for KeySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySettings").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 fn is_false(value: &bool) -> bool {
@@ -181,9 +189,14 @@ impl KeySettings {
 fn shown(key: &KeySettings, number: usize) -> String {
     match (&key.name, &*key.id) {
         (Some(name), _) => format!("{name:?}"),
-        (None, "") => format!("number {}", number + 1),
+        (None, id) if id.is_empty() || may_be_secret(id) => format!("number {}", number + 1),
         (None, id) => format!("{id:?}"),
     }
+}
+
+/// Whether somebody put the whole key where its id belongs; such is not repeated.
+fn may_be_secret(id: &str) -> bool {
+    id.starts_with(PREFIX) || id.len() > *ID_CHARACTERS.end()
 }
 
 fn check_id(id: &str) -> Result<&str, String> {
@@ -192,7 +205,9 @@ fn check_id(id: &str) -> Result<&str, String> {
         return Ok(id);
     }
     let (least, most) = (ID_CHARACTERS.start(), ID_CHARACTERS.end());
-    Err(format!("has the id {id:?}; an id is {least} to {most} letters, digits and -"))
+    let shown =
+        if may_be_secret(id) { "something else as its id".to_string() } else { format!("the id {id:?}") };
+    Err(format!("has {shown}; an id is {least} to {most} letters, digits and -"))
 }
 
 fn read_hash(text: &str) -> Result<[u8; 32], String> {

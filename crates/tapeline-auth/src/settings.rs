@@ -1,6 +1,7 @@
 //! What the configuration says about authentication, and whether that can be: who is asked, what tokens must be, where keys
 //! come from.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -67,7 +68,7 @@ impl Default for Settings {
 }
 
 /// `[auth.jwt]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct JwtSettings {
     /// Those that are taken.
     pub algorithms: Vec<Algorithm>,
@@ -96,6 +97,22 @@ impl Default for JwtSettings {
             jwks_url: String::new(),
             rules: Rules::default(),
         }
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for JwtSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = if self.secret.is_empty() { "none" } else { "given" };
+        f.debug_struct("JwtSettings")
+            .field("algorithms", &self.algorithms)
+            .field("secret", &secret)
+            .field("secret_file", &self.secret_file)
+            .field("public_key_file", &self.public_key_file)
+            .field("jwks_file", &self.jwks_file)
+            .field("jwks_url", &self.jwks_url)
+            .field("rules", &self.rules)
+            .finish()
     }
 }
 

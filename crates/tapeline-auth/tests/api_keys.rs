@@ -150,6 +150,12 @@ fn a_key_that_cannot_be_is_refused_by_name_and_changes_nothing() {
         let told = desk.auth.replace(settings(vec![broken])).unwrap_err();
         assert!(told.contains(expected) && told.contains("[[auth.key]] \"feeder\""), "{told}");
     }
+    for id in [key.text.clone(), "s".repeat(65)] {
+        let whole = KeySettings { id: id.clone(), name: None, ..known.clone() };
+        assert!(!format!("{whole:?}").contains(&id));
+        let told = desk.auth.replace(settings(vec![whole])).unwrap_err();
+        assert!(told.contains("[[auth.key]] number 1 has something else") && !told.contains(&id), "{told}");
+    }
     let told = desk.auth.replace(settings(vec![known.clone(), known])).unwrap_err();
     assert!(told.contains("has the id of another key"), "{told}");
     desk.identify(&key.text).unwrap();

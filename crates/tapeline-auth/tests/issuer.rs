@@ -18,6 +18,7 @@ use support::{Desk, Named, PATIENCE, SECRET, eventually, secret_settings, set, s
 use tapeline_auth::fetch::{Fetch, Http};
 use tapeline_auth::mint::Signer;
 use tapeline_auth::{Algorithm, JwtSettings, Settings};
+use tapeline_core::rights::Authority;
 use tapeline_schema::ErrorCode;
 
 fn settings() -> Settings {
@@ -123,7 +124,9 @@ fn a_file_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
     let desk = Desk::new(settings);
     let claims = desk.claims(|_| {});
     desk.identify(&signed(&claims)).unwrap();
+    let revision = desk.auth.revision();
     std::fs::write(&path, "too short").unwrap();
+    eventually("the broken file is looked at", || desk.auth.revision() > revision);
     let other = "AnotherSecretThatIsLongEnoughAndFair0123456789";
     let by_other =
         Signer::secret(Algorithm::Hs256, other.as_bytes()).unwrap().token(&claims, None, "JWT").unwrap();

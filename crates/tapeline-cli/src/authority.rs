@@ -1,16 +1,18 @@
 //! Who is asked who they are: the authority of the hub and, where it listens apart, of the admin interface, which asks
 //! everybody. They check tokens and keys; this file only puts them together from the configuration, and changes them.
 
-use std::sync::{Arc, mpsc};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tapeline_auth::fetch::Http;
-use tapeline_auth::{Always, Auth, AuthParts, Mode, Settings, What};
+use tapeline_auth::{Always, Auth, AuthParts, Mode, Settings, What, advice};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::rights::Authority;
 use tapeline_core::store::Store;
 use tapeline_core::{Clock, Refusal};
-use tapeline_gateway::admin::{Revocation, Revoke, no_tokens};
+use tapeline_gateway::admin::{Change, Revocation, Revoke, no_tokens};
 use tapeline_schema::ErrorCode;
 
 use crate::config::Config;
@@ -23,6 +25,21 @@ pub(crate) struct Authorities {
     hub: Arc<Auth>,
     /// Whether the admin interface listens apart.
     apart: bool,
+    /// Where everything else listens.
+    listens: Vec<SocketAddr>,
+}
+
+/// Whether a hub with this configuration would start, as far as those are concerned who are asked.
+///
+/// # Errors
+/// The first setting that cannot be, in a sentence.
+pub(crate) fn check(config: &Config) -> Result<(), String> {
+    check_admin(!config.admin_listen.is_empty(), &config.auth)?;
+    advice::check(&config.auth, &listens(config))
+}
+
+fn listens(config: &Config) -> Vec<SocketAddr> {
+    [&*config.serve.listen, &config.tls.listen].concat()
 }
 
 impl Authorities {
@@ -32,11 +49,11 @@ impl Authorities {
         store: &Arc<dyn Store>,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let apart = !config.admin_listen.is_empty();
-        check_admin(apart, &config.auth).map_err(anyhow::Error::msg)?;
+        check(config).map_err(anyhow::Error::msg)?;
+        let (apart, listens) = (!config.admin_listen.is_empty(), listens(config));
         let parts = AuthParts {
             settings: config.auth.clone(),
-            listens: [&*config.serve.listen, &config.tls.listen].concat(),
+            listens: listens.clone(),
             store: store.clone(),
             clock: clock.clone(),
             fetch: Arc::new(Http::new()),
@@ -47,7 +64,7 @@ impl Authorities {
                 "authentication is off (auth.mode): who reaches this hub may read, publish and change everything"
             );
         }
-        Ok(Authorities { hub: Arc::new(hub), apart })
+        Ok(Authorities { hub: Arc::new(hub), apart, listens })
     }
 
     /// Who is asked everywhere else.
@@ -60,25 +77,29 @@ impl Authorities {
         self.apart.then(|| Arc::new(Always(self.hub.clone())) as Arc<dyn Authority>)
     }
 
-    /// Takes over other settings, or nothing of them.
-    pub(crate) fn replace(&self, settings: &Settings) -> Result<(), Refusal> {
+    /// Takes over other settings, or nothing of them. Whether everybody is asked stays as it is; answers what would be
+    /// otherwise if the hub were started now.
+    pub(crate) fn replace(&self, settings: &Settings) -> Result<Option<Change>, Refusal> {
         let refused = |told| Refusal::new(ErrorCode::InvalidRequest, told);
         check_admin(self.apart, settings).map_err(refused)?;
-        self.hub.replace(settings.clone()).map_err(refused)
+        let would_be_on = settings.is_on(&self.listens).map_err(refused)?;
+        self.hub.replace(settings.clone()).map_err(refused)?;
+        let is_on = !self.hub.is_off();
+        let word = |is_on| if is_on { "on" } else { "off" }.to_string();
+        let change = || Change { name: "auth.mode".to_string(), from: word(is_on), to: word(would_be_on) };
+        Ok((is_on != would_be_on).then(change))
     }
 }
 
 impl Authorities {
     /// Takes tokens back. Waits until that is kept.
     pub(crate) fn revoke(&self, what: Revoke) -> Result<Revocation, Refusal> {
-        if self.hub.is_off() {
-            return Err(no_tokens());
-        }
+        self.takes_back()?;
         let what = match what {
             Revoke::Subject(subject) => What::Subject(subject.into()),
             Revoke::TokenId(id) => What::Token(id.into()),
         };
-        let (to, done) = mpsc::sync_channel(1);
+        let (to, done) = sync_channel(1);
         let answer = move |outcome| {
             // Whoever asked may have given up.
             let _ = to.send(outcome);
@@ -88,11 +109,14 @@ impl Authorities {
         done.recv_timeout(PATIENCE).unwrap_or_else(late).map(told)
     }
 
+    /// Whether anybody is asked anywhere.
+    fn takes_back(&self) -> Result<(), Refusal> {
+        if self.hub.is_off() && !self.apart { Err(no_tokens()) } else { Ok(()) }
+    }
+
     /// What has been taken back.
     pub(crate) fn revocations(&self) -> Result<Vec<Revocation>, Refusal> {
-        if self.hub.is_off() {
-            return Err(no_tokens());
-        }
+        self.takes_back()?;
         Ok(self.hub.revocations().into_iter().map(told).collect())
     }
 }

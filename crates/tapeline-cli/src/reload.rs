@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tapeline_auth::api_key::KeySettings;
 use tapeline_brokers::EmbeddedBroker;
 use tapeline_brokers::embedded::{FamilyUsage, is_full};
 use tapeline_core::{Hub, Refusal};
@@ -130,7 +131,10 @@ impl Reloader {
         compare_families(&mut told, &running.config.families, &next.families);
         // The only steps that can still be refused; from here on all of it is done.
         let catalog = next.catalog(&running.live).map_err(misfit)?;
-        self.parts.authorities.replace(&next.auth)?;
+        told.changed.extend(changed_keys(&running.config.auth.keys, &next.auth.keys));
+        let stays = self.parts.authorities.replace(&next.auth)?;
+        let is_told = told.restart.iter().any(|change| change.name == "auth.mode");
+        told.restart.extend(stays.filter(|_| !is_told));
         told.channels_ended = self.replace_catalog(catalog).inspect_err(|_| {
             if let Err(refusal) = self.parts.authorities.replace(&running.config.auth) {
                 tracing::error!(%refusal, "the keys of before could not be read again");
@@ -165,6 +169,18 @@ impl Reloader {
 
 fn added(misfit: &Misfit<'_>) -> Refusal {
     Refusal::new(misfit.error.code(), misfit.error.to_string())
+}
+
+/// `[[auth.key]]` is no row.
+fn changed_keys(before: &[KeySettings], after: &[KeySettings]) -> Option<Change> {
+    let others = after.iter().filter(|key| !before.contains(key)).count();
+    let counted =
+        |keys: &[KeySettings]| format!("{} key{}", keys.len(), if keys.len() == 1 { "" } else { "s" });
+    (before != after).then(|| Change {
+        name: "auth.key".to_string(),
+        from: counted(before),
+        to: format!("{}, {others} of them new or changed", counted(after)),
+    })
 }
 
 fn compare_families(told: &mut Reloaded, before: &[FileFamily], after: &[FileFamily]) {
@@ -278,5 +294,24 @@ impl Admin for Reloader {
         })?;
         tracing::info!(family, channels_ended, "a family was removed");
         Ok(Changed { family: family.to_string(), channels_ended, note: note.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_added_changed_or_gone_are_told_without_what_they_are() {
+        let key = |id: &str, operator| KeySettings { id: id.into(), operator, ..KeySettings::default() };
+        let told = |before: &[_], after: &[_]| changed_keys(before, after).map(|told| (told.from, told.to));
+        let words = |from: &str, to: &str| Some((from.to_string(), to.to_string()));
+        assert_eq!(told(&[key("a", false)], &[key("a", false)]), None);
+        assert_eq!(told(&[], &[key("a", false)]), words("0 keys", "1 key, 1 of them new or changed"));
+        assert_eq!(
+            told(&[key("a", false)], &[key("a", true), key("b", true)]),
+            words("1 key", "2 keys, 2 of them new or changed")
+        );
+        assert_eq!(told(&[key("a", true)], &[]), words("1 key", "0 keys, 0 of them new or changed"));
     }
 }

@@ -287,7 +287,8 @@ async fn serve(
     Ok(())
 }
 
-/// All addresses: those without TLS, those with it, those of the admin interface.
+/// All addresses: those without TLS, those with it, those of the admin interface, which has TLS where there is a
+/// certificate and it is reached from elsewhere.
 fn bind(
     plain: &[SocketAddr],
     tls: Option<&(Arc<Tls>, Vec<SocketAddr>)>,
@@ -297,7 +298,15 @@ fn bind(
     let behind_tls = tls.into_iter().flat_map(|(tls, addresses)| {
         addresses.iter().map(move |address| (address, Some(tls.clone()), Side::Public))
     });
-    let admin = admin.iter().map(|address| (address, None, Side::Admin));
+    let admin = admin.iter().map(|address| {
+        // A certificate has no name for this machine as it calls itself.
+        let is_here = address.ip().to_canonical().is_loopback();
+        let tls = tls.filter(|_| !is_here).map(|(tls, _)| tls.clone());
+        if tls.is_none() && !is_here {
+            tracing::warn!("admin.listen {address} is served without TLS: keys can be read on the way there");
+        }
+        (address, tls, Side::Admin)
+    });
     let all = plain.chain(behind_tls).chain(admin);
     all.map(|(address, tls, side)| Ok((Listener::bind(*address, tls)?, side))).collect()
 }

@@ -52,7 +52,7 @@ impl Script {
         (socket, given)
     }
 
-    /// Answers one request; answers its head.
+    /// Answers one request; answers what it says.
     fn answer(&self, status: &str, body: &str) -> String {
         let mut stream = self.accept();
         let mut head = Vec::new();
@@ -61,6 +61,11 @@ impl Script {
             stream.read_exact(&mut byte).unwrap();
             head.extend(byte);
         }
+        let asked = String::from_utf8_lossy(&head).to_lowercase();
+        let length = asked.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next());
+        let mut given = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        stream.read_exact(&mut given).unwrap();
+        head.extend(given);
         let length = body.len();
         let answer =
             format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
@@ -209,4 +214,35 @@ fn a_subscription_whose_token_cannot_be_renewed_ends_with_it() {
     let (ok, err) = sub.end();
     assert!(!ok && err.contains("with --token-file the file is read again"), "{err}");
     assert!(err.contains("the hub does not take the token"), "{err}");
+}
+
+#[test]
+fn tokens_are_taken_back_by_whose_they_are_or_by_their_id() {
+    let script = Script::start();
+    let asks = |words: &[&str], answer: &str| {
+        let args = [&["token"], words, &["--url", &script.url]].concat();
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| script.answer("200 OK", answer));
+            let outcome = run_with_token("tk_admin", &args);
+            assert!(outcome.ok, "{outcome:?}");
+            (asked.join().unwrap(), outcome.out)
+        })
+    };
+    let kept = r#"{"subject":"ann","at":"2026-01-01T00:00:00Z"}"#;
+    let (asked, told) = asks(&["revoke", "--subject", "ann"], kept);
+    assert!(
+        asked.starts_with("POST /admin/revocations ") && asked.ends_with(r#"{"subject":"ann"}"#),
+        "{asked}"
+    );
+    assert!(asked.to_lowercase().contains("bearer tk_admin"), "{asked}");
+    assert_eq!(told, "tokens of ann: taken back at 2026-01-01T00:00:00Z, for good\n");
+    let kept = r#"{"token_id":"a8c1","at":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}"#;
+    let (asked, told) = asks(&["revoke", "--token-id", "a8c1"], kept);
+    assert!(asked.ends_with(r#"{"token_id":"a8c1"}"#), "{asked}");
+    let line = "token a8c1: taken back at 2026-01-01T00:00:00Z, remembered until 2026-01-02T00:00:00Z\n";
+    assert_eq!(told, line);
+    let (asked, told) = asks(&["revocations"], &format!(r#"{{"revocations":[{kept}]}}"#));
+    assert!(asked.starts_with("GET /admin/revocations "), "{asked}");
+    assert_eq!(told, line);
+    assert!(!run(&["token", "revoke", "--url", &script.url]).ok, "of two one");
 }

@@ -1,7 +1,7 @@
 //! Tokens, keys and secrets on the command line, and the settings about them: what is made is taken, what is wrong is said,
 //! and no secret is shown.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 #[path = "commands/program.rs"]
 #[expect(dead_code, reason = "each file of tests uses its own part of the support")]

@@ -87,7 +87,7 @@ impl Check {
         let place = self.file.display().to_string();
         let layers = Layers { path: Some(self.file), ..Layers::default() };
         let config = layers.load()?.config;
-        advice::check(&config.auth, &config.serve.listen).map_err(|told| anyhow!("{place}: {told}"))?;
+        crate::authority::check(&config).map_err(|told| anyhow!("{place}: {told}"))?;
         let families = config.families.len();
         let noun = if families == 1 { "family" } else { "families" };
         let mut text = format!("{place}: good, {families} {noun}\n");

@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
@@ -80,7 +80,7 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
         Err(Error::ConnectionClosed) => Err(Unconnected::NoAnswer),
         // Cut off while they shook hands.
         Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => Err(Unconnected::NoAnswer),
-        Err(Error::Http(response)) if response.status().is_server_error() => Err(Unconnected::NoAnswer),
+        Err(Error::Http(response)) if may_pass(response.status()) => Err(Unconnected::NoAnswer),
         Err(Error::Http(response)) => {
             let status = response.status();
             let told = response.body().as_deref().and_then(refusal_in);
@@ -100,6 +100,11 @@ async fn attempt(hub: &HubUrl, origin: Option<&str>) -> Result<Socket, Unconnect
         }
         Err(error) => Err(Unconnected::Refused(anyhow::anyhow!("{}: {error}", hub.ws()))),
     }
+}
+
+/// Whether the hub may answer otherwise soon: it is in trouble, or too many come at once.
+fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// What logs headers leaves it out.

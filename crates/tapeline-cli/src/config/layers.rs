@@ -156,6 +156,7 @@ impl Layers {
         if !loaded.config.tls.listen.is_empty() && loaded.origin("serve.listen") == &Origin::Default {
             loaded.config.serve.listen.clear();
         }
+        loaded.config.auth.exempt = loaded.config.exempt.clone();
         if let Err((name, message)) = loaded.config.check() {
             faults.push(Fault { place: loaded.origin(name).to_string(), message });
         }

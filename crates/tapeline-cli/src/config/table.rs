@@ -263,7 +263,10 @@ impl Row {
     }
 
     pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), String> {
-        (self.set)(config, given).map_err(|told| format!("{}: {told}", self.name))
+        (self.set)(config, given).map_err(|told| {
+            let found = told.find(", found ").filter(|_| self.secret == Secret::Whole);
+            format!("{}: {}", self.name, found.and_then(|at| told.get(..at)).unwrap_or(&told))
+        })
     }
 
     /// Takes over the value.

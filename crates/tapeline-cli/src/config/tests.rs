@@ -94,3 +94,11 @@ fn an_origin_is_what_a_browser_sends() {
         assert!(check(bad).is_err_and(|told| told.contains(bad) && told.contains("is no origin")), "{bad}");
     }
 }
+
+#[test]
+fn a_secret_of_another_kind_is_not_repeated_by_the_error() {
+    let row = ROWS.iter().find(|row| row.name == "auth.jwt.secret").unwrap();
+    let table: toml::Table = toml::from_str("value = 7389056098930650").unwrap();
+    let told = row.set(&mut Config::default(), Given::Toml(&table["value"])).unwrap_err();
+    assert!(told.contains("auth.jwt.secret: expected") && !told.contains("7389"), "{told}");
+}

@@ -39,8 +39,9 @@ pub(crate) use topic::Wish;
 
 /// What was refused for now is asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// After a token was refused on a connection that goes on, the next is given after this.
-const TOKEN_AGAIN: Duration = Duration::from_secs(5);
+/// After a token was refused on a connection that goes on, the next is given after this: a hub looks at
+/// no more than ten wrong ones a minute from an address.
+const TOKEN_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a frame means for the connection.
 #[derive(Debug, PartialEq, Eq)]

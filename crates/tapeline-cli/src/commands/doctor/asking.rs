@@ -19,6 +19,8 @@ const SILENT: &str = "it hangs, or it is no hub: look at the process that listen
 /// A hub that has said which one it is.
 pub(super) struct Asking {
     pub(super) url: HubUrl,
+    /// Whether it asks nobody who they are.
+    pub(super) is_open: bool,
     version: String,
     asker: Asker,
 }
@@ -41,9 +43,9 @@ pub(super) fn unanswered(error: Unanswered, findings: &mut Findings) {
 }
 
 impl Asking {
-    pub(super) fn new(url: HubUrl, version: String) -> Self {
+    pub(super) fn new(url: HubUrl, version: String, is_open: bool) -> Self {
         let asker = Asker::patient(url.clone(), PATIENCE);
-        Asking { url, version, asker }
+        Asking { url, is_open, version, asker }
     }
 
     /// The answer to `GET path`, which must be what a hub says; otherwise a finding says what came instead.

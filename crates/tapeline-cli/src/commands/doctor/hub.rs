@@ -70,7 +70,7 @@ pub(super) fn examine(url: &HubUrl, findings: &mut Findings) -> Option<Asking> {
     let broker = parts.get("broker").cloned().map(part).unwrap_or_default();
     findings.ok(format!("a hub answers at {url}: tapeline {version}, broker {}", broker.detail));
     door(url, &authentication, findings);
-    let asking = Asking::new(url.clone(), version);
+    let asking = Asking::new(url.clone(), version, authentication == "off");
     behind(&seen, &asking, findings);
     for (name, found) in parts {
         let part = part(found);

@@ -26,11 +26,12 @@ pub(super) struct Topic<'a> {
     pub(super) wait: Duration,
 }
 
-/// Connects, pings, and hears the topic for a while.
+/// Connects, pings, and hears the topic for a while. An open hub asks nobody who they are.
 pub(super) fn examine(
     url: &HubUrl,
     origin: Option<&str>,
     topic: Option<&Topic<'_>>,
+    is_open: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,7 +63,8 @@ pub(super) fn examine(
             let request = json!({"action": "token", "token": given, "req": 0});
             let _ = socket.send(Message::text(request.to_string())).await;
             let is_answer = |frame: &Value| frame["type"] == "token_ok" || frame["req"] == 0;
-            token::examine(&given, next(&mut socket, PATIENCE, is_answer).await.as_ref(), findings);
+            let answer = next(&mut socket, PATIENCE, is_answer).await;
+            token::examine(&given, answer.as_ref(), is_open, findings);
         }
         if let Some(topic) = topic {
             subscribe(&mut socket, topic, findings).await;

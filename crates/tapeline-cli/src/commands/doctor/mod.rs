@@ -84,7 +84,7 @@ impl Doctor {
                 }
             }
         }
-        live::examine(&url, self.origin.as_deref(), topic.as_ref(), &mut findings)?;
+        live::examine(&url, self.origin.as_deref(), topic.as_ref(), hub.is_open, &mut findings)?;
         Ok(findings)
     }
 

@@ -14,10 +14,14 @@ const NAMED: usize = 5;
 const RIGHTS: &str = "tapeline";
 
 /// Judges the hub's answer to the token.
-pub(super) fn examine(token: &str, answer: Option<&Value>, findings: &mut Findings) {
+pub(super) fn examine(token: &str, answer: Option<&Value>, is_open: bool, findings: &mut Findings) {
     let text = |answer: &Value, key: &str| answer[key].as_str().unwrap_or_default().to_string();
     match answer {
         None => findings.problem("the hub did not answer to the token", "see the hub's log"),
+        Some(_) if is_open => findings.note(
+            "the hub does not look at the token: authentication is off",
+            "a hub that was given keys by a reload must be started again",
+        ),
         Some(answer) if answer["type"] == "token_ok" => findings.ok(match answer["expires_at"].as_str() {
             Some(end) => format!("the hub takes the token, until {end}{}", left(end)),
             None => "the hub takes the token; it has no end".to_string(),
@@ -109,7 +113,7 @@ mod tests {
 
     fn told(token: &str, answer: Option<&Value>) -> String {
         let mut findings = Findings::default();
-        examine(token, answer, &mut findings);
+        examine(token, answer, false, &mut findings);
         findings.text(false)
     }
 
@@ -143,6 +147,14 @@ mod tests {
         let old = json!({"type": "error", "code": "unknown_action", "message": "no such action"});
         assert!(told("tk_x", Some(&old)).starts_with("note"));
         assert!(told("tk_x", None).contains("did not answer"));
+    }
+
+    #[test]
+    fn an_open_hub_takes_no_token() {
+        let mut findings = Findings::default();
+        examine("tk_x", Some(&json!({"type": "token_ok"})), true, &mut findings);
+        let text = findings.text(false);
+        assert!(text.starts_with("note") && text.contains("authentication is off"), "{text}");
     }
 
     #[test]

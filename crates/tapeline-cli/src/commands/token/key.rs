@@ -39,7 +39,9 @@ impl MakeKey {
         out.line(&key.text)?;
         out.flush()?;
         note("");
-        note("for the hub's file; a reload takes it in:");
+        note(
+            "for the hub's file; a reload takes it in, but a hub that asks nobody yet must be started again:",
+        );
         out.line("")?;
         out.lines(&key_toml(&known))
     }

@@ -1,10 +1,11 @@
 //! `tapeline token`: tokens for development, API keys, secrets and pairs of keys are made here, and a token is shown and
-//! judged. Nothing of it talks to a hub.
+//! judged without a hub; only `revoke` and `revocations` talk to one.
 
 mod grant;
 mod key;
 mod keys;
 mod mint;
+mod revoke;
 mod show;
 
 use anyhow::{Context, anyhow};
@@ -16,9 +17,10 @@ use super::output::Output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   tapeline token key --name feeder --publish 'market_data:*'    an API key, and the lines for the hub's file
-  tapeline token secret > jwt.secret                             a secret to sign tokens with
+  (umask 077; tapeline token secret > jwt.secret)                         a secret to sign tokens with
   tapeline token mint --sub u1 --read 'metrics' --secret-file jwt.secret
-  tapeline token show TOKEN --config tapeline.toml               what is wrong with it")]
+  tapeline token show TOKEN --config tapeline.toml               what is wrong with it
+  tapeline token revoke --subject ann --token-file admin.key     all tokens that ann has")]
 pub(crate) struct Token {
     #[command(subcommand)]
     action: Action,
@@ -32,8 +34,12 @@ enum Action {
     Key(key::MakeKey),
     /// Show what a token says, and judge it.
     Show(show::Show),
+    /// Take back all tokens of a subject, or one by its id.
+    Revoke(revoke::TakeBack),
+    /// List what has been taken back, the newest first.
+    Revocations(revoke::TakenBack),
     /// Print a good secret.
-    #[command(after_help = "Example:\n  tapeline token secret > jwt.secret && chmod 600 jwt.secret")]
+    #[command(after_help = "Example:\n  (umask 077; tapeline token secret > jwt.secret)")]
     Secret,
     /// Make a private and a public key, as PEM files.
     Keypair(Keypair),
@@ -61,6 +67,8 @@ impl Token {
             Action::Mint(mint) => mint.run(&mut out)?,
             Action::Key(key) => key.run(&mut out)?,
             Action::Show(show) => show.run(&mut out)?,
+            Action::Revoke(revoke) => revoke.run(&mut out)?,
+            Action::Revocations(list) => list.run(&mut out)?,
             Action::Secret => out.line(&making::secret().context("the system has no randomness")?)?,
             Action::Keypair(pair) => pair.run(&mut out)?,
         }
