@@ -1,6 +1,12 @@
 //! The library and the commands against a real hub that asks who is there: tokens that live for seconds, and a key.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
 
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
