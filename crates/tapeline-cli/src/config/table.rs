@@ -223,7 +223,7 @@ rows! {
     "limits.connections_per_address" Reload No any limits.connections_per_address
         "Connections of one address that are open at once; 0 for no limit."
     "limits.exempt" Reload No any exempt
-        "Addresses and networks whose connections are not counted."
+        "Addresses and networks whose connections and wrong tokens are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
