@@ -70,8 +70,14 @@ impl Line {
                 Err(error) => return Err(error),
             }
             tls.process_new_packets().map_err(io::Error::other)?;
+            // Without its answers a handshake does not end.
+            while tls.wants_write() {
+                match tls.write_tls(&mut self.stream) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    other => other?,
+                };
+            }
         }
-        self.flush()?;
         Ok(filled)
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tapeline_schema::{CloseCode, ErrorCode};
 
-use crate::audience::Who;
 use crate::clock::Now;
 use crate::command::{Command, Req};
 use crate::error::Refusal;
@@ -26,6 +25,30 @@ pub struct Newcomer {
     key: SessionKey,
     identity: Arc<Identity>,
     req: Req,
+}
+
+/// How a connection is closed that could not say who it is: for good, unless that may be another time.
+pub fn turning_away(code: ErrorCode) -> CloseCode {
+    match code {
+        ErrorCode::Degraded | ErrorCode::RateLimited | ErrorCode::Overloaded | ErrorCode::Internal => {
+            CloseCode::Overloaded
+        }
+        _ => CloseCode::Policy,
+    }
+}
+
+impl Session {
+    /// Whether it may be this one from now on: who is somebody stays it.
+    fn may_become(&self, identity: &Identity) -> Result<(), Refusal> {
+        let known = self.grant.identity().filter(|known| !known.is_anonymous());
+        match known.filter(|known| known.subject != identity.subject) {
+            None => Ok(()),
+            Some(known) => Err(Refusal::new(
+                ErrorCode::InvalidToken,
+                format!("the token is another's; this connection is {}'s", known.subject),
+            )),
+        }
+    }
 }
 
 impl Shard {
@@ -65,24 +88,18 @@ impl Shard {
         let Some(session) = self.live(key) else { return };
         session.in_flight = session.in_flight.saturating_sub(1);
         let checked = checked.and_then(|identity| {
-            let known = session.grant.identity().filter(|known| !known.is_anonymous());
-            match known.filter(|known| known.subject != identity.subject) {
-                None => Ok(identity),
-                Some(known) => Err(Refusal::new(
-                    ErrorCode::InvalidToken,
-                    format!("the token is another's; this connection is {}'s", known.subject),
-                )),
-            }
+            session.may_become(&identity)?;
+            Ok(identity)
         });
         let identity = match checked {
             Ok(identity) => identity,
             Err(refusal) => {
-                let reason = refusal.message.clone();
+                let (code, reason) = (turning_away(refusal.code), refusal.message.clone());
                 let stays = session.grant.identity().is_some();
                 self.reply_error(key.slot, refusal, None, &req);
                 if !stays {
                     self.stats.closed_unidentified.bump(1);
-                    self.close(key.slot, CloseCode::Policy, &reason);
+                    self.close(key.slot, code, &reason);
                 }
                 return;
             }
@@ -127,6 +144,10 @@ impl Shard {
     fn welcome(&mut self, newcomer: Newcomer, seat: Option<Seat>) {
         let Newcomer { key, identity, req } = newcomer;
         let Some(session) = self.live(key) else { return };
+        // While a seat was asked for, another token may have come.
+        if let Err(refusal) = session.may_become(&identity) {
+            return self.reply_error(key.slot, refusal, None, &req);
+        }
         if let Some(seat) = seat {
             for _ in &session.subscriptions {
                 // They stood before; what is over the limit now is only counted.
@@ -137,9 +158,17 @@ impl Shard {
             }
         }
         if session.who.principal != identity.subject {
-            let (client, principal) = (session.who.client.clone(), identity.subject.clone());
-            session.who = Arc::new(Who { client, principal });
+            let before = session.rename(&identity.subject);
+            let topics: Vec<Topic> = session.subscriptions.iter().map(|known| known.topic.clone()).collect();
+            let (serial, now) = (session.serial, self.hub.now());
+            for topic in &topics {
+                self.hub.on_left(topic, serial, &before);
+                let Some(session) = self.live(key) else { return };
+                let hearing = session.hearing(now);
+                self.hub.on_joined(topic, hearing);
+            }
         }
+        let Some(session) = self.live(key) else { return };
         let before = std::mem::replace(&mut session.grant, Grant::Known(identity.clone()));
         session.warned = false;
         session.unweighed = true;
@@ -181,7 +210,7 @@ impl Shard {
         self.reply_error(slot, refusal, Some(topic.name().into()), req);
     }
 
-    fn weigh_sources(&mut self, slot: u32, id: u32, topic: &Topic) {
+    pub(crate) fn weigh_sources(&mut self, slot: u32, id: u32, topic: &Topic) {
         if !self.router.is_expanded(topic, slot, id) {
             return;
         }
@@ -189,17 +218,19 @@ impl Shard {
             let Some(session) = self.sessions.get(slot as usize) else { return };
             let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { continue };
             let allowed = self.hub.may_read(&session.grant, &channel).is_ok();
-            let place = session.place(entry);
-            let target = place.zip(self.router.entry(entry));
-            let hears = target
-                .and_then(|(index, entry)| entry.targets.get(index))
-                .is_some_and(|target| target.covers.contains(&id));
-            match (allowed, hears) {
+            match (allowed, self.hears(entry, slot, id)) {
                 (true, false) => self.add_expansion(entry, slot, id, Cursor::Fresh),
                 (false, true) => self.uncover(entry, slot, id),
                 _ => {}
             }
         }
+    }
+
+    /// Whether a subscription is among those that the session's target in this entry covers.
+    pub(crate) fn hears(&mut self, entry: u32, slot: u32, id: u32) -> bool {
+        let place = self.sessions.get(slot as usize).and_then(|session| session.place(entry));
+        let target = place.zip(self.router.entry(entry)).and_then(|(index, entry)| entry.targets.get(index));
+        target.is_some_and(|target| target.covers.contains(&id))
     }
 
     /// Once a second: who has not said who it is in time, whose time is over, who has been revoked. Answers whether the

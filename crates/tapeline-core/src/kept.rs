@@ -7,6 +7,7 @@ use crate::channel::Channel;
 use crate::command::{Req, Since};
 use crate::error::Refusal;
 use crate::reply::{Reply, Topic};
+use crate::rights::learn_owner;
 use crate::shard::{IN_FLIGHT, Note, SessionKey, Shard};
 
 /// What a client asked of a channel's kept messages.
@@ -60,6 +61,7 @@ impl Shard {
         };
         session.in_flight += IN_FLIGHT;
         let key = SessionKey { slot, serial: session.serial };
+        let unknown = self.hub.owner_to_learn(&session.grant, &channel);
         let mailbox = self.mailbox.clone();
         let request = KeptRequest {
             channel: channel.clone(),
@@ -68,8 +70,13 @@ impl Shard {
             limit: ask.limit,
             req,
         };
-        let answer = Box::new(move |page| mailbox.post(Note::Kept(Box::new((key, request, page)))));
-        self.hub.broker().clone().read(&channel, ask.after, ask.limit, answer);
+        let broker = self.hub.broker().clone();
+        let asked = broker.clone();
+        let answer = Box::new(move |page| {
+            let next = move || mailbox.post(Note::Kept(Box::new((key, request, page))));
+            learn_owner(&asked, unknown, next);
+        });
+        broker.read(&channel, ask.after, ask.limit, answer);
     }
 
     pub(crate) fn on_kept(&mut self, key: SessionKey, request: KeptRequest, page: Page) {

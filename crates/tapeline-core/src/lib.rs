@@ -22,7 +22,7 @@ pub mod error;
 pub mod families;
 pub mod feed;
 pub mod hub;
-mod identifying;
+pub mod identifying;
 pub mod incidents;
 pub mod inspect;
 mod kept;

@@ -2,6 +2,8 @@
 
 use smallvec::smallvec;
 
+use tapeline_schema::ErrorCode;
+
 use crate::broker::{Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::Now;
@@ -29,12 +31,13 @@ impl Shard {
             }
         };
         let key = SessionKey { slot, serial: session.serial };
-        let receipts = req.map(|req| {
+        // Whose the channel is may be refused by the broker alone, and is told however it was asked.
+        let receipts = (req.is_some() || draft.channel.takes_owner()).then(|| {
             session.in_flight += 1;
             let (mailbox, channel) = (self.mailbox.clone(), draft.channel.clone());
             let receipts: Receipts = Box::new(move |results| {
                 for result in results {
-                    let published = (key, channel.clone(), Some(req.clone()), result);
+                    let published = (key, channel.clone(), req.clone(), result);
                     mailbox.post(Note::Published(Box::new(published)));
                 }
             });
@@ -65,11 +68,15 @@ impl Shard {
         let Some(session) = self.live(key) else { return };
         session.in_flight = session.in_flight.saturating_sub(1);
         match result {
+            Ok(_) if req.is_none() => {}
             Ok(receipt) => {
                 let subscribers = self.hub.subscribers(&channel);
                 self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
             }
             Err(refusal) => {
+                if refusal.code == ErrorCode::OwnerConflict {
+                    self.hub.stats().refuse(refusal.code, 1);
+                }
                 let (kind, code) = (IncidentKind::PublishRefused, refusal.code.name());
                 self.report(key.slot, kind, code, channel.name(), &refusal.message);
                 self.reply_refusal(key.slot, refusal, None, &req);

@@ -53,6 +53,7 @@ impl Router {
                 hearing.extend(entry.targets.iter().map(|target| target.session));
             } else if entry.channel.is_replaced() {
                 entry.channel = entry.channel.current().clone();
+                entry.ownerless = entry.channel.takes_owner() && entry.channel.owner().is_none();
             }
         }
         hearing.extend(self.of_ended_roll_ups());

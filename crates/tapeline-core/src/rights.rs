@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tapeline_schema::{ErrorCode, Pattern, Readers};
 
+use crate::broker::{Broker, NEWEST};
 use crate::channel::Channel;
 use crate::error::Refusal;
 use crate::hub::Hub;
@@ -239,6 +240,18 @@ impl Grant {
     }
 }
 
+/// Goes on when the broker has said whose the channel is, if there is one to be asked for.
+pub(crate) fn learn_owner(
+    broker: &Arc<dyn Broker>,
+    channel: Option<Channel>,
+    next: impl FnOnce() + Send + 'static,
+) {
+    match channel {
+        Some(channel) => broker.read(&channel, NEWEST, 1, Box::new(move |_| next())),
+        None => next(),
+    }
+}
+
 impl Hub {
     /// Whether the channel, or the roll-up under its own name, may be read. Where its family is its owner's, the channel's
     /// owner must be known by now: ask after the broker has answered.
@@ -282,10 +295,24 @@ impl Hub {
         if channel.is_roll_up() && !channel.counts_for_itself() {
             return true;
         }
-        let keys = channel.spec().keys_of(channel.name());
-        let about = keys.first().and_then(|(_, name)| self.channel(name).ok());
         // What is about what is about something is nobody's question.
-        about.is_some_and(|about| about.spec().read != Readers::AsChannel && self.reads(identity, &about))
+        let about = self.about(channel).filter(|about| about.spec().read != Readers::AsChannel);
+        about.is_some_and(|about| self.reads(identity, &about))
+    }
+
+    fn about(&self, channel: &Channel) -> Option<Channel> {
+        let keys = channel.spec().keys_of(channel.name());
+        keys.first().and_then(|(_, name)| self.channel(name).ok())
+    }
+
+    /// The channel that this one is about, where that is its owner's and this node has not been told whose. The broker
+    /// tells it with whatever is read of it: ask for that before [`Hub::may_read`].
+    pub fn owner_to_learn(&self, grant: &Grant, channel: &Channel) -> Option<Channel> {
+        let channel = channel.current();
+        if grant.identity().is_none() || channel.spec().read != Readers::AsChannel {
+            return None;
+        }
+        self.about(channel).filter(|about| about.takes_owner() && about.owner().is_none())
     }
 
     /// Whether the topic may be subscribed. A pattern is heard source by source, so everybody who is somebody may ask.
@@ -293,7 +320,11 @@ impl Hub {
     pub(crate) fn may_subscribe(&self, grant: &Grant, topic: &Topic) -> Result<(), Refusal> {
         match topic {
             Topic::Pattern(_) => grant.holds(|_| true, String::new),
-            Topic::Channel(channel) if channel.takes_owner() => grant.holds(|_| true, String::new),
+            Topic::Channel(channel)
+                if channel.takes_owner() || self.owner_to_learn(grant, channel).is_some() =>
+            {
+                grant.holds(|_| true, String::new)
+            }
             Topic::Channel(channel) => self.may_read(grant, channel),
         }
     }

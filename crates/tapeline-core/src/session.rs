@@ -154,6 +154,13 @@ impl Session {
         }
     }
 
+    /// From now on it counts as this principal's. Answers who it was.
+    pub(crate) fn rename(&mut self, principal: &Arc<str>) -> Arc<Who> {
+        let who = Arc::new(Who { client: self.who.client.clone(), principal: principal.clone() });
+        self.user = None;
+        std::mem::replace(&mut self.who, who)
+    }
+
     /// Its principal's rates, where they are limited.
     pub(crate) fn user(&mut self, hub: &Hub, now: Now) -> Option<&User> {
         if self.user.is_none() {

@@ -53,12 +53,22 @@ impl Shard {
         if sources.heads.iter().any(|(channel, head)| self.is_overtaken(channel, head, request.asked)) {
             return self.ask_where_it_stands(&topic, request);
         }
+        // Who it is may have changed since it asked.
+        let Some(grant) = self.live(request.key).map(|session| session.grant.clone()) else { return };
+        if let Err(refusal) = self.hub.may_subscribe(&grant, &topic) {
+            return self.expel(slot, request.subscription, &topic, refusal, &request.req);
+        }
+        if grant.identity().is_some() {
+            self.weigh_sources(slot, request.subscription, &topic);
+        }
         let mut starts = Vec::new();
         let mut names = Vec::new();
         let options = &request.options;
-        let Some(grant) = self.live(request.key).map(|session| session.grant.clone()) else { return };
         let is_open = |channel: &Channel| self.hub.may_read(&grant, channel).is_ok();
-        let open: Vec<_> = sources.heads.iter().filter(|(channel, _)| is_open(channel)).collect();
+        let limit = self.hub.settings().snapshot_sources;
+        let mut open: Vec<_> = sources.heads.iter().filter(|(channel, _)| is_open(channel)).collect();
+        let partial = sources.partial || open.len() > limit;
+        open.truncate(limit);
         for (channel, head) in open {
             let id = self.entry_for(channel, now);
             self.note_epoch(id, &head.epoch);
@@ -76,11 +86,11 @@ impl Shard {
             names.push(Box::from(channel.name()));
         }
         let listed: ChannelMap<()> = sources.heads.iter().map(|(channel, _)| (channel.clone(), ())).collect();
-        if !sources.partial {
+        if !partial {
             starts.extend(self.forgotten(&topic, &request, &listed));
         }
-        self.start_unlisted(&topic, slot, &listed, sources.partial);
-        self.end_joining(&request, sources.partial);
+        self.start_unlisted(&topic, slot, &listed, partial);
+        self.end_joining(&request, partial);
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
         let all = starts.iter().all(|(_, started)| started.recovered);
         names.truncate(100);
@@ -89,8 +99,8 @@ impl Shard {
             Topic::Pattern(_) => Some(names),
         };
         let confirmation = Confirmation {
-            recovered: resumes.then_some(all && !sources.partial),
-            partial: sources.partial,
+            recovered: resumes.then_some(all && !partial),
+            partial,
             covers,
             ..self.confirmation(topic, &request, now)
         };

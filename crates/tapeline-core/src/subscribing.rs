@@ -10,10 +10,14 @@ use crate::clock::Now;
 use crate::command::{Req, SubscribeOptions, Wanted};
 use crate::error::Refusal;
 use crate::reply::Topic;
+use crate::rights::learn_owner;
 use crate::session::Subscription;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
 use crate::wishes::{mode_of, spreads, wish};
+
+/// How many times as many sources are listed for a session that may not hear all of them.
+const LOOKED_THROUGH: usize = 16;
 
 /// What the broker's answer to a join must find again.
 pub struct JoinRequest {
@@ -166,11 +170,19 @@ impl Shard {
         let mailbox = self.mailbox.clone();
         let broker = self.hub.broker().clone();
         if let Some((channel, _, _)) = self.one_source(topic, &request.options) {
-            let answer = Box::new(move |head| mailbox.post(Note::Joined(Box::new((request, head)))));
+            let session = self.sessions.get(request.key.slot as usize);
+            let unknown = session.and_then(|session| self.hub.owner_to_learn(&session.grant, &channel));
+            let asked = broker.clone();
+            let answer = Box::new(move |head| {
+                let next = move || mailbox.post(Note::Joined(Box::new((request, head))));
+                learn_owner(&asked, unknown, next);
+            });
             return broker.join(&channel, answer);
         }
         let interest = Interest::of(topic);
-        let limit = self.hub.settings().snapshot_sources;
+        // Of those who may not hear everything, more are looked through.
+        let is_known = self.live(request.key).is_some_and(|session| session.grant.identity().is_some());
+        let limit = self.hub.settings().snapshot_sources * if is_known { LOOKED_THROUGH } else { 1 };
         let answer = Box::new(move |sources| mailbox.post(Note::Sources(Box::new((request, sources)))));
         broker.sources(&interest, limit, answer);
     }
@@ -206,8 +218,7 @@ impl Shard {
         entry.ownerless = false;
         let channel = entry.channel.clone();
         for (slot, subscription) in self.router.expansions(&channel) {
-            let session = self.sessions.get(slot as usize);
-            if session.is_some_and(|session| session.place(id).is_none()) {
+            if !self.hears(id, slot, subscription) {
                 self.add_expansion(id, slot, subscription, Cursor::Fresh);
             }
         }

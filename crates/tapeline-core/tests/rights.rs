@@ -304,6 +304,37 @@ fn a_narrower_token_ends_what_it_does_not_allow_and_a_wider_one_lets_hear() {
 }
 
 #[test]
+fn a_pattern_that_waits_for_the_broker_is_heard_as_the_token_allows_that_came_meanwhile() {
+    let mut desk = Desk::with("ann", Rights { read: patterns(&["agent_*"]), ..Rights::default() });
+    desk.believe("narrow", "ann", Rights::default(), None);
+    assert_eq!(desk.channel("agent_result:a"), "hears agent_result:a;");
+    assert_eq!(desk.publish("agent_result:a"), "agent_result:a 1;");
+    let now = desk.clock.now();
+    let (wanted, req) = (vec![Wanted::Pattern("agent_result:*".into())], None);
+    desk.shard.handle(desk.slot, Command::Subscribe { wanted, options: Box::default(), req }, now);
+    desk.shard.handle(desk.slot, Command::Token { token: "narrow".into(), req: None }, now);
+    // The broker's answer comes after that of who checks tokens.
+    let mut notes = desk.inbox.take_notes();
+    notes.reverse();
+    notes.into_iter().for_each(|note| desk.shard.on_note(note, now));
+    assert_eq!(desk.heard(), "token_ok;forbidden agent_result:a;hears agent_result:*;");
+    assert_eq!(desk.publish("agent_result:a"), "");
+}
+
+#[test]
+fn of_two_first_tokens_the_first_one_stands() {
+    let mut desk = Desk::new();
+    desk.believe("ann's", "ann", Rights::default(), None);
+    desk.believe("bob's", "bob", Rights { read: patterns(&["*"]), ..Rights::default() }, None);
+    let now = desk.clock.now();
+    for token in ["ann's", "bob's"] {
+        desk.shard.handle(desk.slot, Command::Token { token: token.into(), req: None }, now);
+    }
+    assert_eq!(desk.heard(), "token_ok;invalid_token -;");
+    assert_eq!(desk.channel("agent_status"), "forbidden agent_status;");
+}
+
+#[test]
 fn a_token_of_another_is_refused_and_changes_nothing() {
     let mut desk = Desk::with("ann", Rights::default());
     desk.believe("bob's", "bob", Rights { read: patterns(&["*"]), ..Rights::default() }, None);

@@ -1,5 +1,5 @@
 //! What changes a running hub: `POST /admin/reload`, `POST /admin/channels`, `DELETE /admin/channels/{family}`; and
-//! what there is, at `GET /channels`, which is open to everybody. How the hub is changed is [`Admin`]'s to know.
+//! what there is, at `GET /channels`, for everybody who is somebody. How the hub is changed is [`Admin`]'s to know.
 //!
 //! The first three are for the admin interface, which has keys of its own. Where there is none they are for this machine
 //! alone, with a right to them while authentication is on: the peer is on loopback, no web page asks, and the request

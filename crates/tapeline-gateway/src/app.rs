@@ -113,7 +113,7 @@ impl App {
             admin,
             admin_authority,
             audit,
-            needs: routes::table().into_iter().map(|served| (served.path, served.needs)).collect(),
+            needs: routes::needs(conformance),
             address,
             started,
             started_at: process::now_seconds(),

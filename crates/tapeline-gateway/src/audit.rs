@@ -60,7 +60,8 @@ pub(crate) struct Deed<'a> {
     pub address: &'a str,
     pub method: &'a str,
     pub path: &'a str,
-    pub status: u16,
+    /// Nothing where the client went away before there was an answer.
+    pub status: Option<u16>,
 }
 
 /// See the module.
@@ -117,7 +118,7 @@ impl Audit {
             who: deed.who,
             address: deed.address,
             about: &format!("{} {}", deed.method, deed.path),
-            result: &deed.status.to_string(),
+            result: &deed.status.map_or_else(|| "broken off".to_string(), |status| status.to_string()),
             message: "",
             left_out: 0,
         });
@@ -175,8 +176,13 @@ mod tests {
         let (audit, lines) = audit();
         audit.refused(&trouble("forbidden"), at(1));
         audit.refused(&trouble("rate_limited"), at(1));
-        let deed =
-            Deed { who: "key:ops", address: "10.0.0.1", method: "POST", path: "/admin/reload", status: 200 };
+        let deed = Deed {
+            who: "key:ops",
+            address: "10.0.0.1",
+            method: "POST",
+            path: "/admin/reload",
+            status: Some(200),
+        };
         audit.did(&deed, at(2));
         let lines: Vec<_> = lines.try_iter().collect();
         assert_eq!(

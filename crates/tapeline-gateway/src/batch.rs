@@ -49,7 +49,8 @@ pub(crate) async fn publish_batch(
     let mut answer = Answer::new(&app.hub, items.len());
     for slice in items.chunks(SLICE) {
         let (drafts, refused) = draft(&mut drafter, slice);
-        let outcomes = if drafts.is_empty() { Vec::new() } else { app.publish_slice(drafts).await };
+        let outcomes =
+            if drafts.is_empty() { Vec::new() } else { app.publish_slice(drafts, &caller.principal).await };
         answer.push_slice(slice, &outcomes, &refused);
     }
     Ok(json(answer.end()))

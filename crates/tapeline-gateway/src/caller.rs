@@ -92,7 +92,14 @@ pub(crate) async fn admit(
         return Ok(by_address(Grant::Anyone));
     }
     if needs == Needs::Nothing {
-        return Ok(by_address(Grant::Nobody));
+        // Whoever shows who they are may be told more.
+        let Ok(Some(Credential { text, .. })) = brought else { return Ok(by_address(Grant::Nobody)) };
+        let checked = identify(authority, &text, &peer.principal).await;
+        let known = |identity: Arc<Identity>| Caller {
+            principal: identity.subject.clone(),
+            grant: Grant::Known(identity),
+        };
+        return Ok(checked.map_or_else(|_| by_address(Grant::Nobody), known));
     }
     let caller = match brought? {
         Some(Credential { text, place }) => {

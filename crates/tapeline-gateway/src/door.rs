@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tapeline_core::Refusal;
@@ -90,7 +90,8 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
 /// Finds out who makes the request and whether the route is for them.
 async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let needs = path.and_then(|path| app.needs.get(path)).copied().unwrap_or(Needs::Nothing);
+    // A path that nothing is served at tells nothing; one that somebody forgot to say this of is closed.
+    let needs = path.map_or(Needs::Nothing, |path| app.needs.get(path).copied().unwrap_or(Needs::Admin));
     if needs == Needs::Admin && peer.side == Side::Public && app.admin_authority.is_some() {
         return ops::not_found(request.uri().clone()).await;
     }
@@ -105,15 +106,9 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
                 return next.run(request).await;
             }
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let mut deed = Witnessed { app, who: caller.principal, peer, method, path, status: None };
             let response = next.run(request).await;
-            let deed = Deed {
-                who: &caller.principal,
-                address: &peer.principal,
-                method: method.as_str(),
-                path: &path,
-                status: response.status().as_u16(),
-            };
-            app.audit.did(&deed, app.hub.now());
+            deed.status = Some(response.status().as_u16());
             return response;
         }
         Err(denied) => denied,
@@ -131,6 +126,29 @@ fn take_message(app: &App, caller: &Caller, request: &Request) -> Result<(), Ref
         return Ok(());
     }
     app.hub.take_messages(&caller.principal, 1, app.hub.now())
+}
+
+/// A request to change the hub. It is in the audit log however it ends: whoever goes away has not undone it.
+struct Witnessed<'a> {
+    app: &'a App,
+    who: Arc<str>,
+    peer: &'a Peer,
+    method: Method,
+    path: String,
+    status: Option<u16>,
+}
+
+impl Drop for Witnessed<'_> {
+    fn drop(&mut self) {
+        let deed = Deed {
+            who: &self.who,
+            address: &self.peer.principal,
+            method: self.method.as_str(),
+            path: &self.path,
+            status: self.status,
+        };
+        self.app.audit.did(&deed, self.app.hub.now());
+    }
 }
 
 /// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),

@@ -64,7 +64,7 @@ pub(crate) async fn publish(
     let envelope: Envelope<'_> = form::object_in(&body)?;
     peer.take_publishes(&app.hub, &caller.principal, 1)?;
     let draft = app.draft(envelope.publication()?, &caller, app.hub.now())?;
-    let receipt = app.publish_one(draft).await?;
+    let receipt = app.publish_one(draft, &caller.principal).await?;
     let mut out = Vec::with_capacity(192);
     Answers::new(envelope.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
     Ok(taken(&receipt, out))
@@ -109,7 +109,7 @@ pub(crate) async fn broadcast(
     let publication = Publication { channel: &*name, data, ..Publication::default() };
     let draft = app.draft(publication, &caller, app.hub.now())?;
     let channel = draft.channel.clone();
-    let receipt = app.publish_one(draft).await?;
+    let receipt = app.publish_one(draft, &caller.principal).await?;
     let mut out = Vec::with_capacity(96);
     if receipt.held {
         Answers::new(channel.name(), &receipt.epoch, &app.hub).push(&mut out, &receipt);
@@ -152,6 +152,9 @@ async fn readable(
             app.report(IncidentKind::RequestRefused, &caller.principal, channel.name(), refusal);
         })
     };
+    if let Some(about) = app.hub.owner_to_learn(&caller.grant, channel) {
+        asking::page(&app.hub, &about, NEWEST, 1).await?;
+    }
     if !channel.takes_owner() {
         allowed()?;
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -12,6 +13,7 @@ use tapeline_schema::ErrorCode;
 use tapeline_schema::ops::MemoryStats;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::door::{Door, STOPPING};
 use crate::error::Failure;
 use crate::memory::refused;
@@ -35,16 +37,27 @@ struct Health {
 #[derive(Serialize)]
 struct Part {
     status: &'static str,
+    /// For operators: it names machines and numbers.
+    #[serde(skip_serializing_if = "String::is_empty")]
     detail: String,
 }
 
+impl Health {
+    /// Leaves away what is not everybody's.
+    fn keep_to_oneself(&mut self) {
+        let Health { broker, registry, tls, shards, memory, .. } = self;
+        let parts = [Some(broker), registry.as_mut(), tls.as_mut(), Some(shards), Some(memory)];
+        parts.into_iter().flatten().for_each(|part| part.detail.clear());
+    }
+}
+
 /// `GET /health`.
-pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn health(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Response {
     let broker = app.hub.broker().health();
     let step = app.hub.pressure().step();
     let ok = broker.condition == Condition::Ok && step == 0;
     let shards = format!("{} running", app.hub.shard_stats().len());
-    let health = Health {
+    let mut health = Health {
         status: if step > 0 { Condition::Degraded.name() } else { broker.condition.name() },
         version: env!("CARGO_PKG_VERSION"),
         instance: app.hub.instance().to_string(),
@@ -62,6 +75,9 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         shards: Part { status: "ok", detail: shards },
         memory: memory_part(&app),
     };
+    if caller.grant.may_operate().is_err() {
+        health.keep_to_oneself();
+    }
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
 }

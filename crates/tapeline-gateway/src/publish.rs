@@ -3,7 +3,7 @@
 use tapeline_core::broker::Drafts;
 use tapeline_core::command::Publication;
 use tapeline_core::message::Draft;
-use tapeline_core::{Deliver, Now, Receipt, Refusal};
+use tapeline_core::{Channel, Deliver, Now, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 use tokio::sync::oneshot;
 
@@ -24,16 +24,30 @@ impl App {
         self.hub.drafter(&caller.principal, &caller.grant, now).draft(publication, None)
     }
 
-    /// Publishes one draft.
-    pub(crate) async fn publish_one(&self, draft: Draft) -> Outcome {
+    /// Publishes one draft of this principal's.
+    pub(crate) async fn publish_one(&self, draft: Draft, principal: &str) -> Outcome {
         let mut drafts = Drafts::new();
         drafts.push(draft);
-        let outcomes = self.publish_slice(drafts).await;
+        let outcomes = self.publish_slice(drafts, principal).await;
         outcomes.into_iter().next().unwrap_or_else(|| Err(lost()))
     }
 
     /// Publishes at most [`SLICE`](tapeline_core::broker::SLICE) drafts in order, as soon as there is room.
-    pub(crate) async fn publish_slice(&self, mut drafts: Drafts) -> Vec<Outcome> {
+    pub(crate) async fn publish_slice(&self, drafts: Drafts, principal: &str) -> Vec<Outcome> {
+        let owned =
+            |(at, draft): (usize, &Draft)| draft.channel.takes_owner().then(|| (at, draft.channel.clone()));
+        let owned: Vec<(usize, Channel)> = drafts.iter().enumerate().filter_map(owned).collect();
+        let outcomes = self.publish_when_room(drafts).await;
+        for (at, channel) in owned {
+            // Only the broker knows whose a channel is; what a draft is refused for is counted where it is drafted.
+            if let Some(Err(refusal)) = outcomes.get(at).filter(|outcome| is_conflict(outcome)) {
+                self.hub.on_publish_refused(channel.name(), principal, refusal, self.hub.now());
+            }
+        }
+        outcomes
+    }
+
+    async fn publish_when_room(&self, mut drafts: Drafts) -> Vec<Outcome> {
         let count = drafts.len();
         loop {
             let (answer, answered) = oneshot::channel();
@@ -52,6 +66,10 @@ impl App {
             let _ = has_room.await;
         }
     }
+}
+
+fn is_conflict(outcome: &Outcome) -> bool {
+    outcome.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::OwnerConflict)
 }
 
 fn lost() -> Refusal {

@@ -1,5 +1,6 @@
 //! The table of routes. A test holds it against the OpenAPI document, so that neither can have what the other lacks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::handler::Handler;
@@ -88,6 +89,12 @@ pub(crate) fn table() -> Vec<Served> {
         get(Nothing, "/asyncapi.json", spec::asyncapi),
         get(Nothing, "/openapi.json", spec::openapi),
     ]
+}
+
+/// What each path takes.
+pub(crate) fn needs(conformance: bool) -> HashMap<&'static str, Needs> {
+    let echo = conformance.then_some(("/echo", Needs::Nothing));
+    table().into_iter().map(|served| (served.path, served.needs)).chain(echo).collect()
 }
 
 #[cfg(test)]

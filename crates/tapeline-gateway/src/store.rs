@@ -65,7 +65,7 @@ pub(crate) async fn get(
     Tail(path): Tail,
 ) -> Result<Response, Failure> {
     let key = key(path)?;
-    told(&app, &caller, key.as_str(), caller.grant.may_read_store(key.as_str()))?;
+    told(&app, &caller, key.as_str(), may_read(&caller, &key))?;
     let entry = stored(|done| app.hub.store().get(&key, done)).await?;
     let missing = || Failure::new(ErrorCode::NoValue, format!("{key} has no value"));
     let entry = entry.ok_or_else(missing)?;
@@ -142,11 +142,13 @@ pub(crate) async fn list(
     let prefix = asked.prefix.unwrap_or_default();
     let range = Range::new(&prefix, asked.after.as_deref(), limit)?;
     told(&app, &caller, &prefix, caller.grant.may_list_store(&prefix))?;
-    let listing = stored(|done| app.hub.store().list(&range, done)).await?;
-    Ok(json(list_answer(&listing)))
+    let mut listing = stored(|done| app.hub.store().list(&range, done)).await?;
+    let last = listing.entries.last().map(|(key, _)| key.clone());
+    listing.entries.retain(|(key, _)| !key.as_str().starts_with(OWN_KEYS));
+    Ok(json(list_answer(&listing, last.as_ref())))
 }
 
-fn list_answer(listing: &Listing) -> Vec<u8> {
+fn list_answer(listing: &Listing, last: Option<&Key>) -> Vec<u8> {
     let mut out = b"{\"entries\":[".to_vec();
     for (n, (key, entry)) in listing.entries.iter().enumerate() {
         if n > 0 {
@@ -155,7 +157,7 @@ fn list_answer(listing: &Listing) -> Vec<u8> {
         push_entry(&mut out, key, entry);
     }
     out.push(b']');
-    if let Some((last, _)) = listing.entries.last().filter(|_| listing.more) {
+    if let Some(last) = last.filter(|_| listing.more) {
         out.extend_from_slice(b",\"next\":");
         push_json_string(&mut out, last.as_str());
     }
@@ -192,13 +194,24 @@ fn tagged(version: u64, body: Vec<u8>) -> Response {
     response
 }
 
+/// Whether the key may be read from outside.
+fn may_read(caller: &Caller, key: &Key) -> Result<(), Refusal> {
+    of_others(key)?;
+    caller.grant.may_read_store(key.as_str())
+}
+
 /// Whether the key may be changed from outside.
 fn may_write(caller: &Caller, key: &Key) -> Result<(), Refusal> {
+    of_others(key)?;
+    caller.grant.may_write_store(key.as_str())
+}
+
+fn of_others(key: &Key) -> Result<(), Refusal> {
     if key.as_str().starts_with(OWN_KEYS) {
         let message = format!("{key}: keys that begin with {OWN_KEYS} are the hub's own");
         return Err(Refusal::new(ErrorCode::Forbidden, message));
     }
-    caller.grant.may_write_store(key.as_str())
+    Ok(())
 }
 
 /// Remembers what is refused.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use socket2::TcpKeepalive;
 use tapeline_codec::websocket::extensions::{Agreement, accept_deflate};
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
+use tapeline_core::identifying::turning_away;
 use tapeline_core::registry::Admission;
 use tapeline_core::rights::Grant;
 use tapeline_core::session::{Arrival, called};
@@ -161,8 +162,7 @@ pub(crate) async fn native(
         None => None,
     };
     let Checked { accept_key, named, deflate, upgrade } = checked;
-    let mut arrival = arrival(principal, &peer, &wishes);
-    arrival.grant = grant;
+    let mut arrival = arrival(principal, grant, &peer, &wishes);
     (arrival.client, arrival.seat) = (client, seat);
     if deflate.is_some_and(Agreement::takes_shared_frames) {
         arrival.wire = &NATIVE_DEFLATE;
@@ -182,20 +182,20 @@ pub(crate) async fn echo(
         Ok(checked) => checked,
         Err(response) => return *response,
     };
-    let mut arrival = arrival(peer.principal.clone(), &peer, &Wishes::default());
+    let mut arrival = arrival(peer.principal.clone(), Grant::Anyone, &peer, &Wishes::default());
     arrival.heartbeat = false;
     let Checked { accept_key, named, deflate, upgrade } = checked;
     tokio::spawn(hand_over(app, upgrade, arrival, Box::new(Echo::new(deflate))));
     switching(accept_key, named, deflate)
 }
 
-fn arrival(principal: Arc<str>, peer: &Peer, wishes: &Wishes) -> Arrival {
+fn arrival(principal: Arc<str>, grant: Grant, peer: &Peer, wishes: &Wishes) -> Arrival {
     Arrival {
         principal,
         address: peer.principal.clone(),
         client: None,
         seat: None,
-        grant: Grant::Anyone,
+        grant,
         wire: &NATIVE,
         notices: !off(wishes.notices.as_ref()),
         heartbeat: !off(wishes.heartbeat.as_ref()),
@@ -246,25 +246,25 @@ async fn refuse_late(app: &App, checked: Checked, client: &str, wait: Duration, 
             return Failure::new(ErrorCode::Overloaded, STOPPING).into_response();
         }
     }
-    tell_and_close(checked, refusal, "Connection limit exceeded")
+    tell_and_close(checked, refusal, CloseCode::Policy, "Connection limit exceeded")
 }
 
 /// A handshake that is refused for what it brought, in a way that a page can read.
 pub(crate) fn turn_away(app: &App, mut request: Request, refusal: Refusal) -> Response {
     match check(&mut request, app.compression) {
         Ok(checked) => {
-            let reason = refusal.message.clone();
-            tell_and_close(checked, refusal, &reason)
+            let (code, reason) = (turning_away(refusal.code), refusal.message.clone());
+            tell_and_close(checked, refusal, code, &reason)
         }
         Err(response) => *response,
     }
 }
 
 /// Accepts, says why not, and closes.
-fn tell_and_close(checked: Checked, refusal: Refusal, reason: &str) -> Response {
+fn tell_and_close(checked: Checked, refusal: Refusal, code: CloseCode, reason: &str) -> Response {
     let Checked { accept_key, named, upgrade, .. } = checked;
     let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
-    bytes.extend_from_slice(&NATIVE.close(CloseCode::Policy, reason));
+    bytes.extend_from_slice(&NATIVE.close(code, reason));
     tokio::spawn(async move {
         let Some((mut line, _)) = upgrade.await.ok().and_then(take_socket) else { return };
         if line.write_all(&bytes).await.is_ok() {

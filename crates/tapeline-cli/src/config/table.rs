@@ -119,7 +119,7 @@ rows! {
     "http.admin" Reload No any http.admin
         "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
     "admin.listen" Restart No any admin_listen
-        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] with admin = true. /admin/ is then served nowhere else. Elsewhere than on loopback it has the certificate of tls.certificate, if there is one."
+        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] or a token with admin = true. /admin/ is then served nowhere else. Elsewhere than on loopback it has the certificate of tls.certificate, if there is one."
     "audit.file" Restart No any audit_file
         "A file to which who was refused what, and who changed the hub, is appended as JSON lines. Empty: they go to the log."
     "http.trusted_proxies" Reload No any http.trusted_proxies

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::people::{Person, World};
-use super::support::Client;
 use super::support::client::with;
+use super::support::{Client, eventually};
 
 /// One connection, and all that came over it.
 pub(crate) struct Ear {
@@ -30,12 +30,30 @@ impl Ear {
         }
     }
 
+    /// Waits until this has come.
+    pub(crate) fn wait_for(&mut self, mark: &str) {
+        while !self.heard.contains(mark) {
+            let frame = self.client.next();
+            self.heard.push_str(&frame.text);
+            self.heard.push('\n');
+        }
+    }
+
     /// Takes all that is on its way.
     pub(crate) fn settle(&mut self) {
         for frame in self.client.settle() {
             self.heard.push_str(&frame.text);
             self.heard.push('\n');
         }
+    }
+
+    /// Takes what comes until all of these have; what is kept elsewhere may take its time.
+    pub(crate) fn settle_with(&mut self, marks: &[String]) {
+        let here = eventually(|| {
+            self.settle();
+            marks.iter().all(|mark| self.heard.contains(mark))
+        });
+        assert!(here, "not all of {marks:?} have come: {}", self.heard);
     }
 
     pub(crate) fn count(&self, mark: &str) -> usize {

@@ -103,6 +103,11 @@ impl World {
         assert!(!answer.text().contains("\"error\""), "{}", answer.text());
     }
 
+    /// The same people at another hub with these words.
+    pub(crate) fn beside(&self, words: &[&str]) -> Hub {
+        Hub::with_config_and(&self.config, words)
+    }
+
     pub(crate) fn person(&self, name: &str) -> &Person {
         self.people.iter().find(|person| person.name == name).expect("there is one of this name")
     }

@@ -264,7 +264,7 @@ async fn one(app: &Arc<App>, peer: &Peer, found: Found, dry_run: bool) -> Option
     if !peer.takes_publish(&app.hub) {
         return None;
     }
-    Some(match app.publish_one(draft).await {
+    Some(match app.publish_one(draft, PRINCIPAL).await {
         Err(refusal) => Redrive::refused(offset, Some(channel), refusal),
         Ok(receipt) => {
             let error = note(app, &found, &channel, &receipt).await.err().map(|mut refusal| {
@@ -361,7 +361,7 @@ async fn note(app: &App, found: &Found, channel: &str, receipt: &Receipt) -> Res
         ..Publication::default()
     };
     let draft = app.draft(publication, &Caller::hub(PRINCIPAL), app.hub.now())?;
-    app.publish_one(draft).await.map(|_| ())
+    app.publish_one(draft, PRINCIPAL).await.map(|_| ())
 }
 
 fn invalid_data(message: impl Into<String>) -> Refusal {
