@@ -68,6 +68,11 @@ fn of_tokens(settings: &Settings) -> Vec<String> {
     if jwt.rules.audience.is_empty() {
         found.push("auth.jwt.audience is empty: tokens that were made for others are taken too".to_string());
     }
+    if !jwt.jwks_url.is_empty() && jwt.rules.kind.is_empty() {
+        found.push(
+            "auth.jwt.typ is empty: other tokens of the issuer, such as id tokens, are taken too".to_string(),
+        );
+    }
     if jwt.rules.issuer.is_empty() {
         found.push("auth.jwt.issuer is empty: whoever has the key may be the issuer".to_string());
     }
@@ -109,6 +114,7 @@ mod tests {
         jwt.algorithms = vec![Algorithm::Es256];
         jwt.rules.issuer = "https://issuer.example".to_string();
         jwt.rules.audience = vec!["tapeline".to_string()];
+        jwt.rules.kind = "at+jwt".to_string();
         let careful = Settings { jwt, ..Settings::default() };
         assert_eq!(weaknesses(&careful), [""; 0]);
         assert_eq!(check(&careful, &[]), Ok(()));

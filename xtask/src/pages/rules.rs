@@ -56,7 +56,7 @@ const CARGO_EXAMPLE: &str = "cargo run -p tapeline --example ";
 
 /// Programs that pages use as they are.
 const PROGRAMS: &[&str] =
-    &["tapeline", "curl", "cat", "echo", "node", "npx", "openssl", "python3", ".venv/bin/python"];
+    &["tapeline", "curl", "cat", "echo", "node", "npx", "openssl", "python3", "umask", ".venv/bin/python"];
 
 /// What to do with a command.
 pub(super) fn step(command: &str) -> Result<Step> {

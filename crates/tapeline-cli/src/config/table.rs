@@ -119,7 +119,7 @@ rows! {
     "http.admin" Reload No any http.admin
         "Open /admin/ to requests from this machine. Switch it off, or close /admin/ there, behind a proxy on the same machine."
     "admin.listen" Restart No any admin_listen
-        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] or a token with admin = true. /admin/ is then served nowhere else."
+        "Addresses for /admin/ alone, with statistics and metrics; each request there takes an [[auth.key]] or a token with admin = true. /admin/ is then served nowhere else. Elsewhere than on loopback it has the certificate of tls.certificate, if there is one."
     "audit.file" Restart No any audit_file
         "A file to which who was refused what, and who changed the hub, is appended as JSON lines. Empty: they go to the log."
     "http.trusted_proxies" Reload No any http.trusted_proxies
@@ -133,7 +133,7 @@ rows! {
     "auth.first_message_timeout_s" Connection No some auth.first_message_timeout
         "Seconds that a connection may take to say who it is."
     "auth.failures_per_minute" Reload No any auth.failures_per_minute
-        "Wrong tokens from one address that are looked at in a minute; 0 for any number."
+        "Wrong tokens from one address that are looked at in a minute, those of limits.exempt not counted; 0 for any number."
     "auth.leeway_s" Reload No leeway auth.jwt.rules.leeway_s
         "Seconds that clocks may differ: a token is taken so long after its end and before its beginning."
     "auth.jwt.algorithms" Reload No algorithms auth.jwt.algorithms
@@ -223,7 +223,7 @@ rows! {
     "limits.connections_per_address" Reload No any limits.connections_per_address
         "Connections of one address that are open at once; 0 for no limit."
     "limits.exempt" Reload No any exempt
-        "Addresses and networks whose connections are not counted."
+        "Addresses and networks whose connections and wrong tokens are not counted."
     "limits.connections" Reload No some connections
         "Sockets of all kinds together; \"auto\" is what files the process may have open."
     "limits.header_bytes" Connection No some limits.header_bytes
