@@ -2,8 +2,6 @@
 
 use smallvec::smallvec;
 
-use tapeline_schema::ErrorCode;
-
 use crate::broker::{Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::Now;
@@ -74,9 +72,6 @@ impl Shard {
                 self.reply_in_lane(key.slot, 0, &Reply::Published { channel, receipt, subscribers, req });
             }
             Err(refusal) => {
-                if refusal.code == ErrorCode::OwnerConflict {
-                    self.hub.stats().refuse(refusal.code, 1);
-                }
                 let (kind, code) = (IncidentKind::PublishRefused, refusal.code.name());
                 self.report(key.slot, kind, code, channel.name(), &refusal.message);
                 self.reply_refusal(key.slot, refusal, None, &req);

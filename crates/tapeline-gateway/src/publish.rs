@@ -2,6 +2,7 @@
 
 use tapeline_core::broker::Drafts;
 use tapeline_core::command::Publication;
+use tapeline_core::incidents::IncidentKind;
 use tapeline_core::message::Draft;
 use tapeline_core::{Channel, Deliver, Now, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
@@ -39,9 +40,9 @@ impl App {
         let owned: Vec<(usize, Channel)> = drafts.iter().enumerate().filter_map(owned).collect();
         let outcomes = self.publish_when_room(drafts).await;
         for (at, channel) in owned {
-            // Only the broker knows whose a channel is; what a draft is refused for is counted where it is drafted.
+            // Only the broker knows whose a channel is, so nobody has been told of this yet.
             if let Some(Err(refusal)) = outcomes.get(at).filter(|outcome| is_conflict(outcome)) {
-                self.hub.on_publish_refused(channel.name(), principal, refusal, self.hub.now());
+                self.report(IncidentKind::PublishRefused, principal, channel.name(), refusal);
             }
         }
         outcomes
