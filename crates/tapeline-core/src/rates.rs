@@ -9,7 +9,7 @@ use std::time::Duration;
 use tapeline_schema::{CloseCode, ErrorCode};
 
 use crate::clock::{Now, micros};
-use crate::command::Command;
+use crate::command::{Command, Req};
 use crate::crowd::Kept;
 use crate::error::Refusal;
 use crate::hub::Hub;
@@ -49,6 +49,13 @@ impl Bucket {
         let fits = full_ns <= empty_ns;
         self.full_ns = if fits { full_ns } else { self.full_ns.min(empty_ns) };
         fits
+    }
+
+    /// Puts back so many that were taken and turned out not to be needed.
+    pub fn give_back(&mut self, count: u64, rate: Rate) {
+        if rate.per_second > 0 {
+            self.full_ns = self.full_ns.saturating_sub(cost_ns(count, rate));
+        }
     }
 
     /// How long until so many can be taken.
@@ -214,6 +221,18 @@ impl Shard {
         }
         let user = session.user(&self.hub, now);
         user.map_or(Ok(()), |user| user.take_messages(1, &settings, now))
+    }
+
+    /// Says that what a session sent is no command. That counts as a request too: it was read and is answered.
+    pub fn refuse(&mut self, slot: u32, refusal: Refusal, about: Option<Box<str>>, req: &Req, now: Now) {
+        match self.admit(slot, &Command::Ping { req: None }, now) {
+            Ok(()) => self.reply_error(slot, refusal, about, req),
+            Err(too_fast) => {
+                let told = too_fast.clone();
+                self.reply_error(slot, too_fast, None, req);
+                self.on_too_fast(slot, &told, now);
+            }
+        }
     }
 
     /// A session was told that it goes too fast. Who does not wait again and again is closed.

@@ -47,9 +47,9 @@ impl Accepted {
         self.line.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// What became of a write, or an error where none could be made for too long. An answer that nobody reads would
-    /// stay in memory for ever.
-    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// What became of a write, or of leaving with what was written, or an error where none could be done for too long.
+    /// An answer that nobody reads would stay in memory for ever, behind TLS in its own buffer.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stuck = None;
             return written;
@@ -114,10 +114,12 @@ impl AsyncWrite for Accepted {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line()?.poll_flush(cx)
+        let flushed = self.line()?.poll_flush(cx);
+        self.in_time(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line()?.poll_shutdown(cx)
+        let shut = self.line()?.poll_shutdown(cx);
+        self.in_time(cx, shut)
     }
 }

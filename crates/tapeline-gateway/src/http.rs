@@ -201,7 +201,7 @@ pub(crate) async fn history(
     let mut page = readable(&app, &caller, &channel, asked.since.unwrap_or(0), limit).await?;
     if asked.epoch.is_some_and(|epoch| *epoch != *page.head.epoch) {
         // Offsets of another epoch mean nothing here: everything kept is news.
-        page = asking::page(&app.hub, &channel, 0, limit).await?;
+        page = readable(&app, &caller, &channel, 0, limit).await?;
     }
     Ok(json(history_answer(&channel, &page)))
 }

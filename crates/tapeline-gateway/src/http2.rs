@@ -121,7 +121,7 @@ impl Stream {
     /// Follows an answer to its end.
     pub(crate) fn follow(self, body: Body) -> Body {
         self.waits(Some(Instant::now()));
-        Body::new(Followed { stream: self, body, rest: Bytes::new() })
+        Body::new(Followed { stream: self, body, rest: Bytes::new(), handed_out: false })
     }
 }
 
@@ -138,6 +138,8 @@ struct Followed {
     stream: Stream,
     body: Body,
     rest: Bytes,
+    /// Whether any of it is with the client, or waits for it.
+    handed_out: bool,
 }
 
 impl HttpBody for Followed {
@@ -162,12 +164,22 @@ impl HttpBody for Followed {
             }
         }
         self.stream.waits(Some(Instant::now()));
-        let piece = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+        if self.rest.len() > PIECE {
+            self.handed_out = true;
+            let piece = self.rest.split_to(PIECE);
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let last = std::mem::take(&mut self.rest);
+        // A piece of the whole would keep all of it alive for as long as it waits.
+        let last = if self.handed_out { Bytes::copy_from_slice(&last) } else { last };
+        self.handed_out = true;
+        Poll::Ready(Some(Ok(Frame::data(last))))
     }
 
+    /// Whether there is nothing to answer. After a last piece the end is asked for once more, when the client has room:
+    /// until then its waiting is seen.
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        !self.handed_out && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

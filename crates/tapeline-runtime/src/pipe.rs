@@ -37,13 +37,15 @@ pub(crate) struct TlsPipe {
     tls: ServerConnection,
     /// The last byte of what was written has been encrypted, but was not counted: what it is part of has not left.
     withheld: bool,
+    /// Nothing more can be read; what was decrypted before may still wait in TLS.
+    broken: bool,
 }
 
 impl Pipe {
     pub(crate) fn new(stream: TcpStream, tls: Option<Box<ServerConnection>>) -> Self {
         match tls {
             None => Pipe::Plain(stream),
-            Some(tls) => Pipe::Tls(Box::new(TlsPipe { stream, tls: *tls, withheld: false })),
+            Some(tls) => Pipe::Tls(Box::new(TlsPipe { stream, tls: *tls, withheld: false, broken: false })),
         }
     }
 
@@ -117,19 +119,26 @@ fn write_plain(stream: &mut TcpStream, slices: &[IoSlice<'_>]) -> Written {
     }
 }
 
+/// The other side says nothing more; what came before it is handed out first.
+fn heard_last(filled: usize) -> Heard {
+    if filled > 0 { Heard::Some(filled) } else { Heard::End }
+}
+
 impl TlsPipe {
     fn read(&mut self, buffer: &mut [u8]) -> Heard {
         let (mut filled, mut taken) = (0, 0);
         while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
             match self.tls.reader().read(room) {
-                // The other side says nothing more; what came before it is handed out first.
-                Ok(0) => return if filled > 0 { Heard::Some(filled) } else { Heard::End },
+                Ok(0) => return heard_last(filled),
                 Ok(n) => {
                     filled += n;
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return if filled > 0 { Heard::Some(filled) } else { Heard::End },
+                Err(_) => return heard_last(filled),
+            }
+            if self.broken {
+                return heard_last(filled);
             }
             if taken >= TURN_BYTES {
                 break;
@@ -138,13 +147,14 @@ impl TlsPipe {
                 Ok(n) => taken += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Heard::All(filled),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Heard::End,
+                Err(_) => {
+                    self.broken = true;
+                    continue;
+                }
             }
             let judged = self.tls.process_new_packets();
             // An answer of TLS itself, or the alert that says what was wrong.
-            if self.flush().is_err() || judged.is_err() {
-                return Heard::End;
-            }
+            self.broken = self.flush().is_err() || judged.is_err();
         }
         Heard::Some(filled)
     }

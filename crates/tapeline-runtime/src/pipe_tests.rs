@@ -188,3 +188,38 @@ fn what_is_no_record_ends_the_connection() {
         assert!(Instant::now() < end, "a forged record was taken");
     }
 }
+
+/// Everything that is heard before the end.
+fn hear_to_the_end(pipe: &mut Pipe, buffer: &mut [u8]) -> Vec<u8> {
+    let (mut heard, end) = (Vec::new(), Instant::now() + PATIENCE);
+    loop {
+        assert!(Instant::now() < end, "the end was not heard");
+        match pipe.read(buffer) {
+            Heard::All(n) | Heard::Some(n) => heard.extend_from_slice(&buffer[..n]),
+            Heard::End => return heard,
+        }
+    }
+}
+
+#[test]
+fn what_came_before_a_reset_or_a_forged_record_is_heard_first() {
+    for room in [7, 10_000] {
+        let (mut pipe, mut client) = connected();
+        // What has not left would be thrown away with the connection.
+        client.sock.set_nodelay(true).unwrap();
+        for frame in ["one, ", "two, ", "three"] {
+            client.write_all(frame.as_bytes()).unwrap();
+        }
+        SockRef::from(&client.sock).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        assert_eq!(hear_to_the_end(&mut pipe, &mut vec![0; room]), b"one, two, three", "before a reset");
+
+        let (mut pipe, mut client) = connected();
+        client.write_all(b"one, ").unwrap();
+        client.write_all(b"two").unwrap();
+        let mut socket = &client.sock;
+        socket.write_all(&[0x17, 3, 3, 0, 20]).unwrap();
+        socket.write_all(&[9; 20]).unwrap();
+        assert_eq!(hear_to_the_end(&mut pipe, &mut vec![0; room]), b"one, two", "before a forged record");
+    }
+}

@@ -31,9 +31,9 @@ impl<'a> Port<'a> {
         self.shard.is_closing(self.slot)
     }
 
-    /// Says that something was refused.
+    /// Says that something was refused, and counts it as a request.
     pub fn refuse(&mut self, refusal: Refusal, about: Option<Box<str>>, req: &Option<Box<str>>) {
-        self.shard.reply_error(self.slot, refusal, about, req);
+        self.shard.refuse(self.slot, refusal, about, req, self.now);
     }
 
     /// Queues bytes for this client alone, in the most urgent lane.

@@ -134,8 +134,11 @@ impl Node {
             self.directory.owned_by(&plan.channel, owner);
         }
         let frames = value.part(4).map(Value::parts).unwrap_or_default();
-        let messages = frames.iter().filter_map(|frame| self.kept(frame.bytes()?));
-        let messages: Vec<Arc<Message>> = messages.map(Arc::new).collect();
+        // The newest first: a node that knows nothing of a channel learns its owner from what it reads, and the newest
+        // message says whose it is by now.
+        let messages = frames.iter().rev().filter_map(|frame| self.kept(frame.bytes()?));
+        let mut messages: Vec<Arc<Message>> = messages.map(Arc::new).collect();
+        messages.reverse();
         if !plan.channel.is_table() {
             return Page { head, messages };
         }

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapeline_core::broker::Drafts;
+use tapeline_core::broker::{Drafts, NEWEST};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::command::Publication;
 use tapeline_core::rights::Grant;
 use tapeline_core::{Hub, Now};
-use tapeline_schema::events::{Alert, AlertState};
+use tapeline_schema::events::{Alert, AlertState, Time};
 
 use super::{DAY, Tls};
+use crate::asking;
+use crate::native::parse_time;
 
 /// How often.
 const LOOK: Duration = Duration::from_secs(5);
@@ -22,7 +24,6 @@ const SOURCE: &str = "tls";
 const RULE: &str = "certificate_expiry";
 
 /// Whether the alert is on.
-#[derive(Default)]
 struct Alarm {
     /// Since when, in microseconds since 1970.
     since_us: Option<u64>,
@@ -30,7 +31,7 @@ struct Alarm {
 
 /// Looks after the certificate until it is stopped; `alert_days` is asked each time.
 pub async fn keep(tls: Arc<Tls>, hub: Arc<Hub>, alert_days: impl Fn() -> u32 + Send) {
-    let mut alarm = Alarm::default();
+    let mut alarm = Alarm { since_us: raised_before(&hub).await };
     let mut looks = tokio::time::interval(LOOK);
     loop {
         looks.tick().await;
@@ -38,6 +39,18 @@ pub async fn keep(tls: Arc<Tls>, hub: Arc<Hub>, alert_days: impl Fn() -> u32 + S
         // A panic there would be in the log.
         let _ = tokio::task::spawn_blocking(move || looked.look()).await;
         alarm.look(&hub, tls.seconds_left(), i64::from(alert_days()) * DAY);
+    }
+}
+
+/// Since when an alert is on that was raised before this start, in case the broker has kept it.
+async fn raised_before(hub: &Hub) -> Option<u64> {
+    let channel = hub.channel(&format!("alerts:{SOURCE}")).ok()?;
+    let page = asking::page(hub, &channel, NEWEST, 1).await.ok()?;
+    let alert: Alert = serde_json::from_slice(&page.messages.first()?.data).ok()?;
+    let is_on = alert.rule == RULE && alert.state == AlertState::Raised;
+    match alert.since {
+        Time::Text(since) if is_on => parse_time(&since).ok(),
+        _ => None,
     }
 }
 

@@ -22,6 +22,8 @@ use files::{Loaded, Stamp};
 pub struct Tls {
     served: ArcSwap<Served>,
     newest: Mutex<Newest>,
+    /// Held while files are read, which may take long; `newest` never is.
+    reading: Mutex<()>,
     handshakes: Handshakes,
 }
 
@@ -53,6 +55,7 @@ impl Tls {
         Ok(Tls {
             served: ArcSwap::from_pointee(served),
             newest: Mutex::new(newest),
+            reading: Mutex::default(),
             handshakes: Handshakes::default(),
         })
     }
@@ -60,23 +63,30 @@ impl Tls {
     /// Reads these files, now and from now on. Where they cannot be served, what was served goes on, and the log and
     /// `/health` say so.
     pub fn replace(&self, files: TlsFiles) {
-        let mut newest = self.newest();
-        newest.files = files;
-        self.read(&mut newest);
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.newest().files = files.clone();
+        self.read(&files);
     }
 
     /// Reads them again if they have changed, or could not be served.
     pub(crate) fn look(&self) {
-        let mut newest = self.newest();
-        if newest.stamp != newest.files.stamp() || newest.trouble.is_some() {
-            self.read(&mut newest);
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (files, stamp, is_troubled) = {
+            let newest = self.newest();
+            (newest.files.clone(), newest.stamp, newest.trouble.is_some())
+        };
+        if stamp != files.stamp() || is_troubled {
+            self.read(&files);
         }
     }
 
-    fn read(&self, newest: &mut Newest) {
+    fn read(&self, files: &TlsFiles) {
         // Taken before: what changes meanwhile is seen the next time.
-        newest.stamp = newest.files.stamp();
-        match newest.files.load() {
+        let stamp = files.stamp();
+        let loaded = files.load();
+        let mut newest = self.newest();
+        newest.stamp = stamp;
+        match loaded {
             Ok(loaded) => {
                 let served = Served::of(loaded);
                 tracing::info!(

@@ -134,6 +134,10 @@ fn what_a_roll_up_keeps_of_an_earlier_owner_is_not_read_as_the_next_ones() {
     let owners: Vec<_> = page.messages.iter().map(|message| message.channel.owner()).collect();
     assert_eq!(owners, [Some("bob")], "ann's message is read as bob's");
     assert_eq!(page.head.top, 2);
+    let fresh = Node::open(&server.url());
+    let page = fresh.read("executions", 0, 10);
+    let owners: Vec<_> = page.messages.iter().map(|message| message.channel.owner()).collect();
+    assert_eq!(owners, [Some("bob")], "a node that knows nothing takes ann for the owner");
 }
 
 #[test]
