@@ -67,6 +67,15 @@ impl App {
         Ok(Some(Arc::new(here)))
     }
 
+    /// As [`App::arrive`], for a socket of the admin interface: what all others together may take is not asked.
+    pub(crate) fn arrive_at_admin(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
+        if is_in(&self.access.now().exempt, address) {
+            return Ok(None);
+        }
+        let here = self.addresses.arrive_alone(address, &self.hub.settings(), self.hub.now())?;
+        Ok(Some(Arc::new(here)))
+    }
+
     /// As [`App::arrive`], for a socket: those of trusted proxies are many clients', who are counted one by one.
     pub(crate) fn arrive_at_port(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
         if is_in(&self.access.now().trusted_proxies, address) { Ok(None) } else { self.arrive(address) }
