@@ -17,8 +17,9 @@ use tokio::net::TcpStream;
 use crate::addresses::{Here, Unknown, client};
 use crate::app::App;
 
-/// Where paths that publish begin.
-const PUBLISHING: [&str; 2] = ["/publish", "/broadcast/"];
+/// Paths that publish, beside those of families.
+const PUBLISHING: [&str; 2] = ["/publish", "/publish/batch"];
+const BROADCAST: &str = "/broadcast/";
 
 /// Which of the hub's interfaces a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,7 @@ impl Peer {
         count: usize,
     ) -> Result<(), Refusal> {
         let rate = hub.settings().publishes;
+        lock(&self.rates.requests).give_back(1, hub.settings().requests);
         let taken = match rate.per_second > 0 && count > rate.burst.max(1) as usize {
             // There is no use in coming back with it.
             true => Err(too_fast("publishes", rate, None)),
@@ -155,13 +157,10 @@ impl Peer {
         take(&self.rates.publishes, 1, hub.settings().publishes, hub).is_ok()
     }
 
-    /// Takes a request for this path. What publishes is counted where it is read, since only then is it known how much
-    /// it is.
-    pub(crate) fn take_request(&self, hub: &Hub, path: &str) -> Result<(), Refusal> {
+    /// Takes a request. One that publishes gives it back where its publishes are taken, since only then is it known how
+    /// many they are; one that ends before that was a request.
+    pub(crate) fn take_request(&self, hub: &Hub, _path: &str) -> Result<(), Refusal> {
         let rate = hub.settings().requests;
-        if is_publishing(path) {
-            return Ok(());
-        }
         take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))
     }
 
@@ -191,7 +190,8 @@ impl Peer {
 
 /// Whether a path is one that publishes.
 pub(crate) fn is_publishing(path: &str) -> bool {
-    PUBLISHING.iter().any(|start| path.starts_with(start))
+    PUBLISHING.contains(&path)
+        || path.strip_prefix(BROADCAST).is_some_and(|family| !family.is_empty() && !family.contains('/'))
 }
 
 fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
