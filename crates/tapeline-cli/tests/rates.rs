@@ -9,7 +9,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Client, Hub, eventually};
+use support::{Client, Hub, Raw, eventually};
 
 fn hub(limits: &str) -> Hub {
     Hub::with_config(&format!("[limits]\n{limits}\n"))
@@ -136,4 +136,29 @@ fn who_never_waits_as_it_is_told_is_closed() {
     assert!(closed.reason.contains("did not wait as told (retry_after_ms)"), "{closed:?}");
     assert_eq!(hub.stats()["closed"]["rate_limited"], 1);
     assert!(eventually(|| ping(&mut patient)["type"] == "pong"));
+}
+
+#[test]
+fn what_is_no_command_counts_as_a_request() {
+    let hub = hub("requests_per_second = 1\nrequests_burst = 1");
+    let mut client = Client::connect(&hub);
+    let error = client.ask(&json!({"action": "no such thing"})).json;
+    assert_eq!(error["type"], "error");
+    assert_ne!(error["code"], "rate_limited");
+    is_too_fast(&client.ask(&json!({"action": "no such thing"})).json, "requests", 1..=1_000);
+}
+
+#[test]
+fn a_publish_over_http_is_a_request_only_where_it_comes_to_nothing() {
+    let hub = hub("requests_per_second = 1\nrequests_burst = 1");
+    let request = |body: &str| {
+        let (host, len) = (hub.address(), body.len());
+        format!("POST /publish HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len}\r\n\r\n{body}")
+    };
+    let (good, bad) = (request(r#"{"channel":"c","data":1}"#), request("{"));
+    let mut raw = Raw::send_to(&hub, format!("{good}{good}{bad}{bad}"));
+    raw.shut_down_sending();
+    let answers = String::from_utf8(raw.rest()).expect("text");
+    let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).filter_map(|head| head.get(..3)).collect();
+    assert_eq!(statuses, ["200", "200", "400", "429"]);
 }

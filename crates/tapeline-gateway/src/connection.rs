@@ -42,6 +42,8 @@ const LEAST_BUFFER: usize = 8 << 10;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// How long a request that may be on its way is waited for when nothing listens any more.
 const LAST_CALL: Duration = Duration::from_millis(100);
+/// Sockets of the admin interface beyond all others: who would end a crowd must get through it.
+const ADMIN_RESERVE: usize = 16;
 /// So many are told at once; others are closed without a word.
 const REFUSALS: usize = 256;
 
@@ -77,7 +79,11 @@ pub(crate) async fn run(
     tls: Option<Arc<Tls>>,
     routes: axum::Router,
 ) {
-    let here = match has_room(&app).and_then(|()| app.arrive_at_port(peer.ip())) {
+    let arrived = match side {
+        Side::Public => has_room(&app, 0).and_then(|()| app.arrive_at_port(peer.ip())),
+        Side::Admin => has_room(&app, ADMIN_RESERVE).and_then(|()| app.arrive_at_admin(peer.ip())),
+    };
+    let here = match arrived {
         Ok(here) => here,
         Err(refusal) => {
             if app.refusing.count() < REFUSALS {
@@ -111,9 +117,9 @@ pub(crate) async fn run(
     Serving::new(app, peer, routes).serve(line).await;
 }
 
-fn has_room(app: &App) -> Result<(), Refusal> {
+fn has_room(app: &App, reserve: usize) -> Result<(), Refusal> {
     let limit = app.hub.settings().connections;
-    if app.open.count() + app.shards.sessions() < limit {
+    if app.open.count() + app.shards.sessions() < limit.saturating_add(reserve) {
         return Ok(());
     }
     let message = format!("{} connections, the limit is {limit} (limits.connections)", limit + 1);

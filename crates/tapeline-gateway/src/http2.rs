@@ -121,7 +121,7 @@ impl Stream {
     /// Follows an answer to its end.
     pub(crate) fn follow(self, body: Body) -> Body {
         self.waits(Some(Instant::now()));
-        Body::new(Followed { stream: self, body, rest: Bytes::new(), handed_out: false })
+        Body::new(Followed { stream: Arc::new(self), body, rest: Bytes::new(), handed_out: false })
     }
 }
 
@@ -135,11 +135,23 @@ impl Drop for Stream {
 
 /// An answer in pieces; the next one is asked for when the client has room for it.
 struct Followed {
-    stream: Stream,
+    stream: Arc<Stream>,
     body: Body,
     rest: Bytes,
     /// Whether any of it is with the client, or waits for it.
     handed_out: bool,
+}
+
+/// A last piece. Its waiting is seen for as long as it is not on its way, since nobody asks for more after it.
+struct Last {
+    bytes: Bytes,
+    _stream: Arc<Stream>,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl HttpBody for Followed {
@@ -171,15 +183,14 @@ impl HttpBody for Followed {
         }
         let last = std::mem::take(&mut self.rest);
         // A piece of the whole would keep all of it alive for as long as it waits.
-        let last = if self.handed_out { Bytes::copy_from_slice(&last) } else { last };
+        let bytes = if self.handed_out { Bytes::copy_from_slice(&last) } else { last };
         self.handed_out = true;
-        Poll::Ready(Some(Ok(Frame::data(last))))
+        let last = Last { bytes, _stream: self.stream.clone() };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(last)))))
     }
 
-    /// Whether there is nothing to answer. After a last piece the end is asked for once more, when the client has room:
-    /// until then its waiting is seen.
     fn is_end_stream(&self) -> bool {
-        !self.handed_out && self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

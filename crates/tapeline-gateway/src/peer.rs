@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::header;
-use tapeline_core::network::Network;
+use tapeline_core::network::{Network, sender};
 use tapeline_core::rates::{Bucket, too_fast};
 use tapeline_core::settings::Rate;
 use tapeline_core::{Hub, Refusal};
@@ -17,8 +17,9 @@ use tokio::net::TcpStream;
 use crate::addresses::{Here, Unknown, client};
 use crate::app::App;
 
-/// Where paths that publish begin.
-const PUBLISHING: [&str; 2] = ["/publish", "/broadcast/"];
+/// Paths that publish, beside those of families.
+const PUBLISHING: [&str; 2] = ["/publish", "/publish/batch"];
+const BROADCAST: &str = "/broadcast/";
 
 /// Which of the hub's interfaces a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(crate) struct Peer {
     pub address: SocketAddr,
     /// Whose request it is: the socket's address, or what a trusted proxy says.
     pub client: IpAddr,
-    /// What limits per client are counted by where nobody says who they are: that address.
+    /// What limits per client are counted by where nobody says who they are: that address, of IPv6 its /64.
     pub principal: Arc<str>,
     /// Whether it reached this machine's loopback address.
     pub on_loopback: bool,
@@ -57,6 +58,20 @@ fn is_in(networks: &[Network], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(address))
 }
 
+/// The name of who sends from there. This machine keeps the one it is known by.
+fn principal(client: IpAddr) -> Arc<str> {
+    let named = if client.is_loopback() { client } else { sender(client) };
+    named.to_string().into()
+}
+
+/// Whether a request asks for a WebSocket, as its handshake judges it.
+fn stays(request: &Request) -> bool {
+    request.headers().get_all(header::UPGRADE).iter().any(|wanted| {
+        let mut wanted = wanted.as_bytes().split(|byte| *byte == b',');
+        wanted.any(|wanted| wanted.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    })
+}
+
 impl App {
     /// Lets a connection of this address in, or says why not. Of who is exempt nothing is counted.
     pub(crate) fn arrive(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
@@ -64,6 +79,15 @@ impl App {
             return Ok(None);
         }
         let here = self.addresses.arrive(address, &self.hub.settings(), self.hub.now())?;
+        Ok(Some(Arc::new(here)))
+    }
+
+    /// As [`App::arrive`], for a socket of the admin interface: what all others together may take is not asked.
+    pub(crate) fn arrive_at_admin(&self, address: IpAddr) -> Result<Option<Arc<Here>>, Refusal> {
+        if is_in(&self.access.now().exempt, address) {
+            return Ok(None);
+        }
+        let here = self.addresses.arrive_alone(address, &self.hub.settings(), self.hub.now())?;
         Ok(Some(Arc::new(here)))
     }
 
@@ -80,7 +104,7 @@ impl Peer {
         Peer {
             address,
             client,
-            principal: client.to_string().into(),
+            principal: principal(client),
             side,
             on_loopback: own.is_ok_and(|own| own.ip().to_canonical().is_loopback()),
             here,
@@ -91,7 +115,7 @@ impl Peer {
     /// Who asks by this request: this peer, or where it is a trusted proxy the client that it names. Whoever wants to stay
     /// is let in here, or not.
     pub(crate) fn asking(self: &Arc<Self>, app: &App, request: &mut Request) -> Result<Arc<Peer>, Refusal> {
-        let stays = request.headers().contains_key(header::UPGRADE);
+        let stays = stays(request);
         if stays && app.hub.pressure().step() > 0 {
             app.addresses.turned_away.memory.add(1);
             return Err(app.hub.pressure().refusal("new connections are not taken"));
@@ -110,7 +134,7 @@ impl Peer {
         let peer = Arc::new(Peer {
             address: self.address,
             client,
-            principal: client.to_string().into(),
+            principal: principal(client),
             on_loopback: self.on_loopback,
             side: self.side,
             here: if stays { app.arrive(client)? } else { None },
@@ -128,6 +152,7 @@ impl Peer {
         count: usize,
     ) -> Result<(), Refusal> {
         let rate = hub.settings().publishes;
+        lock(&self.rates.requests).give_back(1, hub.settings().requests);
         let taken = match rate.per_second > 0 && count > rate.burst.max(1) as usize {
             // There is no use in coming back with it.
             true => Err(too_fast("publishes", rate, None)),
@@ -146,13 +171,10 @@ impl Peer {
         take(&self.rates.publishes, 1, hub.settings().publishes, hub).is_ok()
     }
 
-    /// Takes a request for this path. What publishes is counted where it is read, since only then is it known how much
-    /// it is.
-    pub(crate) fn take_request(&self, hub: &Hub, path: &str) -> Result<(), Refusal> {
+    /// Takes a request. One that publishes gives it back where its publishes are taken, since only then is it known how
+    /// many they are; one that ends before that was a request.
+    pub(crate) fn take_request(&self, hub: &Hub, _path: &str) -> Result<(), Refusal> {
         let rate = hub.settings().requests;
-        if is_publishing(path) {
-            return Ok(());
-        }
         take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))
     }
 
@@ -182,7 +204,8 @@ impl Peer {
 
 /// Whether a path is one that publishes.
 pub(crate) fn is_publishing(path: &str) -> bool {
-    PUBLISHING.iter().any(|start| path.starts_with(start))
+    PUBLISHING.contains(&path)
+        || path.strip_prefix(BROADCAST).is_some_and(|family| !family.is_empty() && !family.contains('/'))
 }
 
 fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
@@ -193,4 +216,41 @@ fn lock(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
 fn take(bucket: &Mutex<Bucket>, count: u64, rate: Rate, hub: &Hub) -> Result<(), Duration> {
     let (mut bucket, now) = (lock(bucket), hub.now());
     if bucket.take(count, rate, now) { Ok(()) } else { Err(bucket.wait(count, rate, now)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn only_who_asks_for_a_websocket_wants_to_stay() {
+        let asks = |wanted: &str| {
+            let request = Request::builder().header("upgrade", wanted).body(Body::empty()).unwrap();
+            stays(&request)
+        };
+        assert!(asks("websocket") && asks("h2c , WebSocket"));
+        assert!(!asks("h2c") && !asks("websockets") && !asks(""));
+        assert!(!stays(&Request::new(Body::empty())));
+    }
+
+    #[test]
+    fn only_the_routes_that_publish_do() {
+        for path in ["/publish", "/publish/batch", "/broadcast/news"] {
+            assert!(is_publishing(path), "{path}");
+        }
+        for path in ["/publishx", "/publish/", "/publish/batches", "/broadcast/", "/broadcast/a/b", "/last"] {
+            assert!(!is_publishing(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_64_are_one_principal() {
+        let named = |address: &str| principal(address.parse().unwrap());
+        assert_eq!(named("2001:db8::7"), named("2001:db8::ffff:1"));
+        assert_eq!(&*named("2001:db8:0:1::7"), "2001:db8:0:1::");
+        assert_eq!(&*named("192.0.2.7"), "192.0.2.7");
+        assert_eq!(&*named("::1"), "::1");
+    }
 }

@@ -104,6 +104,17 @@ impl Addresses {
         settings: &Settings,
         now: Now,
     ) -> Result<Here, Refusal> {
+        let here = self.arrive_alone(address, settings, now)?;
+        self.take_of_all(settings.handshakes_total, now).map(|()| here)
+    }
+
+    /// The same, whatever comes from other addresses.
+    pub(crate) fn arrive_alone(
+        self: &Arc<Self>,
+        address: IpAddr,
+        settings: &Settings,
+        now: Now,
+    ) -> Result<Here, Refusal> {
         let sender = sender(address);
         let limit = settings.connections_per_address;
         self.crowd.with(&sender, now, |known| {
@@ -119,8 +130,7 @@ impl Addresses {
             known.open += 1;
             Ok(())
         })?;
-        let here = Here { addresses: self.clone(), sender };
-        self.take_of_all(settings.handshakes_total, now).map(|()| here)
+        Ok(Here { addresses: self.clone(), sender })
     }
 
     fn take_of_all(&self, rate: Rate, now: Now) -> Result<(), Refusal> {
