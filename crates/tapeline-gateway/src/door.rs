@@ -181,5 +181,5 @@ fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
     if !is_open && !LOOKING.contains(&path) {
         return Err(Failure::new(ErrorCode::Overloaded, STOPPING).into_response());
     }
-    peer.take_request(&app.hub, path).map_err(|refusal| Failure::from(refusal).into_response())
+    peer.take_request(&app.hub).map_err(|refusal| Failure::from(refusal).into_response())
 }

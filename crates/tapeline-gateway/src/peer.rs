@@ -173,7 +173,7 @@ impl Peer {
 
     /// Takes a request. One that publishes gives it back where its publishes are taken, since only then is it known how
     /// many they are; one that ends before that was a request.
-    pub(crate) fn take_request(&self, hub: &Hub, _path: &str) -> Result<(), Refusal> {
+    pub(crate) fn take_request(&self, hub: &Hub) -> Result<(), Refusal> {
         let rate = hub.settings().requests;
         take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))
     }
