@@ -88,7 +88,7 @@ impl Client {
 
     /// Waits for the hub to end the connection.
     /// The hub has ended it. What the client still had to say may have met a socket that is closed by then.
-    async fn is_over(self) {
+    async fn ends_well(self) {
         let told = self.ended().await;
         assert!(told.as_ref().map_or_else(h2::Error::is_io, |()| true), "it is ended, not broken: {told:?}");
     }
@@ -203,12 +203,12 @@ fn a_connection_on_which_nothing_is_asked_is_ended() {
     run(async {
         let start = Instant::now();
         let silent = connect(&hub, &authority).await;
-        silent.is_over().await;
+        silent.ends_well().await;
         assert!(start.elapsed() >= Duration::from_millis(400), "{:?}", start.elapsed());
         // One that has asked is ended when it asks nothing more.
         let mut asking = connect(&hub, &authority).await;
         assert_eq!(asking.ask(request(Method::GET, "/ready"), "").await.0, StatusCode::OK);
-        asking.is_over().await;
+        asking.ends_well().await;
     });
 }
 
@@ -254,7 +254,7 @@ fn a_stop_ends_connections_after_what_is_under_way() {
         let body = r#"{"channel":"orders:1","data":1}"#;
         stream.send_data(Bytes::from(body), true).expect("the hub still reads");
         assert_eq!(whole(answer).await.0, StatusCode::OK);
-        client.is_over().await;
+        client.ends_well().await;
     });
     assert_eq!(hub.wait().code(), Some(0));
 }
