@@ -41,7 +41,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 0.0.0.0:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 0.0.0.0:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 127.0.0.1:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 127.0.0.1:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]

@@ -191,7 +191,9 @@ fn a_full_directory_refuses_what_is_kept_and_lets_the_rest_and_reads_go_on() {
     assert_eq!(refused.refusal(), (503, "storage_full".to_string()));
     assert!(refused.text().contains(dir.0.to_str().expect("text")), "{}", refused.text());
     let price = r#"{"symbol":"AAPL","price":1,"change":0,"volume":1}"#;
-    assert_eq!(hub.publish("market_data:AAPL", price)["offset"], 1);
+    // The hub makes room at this moment, and what it makes it with takes some of the reserve.
+    let body = format!(r#"{{"channel":"market_data:AAPL","data":{price}}}"#);
+    assert!(eventually(|| hub.post("/publish", body.clone()).status() == 200), "the newest goes on");
     assert_eq!(hub.publish("trades:p", &fill(1))["offset"], 1, "a critical family uses the reserve");
     assert!(!history(&hub, "notifications:u").is_empty());
     let health = hub.get("/health");

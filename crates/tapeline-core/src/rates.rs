@@ -51,13 +51,6 @@ impl Bucket {
         fits
     }
 
-    /// Puts back so many that were taken and turned out not to be needed.
-    pub fn give_back(&mut self, count: u64, rate: Rate) {
-        if rate.per_second > 0 {
-            self.full_ns = self.full_ns.saturating_sub(cost_ns(count, rate));
-        }
-    }
-
     /// How long until so many can be taken.
     pub fn wait(&self, count: u64, rate: Rate, now: Now) -> Duration {
         if rate.per_second == 0 {

@@ -17,7 +17,7 @@ use crate::audit::Deed;
 use crate::caller::{self, Caller, Needs};
 use crate::error::Failure;
 use crate::origin;
-use crate::peer::{Peer, Side, is_publishing};
+use crate::peer::{Peer, Side, publishes};
 use crate::{ops, upgrade};
 
 /// What everybody is told who comes too late.
@@ -76,11 +76,15 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let methods = origin::methods(request.uri().path());
+    let is_publish = publishes(&request);
     let mut response = match admit(app, &peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => let_in(app, &peer, request, next).await,
     };
+    if is_publish && response.status().is_client_error() {
+        peer.spend_request(&app.hub);
+    }
     if let Some(origin) = origin {
         origin::allow(response.headers_mut(), origin, methods);
     }
@@ -122,7 +126,7 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
 
 /// Counts the request among its user's messages; what it publishes counts one by one, when it is read.
 fn take_message(app: &App, caller: &Caller, request: &Request) -> Result<(), Refusal> {
-    if is_publishing(request.uri().path()) {
+    if publishes(request) {
         return Ok(());
     }
     app.hub.take_messages(&caller.principal, 1, app.hub.now())
@@ -181,5 +185,5 @@ fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
     if !is_open && !LOOKING.contains(&path) {
         return Err(Failure::new(ErrorCode::Overloaded, STOPPING).into_response());
     }
-    peer.take_request(&app.hub).map_err(|refusal| Failure::from(refusal).into_response())
+    peer.take_request(&app.hub, publishes(request)).map_err(|refusal| Failure::from(refusal).into_response())
 }

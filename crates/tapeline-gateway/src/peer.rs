@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{Method, header};
 use tapeline_core::network::{Network, sender};
 use tapeline_core::rates::{Bucket, too_fast};
 use tapeline_core::settings::Rate;
@@ -152,7 +152,6 @@ impl Peer {
         count: usize,
     ) -> Result<(), Refusal> {
         let rate = hub.settings().publishes;
-        lock(&self.rates.requests).give_back(1, hub.settings().requests);
         let taken = match rate.per_second > 0 && count > rate.burst.max(1) as usize {
             // There is no use in coming back with it.
             true => Err(too_fast("publishes", rate, None)),
@@ -171,11 +170,20 @@ impl Peer {
         take(&self.rates.publishes, 1, hub.settings().publishes, hub).is_ok()
     }
 
-    /// Takes a request. One that publishes gives it back where its publishes are taken, since only then is it known how
-    /// many they are; one that ends before that was a request.
-    pub(crate) fn take_request(&self, hub: &Hub) -> Result<(), Refusal> {
+    /// Takes a request. What publishes is counted where it is read, since only then is it known how much it is: whoever has
+    /// asked too much may still say something.
+    pub(crate) fn take_request(&self, hub: &Hub, publishes: bool) -> Result<(), Refusal> {
         let rate = hub.settings().requests;
+        if publishes {
+            return Ok(());
+        }
         take(&self.rates.requests, 1, rate, hub).map_err(|wait| too_fast("requests", rate, Some(wait)))
+    }
+
+    /// A publish came to nothing: it was a request, too late to be refused.
+    pub(crate) fn spend_request(&self, hub: &Hub) {
+        // Where none is left, there is nothing to take.
+        let _ = take(&self.rates.requests, 1, hub.settings().requests, hub);
     }
 
     /// Whether it may bring a body now.
@@ -202,8 +210,13 @@ impl Peer {
     }
 }
 
+/// Whether a request is one that publishes.
+pub(crate) fn publishes(request: &Request) -> bool {
+    request.method() == Method::POST && is_publishing(request.uri().path())
+}
+
 /// Whether a path is one that publishes.
-pub(crate) fn is_publishing(path: &str) -> bool {
+fn is_publishing(path: &str) -> bool {
     PUBLISHING.contains(&path)
         || path.strip_prefix(BROADCAST).is_some_and(|family| !family.is_empty() && !family.contains('/'))
 }

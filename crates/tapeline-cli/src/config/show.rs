@@ -75,7 +75,7 @@ starting anything. An unknown key or variable is an error that names what was pr
 log = \"info\"
 
 [serve]
-listen = [\"0.0.0.0:8000\"]
+listen = [\"127.0.0.1:8000\", \"127.0.0.1:8002\"]
 
 [limits]
 subscriptions_per_client = 200
