@@ -165,11 +165,6 @@ impl Auth {
             fetch_error: fetch_error.map(str::to_string),
         }
     }
-
-    /// How long a connection may take to say who it is.
-    pub fn first_message_timeout(&self) -> Duration {
-        self.shared.state.load().settings.first_message_timeout
-    }
 }
 
 impl Drop for Auth {

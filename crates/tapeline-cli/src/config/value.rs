@@ -23,6 +23,16 @@ pub(super) enum Given<'a> {
     Text(&'a str),
 }
 
+impl<'a> Given<'a> {
+    /// Its text, if it is one.
+    fn text(&self) -> Option<&'a str> {
+        match *self {
+            Given::Toml(value) => value.as_str(),
+            Given::Text(text) => Some(text),
+        }
+    }
+}
+
 /// A kind of value. What [`Value::show`] says can be given again, as TOML.
 pub(super) trait Value: Sized {
     /// Reads it; the error is the rest of a sentence that names the setting.
@@ -105,11 +115,7 @@ impl Value for String {
 
 impl Value for Format {
     fn read(given: Given<'_>) -> Result<Self, String> {
-        let text = match given {
-            Given::Toml(value) => value.as_str(),
-            Given::Text(text) => Some(text),
-        };
-        match text {
+        match given.text() {
             Some("text") => Ok(Format::Text),
             Some("json") => Ok(Format::Json),
             _ => expected("\"text\" or \"json\"", given),
@@ -127,10 +133,7 @@ impl Value for Format {
 
 impl Value for ClientHeader {
     fn read(given: Given<'_>) -> Result<Self, String> {
-        let text = match given {
-            Given::Toml(value) => value.as_str(),
-            Given::Text(text) => Some(text),
-        };
+        let text = given.text();
         let known = [ClientHeader::XForwardedFor, ClientHeader::Forwarded];
         let found = known
             .into_iter()
@@ -145,10 +148,7 @@ impl Value for ClientHeader {
 
 impl Value for Mode {
     fn read(given: Given<'_>) -> Result<Self, String> {
-        let text = match given {
-            Given::Toml(value) => value.as_str(),
-            Given::Text(text) => Some(text),
-        };
+        let text = given.text();
         let found = Mode::ALL.into_iter().find(|(_, word)| text == Some(word));
         found.map_or_else(|| expected("\"auto\", \"on\" or \"off\"", given), |(mode, _)| Ok(mode))
     }
@@ -160,11 +160,7 @@ impl Value for Mode {
 
 impl Value for Durability {
     fn read(given: Given<'_>) -> Result<Self, String> {
-        let text = match given {
-            Given::Toml(value) => value.as_str(),
-            Given::Text(text) => Some(text),
-        };
-        match text.map(str::parse) {
+        match given.text().map(str::parse) {
             Some(Ok(durability)) => Ok(durability),
             _ => expected("\"every-batch\", \"exit\" or a time such as \"10ms\" (1ms to 60000ms)", given),
         }
