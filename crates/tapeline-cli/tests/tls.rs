@@ -160,7 +160,7 @@ fn new_files_are_served_to_new_clients_while_those_who_are_connected_stay() {
     hub.publish("orders:1", "{}");
     early.message(1);
     Client::connect_tls(&hub, &config).subscribe("orders:1");
-    assert!(hub.get("/health").json()["tls"]["detail"].as_str().expect("it is told").contains("59 days"));
+    assert!(hub.get("/health").json()["tls"]["detail"].as_str().expect("it is told").contains("60 days"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tapeline_core::rights::Grant;
 use tapeline_core::{Hub, Now};
 use tapeline_schema::events::{Alert, AlertState, Time};
 
-use super::{DAY, Tls};
+use super::{DAY, Tls, rounded};
 use crate::asking;
 use crate::native::parse_time;
 
@@ -70,14 +70,14 @@ impl Alarm {
             AlertState::Raised => {
                 self.since_us = Some(since_us);
                 tracing::warn!(
-                    "the certificate ends in {} days (tls.expiry_alert_days is {}); renew the file of tls.certificate",
-                    left.div_euclid(DAY),
+                    "the certificate ends in {} (tls.expiry_alert_days is {}); renew the file of tls.certificate",
+                    rounded(left),
                     threshold / DAY
                 );
             }
             AlertState::Resolved => {
                 self.since_us = None;
-                tracing::info!("the certificate was renewed and holds for {} days", left / DAY);
+                tracing::info!("the certificate was renewed and holds for {}", rounded(left));
             }
         }
     }

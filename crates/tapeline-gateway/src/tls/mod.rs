@@ -126,7 +126,7 @@ impl Tls {
         let trouble = self.newest().trouble.clone();
         let held = match left {
             left if left <= 0 => "the certificate has expired".to_string(),
-            left => format!("the certificate holds for {} days", left / DAY),
+            left => format!("the certificate holds for {}", rounded(left)),
         };
         match trouble {
             Some(trouble) => Err(format!("{held}; another one cannot be served: {trouble}")),
@@ -136,6 +136,19 @@ impl Tls {
     }
 }
 
+/// So many seconds in whole days, or in hours where two days are not reached. To the nearest one: a certificate of 30
+/// days has 30 in its first minute too, not 29.
+fn rounded(seconds: i64) -> String {
+    let nearest = |unit: i64| (seconds + unit / 2).div_euclid(unit);
+    if seconds.abs() < 2 * DAY {
+        format!("{} hours", nearest(HOUR))
+    } else {
+        format!("{} days", nearest(DAY))
+    }
+}
+
+/// In seconds.
+const HOUR: i64 = 60 * 60;
 /// In seconds.
 const DAY: i64 = 24 * 60 * 60;
 
@@ -158,5 +171,20 @@ impl Served {
                 "THE CERTIFICATE HAS EXPIRED: clients will refuse it; renew the file of tls.certificate"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_certificate_is_told_to_the_nearest_day() {
+        assert_eq!(rounded(30 * DAY), "30 days");
+        assert_eq!(rounded(30 * DAY - 1), "30 days");
+        assert_eq!(rounded(29 * DAY + DAY / 3), "29 days");
+        assert_eq!(rounded(2 * DAY - 1), "48 hours");
+        assert_eq!(rounded(HOUR / 4), "0 hours");
+        assert_eq!(rounded(-3 * DAY), "-3 days");
     }
 }
