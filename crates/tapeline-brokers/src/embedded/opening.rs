@@ -107,7 +107,9 @@ pub(super) fn open(parts: EmbeddedParts) -> Result<(Arc<Shared>, LocalStore, Wri
     };
     let next =
         Meta { boot: parts.boot.clone(), durability: parts.storage.durability, clean: false, anew: false };
-    let begins = Meta { anew: true, ..next.clone() };
+    // Of the boot that wrote it, until its end is settled: only this boot's log is without holes.
+    let begins =
+        Meta { clean: false, anew: true, ..meta.unwrap_or(Meta { boot: String::new(), ..next.clone() }) };
     settle_end(&parts, Place { at: held.len, ..held.end }, &begins)?;
     if anew {
         // Before the traces of it go: this start may be cut short too.

@@ -18,13 +18,21 @@ use super::super::{Durability, EmbeddedBroker};
 use super::fake::Fake;
 use super::{Opens, small};
 
-/// How the machine ends.
+/// How lives end.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+enum Ends {
     /// The process is killed.
     Kill,
-    /// The machine stops; of each file so many bytes beyond the synced ones are there.
-    Power(usize),
+    /// The machine stops.
+    Power,
+    /// One or the other.
+    Either,
+}
+
+impl Ends {
+    fn is_power(self, rng: &mut Rng) -> bool {
+        self == Ends::Power || self == Ends::Either && rng.below(2) == 0
+    }
 }
 
 /// What must be true after every crash.
@@ -191,58 +199,57 @@ fn check(life: &Life, truth: &mut Truth, sure: bool) {
     }
 }
 
+/// What the next life finds, and the boot in which it does.
+fn crash(disk: &Fake, boot: &mut usize, ends: Ends, rng: &mut Rng) -> Fake {
+    disk.stop();
+    if !ends.is_power(rng) {
+        return disk.after_kill();
+    }
+    *boot += 1;
+    disk.after_power_loss(|below| rng.below(below))
+}
+
 /// Lives after one another, each of which ends after some changes of the disk.
-fn run(seed: u64, durability: Durability, power: bool) {
+fn run(seed: u64, durability: Durability, ends: Ends) {
     let mut rng = Rng::new(seed);
     let mut truth = Truth { rows_sure: true, ..Truth::default() };
-    let (mut disk, mut number, mut boot) = (Fake::default(), 0, 0_u32);
+    let (mut disk, mut number, mut boot) = (Fake::default(), 0, 0_usize);
     const BOOTS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let sure = ends == Ends::Kill || durability == Durability::EveryBatch;
     for life_number in 0..8 {
         let opens = Opens {
             disk: Arc::new(disk.clone()),
             storage: small(durability),
-            boot: BOOTS[boot as usize % 8],
+            boot: BOOTS[boot % 8],
             seed: seed * 100 + life_number,
         };
         let life = live(&opens);
-        let lost = power && durability != Durability::EveryBatch;
-        check(&life, &mut truth, !lost);
-        disk.stop_after(rng.below(40) as u64 + 1);
+        check(&life, &mut truth, sure);
+        disk.stop_after(rng.below(40) as u64 + 1, rng.below(100));
         act(&life, &disk, &mut truth, &mut rng, &mut number);
-        disk.stop();
-        let end = if power { End::Power(rng.below(3) * rng.below(400)) } else { End::Kill };
-        let next = match end {
-            End::Kill => disk.after_kill(),
-            End::Power(more) => {
-                boot += 1;
-                disk.after_power_loss(more)
-            }
-        };
+        let next = crash(&disk, &mut boot, ends, &mut rng);
         drop(life);
         disk = next;
         if rng.below(4) == 0 {
-            crash_while_opening(&mut disk, &mut rng, &opens, power.then_some(BOOTS[boot as usize % 8]));
+            let opens = Opens {
+                disk: Arc::new(disk.clone()),
+                boot: BOOTS[boot % 8],
+                seed: opens.seed + 1_000_000,
+                ..opens
+            };
+            crash_while_opening(&disk, &mut rng, &opens);
+            disk = crash(&disk, &mut boot, ends, &mut rng);
         }
     }
 }
 
 /// The start itself may be cut short.
-fn crash_while_opening(disk: &mut Fake, rng: &mut Rng, opens: &Opens, boot: Option<&'static str>) {
-    disk.stop_after(rng.below(12) as u64 + 1);
-    let opens = Opens {
-        disk: Arc::new(disk.clone()),
-        boot: boot.unwrap_or(opens.boot),
-        seed: opens.seed + 1_000_000,
-        storage: opens.storage.clone(),
-    };
-    let subject = Subject::new(|clock, directory| match opens.broker(clock.clone(), directory) {
+fn crash_while_opening(disk: &Fake, rng: &mut Rng, opens: &Opens) {
+    disk.stop_after(rng.below(12) as u64 + 1, rng.below(100));
+    drop(Subject::new(|clock, directory| match opens.broker(clock.clone(), directory) {
         Ok(broker) => broker,
         Err(_) => Arc::new(crate::memory::MemoryBroker::new(clock, 1)),
-    });
-    disk.stop();
-    let next = disk.after_kill();
-    drop(subject);
-    *disk = next;
+    }));
 }
 
 /// Seeds for about this long, each printed when it fails.
@@ -263,15 +270,25 @@ const TIME: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_process_killed_at_any_change_of_the_disk_loses_nothing_that_was_acknowledged() {
-    for_seeds(1, TIME, |seed| run(seed, Durability::default(), false));
+    for_seeds(1, TIME, |seed| run(seed, Durability::default(), Ends::Kill));
 }
 
 #[test]
 fn a_machine_that_stops_at_any_change_of_the_disk_loses_nothing_that_was_synced_before_it_was_acknowledged() {
-    for_seeds(1, TIME, |seed| run(seed, Durability::EveryBatch, true));
+    for_seeds(1, TIME, |seed| run(seed, Durability::EveryBatch, Ends::Power));
+}
+
+#[test]
+fn what_was_synced_stays_when_processes_are_killed_and_machines_stop_in_turn() {
+    for_seeds(1, TIME, |seed| run(seed, Durability::EveryBatch, Ends::Either));
 }
 
 #[test]
 fn a_machine_that_stops_before_the_sync_gives_no_offset_twice_in_an_epoch() {
-    for_seeds(1, TIME, |seed| run(seed, Durability::Exit, true));
+    for_seeds(1, TIME, |seed| run(seed, Durability::Exit, Ends::Power));
+}
+
+#[test]
+fn no_offset_is_given_twice_when_processes_are_killed_and_machines_stop_in_turn() {
+    for_seeds(1, TIME, |seed| run(seed, Durability::default(), Ends::Either));
 }

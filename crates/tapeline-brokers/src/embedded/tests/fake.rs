@@ -1,42 +1,55 @@
-//! A disk in memory that knows what was synced, can be full or broken, and can be copied as it would be after a crash.
+//! A disk in memory that knows what was synced, can be full, broken or at fault, and can be copied as it would be after a
+//! crash. What a machine that stops leaves of changes that were not synced is any part of them, in any order (`lost`).
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use super::super::{Disk, DiskFile};
+use super::lost::{self, NameChange};
 
 #[derive(Clone, Default)]
-struct Content {
-    bytes: Vec<u8>,
-    synced: Vec<u8>,
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    pub(super) synced: Vec<u8>,
     /// Where room taken ahead ends.
-    reserved: u64,
+    pub(super) reserved: u64,
 }
 
-type Shared = Arc<Mutex<Content>>;
+/// Called before a change.
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
+pub(super) type Shared = Arc<Mutex<Content>>;
 
 #[derive(Default)]
 struct State {
     /// The directory as it is, and as it would be found after the machine has stopped.
     names: BTreeMap<String, Shared>,
     synced: BTreeMap<String, Shared>,
+    /// Changes of names since they were made to last.
+    changes: Vec<NameChange>,
     /// How many bytes all files may have; reserved ones count.
     room: Option<u64>,
     /// Whether not even an empty file can be made.
     no_names: bool,
     fails_sync: bool,
     dead: bool,
-    /// Called after each change.
     operations: u64,
-    stop_after: Option<u64>,
+    /// The number of the last one, and how many percent of it are made if it writes.
+    stop_after: Option<(u64, usize)>,
+    /// For one thread's changes.
+    hook: Option<(ThreadId, Hook)>,
+    /// The next write waits for this, writes a part, and panics.
+    fault: Option<Receiver<()>>,
 }
 
 /// See the module.
 #[derive(Clone, Default)]
 pub(super) struct Fake(Arc<Mutex<State>>);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -53,10 +66,22 @@ fn full() -> io::Error {
 }
 
 impl Fake {
-    /// Every operation that changes something counts; after so many the disk is dead.
-    pub(super) fn stop_after(&self, operations: u64) {
+    /// Every operation that changes something counts; after so many the disk is dead, with this part of the next write.
+    pub(super) fn stop_after(&self, operations: u64, percent: usize) {
         let mut state = lock(&self.0);
-        state.stop_after = Some(state.operations + operations);
+        state.stop_after = Some((state.operations + operations, percent));
+    }
+
+    /// Calls this before each change that this thread makes.
+    pub(super) fn before_changes_here(&self, hook: impl Fn() + Send + Sync + 'static) {
+        lock(&self.0).hook = Some((std::thread::current().id(), Arc::new(hook)));
+    }
+
+    /// The next write waits for the answer to be used, writes half of what it should, and panics.
+    pub(super) fn fault_at_next_write(&self) -> SyncSender<()> {
+        let (to, from) = sync_channel(1);
+        lock(&self.0).fault = Some(from);
+        to
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -108,45 +133,27 @@ impl Fake {
 
     /// What a process finds that starts after this one was killed.
     pub(super) fn after_kill(&self) -> Fake {
-        self.copy(|state| &state.names, |content| content.bytes.clone())
+        copy(&lock(&self.0).names, |content| content.bytes.clone())
     }
 
-    /// What a process finds after the machine has stopped: what was synced, and so many bytes more of each file.
-    pub(super) fn after_power_loss(&self, more: usize) -> Fake {
-        self.copy(
-            |state| &state.synced,
-            |content| {
-                let mut bytes = content.synced.clone();
-                if content.bytes.starts_with(&bytes) {
-                    bytes.extend(content.bytes.iter().skip(bytes.len()).take(more));
-                }
-                bytes
-            },
-        )
-    }
-
-    fn copy(
-        &self,
-        names: impl Fn(&State) -> &BTreeMap<String, Shared>,
-        bytes: impl Fn(&Content) -> Vec<u8>,
-    ) -> Fake {
-        let state = lock(&self.0);
-        let copied = Fake::default();
-        for (name, file) in names(&state) {
-            copied.set_bytes(name, bytes(&lock(file)));
-        }
-        for (name, file) in &lock(&copied.0).names {
-            // Blocks that were taken are still the file's.
-            let taken = names(&state).get(name).map_or(0, |from| lock(from).reserved);
-            lock(file).reserved = taken;
-        }
-        copied
+    /// What a process finds after the machine has stopped: what was synced, and of the rest what luck leaves; it draws
+    /// numbers below another, and the luck that draws 0 leaves nothing.
+    pub(super) fn after_power_loss(&self, mut luck: impl FnMut(usize) -> usize) -> Fake {
+        let names = {
+            let state = lock(&self.0);
+            lost::names(&state.synced, &state.changes, &mut luck)
+        };
+        copy(&names, |content| lost::bytes(&content.synced, &content.bytes, &mut luck))
     }
 
     /// Counts a change; none is made after the end.
     fn change(&self) -> io::Result<MutexGuard<'_, State>> {
+        let hook = lock(&self.0).hook.clone();
+        if let Some((_, hook)) = hook.filter(|(of, _)| *of == std::thread::current().id()) {
+            hook();
+        }
         let mut state = lock(&self.0);
-        if state.dead || state.stop_after.is_some_and(|stop| state.operations >= stop) {
+        if state.dead || state.stop_after.is_some_and(|(stop, _)| state.operations >= stop) {
             state.dead = true;
             return Err(dead());
         }
@@ -155,7 +162,25 @@ impl Fake {
     }
 }
 
+/// A disk of these files, all of which last.
+fn copy(names: &BTreeMap<String, Shared>, mut bytes: impl FnMut(&Content) -> Vec<u8>) -> Fake {
+    let copied = Fake::default();
+    for (name, file) in names {
+        let content = lock(file);
+        copied.set_bytes(name, bytes(&content));
+        // Blocks that were taken are still the file's.
+        let reserved = content.reserved;
+        lock(&copied.0).names.get(name).into_iter().for_each(|file| lock(file).reserved = reserved);
+    }
+    copied
+}
+
 impl State {
+    fn apply(&mut self, change: NameChange) {
+        change.make(&mut self.names);
+        self.changes.push(change);
+    }
+
     fn has_room(&self, more: u64) -> bool {
         self.room.is_none_or(|room| self.used() + more <= room)
     }
@@ -180,13 +205,21 @@ impl Disk for Fake {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = Shared::default();
         let mut state = self.change()?;
         if state.no_names {
             return Err(full());
         }
-        state.names.insert(name.to_string(), file.clone());
-        drop(state);
+        let known = state.names.get(name).cloned();
+        let file = known.unwrap_or_else(|| {
+            let file = Shared::default();
+            state.apply(NameChange::Made(name.to_string(), file.clone()));
+            file
+        });
+        // One that is there is emptied in its place.
+        let mut content = lock(&file);
+        content.bytes.clear();
+        content.reserved = 0;
+        drop((content, state));
         Ok(Arc::new(FakeFile { disk: self.clone(), file }))
     }
 
@@ -205,19 +238,24 @@ impl Disk for Fake {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.change()?;
-        let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.to_string(), file);
+        let file = state.names.get(from).cloned().ok_or(io::ErrorKind::NotFound)?;
+        state.apply(NameChange::Renamed(from.to_string(), to.to_string(), file));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let removed = self.change()?.names.remove(name);
-        removed.map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        let mut state = self.change()?;
+        if !state.names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.apply(NameChange::Removed(name.to_string()));
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.change()?;
         state.synced = state.names.clone();
+        state.changes.clear();
         Ok(())
     }
 }
@@ -227,18 +265,42 @@ struct FakeFile {
     file: Shared,
 }
 
+impl FakeFile {
+    fn write(&self, count: usize, bytes: &[u8]) {
+        lock(&self.file).bytes.extend(bytes.iter().take(count));
+    }
+}
+
 impl DiskFile for FakeFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let state = self.disk.change()?;
+        let fault = lock(&self.disk.0).fault.take();
+        if let Some(gate) = fault {
+            // Who holds the other end lets it go on by that too.
+            let _ = gate.recv();
+            self.write(bytes.len() / 2, bytes);
+            panic!("a fault of the test's disk");
+        }
+        let died = lock(&self.disk.0).dead;
+        let state = match self.disk.change() {
+            Ok(state) => state,
+            Err(error) => {
+                let percent = lock(&self.disk.0).stop_after.map_or(0, |(_, percent)| percent);
+                if !died {
+                    self.write(bytes.len() * percent / 100, bytes);
+                }
+                return Err(error);
+            }
+        };
         let ahead = {
             let content = lock(&self.file);
             content.reserved.saturating_sub(content.bytes.len() as u64)
         };
-        if !state.has_room((bytes.len() as u64).saturating_sub(ahead)) {
-            return Err(full());
-        }
-        lock(&self.file).bytes.extend_from_slice(bytes);
-        Ok(())
+        // Where there is less room than was taken, what was taken is gone.
+        let left = |room: u64| room.checked_sub(state.used()).map_or(0, |left| left + ahead);
+        let room = state.room.map_or(u64::MAX, left);
+        let fits = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        self.write(fits, bytes);
+        if fits < bytes.len() { Err(full()) } else { Ok(()) }
     }
 
     fn put(&self, bytes: &[u8]) -> io::Result<()> {

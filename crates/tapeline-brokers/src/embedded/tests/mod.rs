@@ -3,6 +3,7 @@
 mod conformance;
 mod crashing;
 mod fake;
+mod lost;
 mod owning;
 mod restarting;
 
@@ -51,4 +52,15 @@ impl Opens {
     fn subject(&self) -> Subject {
         Subject::new(|clock, directory| self.broker(clock, directory).expect("the disk can be opened"))
     }
+}
+
+/// A subject, and the broker in it.
+fn with_broker(opens: &Opens) -> (Subject, Arc<EmbeddedBroker>) {
+    let mut broker = None;
+    let subject = Subject::new(|clock, directory| {
+        let opened = opens.broker(clock, directory).unwrap();
+        broker = Some(opened.clone());
+        opened
+    });
+    (subject, broker.unwrap())
 }

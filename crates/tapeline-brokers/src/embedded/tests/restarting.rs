@@ -11,9 +11,9 @@ use tapeline_core::testkit::ManualClock;
 use tapeline_core::testkit::suite::Subject;
 use tapeline_schema::{Catalog, ErrorCode};
 
-use super::super::{Disk, Durability, EmbeddedBroker};
+use super::super::{Disk, Durability};
 use super::fake::Fake;
-use super::{Opens, small};
+use super::{Opens, small, with_broker};
 
 fn rows(subject: &Subject, channel: &str, data: &str) -> Draft {
     let draft = subject.draft(channel);
@@ -51,17 +51,6 @@ fn a_killed_process_leaves_messages_last_values_tables_and_keys_under_their_epoc
     assert_eq!(whole(&again, "shelf:a"), table);
     let next = again.say("trades:a");
     assert_eq!((next.offset, &next.epoch), (6, &receipts[0].epoch));
-}
-
-/// A subject, and the broker in it.
-fn with_broker(opens: &Opens) -> (Subject, Arc<EmbeddedBroker>) {
-    let mut broker = None;
-    let subject = Subject::new(|clock, directory| {
-        let opened = opens.broker(clock, directory).unwrap();
-        broker = Some(opened.clone());
-        opened
-    });
-    (subject, broker.unwrap())
 }
 
 /// All that a reader can see of some channels.
@@ -218,7 +207,7 @@ fn what_a_killed_process_left_unsynced_lasts_once_it_has_been_told() {
     let killed = disk.after_kill();
     let again = Opens { disk: Arc::new(killed.clone()), seed: 2, ..opens }.subject();
     assert_eq!(again.offsets("trades:a", 0, 9), [1]);
-    let lost = killed.after_power_loss(0);
+    let lost = killed.after_power_loss(|_| 0);
     assert_eq!(lost.bytes("log-00000001"), disk.bytes("log-00000001"));
     assert!(!lost.bytes("log-00000001").is_empty());
 }
