@@ -73,7 +73,7 @@ fn switch(shared: &Shared) -> io::Result<u64> {
         // Who asked has gone only where the hub stops.
         let _ = to.send(number);
     });
-    let pushed = shared.queue.push(Job::Switch(switched)).is_ok();
+    let pushed = shared.queue.push(Job::Switch { begun: 0, answer: switched }).is_ok();
     let number = if pushed { from.recv().ok().flatten() } else { None };
     number.ok_or_else(|| io::Error::other("the log cannot go on in another file now"))
 }

@@ -1,6 +1,7 @@
 //! The thread that writes snapshots, when the log has become much longer than what is kept, and removes what came before.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,8 @@ pub(super) struct Compacting {
     changed: Condvar,
     /// The length of the newest snapshot.
     snapshot: AtomicU64,
+    /// The file of the log that was begun for a snapshot that could not be written; 0 for none.
+    begun: AtomicU64,
     /// Held by who writes a snapshot or reads all files, so that none goes away meanwhile.
     pub(super) turn: Mutex<()>,
 }
@@ -81,16 +84,29 @@ impl Compacting {
     /// Removes what the snapshot of this number and length has made needless.
     pub(super) fn has_snapshot(&self, shared: &Shared, number: u64, len: u64) -> io::Result<()> {
         self.snapshot.store(len, Ordering::Relaxed);
-        shared.others.fetch_add(len, Ordering::Relaxed);
-        for (name, len) in shared.disk.list()? {
-            let known = Kind::Log.number(&name).or(Kind::Snapshot.number(&name));
-            if known.is_some_and(|known| known < number) {
-                shared.disk.remove(&name)?;
-                shared.others.fetch_sub(len, Ordering::Relaxed);
-            }
+        let mut gone = 0;
+        let removed = remove_before(shared, number, &mut gone);
+        // In one step: what it replaces counts until then, and it counts from then on. Both would be more than the bound,
+        // and who uses the reserve meanwhile would be refused.
+        if len >= gone {
+            shared.others.fetch_add(len - gone, Ordering::Relaxed);
+        } else {
+            shared.others.fetch_sub(gone - len, Ordering::Relaxed);
         }
-        Ok(())
+        removed
     }
+}
+
+/// Removes files that come before this number, and adds up what they took.
+fn remove_before(shared: &Shared, number: u64, gone: &mut u64) -> io::Result<()> {
+    for (name, len) in shared.disk.list()? {
+        let known = Kind::Log.number(&name).or(Kind::Snapshot.number(&name));
+        if known.is_some_and(|known| known < number) {
+            shared.disk.remove(&name)?;
+            *gone += len;
+        }
+    }
+    Ok(())
 }
 
 /// Compacts when asked, until it is stopped.
@@ -104,7 +120,8 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         drop(asked);
-        let failed = match compact(shared) {
+        let compacted = catch_unwind(AssertUnwindSafe(|| compact(shared)));
+        let failed = match compacted.unwrap_or_else(|_| Err(io::Error::other("a fault of the program"))) {
             Ok(made) => !made,
             Err(error) if is_full(&error) => {
                 tracing::warn!(dir = shared.dir, "there is no room for a snapshot either");
@@ -139,18 +156,30 @@ pub(super) fn snapshot_now(shared: &Shared) -> io::Result<Option<u64>> {
         // Who asked has gone only where the hub stops.
         let _ = to.send(number);
     });
-    if shared.queue.push(Job::Switch(switched)).is_err() {
+    // Tries after one another do not leave a file each.
+    let begun = shared.compacting.begun.swap(0, Ordering::Relaxed);
+    if shared.queue.push(Job::Switch { begun, answer: switched }).is_err() {
         return Ok(None);
     }
     let Ok(Some(number)) = from.recv() else { return Ok(None) };
     let now_us = shared.clock.now().wall_us;
-    let written = snapshot::write(&*shared.disk, number, &shared.stripes, shared.store.get(), now_us);
-    match written {
+    let most = most(shared);
+    match snapshot::write(&*shared.disk, number, most, &shared.stripes, shared.store.get(), now_us) {
         Ok(len) => shared.compacting.has_snapshot(shared, number, len).map(|()| Some(number)),
         Err(error) => {
             // An unfinished one only takes room.
             let _ = shared.disk.remove(snapshot::UNFINISHED);
+            shared.compacting.begun.store(number, Ordering::Relaxed);
             Err(error)
         }
+    }
+}
+
+/// How long a snapshot may be: where there is a bound, neither longer than that nor than what it replaces, or the reserve
+/// would pay for it.
+fn most(shared: &Shared) -> u64 {
+    match shared.storage.limits.max_bytes {
+        0 => u64::MAX,
+        max => max.max(shared.others.load(Ordering::Relaxed)),
     }
 }

@@ -6,6 +6,7 @@ use tapeline_core::Refusal;
 use tapeline_core::store::{Change, Done, Journal};
 use tapeline_schema::ErrorCode;
 
+use super::owed::Owed;
 use super::queue::Job;
 use super::shared::Shared;
 
@@ -14,13 +15,11 @@ pub(super) struct StoreJournal(pub(super) Weak<Shared>);
 
 impl Journal for StoreJournal {
     fn record(&self, change: Change, done: Done<()>) {
-        let job = Job::Enter(change, done);
-        let refused = match self.0.upgrade() {
-            Some(shared) => shared.queue.push(job).err(),
-            None => Some(job),
+        let Some(shared) = self.0.upgrade() else {
+            return done(Err(Refusal::new(ErrorCode::Internal, "the store is closed")));
         };
-        if let Some(Job::Enter(_, done)) = refused {
-            done(Err(Refusal::new(ErrorCode::Internal, "the store is closed")));
+        if let Err(Job::Enter(_, done)) = shared.queue.push(Job::Enter(change, Owed::done(done))) {
+            done.give(Err(shared.closed("store")));
         }
     }
 }

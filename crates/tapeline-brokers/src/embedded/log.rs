@@ -12,6 +12,9 @@ use super::frame::{HEAD, Kind};
 /// Room is taken in pieces of this size.
 const PIECE: u64 = 4 << 20;
 
+/// Less room than this is none.
+const BLOCK: u64 = 4 << 10;
+
 /// How far files may grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -70,6 +73,11 @@ pub fn is_full(error: &io::Error) -> bool {
     [Errno::NOSPC, Errno::DQUOT].into_iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
 }
 
+/// An error that says so.
+pub(super) fn no_room() -> io::Error {
+    Errno::NOSPC.into()
+}
+
 /// Whether an error says that this file system, or what the process may call, takes no room ahead.
 fn takes_none_ahead(error: &io::Error) -> bool {
     let known = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM];
@@ -98,7 +106,7 @@ impl Log {
         mark.put(&place.to_bytes())?;
         let mut log = Log { disk, limits, file, mark, place, reserved: 0, others };
         // Where there is no room even now, the first publish says so.
-        log.has_room(0, false)?;
+        log.take_reserve()?;
         Ok(log)
     }
 
@@ -130,23 +138,37 @@ impl Log {
         if needed <= self.reserved {
             return Ok(true);
         }
+        let lacking = needed - self.reserved.max(self.place.at);
+        Ok(self.take_ahead(lacking.max(PIECE))? || self.take_ahead(lacking)?)
+    }
+
+    /// Takes room for so many bytes more than what was taken; answers whether there was.
+    fn take_ahead(&mut self, len: u64) -> io::Result<bool> {
         let from = self.reserved.max(self.place.at);
-        for len in [(needed - from).max(PIECE), needed - from] {
-            match self.file.reserve(from, len) {
-                Ok(()) => {
-                    self.reserved = from + len;
-                    return Ok(true);
-                }
-                Err(error) if is_full(&error) => {}
-                // A write will say that there is no room.
-                Err(error) if takes_none_ahead(&error) => {
-                    self.reserved = u64::MAX;
-                    return Ok(true);
-                }
-                Err(error) => return Err(error),
-            }
+        match self.file.reserve(from, len) {
+            Ok(()) => self.reserved = from + len,
+            Err(error) if is_full(&error) => return Ok(false),
+            // A write will say that there is no room.
+            Err(error) if takes_none_ahead(&error) => self.reserved = u64::MAX,
+            Err(error) => return Err(error),
         }
-        Ok(false)
+        Ok(true)
+    }
+
+    /// Takes the reserve again behind a cut, or as much as there is of it: what is left to the disk is soon another's, be it
+    /// a snapshot's.
+    fn take_reserve(&mut self) -> io::Result<()> {
+        if self.has_room(0, false)? {
+            return Ok(());
+        }
+        let end = self.place.at + self.limits.reserve_bytes;
+        let mut len = self.limits.reserve_bytes;
+        while len >= BLOCK {
+            self.take_ahead(len)?;
+            let left = end.saturating_sub(self.reserved.max(self.place.at));
+            len = (len / 2).min(left);
+        }
+        Ok(())
     }
 
     /// Whether there is room again for so many bytes beside the reserve. Where none is taken ahead, that is tried out.
@@ -209,7 +231,7 @@ impl Log {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
-                self.has_room(0, false)?;
+                self.take_reserve()?;
                 return Ok(false);
             }
             Err(error) => return Err(error),
@@ -217,7 +239,7 @@ impl Log {
         self.others.fetch_add(self.place.at, Ordering::Relaxed);
         self.place = next;
         self.reserved = 0;
-        self.has_room(0, false)?;
+        self.take_reserve()?;
         Ok(true)
     }
 

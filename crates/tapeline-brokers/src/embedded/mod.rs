@@ -8,11 +8,13 @@ mod backup;
 mod compacting;
 mod disk;
 mod durability;
+mod ending;
 mod frame;
 mod journal;
 mod log;
 mod meta;
 mod opening;
+mod owed;
 mod queue;
 mod record;
 mod replaying;
@@ -43,6 +45,7 @@ pub use durability::Durability;
 pub use log::{Limits, is_full};
 pub use usage::{FamilyUsage, usage};
 
+use owed::Owed;
 use queue::Job;
 use shared::Shared;
 
@@ -176,10 +179,7 @@ impl EmbeddedBroker {
         };
         if let Durability::Every(time) = shared.storage.durability {
             let shared = shared.clone();
-            spawn(
-                "log-sync",
-                Box::new(move || shared.syncing.run(time, |error| shared.fail("could not be synced", error))),
-            )?;
+            spawn("log-sync", Box::new(move || syncing::run(&shared, time)))?;
         }
         let compacted = shared.clone();
         spawn("log-compact", Box::new(move || compacting::run(&compacted)))?;
@@ -227,8 +227,8 @@ impl EmbeddedBroker {
 
     /// Does something once the writer has come so far; at once where it has stopped.
     fn then(&self, job: impl FnOnce() + Send + 'static) {
-        if let Err(Job::Then(job)) = self.shared.queue.push(Job::Then(Box::new(job))) {
-            job();
+        if let Err(Job::Then(job)) = self.shared.queue.push(Job::Then(Owed::turn(Box::new(|()| job())))) {
+            job.give(());
         }
     }
 }
@@ -241,15 +241,20 @@ impl Broker for EmbeddedBroker {
 
     fn publish(&self, drafts: Drafts, receipts: Option<Receipts>) -> Result<(), Box<Busy>> {
         let Some(sink) = self.shared.sink.get() else {
-            refuse_all(&drafts, receipts, "the message broker is not attached");
+            let refusal = Refusal::new(ErrorCode::Internal, "the message broker is not attached");
+            refuse_all(drafts.len(), receipts, &refusal);
             return Ok(());
         };
         let Some(permits) = sink.clone().permits(drafts.len()) else {
             return Err(Box::new(Busy { drafts, receipts }));
         };
-        let job = Job::Publish { drafts, receipts, permits };
-        if let Err(Job::Publish { drafts, receipts, .. }) = self.shared.queue.push(job) {
-            refuse_all(&drafts, receipts, "the message broker is closed");
+        let count = drafts.len();
+        let receipts = receipts.map(|receipts| Owed::receipts(receipts, count));
+        if let Err(Job::Publish { receipts, .. }) =
+            self.shared.queue.push(Job::Publish { drafts, receipts, permits })
+        {
+            let refusal = self.shared.closed("message broker");
+            refuse_all(count, receipts.and_then(Owed::into_inner), &refusal);
         }
         Ok(())
     }
@@ -299,9 +304,9 @@ impl Broker for EmbeddedBroker {
     }
 
     fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {
-        let job = Job::Forget { channel: channel.clone(), through, answer };
+        let job = Job::Forget { channel: channel.clone(), through, answer: Owed::forgotten(answer) };
         if let Err(Job::Forget { answer, .. }) = self.shared.queue.push(job) {
-            answer(0);
+            answer.give(0);
         }
     }
 
@@ -345,10 +350,9 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-fn refuse_all(drafts: &Drafts, receipts: Option<Receipts>, why: &str) {
-    let refusal = Refusal::new(ErrorCode::Internal, why);
+fn refuse_all(count: usize, receipts: Option<Receipts>, refusal: &Refusal) {
     if let Some(receipts) = receipts {
-        receipts(drafts.iter().map(|_| Err(refusal.clone())).collect());
+        receipts((0..count).map(|_| Err(refusal.clone())).collect());
     }
 }
 

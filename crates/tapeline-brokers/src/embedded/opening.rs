@@ -134,7 +134,7 @@ pub(super) fn open(parts: EmbeddedParts) -> Result<(Arc<Shared>, LocalStore, Wri
         Log::open(parts.disk.clone(), parts.storage.limits, number, shared.others.clone()).map_err(io)?;
     if renewed > 0 {
         // Before anything counts under the new epochs: who starts next must know them.
-        let len = snapshot::write(&*parts.disk, number, &shared.stripes, Some(&store), now.wall_us);
+        let len = snapshot::write(&*parts.disk, number, u64::MAX, &shared.stripes, Some(&store), now.wall_us);
         shared.compacting.has_snapshot(&shared, number, len.map_err(io)?).map_err(io)?;
     } else if let Some(newest) = files.snapshots.last() {
         let name = Kind::Snapshot.name(*newest);

@@ -5,24 +5,27 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tapeline_core::broker::{Drafts, Receipts};
-use tapeline_core::store::{Change, Done};
-use tapeline_core::{Channel, Permits};
+use tapeline_core::broker::Drafts;
+use tapeline_core::store::Change;
+use tapeline_core::{Channel, Permits, Refusal};
+
+use super::owed::{Answers, Owed};
 
 /// One thing to do.
 pub(super) enum Job {
     /// Count, write, keep and deliver.
-    Publish { drafts: Drafts, receipts: Option<Receipts>, permits: Permits },
+    Publish { drafts: Drafts, receipts: Option<Answers>, permits: Permits },
     /// Forget what is kept of a channel up to an offset.
-    Forget { channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send> },
+    Forget { channel: Channel, through: u64, answer: Owed<u64> },
     /// Remember that the channel has begun to count.
     Begun(Channel),
     /// Write a change of the store.
-    Enter(Change, Done<()>),
+    Enter(Change, Owed<Result<(), Refusal>>),
     /// Do this when all before is written.
-    Then(Box<dyn FnOnce() + Send>),
-    /// Begin another file of the log, and answer its number; `None` if there is no room for one.
-    Switch(Box<dyn FnOnce(Option<u64>) + Send>),
+    Then(Owed<()>),
+    /// Begin another file of the log, unless it was begun for this already and nothing is in it, and answer its number;
+    /// `None` if there is no room for one.
+    Switch { begun: u64, answer: Box<dyn FnOnce(Option<u64>) + Send> },
 }
 
 #[derive(Default)]

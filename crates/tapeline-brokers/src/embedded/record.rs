@@ -101,7 +101,7 @@ const MESSAGE: u8 = 1;
 const BEGUN: u8 = 2;
 const FORGOT: u8 = 3;
 const LAPSED: u8 = 4;
-const SYNCED: u8 = 5;
+const SYNC: u8 = 5;
 const STAND: u8 = 6;
 const KNOWN: u8 = 7;
 const ENTRY: u8 = 8;
@@ -113,6 +113,9 @@ pub(super) const ALL_PLACES: u32 = u32::MAX;
 
 /// What a message takes in the log beside its data and its labels, at most: channel, epochs, marks and numbers.
 pub(super) const OVERHEAD: usize = 1_024;
+
+/// What the record of a sync takes, which is added to what was counted.
+pub(super) const SYNCED: usize = 64;
 
 struct Out<'a>(&'a mut Vec<u8>);
 
@@ -172,7 +175,7 @@ pub(super) fn push(out: &mut Vec<u8>, number: u64, record: &Record<'_>) {
                 out.text(channel);
             }
             Record::Synced { number: segment, at } => {
-                out.0.push(SYNCED);
+                out.0.push(SYNC);
                 out.number(number);
                 out.number(*segment);
                 out.number(*at);
@@ -295,7 +298,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<(u64, Record<'_>)> {
         BEGUN => Record::Begun { channel: from.text()?, table: from.flag()?, epoch: from.text()? },
         FORGOT => Record::Forgot { channel: from.text()?, epoch: from.text()?, through: from.number()? },
         LAPSED => Record::Lapsed { channel: from.text()? },
-        SYNCED => Record::Synced { number: from.number()?, at: from.number()? },
+        SYNC => Record::Synced { number: from.number()?, at: from.number()? },
         STAND => Record::Stand(Stand {
             channel: from.text()?,
             table: from.flag()?,

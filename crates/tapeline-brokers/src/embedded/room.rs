@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use tapeline_core::Channel;
 use tapeline_core::message::Draft;
-use tapeline_core::{Channel, Refusal};
-use tapeline_schema::{Delivery, ErrorCode, Priority};
+use tapeline_schema::{Delivery, Priority};
 
 use super::log::Log;
-use super::record::OVERHEAD;
+use super::record::{OVERHEAD, SYNCED};
 use super::shared::Able;
 use super::writer::{RETRY, Writer};
 use crate::kept::Locked;
@@ -18,9 +18,16 @@ const AGAIN_BYTES: u64 = 64 << 10;
 /// What may become of a draft.
 pub(super) enum Fate {
     Write,
-    /// It is kept nowhere but as the newest, and goes on without the log.
+    /// It is kept nowhere but as the newest, and goes on without the log; that says so, and whose its channel is.
     PassBy,
     Refuse,
+}
+
+/// What a draft's labels take.
+fn labels(draft: &Draft) -> usize {
+    let of = |label: Option<&str>| label.map_or(0, str::len);
+    let key = draft.idempotency.as_deref().map_or(0, |key| key.principal.len() + key.key.len());
+    of(draft.kind.as_deref()) + of(draft.correlation_id.as_deref()) + key
 }
 
 impl Writer {
@@ -30,21 +37,20 @@ impl Writer {
         let claims =
             draft.owner.is_some() && locked.held(&draft.channel).is_none_or(|state| state.owner().is_none());
         let overhead = if claims { 2 * OVERHEAD } else { OVERHEAD };
-        if self.may_write(draft.data.len() + overhead, urgent) {
+        if self.may_write(draft.data.len() + labels(draft) + overhead, urgent) {
             return Fate::Write;
         }
         let is_newest_only = spec.delivery == Delivery::Latest && spec.keep.count <= 1 && roll_ups.is_empty();
         let may_pass_by = match self.shared.able() {
-            // The next start begins new epochs for all.
-            Able::Broken => true,
+            // The next start begins new epochs for all. But whose a channel is has to be known then too.
+            Able::Broken => !claims,
             Able::Lost => false,
             Able::Yes | Able::Full => {
-                locked.held(&draft.channel).is_some_and(|state| state.has_lapsed())
-                    || self.may_write(OVERHEAD, true)
+                let has_lapsed = locked.held(&draft.channel).is_some_and(|state| state.has_lapsed());
+                (has_lapsed && !claims) || self.may_write(overhead, true)
             }
         };
-        // Whose a channel is has to be known after a restart too.
-        if is_newest_only && may_pass_by && !claims { Fate::PassBy } else { Fate::Refuse }
+        if is_newest_only && may_pass_by { Fate::PassBy } else { Fate::Refuse }
     }
 
     /// Whether there is room for so many more bytes; notes where there is none.
@@ -55,7 +61,7 @@ impl Writer {
             Able::Full if !urgent => return false,
             Able::Full | Able::Yes => {}
         }
-        let bytes = (self.buffer.len() + bytes) as u64;
+        let bytes = (self.buffer.len() + bytes + SYNCED) as u64;
         let has_room = |log: &mut Log, urgent: bool| match log.has_room(bytes, urgent) {
             Ok(room) => room,
             Err(error) => {
@@ -84,16 +90,5 @@ impl Writer {
             Ok(false) => self.shared.compacting.ask_for_room(self.log.total()),
             Err(error) => self.shared.fail("has no room", &error),
         }
-    }
-
-    pub(super) fn refusal(&self) -> Refusal {
-        let (dir, trouble) = (&self.shared.dir, self.shared.trouble());
-        let message = match self.shared.able() {
-            Able::Yes | Able::Full => format!(
-                "there is no room left in {dir}: free some on its disk, raise storage.max_bytes, or keep less (keep)"
-            ),
-            Able::Broken | Able::Lost => trouble.unwrap_or_else(|| format!("the log in {dir} has failed")),
-        };
-        Refusal::new(ErrorCode::StorageFull, message)
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tapeline_core::broker::{Deliver, Head, Page};
 use tapeline_core::store::LocalStore;
-use tapeline_core::{Channel, Clock, Directory};
+use tapeline_core::{Channel, Clock, Directory, Refusal};
+use tapeline_schema::ErrorCode;
 
 use super::Storage;
 use super::compacting::Compacting;
@@ -137,6 +138,40 @@ impl Shared {
             format!("the log in {} {what}: {error}; restart the hub when the disk is well", self.dir);
         tracing::error!("{trouble}: families that keep messages refuse (storage_full)");
         *lock(&self.trouble) = Some(trouble);
+    }
+
+    /// The thread that writes has ended by a fault of the program: nothing goes on until the next start.
+    pub(super) fn end(&self, cause: &str) {
+        let _meta = lock(&self.meta);
+        self.able.store(3, Ordering::Release);
+        let dir = &self.dir;
+        let trouble = format!(
+            "the thread that writes the log in {dir} has ended by a fault of the program ({cause}); restart the hub"
+        );
+        tracing::error!("{trouble}: every publish is refused (storage_full)");
+        *lock(&self.trouble) = Some(trouble);
+    }
+
+    /// Why something is refused that has to be written.
+    pub(super) fn refusal(&self) -> Refusal {
+        let dir = &self.dir;
+        let message = match self.able() {
+            Able::Yes | Able::Full => format!(
+                "there is no room left in {dir}: free some on its disk, raise storage.max_bytes, or keep less (keep)"
+            ),
+            Able::Broken | Able::Lost => {
+                self.trouble().unwrap_or_else(|| format!("the log in {dir} has failed"))
+            }
+        };
+        Refusal::new(ErrorCode::StorageFull, message)
+    }
+
+    /// Why something is refused after the end of the thread that writes.
+    pub(super) fn closed(&self, what: &str) -> Refusal {
+        match self.able() {
+            Able::Lost => self.refusal(),
+            _ => Refusal::new(ErrorCode::Internal, format!("the {what} is closed")),
+        }
     }
 
     pub(super) fn join(&self, locked: &mut Locked<'_>, channel: &Channel) -> Head {

@@ -14,6 +14,7 @@ use tapeline_core::{Channel, Receipt};
 use super::EmbeddedError;
 use super::disk::{Disk, DiskFile};
 use super::frame::{HEAD, Kind, Records};
+use super::log::no_room;
 use super::record::{self, Entry, Known, Record, Stand, Told, parse};
 use super::replaying::Replaying;
 use crate::kept::Stripes;
@@ -40,6 +41,7 @@ struct Out<'a> {
     file: &'a dyn DiskFile,
     buffer: Vec<u8>,
     written: u64,
+    most: u64,
     count: u64,
 }
 
@@ -51,6 +53,9 @@ impl Out<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.written + self.buffer.len() as u64 > self.most {
+            return Err(no_room());
+        }
         self.file.append(&self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
@@ -58,17 +63,19 @@ impl Out<'_> {
     }
 }
 
-/// Writes the snapshot of this number, for good; answers its length.
+/// Writes the snapshot of this number, for good; answers its length. One that would be longer than `most` has no room.
 pub(super) fn write(
     disk: &dyn Disk,
     number: u64,
+    most: u64,
     stripes: &Stripes,
     store: Option<&LocalStore>,
     now_us: u64,
 ) -> io::Result<u64> {
     let file = disk.create(UNFINISHED)?;
     let copied = copy(stripes, now_us);
-    let mut out = Out { file: &*file, buffer: Kind::Snapshot.head(number).to_vec(), written: 0, count: 0 };
+    let buffer = Kind::Snapshot.head(number).to_vec();
+    let mut out = Out { file: &*file, buffer, written: 0, most, count: 0 };
     write_channels(&mut out, &copied)?;
     write_owners(&mut out, &copied)?;
     drop(copied);

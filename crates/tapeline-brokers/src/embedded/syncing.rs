@@ -1,11 +1,13 @@
 //! The thread that makes what is written last, some milliseconds after it was written, beside the writer.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::DiskFile;
 use super::log::Place;
+use super::shared::Shared;
 
 #[derive(Default)]
 struct State {
@@ -55,7 +57,7 @@ impl Syncing {
     }
 
     /// Syncs `every` so often while something is written; a failure is told once and ends it.
-    pub(super) fn run(&self, every: Duration, on_failure: impl FnOnce(&io::Error)) {
+    fn run(&self, every: Duration, on_failure: impl FnOnce(&io::Error)) {
         loop {
             let idle = |state: &mut State| state.dirty.is_none() && !state.stopped;
             let state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
@@ -72,5 +74,14 @@ impl Syncing {
             }
             self.has_synced(place);
         }
+    }
+}
+
+/// Syncs until it is stopped; where that fails, or ends by a fault of the program, the log is unusable.
+pub(super) fn run(shared: &Shared, every: Duration) {
+    let run = || shared.syncing.run(every, |error| shared.fail("could not be synced", error));
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+        let error = io::Error::other("the thread that syncs it has ended by a fault of the program");
+        shared.fail("is synced no more", &error);
     }
 }

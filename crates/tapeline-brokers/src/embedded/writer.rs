@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use tapeline_core::broker::{Deliver, Drafts, Messages, Receipts};
+use tapeline_core::broker::{Deliver, Drafts, Messages};
 use tapeline_core::message::Draft;
 use tapeline_core::owner;
-use tapeline_core::store::Done;
 use tapeline_core::{Channel, Permits, Receipt, Refusal};
 use tapeline_schema::ErrorCode;
 
 use super::Durability;
+use super::frame::HEAD;
 use super::log::{Log, Place as LogPlace, WriteError};
+use super::owed::{Answers, Owed};
 use super::queue::Job;
 use super::record::{self, ALL_PLACES, Entry as StoreEntry, OVERHEAD, Record, Told};
 use super::room::Fate;
@@ -37,7 +38,8 @@ pub(super) struct Writer {
     /// The number of the next record.
     next: u64,
     pub(super) buffer: Vec<u8>,
-    steps: Vec<Step>,
+    /// What was counted and is not settled.
+    steps: VecDeque<Step>,
     /// The directory's changes that all counted drafts have seen.
     changes: u64,
     /// The newest synced place that the log tells.
@@ -49,9 +51,9 @@ pub(super) struct Writer {
 /// What is to be done when the buffer has been written.
 #[expect(clippy::large_enum_variant, reason = "nearly every step is a publish")]
 enum Step {
-    Publish { runs: SmallVec<[Run; 1]>, receipts: Option<Receipts>, permits: Permits },
-    Forget { channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send> },
-    Entered(Done<()>),
+    Publish { runs: SmallVec<[Run; 1]>, receipts: Option<Answers>, permits: Permits },
+    Forget { channel: Channel, through: u64, answer: Owed<u64> },
+    Entered(Owed<Result<(), Refusal>>),
 }
 
 /// Drafts of one channel, counted.
@@ -76,7 +78,7 @@ impl Writer {
             log,
             next,
             buffer: Vec::new(),
-            steps: Vec::new(),
+            steps: VecDeque::new(),
             changes: 0,
             told_synced: LogPlace::default(),
             retry_at: Instant::now(),
@@ -85,10 +87,9 @@ impl Writer {
     }
 
     /// Works until the queue is closed and empty.
-    pub(super) fn run(mut self) {
-        let mut jobs = VecDeque::new();
-        while self.shared.queue.take(&mut jobs, RETRY) {
-            for job in jobs.drain(..) {
+    pub(super) fn work(&mut self, jobs: &mut VecDeque<Job>) {
+        while self.shared.queue.take(jobs, RETRY) {
+            while let Some(job) = jobs.pop_front() {
                 self.take(job);
                 if self.buffer.len() >= BATCH_BYTES {
                     self.commit();
@@ -99,7 +100,6 @@ impl Writer {
                 self.look_for_room();
             }
         }
-        self.close();
     }
 
     fn take(&mut self, job: Job) {
@@ -110,7 +110,7 @@ impl Writer {
             Job::Enter(change, done) => {
                 let bytes = change.key.as_str().len() + change.value.as_ref().map_or(0, bytes::Bytes::len);
                 if !self.may_write(bytes + OVERHEAD, false) {
-                    return done(Err(self.refusal()));
+                    return done.give(Err(self.shared.refusal()));
                 }
                 let entry = StoreEntry {
                     key: change.key.as_str(),
@@ -119,16 +119,18 @@ impl Writer {
                     expires_us: change.expires_us.unwrap_or(0),
                 };
                 self.push(&Record::Entry(entry));
-                self.steps.push(Step::Entered(done));
+                self.steps.push_back(Step::Entered(done));
             }
             Job::Then(then) => {
                 self.commit();
-                then();
+                then.give(());
             }
-            Job::Switch(answer) => {
+            Job::Switch { begun, answer } => {
                 self.commit();
+                let is_begun = self.log.place() == LogPlace { number: begun, at: HEAD as u64 };
                 // What could not be written or synced is not for the next file to hide.
-                let switched = matches!(self.shared.able(), Able::Yes | Able::Full) && self.switch();
+                let goes_on = matches!(self.shared.able(), Able::Yes | Able::Full);
+                let switched = goes_on && (is_begun || self.switch());
                 answer(switched.then(|| self.log.place().number));
             }
         }
@@ -141,7 +143,7 @@ impl Writer {
         number
     }
 
-    fn count(&mut self, drafts: Drafts, receipts: Option<Receipts>, permits: Permits) {
+    fn count(&mut self, drafts: Drafts, receipts: Option<Answers>, permits: Permits) {
         let changes = self.shared.directory.changes();
         if changes != self.changes {
             // What is counted by rows that may have ended is written first.
@@ -155,7 +157,7 @@ impl Writer {
             let run = drafts.as_slice().iter().take_while(|draft| draft.channel == channel).count();
             runs.push(self.count_run(&channel, drafts.by_ref().take(run)));
         }
-        self.steps.push(Step::Publish { runs, receipts, permits });
+        self.steps.push_back(Step::Publish { runs, receipts, permits });
     }
 
     fn count_run(&mut self, channel: &Channel, drafts: impl Iterator<Item = Draft>) -> Run {
@@ -185,7 +187,7 @@ impl Writer {
                 .idempotency
                 .as_deref()
                 .and_then(|key| locked.existing(&draft.channel)?.repeated(key, draft.timestamp_us));
-            return repeated.map_or_else(|| Entry::Refused(self.refusal()), Entry::Repeat);
+            return repeated.map_or_else(|| Entry::Refused(self.shared.refusal()), Entry::Repeat);
         }
         let place = match locked.count(&mut draft, roll_ups) {
             Counted::Repeat(first) => return Entry::Repeat(first),
@@ -201,15 +203,15 @@ impl Writer {
                 self.push(&Record::Lapsed { channel: draft.channel.name() });
             }
         }
+        if let Some(owner) = draft.owner.as_deref().filter(|_| place.claims) {
+            let (channel, table) = (draft.channel.name(), draft.channel.is_table());
+            self.push(&Record::Owned { channel, table, owner });
+        }
         let number = if lapses { 0 } else { self.push_message(&draft, &place) };
         Entry::New(draft, place, number)
     }
 
     fn push_message(&mut self, draft: &Draft, place: &Place) -> u64 {
-        if let Some(owner) = draft.owner.as_deref().filter(|_| place.claims) {
-            let (channel, table) = (draft.channel.name(), draft.channel.is_table());
-            self.push(&Record::Owned { channel, table, owner });
-        }
         let marks = place.marks.iter();
         self.push(&Record::Message(Told {
             channel: draft.channel.name(),
@@ -227,21 +229,21 @@ impl Writer {
         }))
     }
 
-    fn take_forget(&mut self, channel: Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {
+    fn take_forget(&mut self, channel: Channel, through: u64, answer: Owed<u64>) {
         let shared = self.shared.clone();
         let (channel, _, mut locked) = shared.stripes.lock_run(&channel);
         let Some(state) = locked.existing(&channel).filter(|state| state.is_history()) else {
             drop(locked);
-            return answer(0);
+            return answer.give(0);
         };
         let (epoch, through) = (state.epoch().clone(), through.min(state.counted()));
         drop(locked);
         if !self.may_write(OVERHEAD, true) {
             // It cannot be remembered, and would be back after a restart.
-            return answer(0);
+            return answer.give(0);
         }
         self.push(&Record::Forgot { channel: channel.name(), epoch: &epoch, through });
-        self.steps.push(Step::Forget { channel, through, answer });
+        self.steps.push_back(Step::Forget { channel, through, answer });
     }
 
     fn take_begun(&mut self, channel: &Channel) {
@@ -257,20 +259,18 @@ impl Writer {
     }
 
     /// Writes what was counted, then does what waits for it.
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         if self.buffer.is_empty() && self.steps.is_empty() {
             return;
         }
         let written = if self.buffer.is_empty() { Ok(()) } else { self.write() };
         self.buffer.clear();
-        let mut steps = std::mem::take(&mut self.steps);
         if written.is_err() {
-            self.count_back(&steps);
+            self.count_back();
         }
-        for step in steps.drain(..) {
+        while let Some(step) = self.steps.pop_front() {
             self.settle(step, &written);
         }
-        self.steps = steps;
         if self.log.is_long() && self.shared.able() == Able::Yes {
             self.switch();
         }
@@ -292,11 +292,11 @@ impl Writer {
             Ok(()) => {}
             Err(WriteError::Full) => {
                 self.shared.set_full(true);
-                return Err(self.refusal());
+                return Err(self.shared.refusal());
             }
             Err(WriteError::Failed(error)) => {
                 self.shared.fail("could not be written", &error);
-                return Err(self.refusal());
+                return Err(self.shared.refusal());
             }
         }
         let is_durable = match self.shared.storage.durability {
@@ -310,7 +310,7 @@ impl Writer {
         if !is_durable {
             // Nobody will be told of it; if it cannot be taken back either, it counts under an epoch that ends.
             let _ = self.log.file().cut(before.at);
-            return Err(self.refusal());
+            return Err(self.shared.refusal());
         }
         Ok(())
     }
@@ -342,8 +342,17 @@ impl Writer {
         }
     }
 
-    fn count_back(&self, steps: &[Step]) {
-        for step in steps {
+    /// Refuses what was counted back.
+    pub(super) fn refuse_steps(&mut self) {
+        let refused = Err(self.shared.refusal());
+        while let Some(step) = self.steps.pop_front() {
+            self.settle(step, &refused);
+        }
+    }
+
+    /// Takes back what was counted and is not settled.
+    pub(super) fn count_back(&self) {
+        for step in &self.steps {
             let Step::Publish { runs, .. } = step else { continue };
             for run in runs {
                 let mut locked = self.shared.stripes.lock(&run.channel, &run.roll_ups);
@@ -373,7 +382,7 @@ impl Writer {
                     });
                 }
                 if let Some((receipts, results)) = receipts.zip(results) {
-                    receipts(results);
+                    receipts.give(results);
                 }
             }
             Step::Forget { channel, through, answer } => {
@@ -385,9 +394,9 @@ impl Writer {
                     }
                     Err(_) => 0,
                 };
-                answer(forgotten);
+                answer.give(forgotten);
             }
-            Step::Entered(done) => done(written.clone()),
+            Step::Entered(done) => done.give(written.clone()),
         }
     }
 
@@ -422,20 +431,6 @@ impl Writer {
         }
         if !messages.is_empty() {
             sink.deliver(permits, messages);
-        }
-    }
-
-    fn close(&mut self) {
-        self.commit();
-        self.shared.syncing.stop();
-        if matches!(self.shared.able(), Able::Broken | Able::Lost) {
-            return;
-        }
-        if let Err(error) = self.log.end() {
-            return self.shared.fail("could not be synced", &error);
-        }
-        if let Err(error) = self.shared.close_meta() {
-            tracing::error!(dir = self.shared.dir, %error, "the end of the hub could not be noted");
         }
     }
 }

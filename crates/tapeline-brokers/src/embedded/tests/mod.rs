@@ -2,10 +2,12 @@
 
 mod conformance;
 mod crashing;
+mod ending;
 mod fake;
 mod lost;
 mod owning;
 mod restarting;
+mod room;
 
 use std::sync::Arc;
 

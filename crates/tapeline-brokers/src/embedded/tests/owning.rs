@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tapeline_core::message::Draft;
 use tapeline_core::testkit::suite::Subject;
 use tapeline_schema::ErrorCode;
 
@@ -106,4 +107,17 @@ fn an_owner_of_whom_only_a_roll_up_keeps_something_is_in_snapshots_too() {
     assert_eq!(again.read("fills:a", 0, 0).head.top, 0, "the log still has it");
     assert_eq!(again.read("all_fills", 0, 9).messages[0].channel.owner(), Some("ann"));
     check_owner(&again, "fills:a");
+}
+
+#[test]
+fn an_owner_that_was_told_on_a_full_disk_is_known_after_a_restart() {
+    let disk = Fake::default();
+    let first = Opens::new(Arc::new(disk.clone())).subject();
+    first.say("balances:a");
+    disk.set_room(Some(disk.used() + 5_000));
+    let large = Draft { data: vec![b'1'; 100_000].into(), ..first.draft("market_trades:a") };
+    assert!(first.results([large]).remove(0).is_err());
+    first.publish_one(first.owned("balances:a", "ann"));
+    let again = Opens { seed: 2, ..Opens::new(Arc::new(disk.after_kill())) }.subject();
+    check_owner(&again, "balances:a");
 }
