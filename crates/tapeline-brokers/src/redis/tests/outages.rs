@@ -135,10 +135,7 @@ fn after_two_seconds_publishers_are_refused_and_the_newest_of_latest_families_is
     let refused = node.results(vec![node.draft("all:a", "1")]);
     let waited = since.elapsed();
     assert!(refusal(&refused[0]).message.contains("never sent"), "{refused:?}");
-    assert!(
-        (Duration::from_millis(1_900)..Duration::from_secs(8)).contains(&waited),
-        "after {waited:?}"
-    );
+    assert!((Duration::from_millis(1_900)..Duration::from_secs(8)).contains(&waited), "after {waited:?}");
     assert_eq!(node.broker.health().condition, Condition::Degraded);
     proxy.mend();
     node.wait_degraded(false);
