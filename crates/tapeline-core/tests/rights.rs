@@ -3,12 +3,10 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
@@ -16,60 +14,9 @@ use tapeline_core::registry::LocalRegistry;
 use tapeline_core::rights::{Authority, Grant, Identified, Identity, Rights};
 use tapeline_core::session::Arrival;
 use tapeline_core::store::{Bounds, LocalStore};
-use tapeline_core::testkit::{ManualClock, RoomyInbox};
-use tapeline_core::{
-    Clock, Command, Directory, Hub, Message, Pipes, Refusal, Reply, Settings, Shard, Wire, Written,
-};
-use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family, Pattern};
-
-/// A line each.
-struct Lines;
-
-static LINES: Lines = Lines;
-
-impl Wire for Lines {
-    fn slot(&self) -> usize {
-        0
-    }
-
-    fn message(&self, message: &Message) -> Box<[u8]> {
-        format!("{} {};", message.channel.name(), message.offset).into_bytes().into()
-    }
-
-    fn reply(&self, reply: &Reply) -> Bytes {
-        match reply {
-            Reply::Error { refusal, about, .. } => {
-                format!("{} {};", refusal.code, about.as_deref().unwrap_or("-")).into()
-            }
-            Reply::TokenOk { .. } => "token_ok;".into(),
-            Reply::TokenExpiring { in_s } => format!("token_expiring {in_s};").into(),
-            Reply::Confirmed(confirmed) => format!("hears {};", confirmed.topic.name()).into(),
-            Reply::Last { message, .. } => format!("last {};", message.is_some()).into(),
-            Reply::History { messages, .. } => format!("history {};", messages.len()).into(),
-            Reply::Time { .. } => "pong;".into(),
-            _ => Bytes::new(),
-        }
-    }
-
-    fn ping(&self) -> Bytes {
-        Bytes::new()
-    }
-
-    fn close(&self, code: CloseCode, _: &str) -> Bytes {
-        format!("closed {};", code.number()).into()
-    }
-}
-
-/// What the one socket has taken.
-#[derive(Default)]
-struct Socket(String);
-
-impl Pipes for Socket {
-    fn write(&mut self, _: u32, slices: &[IoSlice<'_>]) -> Written {
-        slices.iter().for_each(|slice| self.0.push_str(&String::from_utf8_lossy(slice)));
-        Written::Bytes(slices.iter().map(|slice| slice.len()).sum())
-    }
-}
+use tapeline_core::testkit::{LINES, ManualClock, OpenSocket, RoomyInbox};
+use tapeline_core::{Clock, Command, Directory, Hub, Refusal, Settings, Shard};
+use tapeline_schema::{Catalog, ErrorCode, Family, Pattern};
 
 /// Believes what it was told to believe.
 #[derive(Default)]
@@ -112,7 +59,7 @@ struct Desk {
     words: Arc<Words>,
     shard: Shard,
     inbox: Arc<RoomyInbox>,
-    socket: Socket,
+    socket: OpenSocket,
     clock: Arc<ManualClock>,
     slot: u32,
 }
@@ -147,7 +94,7 @@ impl Desk {
             heartbeat: false,
         };
         let slot = shard.open(arrival, clock.now()).slot;
-        Desk { hub, words, shard, inbox, socket: Socket::default(), clock, slot }
+        Desk { hub, words, shard, inbox, socket: OpenSocket::default(), clock, slot }
     }
 
     /// From now on the word is a token of this subject with these rights, for so many seconds.
@@ -210,7 +157,7 @@ impl Desk {
             while self.shard.flush(&mut self.socket, 100, self.clock.now()) {}
             let notes = self.inbox.take_notes();
             if notes.is_empty() {
-                return std::mem::take(&mut self.socket.0);
+                return self.socket.take();
             }
             notes.into_iter().for_each(|note| self.shard.on_note(note, self.clock.now()));
         }
@@ -417,7 +364,7 @@ fn an_owner_hears_what_is_theirs_as_soon_as_it_is() {
     assert_eq!(desk.channel("order_status:1"), "hears order_status:1;");
     assert_eq!(desk.channel("order_status:2"), "forbidden order_status:2;");
     let last = |name: &str| Command::Last { channel: name.into(), req: None };
-    assert_eq!(desk.say(last("order_status:1")), "last true;");
+    assert_eq!(desk.say(last("order_status:1")), "last {};");
     assert_eq!(desk.say(last("order_status:2")), "forbidden order_status:2;");
 }
 
