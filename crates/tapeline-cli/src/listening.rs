@@ -22,7 +22,7 @@ pub(crate) fn bind(
     tls: Option<&(Arc<Tls>, Vec<SocketAddr>)>,
     admin: &[SocketAddr],
 ) -> Result<Vec<(Listener, Side)>, ListenError> {
-    let open = |Place { address, has_tls, side }: Place| {
+    let open = |Place { address, has_tls, side }: Place| -> Result<_, ListenError> {
         let tls = tls.filter(|_| has_tls).map(|(tls, _)| tls.clone());
         if side == Side::Admin && !has_tls && !is_here(address) {
             tracing::warn!("admin.listen {address} is served without TLS: keys can be read on the way there");
