@@ -1,6 +1,11 @@
 //! Who was believed by a key that is gone: by a secret that is another now, by a key that its issuer's set has no more.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 #[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
