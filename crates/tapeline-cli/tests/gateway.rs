@@ -1,6 +1,12 @@
 //! The gateway in this process, where a test may hold what a client cannot: the hub's own locks and settings.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
 
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;

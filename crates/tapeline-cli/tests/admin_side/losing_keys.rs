@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
@@ -88,7 +88,7 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let url = format!("http://{}/keys", listener.local_addr().expect("it is bound"));
         let set = Arc::new(Mutex::new(String::new()));
-        let (telling, fetched) = channel();
+        let (telling, fetched) = sync_channel(16);
         let issuer = Issuer { url, set: set.clone(), fetched };
         issuer.has(keys);
         std::thread::spawn(move || {
