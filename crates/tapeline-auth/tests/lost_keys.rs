@@ -38,9 +38,11 @@ const URL: &str = "https://issuer.example/jwks";
 /// Somebody with a token of each key, by a desk that has fetched their set.
 fn believed<const N: usize>(keys: [&Named; N]) -> (Desk, [Arc<Identity>; N]) {
     let desk = Desk::new(at(URL));
-    desk.issuer.give(Ok(set(&keys)));
     let claims = desk.claims(|_| {});
-    let who = keys.map(|key| desk.identify(&key.token(&claims)).unwrap());
+    // They ask before there is a set, so they wait for it.
+    let asked = keys.map(|key| desk.ask(&key.token(&claims), support::FROM));
+    desk.issuer.give(Ok(set(&keys)));
+    let who = asked.map(|answer| answer.recv_timeout(support::PATIENCE).unwrap().unwrap());
     (desk, who)
 }
 
@@ -127,11 +129,11 @@ fn a_key_under_another_name_is_the_same() {
 fn an_issuer_that_is_away_ends_nothing_however_long() {
     let (one, two) = (Named::make("one"), Named::make("two"));
     let (desk, [ann, bob]) = believed([&one, &two]);
-    for answer in [Err("is down"), Ok("{}".to_string()), Ok(set(&[]))] {
-        let fetches = desk.issuer.fetches();
+    for answer in [Err("is down"), Ok("no JSON".to_string()), Ok(set(&[]))] {
+        // Each is told in other words, so it is known when the fetch is over.
+        let before = desk.auth.status().fetch_error;
         desk.reload(at(URL), answer);
-        desk.issuer.wait_for(fetches + 1);
-        eventually("the failure is told", || desk.auth.status().fetch_error.is_some());
+        eventually("the failure is told", || desk.auth.status().fetch_error != before);
         assert!(!desk.auth.is_revoked(&ann) && !desk.auth.is_revoked(&bob));
     }
     desk.clock.advance(Duration::from_secs(25 * 60 * 60));
