@@ -138,7 +138,10 @@ fn an_issuer_that_is_away_ends_nothing_however_long() {
     }
     desk.clock.advance(Duration::from_secs(25 * 60 * 60));
     desk.reload(at(URL), Err("is down"));
-    eventually("the last good set is too old", || desk.auth.status().keys == 0);
+    eventually("the failure is told", || {
+        desk.auth.status().fetch_error.is_some_and(|told| told == "is down")
+    });
+    assert_eq!(desk.auth.status().keys, 0, "the last good set is too old");
     assert!(!desk.auth.is_revoked(&ann) && !desk.auth.is_revoked(&bob));
     desk.reload(at(URL), Ok(set(&[&two])));
     eventually("it says what it has", || desk.auth.is_revoked(&ann));
