@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -14,10 +15,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tapeline_core::network::{Network, NoNetwork};
-use tapeline_core::rights::Rights;
+use tapeline_core::rights::{KeyMark, Rights};
 
 use crate::invalid::{Invalid, Reason};
-use crate::network;
 use crate::rights;
 
 /// What every key begins with.
@@ -88,8 +88,15 @@ pub(crate) struct ApiKey {
 
 impl ApiKey {
     /// Tells it from another key that once had its id.
-    pub(crate) fn mark(&self) -> String {
-        hex(self.hash.get(..8).unwrap_or_default())
+    pub(crate) fn mark(&self) -> KeyMark {
+        self.hash.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Whether it may come from there.
+    pub(crate) fn may_come_from(&self, from: Option<IpAddr>) -> bool {
+        let covers =
+            |ranges: &Vec<Network>| from.is_some_and(|from| ranges.iter().any(|range| range.contains(from)));
+        self.addresses.as_ref().is_none_or(covers)
     }
 }
 
@@ -127,7 +134,7 @@ impl ApiKeys {
     }
 
     /// The key that this text is.
-    pub(crate) fn judge(&self, text: &str, address: &str, now_us: u64) -> Result<&ApiKey, Invalid> {
+    pub(crate) fn judge(&self, text: &str, from: Option<IpAddr>, now_us: u64) -> Result<&ApiKey, Invalid> {
         let unknown = || Invalid::new(Reason::UnknownApiKey, "no key has this id and this secret");
         if text.len() > KEY_LIMIT {
             return Err(unknown());
@@ -141,12 +148,9 @@ impl ApiKeys {
         if key.expires_us.is_some_and(|at| at <= now_us) {
             return Err(Invalid::new(Reason::Expired, format!("{} has ended (expires)", key.subject)));
         }
-        if let Some(ranges) = &key.addresses {
-            let from = network::address(address);
-            if !from.is_some_and(|from| ranges.iter().any(|range| range.contains(from))) {
-                let told = format!("{} came from {address}", key.subject);
-                return Err(Invalid::new(Reason::WrongAddress, told));
-            }
+        if !key.may_come_from(from) {
+            let told = format!("{} came from elsewhere (addresses)", key.subject);
+            return Err(Invalid::new(Reason::WrongAddress, told));
         }
         Ok(key)
     }

@@ -3,6 +3,7 @@
 //! It owns the state that a reload swaps. `judging` says who somebody is; `watch` has the threads that look at files, the
 //! address of keys and the store.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tapeline_core::Clock;
-use tapeline_core::rights::{Authority, Identified, Identity};
+use tapeline_core::rights::{Authority, Identified, Identity, KeyMark};
 use tapeline_core::store::{Done, Store};
 
 use crate::api_key::ApiKeys;
@@ -78,6 +79,8 @@ pub(crate) struct State {
     local: Vec<Key>,
     /// All, the fetched ones included.
     pub keys: KeySet,
+    /// By which keys somebody was believed who still is: these, and those of the last set that came.
+    marks: HashSet<KeyMark>,
     pub api_keys: ApiKeys,
 }
 
@@ -110,7 +113,7 @@ impl Auth {
         let source = Source::of(&state.settings.jwt);
         let shared = Arc::new(Shared {
             is_on,
-            state: ArcSwap::from_pointee(state.with(&[])),
+            state: ArcSwap::from_pointee(state.with(&[], &[])),
             store,
             clock,
             fetch,
@@ -232,13 +235,19 @@ impl State {
         let files = files::look(&settings.jwt);
         let local = files::read(&settings.jwt)?;
         let api_keys = ApiKeys::read(&settings.keys, shared)?;
-        Ok(State { settings, files, local, keys: KeySet::default(), api_keys })
+        Ok(State { settings, files, local, keys: KeySet::default(), marks: HashSet::new(), api_keys })
     }
 
-    /// With the keys that were fetched.
-    fn with(mut self, fetched: &[Key]) -> Self {
+    /// With the keys that were fetched, and the marks of those that were.
+    fn with(mut self, fetched: &[Key], marks: &[KeyMark]) -> Self {
         self.keys = KeySet::new(self.local.iter().chain(fetched).cloned().collect());
+        self.marks = self.local.iter().flat_map(Key::marks).chain(marks.iter().copied()).collect();
         self
+    }
+
+    /// Whether who was believed by this key still is.
+    pub(crate) fn stands_by(&self, key: &KeyMark) -> bool {
+        self.marks.contains(key)
     }
 
     fn copied(&self) -> Self {
@@ -247,6 +256,7 @@ impl State {
             files: self.files.clone(),
             local: self.local.clone(),
             keys: KeySet::default(),
+            marks: HashSet::new(),
             api_keys: self.api_keys.clone(),
         }
     }
@@ -265,7 +275,7 @@ impl Shared {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let next = State::read(settings, &self.rights)?;
         // The keys of another issuer are not believed any more.
-        let waiting = self.remote().ask_of(Source::of(&next.settings.jwt));
+        let waiting = self.remote().ask_of(Source::of(&next.settings.jwt), self.clock.now());
         waiting.into_iter().for_each(|waiting| self.refuse_waiting(waiting, Why::OutOfReach));
         self.change(next);
         self.wake.notify_all();
@@ -299,8 +309,11 @@ impl Shared {
 
     /// Swaps the state; called by one at a time. What was checked with the keys of before is checked again.
     fn change(&self, next: State) {
-        let fetched = self.remote().keys(self.clock.now()).to_vec();
-        self.state.store(Arc::new(next.with(&fetched)));
+        let next = {
+            let remote = self.remote();
+            next.with(remote.keys(self.clock.now()), remote.marks())
+        };
+        self.state.store(Arc::new(next));
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.revision.fetch_add(1, Ordering::Release);
     }

@@ -4,7 +4,7 @@
 //! ignored. Times are microseconds since 1970.
 
 use serde_json::{Map, Value};
-use tapeline_core::rights::Rights;
+use tapeline_core::rights::{KeyMark, Rights};
 
 use crate::invalid::{Invalid, Reason};
 use crate::jws::{Header, Jws};
@@ -73,9 +73,19 @@ impl Claims {
     /// # Errors
     /// The first rule that it breaks.
     pub fn of_token(token: &str, keys: &KeySet, rules: &Rules, now_us: u64) -> Result<Self, Invalid> {
+        Self::shown(token, keys, rules, now_us).map(|(claims, _)| claims)
+    }
+
+    /// The same, with the key that signed it.
+    pub(crate) fn shown(
+        token: &str,
+        keys: &KeySet,
+        rules: &Rules,
+        now_us: u64,
+    ) -> Result<(Self, KeyMark), Invalid> {
         let jws = Jws::parse(token)?;
-        let payload = jws.verify(keys)?;
-        Self::judge(&jws.header, &payload, rules, now_us)
+        let (payload, key) = jws.verify(keys)?;
+        Ok((Self::judge(&jws.header, &payload, rules, now_us)?, key))
     }
 
     /// Judges a payload whose signature is right.

@@ -94,8 +94,9 @@ impl Shared {
         let state = self.state.load_full();
         if credential.starts_with(api_key::PREFIX) {
             // Nobody guesses 256 bits, and comparing costs nothing: whoever has a key is let in beside who has none.
-            let key = state.api_keys.judge(credential, address, now.wall_us).map_err(Stopped::Invalid)?;
-            let identity = of_key(key);
+            let from = network::address(address);
+            let key = state.api_keys.judge(credential, from, now.wall_us).map_err(Stopped::Invalid)?;
+            let identity = of_key(key, from);
             self.check_revoked(&identity).map_err(Stopped::Invalid)?;
             return Ok(Arc::new(identity));
         }
@@ -132,13 +133,15 @@ impl Shared {
     }
 
     fn of_token(&self, token: &str, state: &State, now_us: u64) -> Result<Identity, Invalid> {
-        let claims = Claims::of_token(token, &state.keys, &state.settings.jwt.rules, now_us)?;
+        let (claims, key) = Claims::shown(token, &state.keys, &state.settings.jwt.rules, now_us)?;
         Ok(Identity {
             subject: claims.subject.into(),
             rights: self.rights.of(claims.rights),
             until_us: Some(claims.until_us),
             issued_us: claims.issued_us,
             token_id: claims.token_id.map(Into::into),
+            key: Some(key),
+            from: None,
         })
     }
 
@@ -152,22 +155,30 @@ impl Shared {
         if identity.is_anonymous() && !state.settings.anonymous {
             return revoked("nobody is let in without a token any more");
         }
-        if !identity.subject.starts_with(api_key::SUBJECT) {
-            return Ok(());
+        if identity.subject.starts_with(api_key::SUBJECT) {
+            return lost_by(state.api_keys.of_subject(&identity.subject), identity).map_or(Ok(()), revoked);
         }
-        match state.api_keys.of_subject(&identity.subject) {
-            None => revoked("the key is not in the configuration any more"),
-            Some(key) if Some(&*key.mark()) != identity.token_id.as_deref() => {
-                revoked("the key has another secret now")
-            }
-            Some(key)
-                if key.expires_us.is_some_and(|end| identity.until_us.is_none_or(|until| end < until)) =>
-            {
-                revoked("the key ends sooner now")
-            }
-            Some(key) if !includes(&key.rights, &identity.rights) => revoked("the key has lost rights"),
-            Some(_) => Ok(()),
+        if identity.key.is_some_and(|key| !state.stands_by(&key)) {
+            return revoked("the key that signed it is not believed any more");
         }
+        Ok(())
+    }
+}
+
+/// What an API key has lost since this was shown with it.
+fn lost_by(key: Option<&ApiKey>, identity: &Identity) -> Option<&'static str> {
+    let Some(key) = key else { return Some("the key is not in the configuration any more") };
+    let ends_before = |end: u64| identity.until_us.is_none_or(|until| end < until);
+    if Some(key.mark()) != identity.key {
+        Some("the key has another secret now")
+    } else if key.expires_us.is_some_and(ends_before) {
+        Some("the key ends sooner now")
+    } else if !key.may_come_from(identity.from) {
+        Some("the key is not for this address any more")
+    } else if !includes(&key.rights, &identity.rights) {
+        Some("the key has lost rights")
+    } else {
+        None
     }
 }
 
@@ -191,13 +202,15 @@ fn is_junk(reason: Reason) -> bool {
     matches!(reason, Reason::Malformed | Reason::Algorithm | Reason::Signature | Reason::UnknownKey)
 }
 
-fn of_key(key: &ApiKey) -> Identity {
+fn of_key(key: &ApiKey, from: Option<IpAddr>) -> Identity {
     Identity {
         subject: key.subject.clone(),
         rights: key.rights.clone(),
         until_us: key.expires_us,
         issued_us: None,
-        token_id: Some(key.mark().into()),
+        token_id: None,
+        key: Some(key.mark()),
+        from,
     }
 }
 

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
+use tapeline_core::rights::KeyMark;
 
 use crate::algorithm::Algorithm;
 use crate::invalid::{Invalid, Reason};
@@ -62,17 +63,17 @@ impl<'a> Jws<'a> {
         Ok(Jws { header: Header::read(&header)?, signed, payload, signature })
     }
 
-    /// The payload, if one of the keys signed it.
+    /// The payload, if one of the keys signed it, and which.
     ///
     /// # Errors
     /// No key fits, or the one that fits did not sign it.
-    pub fn verify(&self, keys: &KeySet) -> Result<Vec<u8>, Invalid> {
+    pub fn verify(&self, keys: &KeySet) -> Result<(Vec<u8>, KeyMark), Invalid> {
         let Header { algorithm, key_id, .. } = &self.header;
         let algorithm: Algorithm = algorithm.parse().map_err(|_| {
             Invalid::new(Reason::Algorithm, format!("{algorithm:?} is no algorithm that is known here"))
         })?;
-        keys.verify(algorithm, key_id.as_deref(), self.signed.as_bytes(), &self.signature)?;
-        self.payload()
+        let key = keys.verify(algorithm, key_id.as_deref(), self.signed.as_bytes(), &self.signature)?;
+        Ok((self.payload()?, key))
     }
 
     /// The payload, whoever signed it: to be shown, never to be believed.

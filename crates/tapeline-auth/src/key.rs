@@ -8,6 +8,7 @@ use ring::signature::{
     UnparsedPublicKey, VerificationAlgorithm,
 };
 use ring::{digest, hmac};
+use tapeline_core::rights::KeyMark;
 
 use crate::algorithm::{Algorithm, Kind};
 use crate::invalid::{Invalid, Reason};
@@ -149,20 +150,37 @@ impl Key {
         &self.algorithms
     }
 
-    /// What tells it from other keys, as a digest.
+    /// What tells it, its name and its uses from others, as a digest.
     pub(crate) fn fingerprint(&self, into: &mut digest::Context) {
-        into.update(format!("{:?} {:?} {:?} ", self.id, self.algorithms, self.material).as_bytes());
+        into.update(format!("{:?} {:?} ", self.id, self.algorithms).as_bytes());
+        self.marks().for_each(|mark| into.update(&mark));
+    }
+
+    /// What signatures by it are known by, one for each of its algorithms.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = KeyMark> {
+        self.algorithms.iter().map(|algorithm| self.mark(*algorithm))
+    }
+
+    /// What signatures by it with this algorithm are known by, whatever the key is called.
+    fn mark(&self, algorithm: Algorithm) -> KeyMark {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(format!("{} {:?} ", algorithm.name(), self.material).as_bytes());
         match &self.material {
             // The tag of nothing: it changes with the secret and does not tell it.
             Material::Secret(keys) => {
-                keys.iter().for_each(|(_, key)| into.update(hmac::sign(key, b"").as_ref()))
+                let of_it = keys.iter().filter(|(of, _)| *of == algorithm);
+                of_it.for_each(|(_, key)| context.update(hmac::sign(key, b"").as_ref()));
             }
             Material::Rsa { n, e } => {
-                into.update(n);
-                into.update(e);
+                context.update(&n.len().to_be_bytes());
+                context.update(n);
+                context.update(e);
             }
-            Material::Point(_, bytes) | Material::Ed25519(bytes) => into.update(bytes),
+            Material::Point(_, bytes) | Material::Ed25519(bytes) => context.update(bytes),
         }
+        let mut mark = KeyMark::default();
+        mark.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        mark
     }
 
     /// Whether it signed the message so.
@@ -228,15 +246,15 @@ impl KeySet {
         &self.keys
     }
 
-    /// Whether one of them signed the message so: the one that the token names, else those without a name; for a token that
-    /// names none, all of its kind.
+    /// Which of them signed the message so: the one that the token names, else one without a name; for a token that names
+    /// none, any of its kind.
     pub(crate) fn verify(
         &self,
         algorithm: Algorithm,
         id: Option<&str>,
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Invalid> {
+    ) -> Result<KeyMark, Invalid> {
         let fitting = || self.keys.iter().filter(|key| key.algorithms.contains(&algorithm));
         let is_named = id.is_some() && self.keys.iter().any(|key| key.id() == id);
         let mut found = false;
@@ -247,7 +265,7 @@ impl KeySet {
         });
         for key in asked.take(TRIED_LIMIT) {
             if key.verifies(algorithm, message, signature) {
-                return Ok(());
+                return Ok(key.mark(algorithm));
             }
             found = true;
         }

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tapeline_core::rights::Identified;
+use tapeline_core::rights::{Identified, KeyMark};
 use tapeline_core::{Now, clock};
 
 use crate::algorithm::Algorithm;
@@ -80,6 +80,9 @@ pub(crate) enum Why {
 pub(crate) struct Remote {
     source: Source,
     keys: Vec<Key>,
+    /// Of the set that came last, however long ago and from wherever. That a set is old or its address another says
+    /// nothing against who was believed by it; only the next set does.
+    marks: Vec<KeyMark>,
     /// By the monotonic clock, as all that follows.
     fetched_us: Option<u64>,
     due_us: u64,
@@ -102,18 +105,26 @@ impl Remote {
         &self.source
     }
 
-    /// Fetches there from now on. If that is elsewhere, all that is known is dropped and who waited is handed out.
-    pub(crate) fn ask_of(&mut self, source: Source) -> Vec<Waiting> {
+    /// Fetches there from now on, and soon. If that is elsewhere, no key is believed any more and who waited is handed out.
+    pub(crate) fn ask_of(&mut self, source: Source, now: Now) -> Vec<Waiting> {
         if self.source == source {
+            // Who reloads may have had the issuer take back a key.
+            self.due_us = self.due_us.min(self.pause_until_us.max(now.mono_us));
             return Vec::new();
         }
-        std::mem::replace(self, Remote::new(source)).waiting
+        let marks = if source.url.is_empty() { Vec::new() } else { std::mem::take(&mut self.marks) };
+        std::mem::replace(self, Remote { marks, ..Remote::new(source) }).waiting
     }
 
     /// The keys, while they can be believed.
     pub(crate) fn keys(&self, now: Now) -> &[Key] {
         let age = self.fetched_us.map(|at| now.since(at));
         if age.is_some_and(|age| age <= LAST_GOOD) { &self.keys } else { &[] }
+    }
+
+    /// By which keys somebody was believed who still is.
+    pub(crate) fn marks(&self) -> &[KeyMark] {
+        &self.marks
     }
 
     /// How long ago it was fetched, and what went wrong since.
@@ -165,6 +176,7 @@ impl Remote {
         match outcome {
             Ok((keys, max_age)) => {
                 let fresh = max_age.unwrap_or(*FRESH.end()).clamp(*FRESH.start(), *FRESH.end());
+                self.marks = keys.iter().flat_map(Key::marks).collect();
                 (self.keys, self.fetched_us, self.error) = (keys, Some(now.mono_us), None);
                 self.due_us = now.mono_us.saturating_add(clock::micros(fresh));
             }

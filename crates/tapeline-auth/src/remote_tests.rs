@@ -94,14 +94,49 @@ fn nothing_of_one_address_serves_another_and_nobody_waits_for_none() {
     remote.on_fetched(Ok((vec![key()], None)), clock.now());
     clock.advance(PAUSE);
     assert_eq!(why(remote.ask(waiting(), clock.now())), None);
-    assert!(remote.ask_of(one.clone()).is_empty(), "it is the same");
+    assert!(remote.ask_of(one.clone(), clock.now()).is_empty(), "it is the same");
     assert_eq!(remote.keys(clock.now()).len(), 1);
     let fewer = Source { algorithms: vec![Algorithm::Es256], ..one };
-    assert_eq!(remote.ask_of(fewer).len(), 1, "who waited is answered");
+    assert_eq!(remote.ask_of(fewer, clock.now()).len(), 1, "who waited is answered");
     assert!(remote.keys(clock.now()).is_empty());
     assert_eq!(why(remote.ask(waiting(), clock.now())), None);
-    assert_eq!(remote.ask_of(Source::default()).len(), 1);
+    assert_eq!(remote.ask_of(Source::default(), clock.now()).len(), 1);
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::OutOfReach));
+}
+
+#[test]
+fn who_was_believed_by_a_set_is_until_the_next_one_has_come() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    let (one, two) = (key(), key());
+    let of = |keys: &[&Key]| keys.iter().flat_map(|key| key.marks()).collect::<Vec<_>>();
+    remote.on_fetched(Ok((vec![one.clone(), two.clone()], None)), clock.now());
+    assert_eq!(remote.marks(), of(&[&one, &two]));
+    clock.advance(2 * LAST_GOOD);
+    remote.on_fetched(Err("down".to_string()), clock.now());
+    assert!(remote.keys(clock.now()).is_empty());
+    assert_eq!(remote.marks(), of(&[&one, &two]), "no new token, but who is there stays");
+    let elsewhere = Source { url: "https://two.example".to_string(), ..remote.source().clone() };
+    remote.ask_of(elsewhere, clock.now());
+    assert_eq!(remote.marks(), of(&[&one, &two]));
+    remote.on_fetched(Ok((vec![two.clone()], None)), clock.now());
+    assert_eq!(remote.marks(), of(&[&two]));
+    remote.ask_of(Source::default(), clock.now());
+    assert!(remote.marks().is_empty(), "nobody will say any more whether it is gone");
+}
+
+#[test]
+fn a_reload_has_the_set_fetched_as_soon_as_the_pause_is_over() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    let same = remote.source().clone();
+    remote.ask_of(same.clone(), clock.now());
+    assert_eq!(remote.idle(clock.now()), PAUSE);
+    clock.advance(2 * PAUSE);
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    clock.advance(2 * PAUSE);
+    assert!(remote.idle(clock.now()) > PAUSE);
+    remote.ask_of(same, clock.now());
+    assert_eq!(remote.idle(clock.now()), Duration::ZERO);
 }
 
 #[test]

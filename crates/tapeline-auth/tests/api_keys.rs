@@ -118,6 +118,24 @@ fn a_key_that_loses_a_right_or_its_secret_is_revoked_and_one_that_gains_is_not()
 }
 
 #[test]
+fn a_key_that_is_not_for_an_address_any_more_is_lost_there_and_nowhere_else() {
+    let (key, known) = made();
+    let of = |ranges: &[&str]| KeySettings {
+        addresses: Some(ranges.iter().map(ToString::to_string).collect()),
+        ..known.clone()
+    };
+    let desk = Desk::new(settings(vec![known.clone()]));
+    let [office, cellar, nowhere] =
+        ["10.1.2.3:4567", "192.168.0.9", "unknown"].map(|from| desk.identify_from(&key.text, from).unwrap());
+    desk.auth.replace(settings(vec![of(&["10.0.0.0/8", "192.168.0.0/16"])])).unwrap();
+    assert!(!desk.auth.is_revoked(&office) && !desk.auth.is_revoked(&cellar));
+    assert!(desk.auth.is_revoked(&nowhere), "nobody knows that it is in a range");
+    desk.auth.replace(settings(vec![of(&["10.0.0.0/8"])])).unwrap();
+    assert!(!desk.auth.is_revoked(&office) && desk.auth.is_revoked(&cellar));
+    desk.identify_from(&key.text, "192.168.0.9").unwrap_err();
+}
+
+#[test]
 fn a_key_that_is_revoked_stays_so_longer_than_any_token_lives() {
     let (key, known) = made();
     let desk = Desk::new(settings(vec![known]));

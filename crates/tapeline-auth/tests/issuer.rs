@@ -123,7 +123,7 @@ fn a_file_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
     settings.jwt = JwtSettings { secret_file: path.display().to_string(), ..JwtSettings::default() };
     let desk = Desk::new(settings);
     let claims = desk.claims(|_| {});
-    desk.identify(&signed(&claims)).unwrap();
+    let who = desk.identify(&signed(&claims)).unwrap();
     let revision = desk.auth.revision();
     std::fs::write(&path, "too short").unwrap();
     eventually("the broken file is looked at", || desk.auth.revision() > revision);
@@ -132,8 +132,10 @@ fn a_file_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
         Signer::secret(Algorithm::Hs256, other.as_bytes()).unwrap().token(&claims, None, "JWT").unwrap();
     assert!(desk.refused(&by_other).contains("signature"));
     desk.identify(&signed(&claims)).unwrap();
+    assert!(!desk.auth.is_revoked(&who));
     std::fs::write(&path, other).unwrap();
     eventually("the file is read again", || desk.identify(&by_other).is_ok());
+    assert!(desk.auth.is_revoked(&who), "who was believed by the old one is not any more");
     assert!(desk.refused(&signed(&claims)).contains("signature"), "nothing of the old key is remembered");
     std::fs::remove_file(path).unwrap();
 }

@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod demo;
 mod foreign;
+mod listening;
 mod log;
 mod machine;
 mod reload;

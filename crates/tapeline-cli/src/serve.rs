@@ -18,7 +18,7 @@ use tapeline_core::{Authority, Clock};
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
 use tapeline_gateway::tls::{self, Tls};
-use tapeline_gateway::{App, AppParts, ListenError, Listener, LiveAccess, Side};
+use tapeline_gateway::{App, AppParts, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,7 +30,7 @@ use crate::config::{Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
 use crate::machine::{memory_bytes, raise_file_limit};
 use crate::reload::{Parts, Reloader};
-use crate::{demo, log};
+use crate::{demo, listening, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -224,7 +224,7 @@ async fn serve(
     let (mut signals, hangups) =
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
-    let listeners = bind(&values.listen, tls.as_ref(), &admin_listen)?;
+    let listeners = listening::bind(&values.listen, tls.as_ref(), &admin_listen)?;
     let shards = Arc::new(Shards::start(&hub)?);
     let first = listeners.first().map(|(listener, _)| (listener.address(), listener.scheme()));
     let tls = tls.map(|(tls, _)| tls);
@@ -285,30 +285,6 @@ async fn serve(
     hub.registry().close();
     hub.broker().close();
     Ok(())
-}
-
-/// All addresses: those without TLS, those with it, those of the admin interface, which has TLS where there is a
-/// certificate and it is reached from elsewhere.
-fn bind(
-    plain: &[SocketAddr],
-    tls: Option<&(Arc<Tls>, Vec<SocketAddr>)>,
-    admin: &[SocketAddr],
-) -> Result<Vec<(Listener, Side)>, ListenError> {
-    let plain = plain.iter().map(|address| (address, None, Side::Public));
-    let behind_tls = tls.into_iter().flat_map(|(tls, addresses)| {
-        addresses.iter().map(move |address| (address, Some(tls.clone()), Side::Public))
-    });
-    let admin = admin.iter().map(|address| {
-        // A certificate has no name for this machine as it calls itself.
-        let is_here = address.ip().to_canonical().is_loopback();
-        let tls = tls.filter(|_| !is_here).map(|(tls, _)| tls.clone());
-        if tls.is_none() && !is_here {
-            tracing::warn!("admin.listen {address} is served without TLS: keys can be read on the way there");
-        }
-        (address, tls, Side::Admin)
-    });
-    let all = plain.chain(behind_tls).chain(admin);
-    all.map(|(address, tls, side)| Ok((Listener::bind(*address, tls)?, side))).collect()
 }
 
 /// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.

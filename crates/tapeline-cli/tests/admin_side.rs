@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+#[path = "admin_side/losing_keys.rs"]
+mod losing_keys;
 #[path = "admin_side/reloading.rs"]
 mod reloading;
 #[path = "admin_side/starting.rs"]

@@ -1,6 +1,15 @@
 //! The gateway in this process, where a test may hold what a client cannot: the hub's own locks and settings.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
+
+#[expect(dead_code, reason = "each test file uses its own part of the support")]
+mod support;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -9,10 +18,18 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use support::people::bearer;
+use support::tls::{Authority, Pair, try_secure_at};
+use tapeline_auth::api_key::{KeySettings, NewKey};
+use tapeline_auth::fetch::Http;
+use tapeline_auth::{Always, Auth, AuthParts};
 use tapeline_brokers::{OpenParts, Opened};
 use tapeline_core::hub::{Hub, HubParts};
+use tapeline_core::rights;
+use tapeline_core::store::Store;
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
+use tapeline_gateway::tls::{Tls, TlsFiles, TlsVersion};
 use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family};
@@ -54,12 +71,45 @@ struct Served {
     done: SyncSender<()>,
 }
 
+/// The admin interface, apart and behind TLS: its certificate, and the keys that it knows.
+struct Apart<'a> {
+    pair: &'a Pair,
+    keys: Vec<KeySettings>,
+}
+
+impl Apart<'_> {
+    fn authority(&self, store: Arc<dyn Store>) -> Arc<dyn rights::Authority> {
+        let parts = AuthParts {
+            settings: tapeline_auth::Settings { keys: self.keys.clone(), ..Default::default() },
+            listens: Vec::new(),
+            store,
+            clock: Arc::new(SystemClock::default()),
+            fetch: Arc::new(Http::new()),
+        };
+        Arc::new(Always(Arc::new(Auth::start(parts).expect("the keys are good"))))
+    }
+
+    fn tls(&self) -> Arc<Tls> {
+        let Pair { certificate, key } = self.pair;
+        let files =
+            TlsFiles { certificate: certificate.clone(), key: key.clone(), min_version: TlsVersion::V1_2 };
+        Arc::new(Tls::open(files).expect("it can be served"))
+    }
+}
+
 impl Served {
     fn start() -> Served {
+        Self::with(None)
+    }
+
+    fn with(apart: Option<&Apart>) -> Served {
         let clock = Arc::new(SystemClock::default());
         let directory = Arc::new(Directory::new(Catalog::built_in()));
         let parts = OpenParts::new("memory://", clock.clone(), 1, directory.clone());
         let Opened { broker, store, registry, .. } = tapeline_brokers::open(parts).expect("it needs nothing");
+        let admin_authority = apart.map(|apart| apart.authority(store.clone()));
+        let tls = apart.map(Apart::tls);
+        let side = if apart.is_some() { Side::Admin } else { Side::Public };
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: Settings::default(),
@@ -79,11 +129,11 @@ impl Served {
             shards: shards.clone(),
             access: Arc::new(LiveAccess::new(Access { admin: true, ..Access::default() })),
             admin: Arc::new(Changing { asked: Mutex::new(ask), done: Mutex::new(wait) }),
-            admin_authority: None,
+            admin_authority,
             audit: Arc::default(),
             address: None,
             conformance: false,
-            tls: None,
+            tls: tls.clone(),
             compression: true,
         });
         let (tell, told) = sync_channel(1);
@@ -91,9 +141,9 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener =
-                    Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).expect("a port is free");
+                    Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), tls).expect("a port is free");
                 tell.send(listener.address()).expect("the test waits for it");
-                listener.serve(app, Side::Public).await;
+                listener.serve(app, side).await;
             });
         });
         let address = told.recv_timeout(PATIENCE).expect("it listens");
@@ -147,4 +197,37 @@ fn a_connection_holds_no_settings_that_were_replaced() {
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(connections);
+}
+
+#[test]
+fn the_admin_interface_behind_tls_lets_administrators_in_and_says_nothing_in_plain_text() {
+    let (authority, [admin, user]) = (Authority::new(), [(); 2].map(|()| NewKey::make().unwrap()));
+    let known = |key: &NewKey, is_admin| KeySettings {
+        id: key.id.clone(),
+        hash: key.hash.clone(),
+        admin: is_admin,
+        operator: true,
+        ..KeySettings::default()
+    };
+    let pair = authority.pair(90);
+    let keys = vec![known(&admin, true), known(&user, false)];
+    let served = Served::with(Some(&Apart { pair: &pair, keys }));
+    let (address, config) = (served.address.to_string(), Arc::new(authority.believed()));
+    let ask = |who: &str| {
+        let mut secured = try_secure_at(&address, &config).expect("its certificate is believed");
+        write!(secured, "GET /stats HTTP/1.1\r\nHost: {address}\r\n{who}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        secured.read_to_string(&mut answer).expect("the hub says that it is done");
+        answer.get(..12).map(str::to_string)
+    };
+    let [by_admin, by_user] = [&admin, &user].map(|key| ask(&bearer(&key.text)));
+    assert_eq!(by_admin.as_deref(), Some("HTTP/1.1 200"));
+    assert_eq!((ask("").as_deref(), by_user.as_deref()), (Some("HTTP/1.1 401"), Some("HTTP/1.1 403")));
+    let mut plain = TcpStream::connect(&address).expect("it listens");
+    plain.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    let asked = format!("GET /stats HTTP/1.1\r\nHost: {address}\r\n{}\r\n", bearer(&admin.text));
+    plain.write_all(asked.as_bytes()).expect("it reads");
+    assert_eq!(begins(&plain), "HTTP/1.1 400", "whoever has the key too");
+    let stranger = Arc::new(Authority::new().believed());
+    try_secure_at(&address, &stranger).expect_err("nobody else's certificate is shown");
 }

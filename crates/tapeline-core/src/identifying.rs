@@ -202,7 +202,8 @@ impl Shard {
         let looks = std::mem::take(&mut session.unweighed) || revoked;
         if looks && self.hub.authority().is_revoked(identity) {
             self.stats.closed_revoked.bump(1);
-            return self.send_away(slot, CloseCode::Revoked, "revoked", "the token was revoked");
+            let reason = "the token, or the key that it is believed by, was taken back";
+            return self.send_away(slot, CloseCode::Revoked, "revoked", reason);
         }
         let Some(until_us) = identity.until_us else { return false };
         // Looked at again in a second: it does not outlive its token.

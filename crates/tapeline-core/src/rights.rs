@@ -2,6 +2,7 @@
 //! What is not granted is refused. Tokens and keys are checked by an [`Authority`], which lives outside; this file knows
 //! neither signatures nor where they come from.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tapeline_schema::{ErrorCode, Pattern, Readers};
@@ -31,6 +32,9 @@ pub struct Rights {
     pub admin: bool,
 }
 
+/// What an authority knows a key by; nobody else reads it.
+pub type KeyMark = [u8; 16];
+
 /// Who somebody is, once that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -44,6 +48,10 @@ pub struct Identity {
     pub issued_us: Option<u64>,
     /// The token's own id (`jti`), by which it alone can be revoked.
     pub token_id: Option<Box<str>>,
+    /// The key by which this was shown. Who is not believed by it any more is not believed.
+    pub key: Option<KeyMark>,
+    /// Where it was shown from, if it counts only there.
+    pub from: Option<IpAddr>,
 }
 
 /// What a connection or a request may do.
@@ -72,7 +80,7 @@ pub trait Authority: Send + Sync {
     /// Checks a token or a key that came from this address. `answer` is called once, at once or from any thread.
     fn identify(&self, credential: &str, address: &str, answer: Identified);
 
-    /// Counts changes after which somebody may have lost what they had: revocations, removed keys.
+    /// Counts changes after which somebody may have lost what they had: revocations, keys that are gone or others.
     fn revision(&self) -> u64;
 
     /// Whether it is no longer believed, though its time is not over.
@@ -114,6 +122,8 @@ impl Identity {
             until_us: None,
             issued_us: None,
             token_id: None,
+            key: None,
+            from: None,
         }
     }
 

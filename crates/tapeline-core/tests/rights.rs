@@ -103,8 +103,7 @@ impl Desk {
     fn believe(&self, word: &'static str, subject: &str, rights: Rights, seconds: Option<u64>) {
         let until_us = seconds.map(|seconds| self.clock.now().wall_us + seconds * 1_000_000);
         let rights = Arc::new(rights);
-        let identity =
-            Identity { subject: subject.into(), rights, until_us, issued_us: None, token_id: None };
+        let identity = Identity { subject: subject.into(), rights, until_us, ..Identity::stranger() };
         self.words.known.lock().unwrap().push((word, Arc::new(identity)));
     }
 

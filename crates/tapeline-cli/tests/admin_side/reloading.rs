@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::people::{OTHER_SECRET, SECRET, auth, bearer, claims, key, signed};
+use super::support::people::{Key, OTHER_SECRET, SECRET, auth, bearer, claims, key, signed};
 use super::support::raw::handshake;
 use super::support::{Client, Hub, Raw, eventually};
 
@@ -47,19 +47,44 @@ fn a_key_that_loses_rights_is_closed_and_comes_back_with_what_it_has() {
 }
 
 #[test]
-fn a_reload_takes_another_secret_and_shows_neither() {
-    let hub = Hub::with_config(&auth("", &[&key("admin = true")]));
+fn a_hang_up_takes_another_secret_and_closes_what_the_old_one_opened_and_nothing_else() {
+    let desk = key("read = [\"*\"]");
+    let hub = Hub::with_config(&auth("", &[&desk]));
     let old = signed(SECRET, &claims("ann", &json!({}), 600));
     let new = signed(OTHER_SECRET, &claims("ann", &json!({}), 600));
     let mut client = Client::connect_with(&hub, "/ws", &bearer(&old));
     client.subscribe("news");
+    let mut desks = Client::connect_with(&hub, "/ws", &bearer(&desk.text));
+    desks.subscribe("news");
     assert_eq!((status(&hub, &old), status(&hub, &new)), (101, 401));
-    hub.rewrite(&auth("", &[]).replace(SECRET, OTHER_SECRET));
+    hub.rewrite(&auth("", &[&desk]).replace(SECRET, OTHER_SECRET));
     hub.hang_up();
     assert!(eventually(|| status(&hub, &new) == 101), "the new secret is not taken");
     assert_eq!(status(&hub, &old), 401);
-    // What was believed when it came stays until it ends; who must go at once is revoked.
+    assert_eq!(client.closed().code, 4003);
+    desks.expect_silence();
+}
+
+#[test]
+fn a_key_that_may_not_come_from_here_any_more_is_closed() {
+    let (admin, mut desk) = (key("admin = true"), key("addresses = [\"127.0.0.0/8\"]"));
+    let hub = Hub::with_config(&auth("", &[&admin, &desk]));
+    let mut client = Client::connect_with(&hub, "/ws", &bearer(&desk.text));
+    let mut admins = Client::connect_with(&hub, "/ws", &bearer(&admin.text));
+    client.subscribe("news");
+    admins.subscribe("news");
+    let reload = |desk: &Key| {
+        hub.rewrite(&auth("", &[&admin, desk]));
+        assert_eq!(hub.request("POST", "/admin/reload", &bearer(&admin.text), "").status(), 200);
+    };
+    desk.toml = desk.toml.replace("127.0.0.0/8", "127.0.0.1");
+    reload(&desk);
     client.expect_silence();
+    desk.toml = desk.toml.replace("127.0.0.1", "10.0.0.0/8");
+    reload(&desk);
+    assert_eq!(client.closed().code, 4003);
+    assert_eq!(status(&hub, &desk.text), 401);
+    admins.expect_silence();
 }
 
 #[test]

@@ -101,7 +101,12 @@ pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
 
 /// Shakes hands; the error is rustls's, or the socket's.
 pub(crate) fn try_secure(hub: &Hub, config: &Arc<ClientConfig>) -> io::Result<Secured> {
-    let mut stream = TcpStream::connect(hub.tls_address())?;
+    try_secure_at(hub.tls_address(), config)
+}
+
+/// The same with whoever speaks TLS there.
+pub(crate) fn try_secure_at(address: &str, config: &Arc<ClientConfig>) -> io::Result<Secured> {
+    let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
