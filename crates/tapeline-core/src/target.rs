@@ -164,9 +164,11 @@ impl Target {
         self.start = offset;
     }
 
-    /// Whether it has to queue this offset again when that is taken back.
+    /// Whether it has to queue this offset again when that is taken back. Also while it joins anew it must not remember
+    /// as queued what has left the queue unsent.
     pub(crate) fn owns(&self, offset: u64) -> bool {
-        self.mode != Mode::Every || self.has_queued(offset) || (self.base < offset && offset <= self.sent)
+        let since_it_began = self.base.min(self.start) < offset && offset <= self.sent;
+        self.mode != Mode::Every || since_it_began || self.had(offset)
     }
 
     /// What it queued from `offset` on has been taken back.
@@ -188,5 +190,22 @@ impl Target {
     pub(crate) fn rewind(&mut self, after: u64) {
         self.remember();
         self.start_after(after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_while_a_target_joins_anew_is_not_remembered_as_queued() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(30);
+        target.sent = 32;
+        target.rewind(5);
+        target.cursor = Cursor::Joining;
+        assert!(target.owns(31), "it would be passed over when it is read");
+        target.take_back(31);
+        assert_eq!(target.missing(6, 40).as_slice(), [(6, 40)]);
     }
 }
