@@ -52,6 +52,12 @@ impl Heard {
         self.guessed.entry(epoch.clone()).or_default().extend(next);
     }
 
+    /// A subscription begins. What it begins with comes out of its rate's turn, also where another one stands.
+    fn begin(&mut self, start: &Start) {
+        self.claim(start);
+        self.came_us = [0; 2];
+    }
+
     fn claim(&mut self, start: &Start) {
         if start.resumed {
             let claimed = self.claimed.entry(start.epoch.clone()).or_default();
@@ -165,7 +171,7 @@ impl View {
         }
         let heard = self.heard.entry(name.to_string()).or_default();
         heard.expected_voids.extend(start.void_from);
-        heard.claim(&start);
+        heard.begin(&start);
         if heard.epoch.as_ref().is_some_and(|epoch| *epoch != start.epoch) {
             // Its confirmation names no epoch, and neither does a gap.
             heard.epoch = None;
@@ -292,7 +298,7 @@ impl View {
         let heard = self.heard.entry(name.clone()).or_default();
         heard.tell_epoch(&start.epoch);
         heard.expected_voids.extend(start.void_from);
-        heard.claim(&start);
+        heard.begin(&start);
         let reached = (start.epoch.clone(), start.after.max(if recovered.is_none() { start.top } else { 0 }));
         if start.channel.is_table() {
             // It stands nowhere before it has the rows.
