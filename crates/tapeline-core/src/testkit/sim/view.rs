@@ -192,12 +192,10 @@ impl View {
 
     /// What a client holds of a table is a state that existed, or part of it.
     fn on_rows(&mut self, own: &Place, said: &Said, model: &Model) -> Checked {
-        let space = model.spaces.get(&own.channel).filter(|space| space.channel.is_table());
-        let Some(space) = space else { return Ok(()) };
+        let Some(space) = model.spaces.get(&own.channel) else { return Ok(()) };
         let logged = space.count(&own.epoch).and_then(|count| count.at(own.offset));
-        let Some(existed) = logged.and_then(|logged| logged.table.as_ref()) else {
-            return Err(format!("{own:?} is of no table"));
-        };
+        // Whether it was a table when that was published: its family may have changed since.
+        let Some(existed) = logged.and_then(|logged| logged.table.as_ref()) else { return Ok(()) };
         let table = self.tables.entry(own.channel.clone()).or_default();
         table.apply(said, &own.epoch);
         match table.is(existed) {
