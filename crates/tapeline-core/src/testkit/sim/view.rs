@@ -34,6 +34,9 @@ pub(super) struct Heard {
     /// Subscriptions that covered it and were ended, and times that older messages were asked for while one stood:
     /// each may bring what had come before, or say again that it is missing.
     ended: u32,
+    /// Its family has changed since one of those ended, and with it perhaps the lane: what was told of the old count may
+    /// still be on its way, behind what is told of the new one.
+    strays: bool,
     /// The newest offset that the client said it has, by any `since` that was believed.
     pub claimed: HashMap<Epoch, u64>,
     newest: Option<(Epoch, u64)>,
@@ -210,6 +213,13 @@ impl View {
         heard.expected_voids.push(from);
         heard.forgotten.push(from);
         heard.epoch = None;
+    }
+
+    /// The family of a name has changed, which the client asks for no more, or never did.
+    pub(super) fn redeclare(&mut self, name: &str) {
+        if let Some(heard) = self.heard.get_mut(name) {
+            heard.strays |= heard.ended > 0;
+        }
     }
 
     fn heard_twice(&self, channel: &Channel) -> bool {
@@ -497,7 +507,7 @@ impl View {
         self.gap_offsets += to + 1 - from;
         let only = heard.epoch.is_none() && space.counts.len() == 1;
         // Of a count that has ended nothing is kept, and what was, by another row.
-        let goes_on = space.ended < space.counts.len();
+        let goes_on = space.ended < space.counts.len() && !heard.strays;
         let is_current = goes_on && (only || (heard.epoch.is_some() && heard.epoch == current));
         if let Some(kept) = space.kept_within(from, to, now_us).filter(|_| is_current) {
             return Err(format!("{name}: gap {from}..{to}, but {kept} is kept"));
