@@ -125,9 +125,12 @@ impl Target {
     }
 
     fn remember(&mut self) {
-        if self.sent <= self.start {
+        let is_known = |done: &(u64, u64)| done.0 <= self.start && self.sent <= done.1;
+        if self.sent <= self.start || self.done.iter().any(is_known) {
             return;
         }
+        // What it had from there on before was passed over on the way, so the longer one says it all.
+        self.done.retain(|done| done.0 != self.start);
         if self.done.len() >= DONE_LIMIT {
             self.done.remove(0);
         }
@@ -207,5 +210,33 @@ mod tests {
         assert!(target.owns(31), "it would be passed over when it is read");
         target.take_back(31);
         assert_eq!(target.missing(6, 40).as_slice(), [(6, 40)]);
+    }
+
+    #[test]
+    fn going_back_over_the_same_messages_many_times_makes_nothing_forgotten() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(67);
+        target.sent = 72;
+        for _ in 0..=DONE_LIMIT {
+            target.rewind(27);
+            target.pass(67);
+            target.sent = 71;
+        }
+        target.rewind(27);
+        assert!(target.had(72), "it would be queued twice");
+        assert_eq!(target.done, [(67, 72)]);
+    }
+
+    #[test]
+    fn a_stretch_that_has_grown_since_takes_its_own_place() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(67);
+        for sent in 68..=90 {
+            target.sent = sent;
+            target.rewind(67);
+        }
+        assert_eq!(target.done, [(67, 90)]);
+        target.take_back(80);
+        assert_eq!(target.missing(68, 90).as_slice(), [(80, 90)]);
     }
 }
