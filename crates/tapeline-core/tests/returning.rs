@@ -1,4 +1,5 @@
-//! What sessions hear of a broker that was away: the notices, what they missed meanwhile, and a gap where nobody can say.
+//! What sessions hear of a broker that was away: the notices, what they missed meanwhile, and a gap where nobody can say;
+//! and of an answer of it that comes too late.
 //! One shard with the memory broker; what is delivered is lost when the test says so.
 
 #![expect(clippy::expect_used, reason = "a test may fail loudly")]
@@ -19,7 +20,7 @@ use tapeline_core::shard::Note;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{ManualClock, RoomyInbox};
 use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
-use tapeline_schema::{Catalog, CloseCode};
+use tapeline_schema::{Catalog, ChannelSpec, CloseCode, Delivery, Priority};
 
 /// A line each.
 struct Lines;
@@ -231,4 +232,23 @@ fn who_is_there_and_who_comes_is_told_that_the_broker_is_away_and_that_it_is_bac
     assert_eq!(desk.heard(), "degraded true;", "also who comes late");
     desk.note(Note::Degraded(false));
     assert_eq!(desk.heard(), "degraded false;degraded false;");
+}
+
+#[test]
+fn a_list_of_sources_from_before_their_family_changed_is_asked_for_again() {
+    let mut desk = Desk::new();
+    desk.publish("rare:a");
+    desk.subscribe(Wanted::Pattern("rare:*".into()));
+    desk.lose();
+    let mut catalog = Catalog::built_in();
+    let row = ChannelSpec::of("rare:{key}", "rare", Priority::Medium, Delivery::Every);
+    catalog.add(row).expect("the family is sound");
+    let replaced = desk.hub.replace_catalog(catalog).expect("the catalogue is sound");
+    assert!(replaced.ended.iter().any(|name| **name == *"rare:a"), "{:?}", replaced.ended);
+    desk.publish("rare:a");
+    desk.lose();
+    assert_eq!(desk.heard(), "", "no gap of a count that the client never heard of");
+    desk.publish("rare:a");
+    desk.route();
+    assert_eq!(desk.heard(), "rare:a 2;");
 }
