@@ -6,12 +6,13 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::Directory;
 use tapeline_core::broker::Head;
-use tapeline_core::command::{Publication, Wanted};
+use tapeline_core::command::{Publication, SubscribeOptions, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::rights::Grant;
@@ -107,8 +108,13 @@ impl Desk {
     }
 
     fn subscribe(&mut self, wanted: Wanted) {
+        self.subscribe_at(wanted, None);
+    }
+
+    fn subscribe_at(&mut self, wanted: Wanted, max_rate: Option<u32>) {
         let slot = self.open();
-        let command = Command::Subscribe { wanted: vec![wanted], options: Box::default(), req: None };
+        let options = Box::new(SubscribeOptions { max_rate, ..SubscribeOptions::default() });
+        let command = Command::Subscribe { wanted: vec![wanted], options, req: None };
         self.shard.handle(slot, command, self.clock.now());
     }
 
@@ -177,6 +183,26 @@ fn what_was_lost_is_read_when_the_broker_says_where_the_channel_stands() {
     desk.publish(NEWS);
     desk.route();
     assert_eq!(desk.heard(), "news 4;");
+}
+
+#[test]
+fn where_the_channel_stands_is_read_no_faster_than_the_rate_that_was_asked_for() {
+    const NAME: &str = "portfolio:p";
+    let mut desk = Desk::new();
+    desk.subscribe_at(Wanted::Channel(NAME.into()), Some(1));
+    desk.heard();
+    desk.publish(NAME);
+    let epoch = desk.route();
+    assert_eq!(desk.heard(), "portfolio:p 1;");
+    desk.publish(NAME);
+    desk.route();
+    desk.publish(NAME);
+    desk.lose();
+    desk.say_head(NAME, &epoch, 3);
+    assert_eq!(desk.heard(), "", "the second has not passed");
+    desk.clock.advance(Duration::from_secs(1));
+    desk.shard.tick(desk.clock.now());
+    assert_eq!(desk.heard(), "portfolio:p 3;", "the newest, though it never came by");
 }
 
 #[test]
