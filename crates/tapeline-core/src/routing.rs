@@ -66,6 +66,8 @@ enum Offered {
 
 impl Offer<'_> {
     /// Hop 7: append, overwrite, or send the target into catch-up.
+    // Called from one loop, once a delivery: a call of its own was 5 % of the instructions of a fan-out.
+    #[inline(always)]
     fn to(&self, target: &mut Target, session: &mut Session) -> Offered {
         if self.collected && target.mode == Mode::Latest {
             // Each source's own entry conflates it.
