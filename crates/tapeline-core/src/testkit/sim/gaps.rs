@@ -32,7 +32,8 @@ impl View {
             // The newest count has ended too if the broker has forgotten the channel since.
             let over = space.ended >= space.counts.len();
             let went_on = heard.epoch.is_some() && heard.epoch == current;
-            let otherwise = covering(&self.standing, model, space) > 1;
+            // Also by a subscription that has ended since, of which this may be left.
+            let otherwise = heard.ended > 0 || covering(&self.standing, model, space) > 1;
             if !over && !again && (space.counts.len() < 2 || (went_on && !otherwise)) {
                 return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
             }
