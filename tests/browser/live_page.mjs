@@ -30,7 +30,7 @@ const EVIL = '<img/src=x/onerror=alert(1)>'
 const state = (page, text) => page.getByText(text, { exact: true }).waitFor()
 
 async function until(holds, what) {
-  const end = Date.now() + 15_000
+  const end = Date.now() + 30_000
   while (!await holds()) {
     assert(Date.now() < end, `waited in vain: ${what}`)
     await pause(50)
@@ -311,7 +311,7 @@ const tests = {
     const [state, silent, usually] = await quiet.locator('td').allTextContents()
     assert.match(state, /^(delayed|stale)$/)
     assert.match(silent, /^[\d.]+ s$/)
-    assert.match(usually, /^0\.[1-3] s$/)
+    assert.match(usually, /^0\.\d s$/)
     await until(async () => await quiet.locator('td').first().textContent() === 'stale', 'the next state')
     assert.equal(await page.locator('img').count(), 0)
     await snap(page, 'quiet')
@@ -356,7 +356,7 @@ let failed = 0
 async function judge(name, test) {
   const began = Date.now()
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(30_000)
   const endings = [], errors = []
   const t = { after: ending => endings.unshift(ending) }
   page.on('pageerror', error => errors.push(error))

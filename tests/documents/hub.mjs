@@ -17,7 +17,7 @@ const root = join(here, '../..')
 const binary = process.env.TAPELINE ?? join(root, 'target/debug/tapeline')
 export const packages = createRequire(join(process.env.PACKAGES ?? here, 'package.json'))
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 
 /** What `promise` brings, or a failure that says what was awaited. */
 export async function within(promise, what) {

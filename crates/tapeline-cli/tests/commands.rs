@@ -315,8 +315,7 @@ fn what_a_hub_refuses_and_what_is_no_recording_is_said() {
 
 #[test]
 fn a_hub_that_is_not_there_is_named_with_what_to_do() {
-    // The port is free again once the hub is gone.
-    let url = Hub::start().url.clone();
+    let url = format!("http://127.0.0.1:{}", tapeline_faults::free_port());
     let file = recording("lonely.txt", "A", 1);
     let commands: [&[&str]; 4] = [
         &["pub", "notes", "1", "--url", &url],

@@ -341,12 +341,12 @@ fn a_rate_sends_the_first_at_once_then_the_newest_at_intervals() {
         (hub, sent, start.elapsed())
     });
     client.message(1);
-    let first = start.elapsed();
+    assert!(!publisher.is_finished(), "the leading edge waited");
     let (hub, sent, took) = publisher.join().expect("the publisher publishes");
     let offsets = client.offsets_until(sent);
-    assert!(first < Duration::from_millis(500), "the leading edge waited {first:?}");
+    // At the rate, however long a busy machine took for some: more than the first and the last one came.
     let allowed = took.as_millis() as usize / 100 + 2;
-    assert!((8..=allowed).contains(&offsets.len()), "{} in {took:?} are too few or too many", offsets.len());
+    assert!((4..=allowed).contains(&offsets.len()), "{} in {took:?} are too few or too many", offsets.len());
     assert!(offsets.is_sorted_by(|a, b| a < b));
     client.expect_silence();
     assert!(hub.stats()["conflated_by"]["max_rate"].as_u64() > Some(0));
@@ -360,8 +360,9 @@ fn two_rates_and_none_on_one_channel_do_not_disturb_each_other() {
     for (client, rate) in clients.iter_mut().zip(rates) {
         client.subscribe_with("orderbook:X", rate);
     }
-    for data in numbered(1..=50) {
-        hub.publish("orderbook:X", &data);
+    // Two at once each time, of which a rate leaves one, however long a busy machine takes from time to time.
+    for first in (1..50).step_by(2) {
+        hub.publish_all("orderbook:X", numbered(first..=first + 1));
         std::thread::sleep(Duration::from_millis(2));
     }
     let counts: Vec<usize> = clients.iter_mut().map(|client| client.offsets_until(50).len()).collect();

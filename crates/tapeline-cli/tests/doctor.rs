@@ -396,8 +396,8 @@ const HEALTHY: &str = r#"{"status":"ok","version":"0.0.9","instance":"i"}"#;
 
 #[test]
 fn what_is_no_hub_is_said_to_be_none() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let (found, text, _) = told(&["doctor", &free.to_string()]);
+    let free = format!("127.0.0.1:{}", tapeline_faults::free_port());
+    let (found, text, _) = told(&["doctor", &free]);
     assert!(found && problem(&text, &["no hub answers"]).contains("tapeline serve"), "{text}");
     assert_eq!(text.matches("tapeline serve").count(), 1, "{text}");
     let (found, text, _) = told(&["doctor", "http://nobody.invalid:8000"]);

@@ -21,6 +21,11 @@ delivery = "every"
 keep = { count = 40000 }
 "#;
 
+/// A hub that would take its time, if there were somebody to wait for.
+const PATIENT: &str = "[drain]\nwindow_s = 60\nflush_s = 60\n";
+/// What is no waiting, on a machine that has other work too.
+const SOON: Duration = Duration::from_secs(10);
+
 /// A client that has stopped reading while more waits for it than the kernel takes.
 fn stuck(hub: &Hub) -> Client {
     let mut client = Client::connect(hub);
@@ -41,20 +46,20 @@ fn until_stopping(hub: &Hub) {
 
 #[test]
 fn a_hub_with_nobody_connected_stops_at_once() {
-    let mut hub = Hub::start();
+    let mut hub = Hub::with_config(PATIENT);
     let silent = Raw::send_to(&hub, "");
     let mut idle = Raw::send_to(&hub, format!("GET /health HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address()));
     assert_eq!(idle.head().status, 200);
     let start = Instant::now();
     hub.terminate();
     assert_eq!(hub.wait().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_millis(1_500), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < SOON, "it took {:?}", start.elapsed());
     drop(silent);
 }
 
 #[test]
 fn a_hub_with_two_browsers_stops_in_a_moment() {
-    let mut hub = Hub::start();
+    let mut hub = Hub::with_config(PATIENT);
     let mut clients = [Client::connect(&hub), Client::connect(&hub)];
     clients.iter_mut().for_each(|client| drop(client.subscribe("orderbook:X")));
     let start = Instant::now();
@@ -65,12 +70,13 @@ fn a_hub_with_two_browsers_stops_in_a_moment() {
     }
     drop(clients);
     assert_eq!(hub.wait().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_millis(1_500), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < SOON, "it took {:?}", start.elapsed());
 }
 
 #[test]
 fn everybody_is_told_when_to_come_back_and_closed_then_at_spread_times() {
-    let mut hub = Hub::with_config("[drain]\nwindow_s = 1\n");
+    // Each shard spreads its own.
+    let mut hub = Hub::with_config("serve.shards = 1\n[drain]\nwindow_s = 2\n");
     let mut clients: Vec<Client> = (0..100).map(|_| Client::connect(&hub)).collect();
     clients.iter_mut().for_each(|client| drop(client.subscribe("orderbook:X")));
     let start = Instant::now();
@@ -89,17 +95,17 @@ fn everybody_is_told_when_to_come_back_and_closed_then_at_spread_times() {
     });
     assert_eq!(hub.wait().code(), Some(0));
     left.sort_unstable();
-    assert!(left.iter().all(|(told, _)| *told <= 1_000), "{left:?}");
+    assert!(left.iter().all(|(told, _)| *told <= 2_000), "{left:?}");
     for ((told, at), turn) in left.iter().zip(0_u64..) {
-        assert!((turn * 10..=turn * 10 + 10).contains(told), "the {turn}th was told {told} ms");
+        assert!((turn * 20..=turn * 20 + 20).contains(told), "the {turn}th was told {told} ms");
         assert!(*at >= Duration::from_millis(*told), "told {told} ms, closed after {at:?}");
     }
     let mut at: Vec<Duration> = left.iter().map(|(_, at)| *at).collect();
     at.sort_unstable();
     let most = at
         .iter()
-        .map(|from| at.iter().filter(|to| (*from..*from + Duration::from_millis(50)).contains(*to)).count());
-    assert!(most.max() < Some(50), "half of them were closed within 50 ms: {at:?}");
+        .map(|from| at.iter().filter(|to| (*from..*from + Duration::from_millis(100)).contains(*to)).count());
+    assert!(most.max() < Some(50), "half of them were closed within 100 ms: {at:?}");
 }
 
 #[test]
@@ -196,25 +202,25 @@ fn a_stuck_client_and_a_stuck_request_cost_a_stop_only_its_settings() {
     hub.terminate();
     assert_eq!(hub.wait().code(), Some(0));
     let took = start.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&took), "it took {took:?}");
+    assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&took), "it took {took:?}");
     drop((slow, begun));
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let mut hub = Hub::with_config("[drain]\nflush_s = 10\n");
+    let mut hub = Hub::with_config(PATIENT);
     let slow = stuck(&hub);
     until_stopping(&hub);
     let start = Instant::now();
     hub.terminate();
     assert_eq!(hub.wait().code(), Some(1));
-    assert!(start.elapsed() < Duration::from_secs(4), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < SOON, "it took {:?}", start.elapsed());
     drop(slow);
 }
 
 #[test]
 fn who_stays_to_the_end_still_hears_what_is_published() {
-    let mut hub = Hub::with_config("[drain]\nwindow_s = 2\n");
+    let mut hub = Hub::with_config("[drain]\nwindow_s = 4\n");
     let mut clients: Vec<Client> = (0..200).map(|_| Client::connect(&hub)).collect();
     clients.iter_mut().for_each(|client| drop(client.subscribe("trades:p")));
     hub.terminate();

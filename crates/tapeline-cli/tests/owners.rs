@@ -6,8 +6,10 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::people::{self, Key, bearer, key, token};
 use support::{Client, Hub, eventually, temporary};
 use tapeline::{Error, connect};
+use tapeline_faults::RedisServer;
 
 /// A publish of an execution, as its envelope is on the wire.
 fn fill(channel: &str, owner: Option<&str>) -> Value {
@@ -149,4 +151,88 @@ fn an_owner_is_known_after_a_kill_and_a_redriven_letter_keeps_its_own() {
     assert_eq!(outcome(&claimed.json()), "owner_conflict", "the redriven letter has lost its owner");
     drop(hub);
     assert!(eventually(|| std::fs::remove_dir_all(&dir).is_ok()));
+}
+
+const ABOUT: &str = "freshness:executions:a";
+
+/// A hub that asks who everybody is, and the key of who may publish everything.
+fn guarded(words: &[&str], publisher: &Key) -> Hub {
+    Hub::with_config_and(&people::auth("", &[publisher]), words)
+}
+
+fn say(hub: &Hub, publisher: &Key, envelope: &Value) {
+    let answer = hub.request("POST", "/publish", &bearer(&publisher.text), envelope.to_string());
+    assert_eq!(answer.status(), 200, "{envelope}: {}", answer.text());
+}
+
+/// How fresh a channel is, published on the channel that is about it.
+fn freshness(about: &str) -> Value {
+    let of = about.strip_prefix("freshness:").expect("a channel of the family");
+    json!({"channel": about, "data": {"of": of, "state": "stale", "age_ms": 7}})
+}
+
+/// Somebody who hears this pattern, confirmed.
+fn listener(hub: &Hub, subject: &str, pattern: &str) -> Client {
+    let mut client = Client::connect_with(hub, "/ws?heartbeat=0", &bearer(&token(subject, &json!({}))));
+    let answer = client.ask(&json!({"action": "subscribe", "pattern": pattern}));
+    assert_eq!(answer.kind(), "subscription_confirmed", "{subject}: {}", answer.text);
+    client
+}
+
+/// The channels of the messages that come until one of `last` has.
+fn channels_until(client: &mut Client, last: &str) -> Vec<String> {
+    let mut channels = Vec::new();
+    loop {
+        let frame = client.next();
+        if frame.is_message() {
+            if frame.channel() == last {
+                return channels;
+            }
+            channels.push(frame.channel().to_owned());
+        }
+    }
+}
+
+#[test]
+fn what_is_about_a_channel_reaches_its_owners_pattern_from_when_there_is_one_and_nobody_elses() {
+    let publisher = key("publish = [\"*\"]");
+    let hub = guarded(&[], &publisher);
+    let listeners = ["ann", "bob"].into_iter().flat_map(|subject| {
+        ["*", "freshness:*", "freshness:*:a"].map(|pattern| (subject, listener(&hub, subject, pattern)))
+    });
+    let listeners: Vec<(&str, Client)> = listeners.collect();
+    // All of one lane, so they come in the order in which they are published.
+    let marks = ["freshness:social:a", "freshness:news:a"];
+    say(&hub, &publisher, &fill("executions:a", None));
+    say(&hub, &publisher, &freshness(ABOUT));
+    say(&hub, &publisher, &freshness(marks[0]));
+    say(&hub, &publisher, &fill("executions:a", Some("ann")));
+    say(&hub, &publisher, &freshness(ABOUT));
+    say(&hub, &publisher, &freshness(marks[1]));
+    for (subject, mut client) in listeners {
+        let is_about = |channel: &String| channel == ABOUT;
+        let before = channels_until(&mut client, marks[0]).into_iter().filter(is_about).count();
+        let after = channels_until(&mut client, marks[1]).into_iter().filter(is_about).count();
+        assert_eq!((before, after), (0, usize::from(subject == "ann")), "{subject}");
+    }
+}
+
+#[test]
+fn a_node_that_hears_only_what_is_about_a_channel_asks_whose_it_is() {
+    let redis = RedisServer::start();
+    let words = ["--broker", &redis.url()];
+    let publisher = key("publish = [\"*\"]");
+    let (here, there) = (guarded(&words, &publisher), guarded(&words, &publisher));
+    let [mut ann, mut bob] = ["ann", "bob"].map(|subject| listener(&here, subject, "freshness:*"));
+    say(&there, &publisher, &freshness(ABOUT));
+    say(&there, &publisher, &fill("executions:a", Some("ann")));
+    let hears = |frames: Vec<support::client::Frame>| {
+        frames.iter().any(|frame| frame.is_message() && frame.channel() == ABOUT)
+    };
+    let heard = eventually(|| {
+        say(&there, &publisher, &freshness(ABOUT));
+        hears(ann.settle())
+    });
+    assert!(heard, "nobody has told this node whose executions:a is");
+    assert!(!hears(bob.settle()), "it is ann's");
 }

@@ -239,11 +239,11 @@ fn a_failover_that_loses_less_than_is_waiting_begins_another_epoch_too() {
 }
 
 #[test]
-fn a_redis_that_pauses_its_clients_for_four_seconds_is_waited_for_and_then_goes_on() {
+fn a_redis_that_pauses_its_clients_for_six_seconds_is_waited_for_and_then_goes_on() {
     let redis = RedisServer::start();
     let mut scene = Scene::begin(&redis.url());
     let since = Instant::now();
-    redis.tell(&["CLIENT", "PAUSE", "4000", "ALL"]);
+    redis.tell(&["CLIENT", "PAUSE", "6000", "ALL"]);
     scene.refuses(since);
     scene.is_restored();
     scene.end().is_whole();

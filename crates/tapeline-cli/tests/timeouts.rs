@@ -38,7 +38,7 @@ fn trickle(mut stream: TcpStream, byte: u8) {
 fn last_words(mut raw: Raw, start: Instant) -> String {
     let said = String::from_utf8(raw.rest()).expect("an answer is text");
     let took = start.elapsed();
-    assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&took), "it took {took:?}");
+    assert!((Duration::from_millis(900)..Duration::from_secs(8)).contains(&took), "it took {took:?}");
     said
 }
 
@@ -70,7 +70,7 @@ fn a_head_that_trickles_is_cut_off_though_bytes_keep_coming() {
     let (stream, _) = Raw::send_to(&hub, "GET /ws HTTP/1.1\r\nX-Slow: ").into_parts();
     trickle(stream.try_clone().expect("a socket can be shared"), b'x');
     let took = start.elapsed();
-    assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&took), "it took {took:?}");
+    assert!((Duration::from_millis(900)..Duration::from_secs(8)).contains(&took), "it took {took:?}");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_message_that_is_begun_and_never_ended_is_given_up() {
 
 #[test]
 fn pieces_and_pings_do_not_keep_an_unended_message_alive() {
-    let hub = hub("message_timeout_s");
+    let hub = Hub::with_config("[limits]\nmessage_timeout_s = 3\n");
     let (mut begun, start) = (Raw::open(&hub, "/ws?heartbeat=0"), Instant::now());
     let mut piece = masked(1, "\"");
     piece[0] &= 0x7f;
@@ -210,10 +210,10 @@ fn answers_pings(hub: &Hub, mut quiet: Raw) {
 
 #[test]
 fn a_client_that_speaks_is_not_asked_whether_it_lives() {
-    let hub = hub("idle_timeout_s");
+    let hub = Hub::with_config("[limits]\nidle_timeout_s = 2\n");
     let mut client = Raw::open(&hub, "/ws?heartbeat=0");
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(3) {
+    while start.elapsed() < Duration::from_secs(5) {
         client.send(masked(1, json!({"action": "ping"}).to_string()));
         assert_eq!(client.frame().opcode, 1, "a pong of the protocol, no ping");
         std::thread::sleep(Duration::from_millis(100));

@@ -48,10 +48,12 @@ impl Shard {
         }
         let lane = |id: &u32| self.router.entries.get(*id as usize).map_or(usize::MAX, |entry| entry.lane);
         let may_read = |id: &u32| !self.router.has_merged_waiting(*id, session);
-        let ready = (0..session.behind.len()).filter(|at| session.behind.get(*at).is_some_and(may_read));
-        let Some(at) = ready.min_by_key(|at| session.behind.get(*at).map(lane)) else {
-            return;
-        };
+        let urgency = |at: &usize| session.behind.get(*at).map(lane);
+        let is_ready = |at: &usize| session.behind.get(*at).is_some_and(may_read);
+        let all = 0..session.behind.len();
+        // Whether a channel is ready takes a search in all that the session hears, so that mostly one of them is asked.
+        let first = all.clone().min_by_key(urgency).filter(is_ready);
+        let Some(at) = first.or_else(|| all.filter(is_ready).min_by_key(urgency)) else { return };
         // Not `swap_remove`: equally urgent channels take turns.
         let id = session.behind.remove(at);
         let index = session.place(id);

@@ -7,18 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use tapeline_schema::{Catalog, ErrorCode, Resolved, check_name};
 
 use crate::channel::Channel;
+use crate::concern::{Concern, Names, is_named};
 use crate::error::Refusal;
 use crate::families::Families;
 
 const STRIPES: usize = 16;
 
 type Stripe = HashMap<Box<str>, Channel, FixedState>;
-
-type Names = HashSet<Box<str>, FixedState>;
 
 /// A count that every shard reads for every message, on a cache line that nobody writes beside it.
 #[repr(align(64))]
@@ -31,6 +30,8 @@ pub struct Directory {
     stripes: [RwLock<Stripe>; STRIPES],
     families: Families,
     changes: Changes,
+    /// What the newest change was about, with the count at its end.
+    latest: RwLock<(u64, Arc<Names>)>,
 }
 
 /// What a change of the catalogue did to channels in use.
@@ -48,6 +49,7 @@ impl Directory {
             stripes: std::array::from_fn(|_| RwLock::new(HashMap::default())),
             families: Families::default(),
             changes: Changes(AtomicU64::new(0)),
+            latest: RwLock::default(),
         }
     }
 
@@ -64,6 +66,21 @@ impl Directory {
     /// Counts up at the beginning and at the end of each change: odd while one is under way.
     pub fn changes(&self) -> u64 {
         self.changes.0.load(Ordering::Acquire)
+    }
+
+    /// What the changes between these two counts are about: what was remembered of the newest, if that is all of them.
+    pub(crate) fn concern(&self, from: u64, to: u64) -> Concern {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        match &*latest {
+            (end, names) if (from + 2, to) == (*end, *end) => Concern::Names(names.clone()),
+            _ => Concern::Everything,
+        }
+    }
+
+    /// Counted up once more when it has ended. The catalogue is locked meanwhile.
+    fn begin_change(&self, about: Names) {
+        let begun = self.changes.0.fetch_add(1, Ordering::AcqRel);
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = (begun + 2, Arc::new(about));
     }
 
     /// The channel of this name, made if it is new; refuses a name outside the rules.
@@ -102,7 +119,8 @@ impl Directory {
     /// A family of both catalogues would end channels that are in use; then nothing has changed.
     pub fn replace(&self, catalog: Catalog) -> Result<Replaced, Refusal> {
         let mut live = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = self.changed_by(&catalog, &rows_changed(&live, &catalog))?;
+        let rows = rows_changed(&live, &catalog);
+        let mut changed = self.changed_by(&catalog, &rows)?;
         // Roll-ups and their like first: the others hold on to them.
         changed.sort_by_key(|(_, row)| roll_ups_of(row).next().is_some());
         let mut made: HashMap<Box<str>, Channel, FixedState> = HashMap::default();
@@ -123,7 +141,7 @@ impl Directory {
             }
         }
         // A shard that meets a new channel sees that a change is under way, and looks for what it has of the old one.
-        self.changes.0.fetch_add(1, Ordering::AcqRel);
+        self.begin_change(rows);
         let mut stripes: Vec<RwLockWriteGuard<'_, Stripe>> = self
             .stripes
             .iter()
@@ -145,15 +163,11 @@ impl Directory {
     /// The channels that have another row in this catalogue, with it. Of a million channels few do, and nobody can
     /// make a channel meanwhile, so the others are not even resolved.
     fn changed_by(&self, catalog: &Catalog, rows: &Names) -> Result<Vec<(Channel, Resolved)>, Refusal> {
-        // The name of a roll-up has no colon.
-        let concerned = |name: &str| {
-            let family = name.split_once(':').map_or(name, |(family, _)| family);
-            rows.contains(family)
-        };
         let mut changed = Vec::new();
         for stripe in &self.stripes {
             let stripe = stripe.read().unwrap_or_else(PoisonError::into_inner);
-            for channel in stripe.iter().filter(|(name, _)| concerned(name)).map(|(_, channel)| channel) {
+            for channel in stripe.iter().filter(|(name, _)| is_named(rows, name)).map(|(_, channel)| channel)
+            {
                 let row = catalog.resolve(channel.name());
                 if channel.has_row(&row) {
                     continue;
@@ -188,7 +202,7 @@ impl Directory {
             None,
         );
         new.set_owner(owner);
-        self.changes.0.fetch_add(1, Ordering::AcqRel);
+        self.begin_change(std::iter::once(old.name().into()).collect());
         let mut stripe = self.stripe(old.name()).write().unwrap_or_else(PoisonError::into_inner);
         stripe.insert(old.name().into(), new.clone());
         old.replace_by(new.clone(), true);

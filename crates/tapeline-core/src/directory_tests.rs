@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tapeline_schema::{ChannelSpec, Delivery, Priority};
+use tapeline_schema::{ChannelSpec, Delivery, Priority, Readers};
 
 use super::*;
 
@@ -115,4 +115,30 @@ fn a_channel_whose_owner_turns_out_to_be_another_ends_and_the_next_begins_with_t
     assert_eq!(directory.changes(), changes + 2);
     let roll_ups: Vec<_> = second.roll_ups().iter().map(Channel::name).collect();
     assert_eq!(roll_ups, ["executions"]);
+}
+
+#[test]
+fn who_saw_all_before_a_change_is_told_what_it_is_about_and_others_that_it_may_be_anything() {
+    let directory = Directory::new(with(fx()));
+    let names = ["fx:EURUSD", "freshness:fx:EURUSD", "all_fx", "news", "freshness:news", "fxx:EURUSD"];
+    let about = |from: u64| {
+        let concern = directory.concern(from, directory.changes());
+        names.map(|name| concern.has(&directory.channel(name).unwrap()))
+    };
+    let rate = directory.channel("fx:EURUSD").unwrap();
+    directory.replace(with(fx().read(Readers::Operator).rolls_up_to(&["all_fx"]))).unwrap_err();
+    drop(rate);
+    directory.sweep();
+    directory.replace(with(fx().read(Readers::Operator).rolls_up_to(&["all_fx"]))).unwrap();
+    assert_eq!(about(0), [true, true, true, false, false, false]);
+    directory.replace(with(fx())).unwrap();
+    assert_eq!(about(2), [true, true, true, false, false, false]);
+    assert_eq!(about(0), [true; 6], "there were two");
+    let filled = directory.channel("executions:a").unwrap();
+    directory.owned_by(&filled, "ann");
+    directory.owned_by(&filled, "bob");
+    let concern = directory.concern(4, 6);
+    let named = ["executions:a", "freshness:executions:a", "executions:b", "executions"];
+    let named = named.map(|name| concern.has(&directory.channel(name).unwrap()));
+    assert_eq!(named, [true, true, false, false]);
 }

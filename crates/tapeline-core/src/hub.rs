@@ -16,6 +16,7 @@ use crate::broker::{Broker, Busy, Drafts, Receipts};
 use crate::channel::Channel;
 use crate::clock::{Clock, Now};
 use crate::command::Publication;
+use crate::concern::Concern;
 use crate::crowd::Crowd;
 use crate::dead_letters::DeadLetters;
 use crate::directory::{Directory, Replaced};
@@ -278,6 +279,11 @@ impl Hub {
     /// How often the catalogue has begun or ended to change.
     pub(crate) fn changes(&self) -> u64 {
         self.directory.changes()
+    }
+
+    /// What the changes between these two counts are about.
+    pub(crate) fn concern(&self, from: u64, to: u64) -> Concern {
+        self.directory.concern(from, to)
     }
 
     /// Bounds, as they are now.

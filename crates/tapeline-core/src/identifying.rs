@@ -1,5 +1,5 @@
 //! Who a session is, over its life: a token that comes as a message or renews another, the end of its time, what has
-//! been revoked. Where its rights change, what it hears is weighed again.
+//! been revoked. Where its rights change, what it hears is weighed again (`weighing`).
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use crate::reply::{Reply, Topic};
 use crate::rights::{Grant, Identity, who_is_it};
 use crate::session::Session;
 use crate::shard::{SWEEP_US, SessionKey, Shard};
-use crate::target::Cursor;
 
 /// Sessions are told a little apart that their tokens end, so that they do not all fetch new ones at once.
 const NOTICE_SPREAD: u64 = 8;
@@ -180,57 +179,6 @@ impl Shard {
         if !same {
             self.weigh_rights(key.slot);
         }
-    }
-
-    /// Ends what the session may no longer hear, and lets it hear what it may now.
-    pub(crate) fn weigh_rights(&mut self, slot: u32) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
-        if matches!(session.grant, Grant::Anyone) {
-            return;
-        }
-        // What still waits for the broker's answer is weighed then.
-        let standing = session.subscriptions.iter().filter(|known| !known.joining);
-        let topics = standing.map(|known| (known.id, known.topic.clone()));
-        for (id, topic) in topics.collect::<Vec<_>>() {
-            let Some(session) = self.sessions.get(slot as usize) else { return };
-            let allowed = match &topic {
-                Topic::Channel(channel) => self.hub.may_read(&session.grant, channel),
-                Topic::Pattern(_) => self.hub.may_subscribe(&session.grant, &topic),
-            };
-            match allowed {
-                Err(refusal) => self.expel(slot, id, &topic, refusal, &None),
-                Ok(()) => self.weigh_sources(slot, id, &topic),
-            }
-        }
-    }
-
-    /// A subscription ends because it is not, or no longer, allowed.
-    pub(crate) fn expel(&mut self, slot: u32, id: u32, topic: &Topic, refusal: Refusal, req: &Req) {
-        self.end_subscription(slot, id);
-        self.reply_error(slot, refusal, Some(topic.name().into()), req);
-    }
-
-    pub(crate) fn weigh_sources(&mut self, slot: u32, id: u32, topic: &Topic) {
-        if !self.router.is_expanded(topic, slot, id) {
-            return;
-        }
-        for entry in self.router.covered(topic) {
-            let Some(session) = self.sessions.get(slot as usize) else { return };
-            let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { continue };
-            let allowed = self.hub.may_read(&session.grant, &channel).is_ok();
-            match (allowed, self.hears(entry, slot, id)) {
-                (true, false) => self.add_expansion(entry, slot, id, Cursor::Fresh),
-                (false, true) => self.uncover(entry, slot, id),
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether a subscription is among those that the session's target in this entry covers.
-    pub(crate) fn hears(&mut self, entry: u32, slot: u32, id: u32) -> bool {
-        let place = self.sessions.get(slot as usize).and_then(|session| session.place(entry));
-        let target = place.zip(self.router.entry(entry)).and_then(|(index, entry)| entry.targets.get(index));
-        target.is_some_and(|target| target.covers.contains(&id))
     }
 
     /// Once a second: who has not said who it is in time, whose time is over, who has been revoked. Answers whether the

@@ -10,6 +10,7 @@ mod catch_up;
 pub mod channel;
 pub mod clock;
 pub mod command;
+mod concern;
 pub mod crowd;
 pub mod dead_letters;
 mod delays;
@@ -61,6 +62,7 @@ pub mod testkit;
 mod text;
 mod unsubscribing;
 mod watch;
+mod weighing;
 mod wishes;
 
 pub use broker::{Broker, Deliver, Permits};

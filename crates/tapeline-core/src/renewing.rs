@@ -33,13 +33,10 @@ impl Shard {
         self.router.forget_ended();
         // Odd: it is under way, so there may be more when it has ended.
         if changes.is_multiple_of(2) {
+            let concern = self.hub.concern(self.followed, changes);
             self.followed = changes;
             // Who may read a family may have changed with it.
-            let slots: Vec<usize> = self.sessions.iter().map(|(slot, _)| slot).collect();
-            slots
-                .into_iter()
-                .filter_map(|slot| u32::try_from(slot).ok())
-                .for_each(|slot| self.weigh_rights(slot));
+            self.weigh_catalog(&concern);
         }
     }
 }
@@ -53,7 +50,6 @@ impl Router {
                 hearing.extend(entry.targets.iter().map(|target| target.session));
             } else if entry.channel.is_replaced() {
                 entry.channel = entry.channel.current().clone();
-                entry.ownerless = entry.channel.takes_owner() && entry.channel.owner().is_none();
             }
         }
         hearing.extend(self.of_ended_roll_ups());

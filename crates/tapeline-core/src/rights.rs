@@ -240,6 +240,13 @@ impl Grant {
     }
 }
 
+/// The name of the channel that this one is as open as, where it is about another.
+pub(crate) fn name_it_is_about(channel: &Channel) -> Option<&str> {
+    let spec = channel.spec();
+    let keys = (spec.read == Readers::AsChannel).then(|| spec.keys_of(channel.name()));
+    keys?.first().map(|(_, name)| *name)
+}
+
 /// Goes on when the broker has said whose the channel is, if there is one to be asked for.
 pub(crate) fn learn_owner(
     broker: &Arc<dyn Broker>,
@@ -301,18 +308,26 @@ impl Hub {
     }
 
     fn about(&self, channel: &Channel) -> Option<Channel> {
-        let keys = channel.spec().keys_of(channel.name());
-        keys.first().and_then(|(_, name)| self.channel(name).ok())
+        name_it_is_about(channel).and_then(|name| self.channel(name).ok())
+    }
+
+    /// The channel whose owner decides who may read this one, itself or the one that it is about, while nobody has told
+    /// this node whose that is.
+    pub(crate) fn owner_awaited(&self, channel: &Channel) -> Option<Channel> {
+        let decides = match channel.spec().read {
+            Readers::Owner => Some(channel.clone()),
+            Readers::AsChannel => self.about(channel),
+            Readers::Public | Readers::Own | Readers::Operator => None,
+        };
+        decides.filter(|decides| decides.takes_owner() && decides.owner().is_none())
     }
 
     /// The channel that this one is about, where that is its owner's and this node has not been told whose. The broker
     /// tells it with whatever is read of it: ask for that before [`Hub::may_read`].
     pub fn owner_to_learn(&self, grant: &Grant, channel: &Channel) -> Option<Channel> {
         let channel = channel.current();
-        if grant.identity().is_none() || channel.spec().read != Readers::AsChannel {
-            return None;
-        }
-        self.about(channel).filter(|about| about.takes_owner() && about.owner().is_none())
+        let is_about_another = grant.identity().is_some() && channel.spec().read == Readers::AsChannel;
+        self.owner_awaited(channel).filter(|_| is_about_another)
     }
 
     /// Whether the topic may be subscribed. A pattern is heard source by source, so everybody who is somebody may ask.

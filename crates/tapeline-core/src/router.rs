@@ -12,6 +12,7 @@ use crate::message::{Epoch, Message};
 use crate::reply::Topic;
 use crate::session::{Place, Session};
 use crate::target::{Cursor, Mode, Target};
+use crate::weighing::Awaited;
 use crate::wishes::{both, wish};
 
 /// Subscribers of one source channel who asked for the same rate.
@@ -70,8 +71,8 @@ pub(crate) struct Entry {
     pub groups: Vec<RateGroup>,
     /// How many targets have `overlap` set.
     pub overlaps: u32,
-    /// Nobody knew yet whose the channel is when it was last asked who may hear it.
-    pub ownerless: bool,
+    /// Nobody knew yet whose this channel is when it was last asked who may hear the entry's.
+    pub awaits: Option<Awaited>,
     pub touched_us: u64,
     /// When a message was last timed.
     pub timed_us: u64,
@@ -140,7 +141,7 @@ impl Router {
     }
 
     /// Makes an entry; the caller adds targets for [`Router::expansions`].
-    pub(crate) fn open(&mut self, channel: &Channel, now_us: u64) -> u32 {
+    pub(crate) fn open(&mut self, channel: &Channel, awaits: Option<Awaited>, now_us: u64) -> u32 {
         let channel = channel.current();
         let entry = Entry {
             channel: channel.clone(),
@@ -152,7 +153,7 @@ impl Router {
             targets: Vec::new(),
             groups: Vec::new(),
             overlaps: 0,
-            ownerless: channel.takes_owner() && channel.owner().is_none(),
+            awaits,
             touched_us: now_us,
             timed_us: 0,
         };

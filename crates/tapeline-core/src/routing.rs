@@ -182,10 +182,10 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
-        let has_owner_now = entry.ownerless && entry.channel.owner().is_some();
+        let awaits_owner = entry.awaits.is_some();
         let overlaps = entry.overlaps > 0;
-        if has_owner_now {
-            self.admit_owner(id);
+        if awaits_owner {
+            self.weigh_owner(id, now);
         }
         if overlaps {
             self.pass_over_overlaps(id, message, offset);

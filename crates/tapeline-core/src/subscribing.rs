@@ -14,6 +14,7 @@ use crate::rights::learn_owner;
 use crate::session::Subscription;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
+use crate::weighing::Awaited;
 use crate::wishes::{mode_of, spreads, wish};
 
 /// How many times as many sources are listed for a session that may not hear all of them.
@@ -198,7 +199,8 @@ impl Shard {
     pub(crate) fn open_entry(&mut self, channel: &Channel, now: Now) -> u32 {
         // The entry is the current channel's, so it is heard through that one's roll-ups.
         let channel = channel.current();
-        let entry = self.router.open(channel, now.mono_us);
+        let awaits = self.hub.owner_awaited(channel).map(Awaited::of);
+        let entry = self.router.open(channel, awaits, now.mono_us);
         for (slot, id) in self.router.expansions(channel) {
             let cursor =
                 self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).map(|s| match s {
@@ -210,18 +212,6 @@ impl Shard {
             self.add_expansion(entry, slot, id, cursor.unwrap_or(Cursor::Fresh));
         }
         entry
-    }
-
-    /// A channel has got an owner: whoever asked for it by a pattern or roll-up and is that, hears it from now on.
-    pub(crate) fn admit_owner(&mut self, id: u32) {
-        let Some(entry) = self.router.entry(id) else { return };
-        entry.ownerless = false;
-        let channel = entry.channel.clone();
-        for (slot, subscription) in self.router.expansions(&channel) {
-            if !self.hears(id, slot, subscription) {
-                self.add_expansion(id, slot, subscription, Cursor::Fresh);
-            }
-        }
     }
 
     /// A target for one source of a roll-up or pattern.

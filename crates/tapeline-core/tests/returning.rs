@@ -4,11 +4,9 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
-use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::Directory;
 use tapeline_core::broker::Head;
@@ -19,57 +17,15 @@ use tapeline_core::rights::Grant;
 use tapeline_core::session::Arrival;
 use tapeline_core::shard::Note;
 use tapeline_core::store::{Bounds, LocalStore};
-use tapeline_core::testkit::{ManualClock, RoomyInbox};
-use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
-use tapeline_schema::{Catalog, ChannelSpec, CloseCode, Delivery, Priority};
-
-/// A line each.
-struct Lines;
-
-static LINES: Lines = Lines;
-
-impl Wire for Lines {
-    fn slot(&self) -> usize {
-        0
-    }
-
-    fn message(&self, message: &Message) -> Box<[u8]> {
-        format!("{} {};", message.channel.name(), message.offset).into_bytes().into()
-    }
-
-    fn reply(&self, reply: &Reply) -> Bytes {
-        match reply {
-            Reply::Gap { from, to, reason, .. } => format!("gap {from} {to:?} {};", reason.name()).into(),
-            Reply::Degraded(degraded) => format!("degraded {degraded};").into(),
-            _ => Bytes::new(),
-        }
-    }
-
-    fn ping(&self) -> Bytes {
-        Bytes::new()
-    }
-
-    fn close(&self, _: CloseCode, _: &str) -> Bytes {
-        Bytes::new()
-    }
-}
-
-/// What the one socket has taken.
-#[derive(Default)]
-struct Socket(String);
-
-impl Pipes for Socket {
-    fn write(&mut self, _: u32, slices: &[IoSlice<'_>]) -> Written {
-        slices.iter().for_each(|slice| self.0.push_str(&String::from_utf8_lossy(slice)));
-        Written::Bytes(slices.iter().map(|slice| slice.len()).sum())
-    }
-}
+use tapeline_core::testkit::{LINES, ManualClock, OpenSocket, RoomyInbox};
+use tapeline_core::{Clock, Command, Hub, Settings, Shard};
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 
 struct Desk {
     hub: Arc<Hub>,
     shard: Shard,
     inbox: Arc<RoomyInbox>,
-    socket: Socket,
+    socket: OpenSocket,
     clock: Arc<ManualClock>,
 }
 
@@ -90,7 +46,7 @@ impl Desk {
         let inbox = Arc::new(RoomyInbox::default());
         hub.broker().attach(inbox.clone());
         let shard = Shard::new(hub.clone(), 0, inbox.clone());
-        Desk { hub, shard, inbox, socket: Socket::default(), clock }
+        Desk { hub, shard, inbox, socket: OpenSocket::default(), clock }
     }
 
     fn open(&mut self) -> u32 {
@@ -156,7 +112,7 @@ impl Desk {
             while self.shard.flush(&mut self.socket, 100, self.clock.now()) {}
             let notes = self.inbox.take_notes();
             if notes.is_empty() {
-                return std::mem::take(&mut self.socket.0);
+                return self.socket.take();
             }
             notes.into_iter().for_each(|note| self.note(note));
         }

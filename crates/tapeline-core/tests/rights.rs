@@ -3,12 +3,10 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::command::{Publication, Wanted};
 use tapeline_core::hub::HubParts;
@@ -16,60 +14,9 @@ use tapeline_core::registry::LocalRegistry;
 use tapeline_core::rights::{Authority, Grant, Identified, Identity, Rights};
 use tapeline_core::session::Arrival;
 use tapeline_core::store::{Bounds, LocalStore};
-use tapeline_core::testkit::{ManualClock, RoomyInbox};
-use tapeline_core::{
-    Clock, Command, Directory, Hub, Message, Pipes, Refusal, Reply, Settings, Shard, Wire, Written,
-};
-use tapeline_schema::{Catalog, CloseCode, ErrorCode, Family, Pattern};
-
-/// A line each.
-struct Lines;
-
-static LINES: Lines = Lines;
-
-impl Wire for Lines {
-    fn slot(&self) -> usize {
-        0
-    }
-
-    fn message(&self, message: &Message) -> Box<[u8]> {
-        format!("{} {};", message.channel.name(), message.offset).into_bytes().into()
-    }
-
-    fn reply(&self, reply: &Reply) -> Bytes {
-        match reply {
-            Reply::Error { refusal, about, .. } => {
-                format!("{} {};", refusal.code, about.as_deref().unwrap_or("-")).into()
-            }
-            Reply::TokenOk { .. } => "token_ok;".into(),
-            Reply::TokenExpiring { in_s } => format!("token_expiring {in_s};").into(),
-            Reply::Confirmed(confirmed) => format!("hears {};", confirmed.topic.name()).into(),
-            Reply::Last { message, .. } => format!("last {};", message.is_some()).into(),
-            Reply::History { messages, .. } => format!("history {};", messages.len()).into(),
-            Reply::Time { .. } => "pong;".into(),
-            _ => Bytes::new(),
-        }
-    }
-
-    fn ping(&self) -> Bytes {
-        Bytes::new()
-    }
-
-    fn close(&self, code: CloseCode, _: &str) -> Bytes {
-        format!("closed {};", code.number()).into()
-    }
-}
-
-/// What the one socket has taken.
-#[derive(Default)]
-struct Socket(String);
-
-impl Pipes for Socket {
-    fn write(&mut self, _: u32, slices: &[IoSlice<'_>]) -> Written {
-        slices.iter().for_each(|slice| self.0.push_str(&String::from_utf8_lossy(slice)));
-        Written::Bytes(slices.iter().map(|slice| slice.len()).sum())
-    }
-}
+use tapeline_core::testkit::{LINES, ManualClock, OpenSocket, RoomyInbox};
+use tapeline_core::{Clock, Command, Directory, Hub, Refusal, Settings, Shard};
+use tapeline_schema::{Catalog, ErrorCode, Family, Pattern, Readers};
 
 /// Believes what it was told to believe.
 #[derive(Default)]
@@ -108,11 +55,12 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 }
 
 struct Desk {
+    directory: Arc<Directory>,
     hub: Arc<Hub>,
     words: Arc<Words>,
     shard: Shard,
     inbox: Arc<RoomyInbox>,
-    socket: Socket,
+    socket: OpenSocket,
     clock: Arc<ManualClock>,
     slot: u32,
 }
@@ -122,8 +70,9 @@ impl Desk {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let words = Arc::new(Words::default());
+        let directory = Arc::new(Directory::new(Catalog::built_in()));
         let hub = Arc::new(Hub::new(HubParts {
-            directory: Arc::new(Directory::new(Catalog::built_in())),
+            directory: directory.clone(),
             settings: Settings { idle_timeout: Duration::ZERO, ..Settings::default() },
             clock: clock.clone(),
             broker: Arc::new(MemoryBroker::new(clock.clone(), 7)),
@@ -147,7 +96,7 @@ impl Desk {
             heartbeat: false,
         };
         let slot = shard.open(arrival, clock.now()).slot;
-        Desk { hub, words, shard, inbox, socket: Socket::default(), clock, slot }
+        Desk { directory, hub, words, shard, inbox, socket: OpenSocket::default(), clock, slot }
     }
 
     /// From now on the word is a token of this subject with these rights, for so many seconds.
@@ -165,6 +114,16 @@ impl Desk {
         desk.believe("word", subject, rights, None);
         assert_eq!(desk.token("word"), "token_ok;");
         desk
+    }
+
+    /// From now on the catalogue has this family too.
+    fn add_family(&self, name: &str, read: Readers) {
+        let text = format!(r#"{{"template":"{name}:{{name}}","type":"desk"}}"#);
+        let mut family: Family = serde_json::from_str(&text).unwrap();
+        family.read = Some(read);
+        let mut catalog = Catalog::built_in();
+        catalog.add(family.spec().unwrap()).unwrap();
+        self.hub.replace_catalog(catalog).unwrap();
     }
 
     fn say(&mut self, command: Command) -> String {
@@ -210,7 +169,7 @@ impl Desk {
             while self.shard.flush(&mut self.socket, 100, self.clock.now()) {}
             let notes = self.inbox.take_notes();
             if notes.is_empty() {
-                return std::mem::take(&mut self.socket.0);
+                return self.socket.take();
             }
             notes.into_iter().for_each(|note| self.shard.on_note(note, self.clock.now()));
         }
@@ -389,17 +348,11 @@ fn who_was_revoked_between_being_judged_and_coming_in_is_gone_within_a_second() 
 #[test]
 fn what_a_family_takes_may_change_under_those_who_hear_it() {
     let mut desk = Desk::with("ann", Rights::default());
-    let mut family: Family = serde_json::from_str(r#"{"template":"desk:{name}","type":"desk"}"#).unwrap();
-    let mut catalog = Catalog::built_in();
-    catalog.add(family.spec().unwrap()).unwrap();
-    desk.hub.replace_catalog(catalog).unwrap();
+    desk.add_family("desk", Readers::Public);
     assert_eq!(desk.channel("desk:1"), "hears desk:1;");
     assert_eq!(desk.pattern("desk:*"), "hears desk:*;");
     assert_eq!(desk.publish("desk:2"), "desk:2 1;");
-    family.read = Some(tapeline_schema::Readers::Operator);
-    let mut catalog = Catalog::built_in();
-    catalog.add(family.spec().unwrap()).unwrap();
-    desk.hub.replace_catalog(catalog).unwrap();
+    desk.add_family("desk", Readers::Operator);
     assert_eq!(desk.wait(1), "forbidden desk:1;");
     assert_eq!(desk.publish("desk:2"), "");
 }
@@ -417,7 +370,7 @@ fn an_owner_hears_what_is_theirs_as_soon_as_it_is() {
     assert_eq!(desk.channel("order_status:1"), "hears order_status:1;");
     assert_eq!(desk.channel("order_status:2"), "forbidden order_status:2;");
     let last = |name: &str| Command::Last { channel: name.into(), req: None };
-    assert_eq!(desk.say(last("order_status:1")), "last true;");
+    assert_eq!(desk.say(last("order_status:1")), "last {};");
     assert_eq!(desk.say(last("order_status:2")), "forbidden order_status:2;");
 }
 
@@ -429,4 +382,81 @@ fn freshness_is_as_open_as_the_channel_that_it_is_about() {
     assert_eq!(desk.channel("freshness"), "hears freshness;");
     assert_eq!(desk.publish("freshness:trades:p1"), "");
     assert_eq!(desk.publish("freshness:market_data:MSFT"), "freshness:market_data:MSFT 1;");
+}
+
+/// The ways in which what is about a channel is heard source by source.
+fn ways() -> [Wanted; 3] {
+    [Wanted::Pattern("*".into()), Wanted::Pattern("freshness:*".into()), Wanted::Channel("freshness".into())]
+}
+
+#[test]
+fn what_is_about_a_channel_is_heard_by_its_owner_from_when_there_is_one_and_by_nobody_else() {
+    for (subject, wanted) in ["ann", "bob"].iter().flat_map(|subject| ways().map(|way| (*subject, way))) {
+        let mut desk = Desk::with(subject, Rights::default());
+        assert!(desk.subscribe(wanted).starts_with("hears "));
+        let about = "freshness:order_status:1";
+        assert_eq!(desk.publish(about), "", "it is nobody's yet");
+        desk.hub.channel("order_status:1").unwrap().set_owner("ann");
+        let due = |line: &'static str| if subject == "ann" { line } else { "" };
+        assert_eq!(desk.publish(about), due("freshness:order_status:1 2;"), "{subject}");
+        assert_eq!(desk.publish(about), due("freshness:order_status:1 3;"), "{subject}");
+        assert_eq!(desk.publish("freshness:order_status:2"), "", "nobody has said whose that is");
+    }
+}
+
+#[test]
+fn what_is_about_a_channel_goes_over_to_the_owner_that_the_broker_has_learned_of() {
+    for (subject, before) in [("ann", true), ("bob", false)] {
+        let mut desk = Desk::with(subject, Rights::default());
+        let channel = desk.hub.channel("order_status:1").unwrap();
+        channel.set_owner("ann");
+        assert_eq!(desk.pattern("freshness:*"), "hears freshness:*;");
+        assert_eq!(!desk.publish("freshness:order_status:1").is_empty(), before, "{subject}");
+        assert_eq!(desk.directory.owned_by(&channel, "bob").owner(), Some("bob"));
+        assert_eq!(desk.publish("freshness:order_status:1").is_empty(), before, "{subject}");
+    }
+}
+
+#[test]
+fn what_is_about_a_familys_channels_follows_when_the_family_takes_other_readers() {
+    let about = "freshness:desk:1";
+    let mut desk = Desk::with("ann", Rights::default());
+    desk.add_family("desk", Readers::Public);
+    assert_eq!(desk.pattern("freshness:*"), "hears freshness:*;");
+    assert_eq!(desk.publish(about), "freshness:desk:1 1;");
+    desk.add_family("desk", Readers::Operator);
+    assert_eq!(desk.publish(about), "");
+    desk.add_family("desk", Readers::Owner);
+    assert_eq!(desk.publish(about), "", "it is nobody's yet");
+    desk.hub.channel("desk:1").unwrap().set_owner("ann");
+    assert_eq!(desk.publish(about), "freshness:desk:1 4;");
+    assert_eq!(desk.channel(about), "hears freshness:desk:1;");
+    desk.add_family("desk", Readers::Operator);
+    assert_eq!(desk.wait(1), "forbidden freshness:desk:1;");
+}
+
+#[test]
+fn an_owner_who_becomes_known_beside_a_change_of_other_families_hears_all_the_same() {
+    let mut desk = Desk::with("ann", Rights::default());
+    assert_eq!(desk.pattern("*"), "hears *;");
+    let names = ["order_status:1", "freshness:order_status:1"];
+    assert_eq!(names.map(|name| desk.publish(name)), ["", ""]);
+    desk.hub.channel("order_status:1").unwrap().set_owner("ann");
+    desk.add_family("elsewhere", Readers::Public);
+    assert_eq!(desk.wait(1), "");
+    assert_eq!(names.map(|name| desk.publish(name)), names.map(|name| format!("{name} 2;")));
+}
+
+#[test]
+fn of_two_changes_at_once_both_are_followed() {
+    let mut desk = Desk::with("ann", Rights::default());
+    desk.add_family("desk", Readers::Public);
+    assert_eq!(desk.pattern("desk:*"), "hears desk:*;");
+    assert_eq!(desk.publish("desk:1"), "desk:1 1;");
+    desk.add_family("desk", Readers::Operator);
+    let mut catalog = (*desk.hub.catalog()).clone();
+    let more: Family = serde_json::from_str(r#"{"template":"more:{name}","type":"desk"}"#).unwrap();
+    catalog.add(more.spec().unwrap()).unwrap();
+    desk.hub.replace_catalog(catalog).unwrap();
+    assert_eq!(desk.publish("desk:1"), "");
 }

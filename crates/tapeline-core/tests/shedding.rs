@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::Directory;
 use tapeline_core::command::{Publication, Wanted};
@@ -16,9 +15,9 @@ use tapeline_core::registry::LocalRegistry;
 use tapeline_core::rights::Grant;
 use tapeline_core::session::Arrival;
 use tapeline_core::store::{Bounds, LocalStore};
-use tapeline_core::testkit::{ManualClock, RoomyInbox};
-use tapeline_core::{Clock, Command, Hub, Message, Pipes, Reply, Settings, Shard, Wire, Written};
-use tapeline_schema::{Catalog, ChannelSpec, CloseCode, Delivery, Priority};
+use tapeline_core::testkit::{LINES, ManualClock, RoomyInbox};
+use tapeline_core::{Clock, Command, Hub, Pipes, Settings, Shard, Written};
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 
 /// The families of this test, the least urgent first.
 const FAMILIES: [(&str, Priority); 4] = [
@@ -31,38 +30,6 @@ const FAMILIES: [(&str, Priority); 4] = [
 const DATA: usize = 1_000;
 /// A little more than what such a message weighs with all that goes with it.
 const WEIGHT: usize = 1_260;
-
-/// A line each: the channel's name and offset, or what kind of reply it is.
-struct Lines;
-
-static LINES: Lines = Lines;
-
-impl Wire for Lines {
-    fn slot(&self) -> usize {
-        0
-    }
-
-    fn message(&self, message: &Message) -> Box<[u8]> {
-        format!("{} {}\n", message.channel.name(), message.offset).into_bytes().into()
-    }
-
-    fn reply(&self, reply: &Reply) -> Bytes {
-        match reply {
-            Reply::Confirmed(_) => "confirmed\n".into(),
-            Reply::Gap { .. } => "gap\n".into(),
-            Reply::Last { .. } => vec![b'.'; DATA].into(),
-            _ => "other\n".into(),
-        }
-    }
-
-    fn ping(&self) -> Bytes {
-        Bytes::new()
-    }
-
-    fn close(&self, code: CloseCode, _reason: &str) -> Bytes {
-        format!("close {}\n", code.number()).into()
-    }
-}
 
 /// What sockets have taken; those that are not listed take nothing.
 #[derive(Default)]
@@ -170,7 +137,7 @@ impl Bench {
         self.shard.on_writable(slot);
         while self.shard.flush(&mut self.sockets, 100, self.clock.now()) {}
         let mut waiting = BTreeMap::new();
-        for line in self.sockets.0[&slot].lines() {
+        for line in self.sockets.0[&slot].split_terminator(';') {
             *waiting.entry(line.split([':', ' ']).next().unwrap_or_default().to_string()).or_default() += 1;
         }
         waiting
@@ -178,7 +145,7 @@ impl Bench {
 
     /// The offsets of this family that the client has been sent.
     fn offsets(&self, slot: u32, family: &str) -> Vec<usize> {
-        let lines = self.sockets.0[&slot].lines().filter(|line| line.starts_with(family));
+        let lines = self.sockets.0[&slot].split_terminator(';').filter(|line| line.starts_with(family));
         lines.filter_map(|line| line.split(' ').nth(1)?.parse().ok()).collect()
     }
 }
@@ -273,7 +240,7 @@ fn what_only_one_client_is_told_stays_and_who_holds_too_much_of_it_is_closed() {
     bench.shard.tick(now);
     assert_eq!(bench.hub.shard_stats()[0].closed_overloaded.read(), 1);
     bench.waiting(greedy);
-    assert!(bench.sockets.0[&greedy].ends_with("close 1013\n"));
+    assert!(bench.sockets.0[&greedy].ends_with("closed 1013;"));
     bench.waiting(modest);
     bench.settle();
     assert_eq!(bench.offsets(modest, "high"), [1, 2, 3]);

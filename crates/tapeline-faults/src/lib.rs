@@ -18,7 +18,7 @@ pub use redis::RedisServer;
 pub use resp::{Connection, Listener, Reply};
 
 /// Longer than anything here should take, shorter than anybody's patience.
-pub const PATIENCE: Duration = Duration::from_secs(12);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition without an event is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Ports that the kernel gives to nobody who did not ask for them: a server that is away for a while finds its own again.

@@ -230,8 +230,7 @@ async fn a_hub_that_refuses_the_first_connection_is_an_error_with_its_code() {
 
 #[tokio::test]
 async fn nobody_there_is_an_error_that_names_the_address() {
-    let (script, url) = Script::start().await;
-    drop(script);
+    let url = format!("ws://127.0.0.1:{}", tapeline_faults::free_port());
     let error = tapeline::connect(&url).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("no hub answers at {url}/ws: ")), "{error}");
 }

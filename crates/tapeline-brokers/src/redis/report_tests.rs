@@ -13,7 +13,7 @@ use super::super::testing::RedisServer;
 use super::super::url::Address;
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn broker(url: &str) -> RedisBroker {
     let directory = Arc::new(Directory::new(Catalog::built_in()));

@@ -88,7 +88,7 @@ fn names_of_expired_values_do_not_stay() {
     subject.set("a:stays", "1");
     let since = Instant::now();
     while server.ask("ZCARD tapeline:{store}:keys").trim() != ":1" {
-        assert!(since.elapsed() < Duration::from_secs(10), "{}", server.ask("ZCARD tapeline:{store}:keys"));
+        assert!(since.elapsed() < Duration::from_secs(30), "{}", server.ask("ZCARD tapeline:{store}:keys"));
         subject.pass(Duration::from_millis(5));
     }
     assert_eq!(server.ask("ZCARD tapeline:{store}:ends").trim(), ":0");
@@ -123,7 +123,7 @@ fn a_page_is_found_behind_thousands_of_names_without_a_value() {
         add = add.number(0).arg(format!("a:{n:05}"));
     }
     link.ask(&add, PATIENCE, move |told| to.send(told).unwrap());
-    from.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+    from.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
     assert_eq!(subject.keys("a:", None, 10), (vec!["a:z".to_string()], false));
 }
 
@@ -148,7 +148,7 @@ fn a_redis_that_is_away_refuses_as_degraded_and_is_found_again() {
     let since = Instant::now();
     let refusal = subject.write("a:b", "2", None, Expect::Any).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::Degraded, "{refusal}");
-    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     server.restart(&[]);
     let since = Instant::now();
     while subject.write("a:b", "3", None, Expect::Any).is_err() {

@@ -26,7 +26,7 @@ pub(crate) use client::Client;
 pub(crate) use raw::Raw;
 
 /// Longer than anything here should take, shorter than anybody's patience.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition without an event is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 

@@ -147,7 +147,7 @@ fn a_token_that_is_too_long_is_refused_in_each_place() {
 
 #[test]
 fn who_does_not_say_who_it_is_in_time_is_closed() {
-    let hub = hub_with("first_message_timeout_s = 1", &[]);
+    let hub = hub_with("first_message_timeout_s = 3", &[]);
     let began = Instant::now();
     let mut client = Client::connect(&hub);
     // Pings and refused requests are no excuse.
@@ -157,9 +157,9 @@ fn who_does_not_say_who_it_is_in_time_is_closed() {
     assert_eq!(closed.code, 1008);
     assert!(closed.reason.contains("auth.first_message_timeout_s"), "{}", closed.reason);
     let took = began.elapsed();
-    assert!(took >= Duration::from_secs(1) && took < PATIENCE, "{took:?}");
+    assert!(took >= Duration::from_secs(3) && took < PATIENCE, "{took:?}");
     let mut known = Client::connect(&hub);
     assert_eq!(renew(&mut known, &ann())["type"], "token_ok");
-    let silence = known.read_within(Duration::from_secs(3));
+    let silence = known.read_within(Duration::from_secs(5));
     assert!(silence.is_none(), "who has said it stays: {silence:?}");
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod inbox;
+mod lines;
 mod rng;
 pub mod sim;
 pub mod stores;
@@ -12,4 +13,5 @@ pub mod suite;
 
 pub use clock::ManualClock;
 pub use inbox::RoomyInbox;
+pub use lines::{LINES, Lines, OpenSocket};
 pub use rng::Rng;

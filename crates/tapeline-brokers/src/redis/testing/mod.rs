@@ -5,16 +5,19 @@ mod proxy;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use proxy::Proxy;
+pub(crate) use tapeline_faults::free_port;
 
 /// How long a server may take to come up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Ports that are tried for one server.
+const PORTS: usize = 20;
 
 /// See the module.
 pub(crate) struct RedisServer {
@@ -35,11 +38,16 @@ impl RedisServer {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("tapeline-redis-{}-{count}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let port = free_port();
-        let child = launch(&dir, port, options);
-        let server = RedisServer { child, dir, port };
-        server.wait_until_up();
-        server
+        // A port that was free may be taken before the server has it.
+        for _ in 0..PORTS {
+            let port = free_port();
+            let mut server = RedisServer { child: launch(&dir, port, options), dir: dir.clone(), port };
+            if server.comes_up() {
+                return server;
+            }
+            fs::create_dir_all(&dir).unwrap();
+        }
+        panic!("redis-server does not start on any of {PORTS} ports");
     }
 
     /// Where it is.
@@ -62,7 +70,7 @@ impl RedisServer {
     pub(crate) fn restart(&mut self, options: &[&str]) {
         self.kill();
         self.child = launch(&self.dir, self.port, options);
-        self.wait_until_up();
+        assert!(self.comes_up(), "redis-server does not start again");
     }
 
     /// Its process.
@@ -87,14 +95,18 @@ impl RedisServer {
         ask(self.port, words).unwrap()
     }
 
-    fn wait_until_up(&self) {
+    /// Waits until it answers; `false` if it ends instead, as it does where its port is taken.
+    fn comes_up(&mut self) -> bool {
         let since = Instant::now();
-        while !ask(self.port, "PING")
-            .is_ok_and(|answer| answer.starts_with('+') || answer.starts_with("-NOAUTH"))
-        {
+        while self.child.try_wait().unwrap().is_none() {
+            let answer = ask(self.port, "PING");
+            if answer.is_ok_and(|answer| answer.starts_with('+') || answer.starts_with("-NOAUTH")) {
+                return self.child.try_wait().unwrap().is_none();
+            }
             assert!(since.elapsed() < PATIENCE, "redis-server does not come up");
             std::thread::sleep(Duration::from_millis(5));
         }
+        false
     }
 }
 
@@ -111,11 +123,6 @@ fn launch(dir: &PathBuf, port: u16, options: &[&str]) -> Child {
     command.args(["--port", &port.to_string(), "--dir"]).arg(dir).args(options);
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     spawned.expect("redis-server starts (Debian: apt-get install redis-server)")
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn ask(port: u16, words: &str) -> std::io::Result<String> {

@@ -158,7 +158,7 @@ fn a_hub_that_starts_without_redis_says_so_and_answers_who_waits_when_it_closes(
     node.wait_degraded(true);
     let waiting = node.start(vec![node.draft("all:a", "1")]);
     node.broker.close();
-    let refused = waiting.recv_timeout(Duration::from_millis(1_500)).expect("it is answered").remove(0);
+    let refused = waiting.recv_timeout(PATIENCE).expect("it is answered").remove(0);
     let refused = refused.unwrap_err();
     assert!(refused.code == ErrorCode::Degraded && refused.message.contains("closing"), "{refused}");
     let late = node.results(vec![node.draft("all:a", "2")]).remove(0).unwrap_err();

@@ -100,11 +100,11 @@ fn a_redis_that_stands_still_doubles_nothing_and_who_waits_is_answered() {
         server.signal("STOP");
         let pid = server.pid();
         std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_secs(4));
+            std::thread::sleep(Duration::from_secs(6));
             RedisServer::signal_to(pid, "CONT");
         });
     });
-    assert!(refused >= 500, "nobody waits for four seconds; {refused} were refused");
+    assert!(refused >= 500, "nobody waits for six seconds; {refused} were refused");
 }
 
 #[test]
@@ -112,9 +112,9 @@ fn a_paused_redis_doubles_nothing_and_who_waits_is_answered() {
     let server = RedisServer::start();
     let judge = Node::open(&server.url());
     let (_, refused) = publish_through(&server.url(), &judge, || {
-        server.ask("CLIENT PAUSE 3500 ALL");
+        server.ask("CLIENT PAUSE 6000 ALL");
     });
-    assert!(refused >= 500, "nobody waits for three and a half seconds; {refused} were refused");
+    assert!(refused >= 500, "nobody waits for six seconds; {refused} were refused");
 }
 
 #[test]
@@ -131,14 +131,11 @@ fn after_two_seconds_publishers_are_refused_and_the_newest_of_latest_families_is
         let held = node.results(vec![node.draft("newest:a", data)]).remove(0).unwrap();
         assert!(held.held && held.offset == 0, "{held:?}");
     }
-    assert!(since.elapsed() < Duration::from_millis(500), "held at once");
+    assert!(since.elapsed() < Duration::from_millis(1_500), "held at once, not after two seconds");
     let refused = node.results(vec![node.draft("all:a", "1")]);
     let waited = since.elapsed();
     assert!(refusal(&refused[0]).message.contains("never sent"), "{refused:?}");
-    assert!(
-        (Duration::from_millis(1_900)..Duration::from_millis(3_500)).contains(&waited),
-        "after {waited:?}"
-    );
+    assert!((Duration::from_millis(1_900)..Duration::from_secs(8)).contains(&waited), "after {waited:?}");
     assert_eq!(node.broker.health().condition, Condition::Degraded);
     proxy.mend();
     node.wait_degraded(false);

@@ -18,7 +18,7 @@ use crate::redis::RedisBroker;
 use crate::redis::link::ConnectError;
 use crate::redis::url::Address;
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The machine's time.
 struct WallClock;

@@ -1,0 +1,147 @@
+//! Who may hear what, asked anew: a session's rights are others, the catalogue is another, or somebody has said whose a
+//! channel is. What is no longer allowed ends, what is allowed now is heard from its next message on.
+//!
+//! Whether a target may be is decided when it is made and whenever it is weighed here, and for no message in between. What
+//! the rules are is the rights'.
+
+use crate::broker::NEWEST;
+use crate::channel::Channel;
+use crate::clock::Now;
+use crate::command::Req;
+use crate::concern::Concern;
+use crate::error::Refusal;
+use crate::reply::Topic;
+use crate::rights::Grant;
+use crate::session::Subscription;
+use crate::shard::Shard;
+use crate::target::Cursor;
+
+/// A broker that may know the owner is asked so often at most.
+const ASK_US: u64 = 1_000_000;
+
+/// The channel without whose owner nobody can say who may hear a source: the source itself, or the one that it is about.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    channel: Channel,
+    asked_us: u64,
+}
+
+impl Awaited {
+    pub(crate) fn of(channel: Channel) -> Self {
+        Awaited { channel, asked_us: 0 }
+    }
+}
+
+impl Shard {
+    /// The session's rights are others.
+    pub(crate) fn weigh_rights(&mut self, slot: u32) {
+        self.weigh_topics(slot, &Concern::Everything);
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let standing = session.subscriptions.iter().filter(|known| !known.joining);
+        for (id, topic) in standing.map(|known| (known.id, known.topic.clone())).collect::<Vec<_>>() {
+            self.weigh_sources(slot, id, &topic);
+        }
+    }
+
+    /// The catalogue is another in what this concerns.
+    pub(crate) fn weigh_catalog(&mut self, concern: &Concern) {
+        let slots: Vec<u32> = self.sessions.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect();
+        slots.into_iter().for_each(|slot| self.weigh_topics(slot, concern));
+        let entries = self.router.entries.iter().filter(|(_, entry)| concern.has(&entry.channel));
+        let entries: Vec<u32> = entries.filter_map(|(id, _)| u32::try_from(id).ok()).collect();
+        entries.into_iter().for_each(|entry| self.weigh_hearers(entry));
+    }
+
+    /// A message has come to a source whose owner was not known when it was last asked who may hear it.
+    pub(crate) fn weigh_owner(&mut self, entry: u32, now: Now) {
+        let Some(known) = self.router.entry(entry) else { return };
+        let Some(awaited) = &mut known.awaits else { return };
+        if awaited.channel.owner().is_some() {
+            return self.weigh_hearers(entry);
+        }
+        // Messages of the source itself would have said it. What the source is about may be heard elsewhere only.
+        let is_due = awaited.asked_us == 0 || now.mono_us >= awaited.asked_us + ASK_US;
+        let broker = self.hub.broker();
+        if is_due && awaited.channel != known.channel && !broker.brings_all() {
+            awaited.asked_us = now.mono_us;
+            broker.read(&awaited.channel, NEWEST, 1, Box::new(|_| {}));
+        }
+    }
+
+    /// Whoever asked for the source by a pattern or roll-up hears it if that is allowed now, and no longer if it is not.
+    fn weigh_hearers(&mut self, entry: u32) {
+        let Some(known) = self.router.entry(entry) else { return };
+        let channel = known.channel.clone();
+        // First: an owner that becomes known meanwhile is seen with the next message.
+        let awaits = self.hub.owner_awaited(&channel).map(Awaited::of);
+        if let Some(known) = self.router.entry(entry) {
+            known.awaits = awaits;
+        }
+        for (slot, id) in self.router.expansions(&channel) {
+            let session = self.sessions.get_mut(slot as usize);
+            let stands = |known: &mut Subscription| !known.joining;
+            // What still waits for the broker's answer is weighed then.
+            if session.and_then(|session| session.subscription(id)).is_some_and(stands) {
+                self.weigh_source(entry, slot, id);
+            }
+        }
+    }
+
+    /// Ends what the session asked for by name, as far as this concerns it, and may no longer hear.
+    fn weigh_topics(&mut self, slot: u32, concern: &Concern) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        if matches!(session.grant, Grant::Anyone) {
+            return;
+        }
+        let mut refused = Vec::new();
+        // What still waits for the broker's answer is weighed then.
+        for known in session.subscriptions.iter().filter(|known| !known.joining) {
+            if let Topic::Channel(channel) = &known.topic
+                && concern.has(channel)
+                && let Err(refusal) = self.hub.may_read(&session.grant, channel)
+            {
+                refused.push((known.id, known.topic.clone(), refusal));
+            }
+        }
+        for (id, topic, refusal) in refused {
+            self.expel(slot, id, &topic, refusal, &None);
+        }
+    }
+
+    /// A subscription ends because it is not, or no longer, allowed.
+    pub(crate) fn expel(&mut self, slot: u32, id: u32, topic: &Topic, refusal: Refusal, req: &Req) {
+        self.end_subscription(slot, id);
+        self.reply_error(slot, refusal, Some(topic.name().into()), req);
+    }
+
+    /// Weighs each source of a pattern or roll-up.
+    pub(crate) fn weigh_sources(&mut self, slot: u32, id: u32, topic: &Topic) {
+        if !self.router.is_expanded(topic, slot, id) {
+            return;
+        }
+        for entry in self.router.covered(topic) {
+            self.weigh_source(entry, slot, id);
+        }
+    }
+
+    fn weigh_source(&mut self, entry: u32, slot: u32, id: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        if matches!(session.grant, Grant::Anyone) {
+            return;
+        }
+        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
+        let allowed = self.hub.may_read(&session.grant, &channel).is_ok();
+        match (allowed, self.hears(entry, slot, id)) {
+            (true, false) => self.add_expansion(entry, slot, id, Cursor::Fresh),
+            (false, true) => self.uncover(entry, slot, id),
+            _ => {}
+        }
+    }
+
+    /// Whether a subscription is among those that the session's target in this entry covers.
+    fn hears(&mut self, entry: u32, slot: u32, id: u32) -> bool {
+        let place = self.sessions.get(slot as usize).and_then(|session| session.place(entry));
+        let target = place.zip(self.router.entry(entry)).and_then(|(index, entry)| entry.targets.get(index));
+        target.is_some_and(|target| target.covers.contains(&id))
+    }
+}
