@@ -26,9 +26,12 @@ impl Shard {
         }
     }
 
-    /// Whether a broker's answer was overtaken by a new epoch, of which the shard has heard since it asked. It is asked
-    /// again.
+    /// Whether a broker's answer was overtaken by a new epoch, of which the shard has heard since it asked, or by a change
+    /// of the catalogue that has ended the channel. It is asked again.
     pub(crate) fn is_overtaken(&self, channel: &Channel, head: &Head, asked: u64) -> bool {
+        if channel.has_ended() {
+            return true;
+        }
         let entry = self.router.find(channel).and_then(|id| self.router.entries.get(id as usize));
         entry.is_some_and(|entry| entry.learned > asked && entry.epoch.as_ref() != Some(&head.epoch))
     }

@@ -27,11 +27,20 @@ impl Shard {
         entry.last = entry.last.max(head.top);
         let last = entry.last;
         let mut behind = Vec::new();
-        for target in entry.targets.iter_mut().filter(|target| target.cursor == Cursor::Live) {
-            if target.sent < last {
+        let mut rates = Vec::new();
+        let lacks = |target: &&mut Target| target.cursor == Cursor::Live && target.sent < last;
+        for target in entry.targets.iter_mut().filter(lacks) {
+            if target.rate > 0 {
+                rates.push(target.rate);
+            } else {
                 target.cursor = Cursor::Behind;
                 behind.push(target.session);
             }
+        }
+        rates.sort_unstable();
+        rates.dedup();
+        for rate in rates {
+            self.read_in_turn(id, rate);
         }
         self.stats.families.of(channel.family()).catch_ups.bump(behind.len() as u64);
         for slot in behind {

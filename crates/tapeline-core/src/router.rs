@@ -24,6 +24,8 @@ pub(crate) struct RateGroup {
     pub due_us: u64,
     /// What waits for its turn: the newest message, or changes of a table in their order.
     pub pending: Vec<Arc<Message>>,
+    /// Members lack what did not come by here: instead of being sent what waits, they read in their turn.
+    pub lacks: bool,
 }
 
 /// Changes of a table that wait unmerged at most, by number and by bytes.
@@ -369,7 +371,7 @@ fn group_change(groups: &mut Vec<RateGroup>, rate: u8, change: i32) {
     }
     match groups.iter_mut().find(|group| group.rate == rate) {
         Some(group) => group.members = group.members.saturating_add_signed(change),
-        None => groups.push(RateGroup { rate, members: 1, due_us: 0, pending: Vec::new() }),
+        None => groups.push(RateGroup { rate, members: 1, due_us: 0, pending: Vec::new(), lacks: false }),
     }
     groups.retain(|group| group.members > 0);
 }

@@ -281,11 +281,12 @@ impl Shard {
             // A group that has gone may have left its due time to another of the same entry and rate.
             let is_due = |group: &&mut RateGroup| group.rate == due.rate && group.due_us == due.due_us;
             let Some(group) = entry.groups.iter_mut().find(is_due) else { continue };
-            let pending = group.take();
+            let lacks = std::mem::take(&mut group.lacks);
+            let pending = group.take().filter(|_| !lacks);
             group.due_us = now.mono_us + interval_us(group.rate);
             match pending {
                 Some(message) => self.offer_to_group(due.entry, due.rate, &message),
-                None => self.read_lagging(due.entry, due.rate),
+                None => self.read_lagging(due.entry, due.rate, lacks),
             }
         }
     }
@@ -302,12 +303,23 @@ impl Shard {
         }
     }
 
-    /// A rate's turn has come without a message: who lacks the newest reads it.
-    fn read_lagging(&mut self, id: u32, rate: u8) {
+    /// Members of a rate's group lack a message that has not come by: they read it in the group's turn.
+    pub(crate) fn read_in_turn(&mut self, id: u32, rate: u8) {
+        let groups = self.router.entry(id).map(|entry| &mut entry.groups);
+        let Some(group) = groups.and_then(|groups| groups.iter_mut().find(|group| group.rate == rate)) else {
+            return;
+        };
+        group.lacks = true;
+        self.rates.push(Reverse(RateDue { due_us: group.due_us, entry: id, rate }));
+    }
+
+    /// A rate's turn has come without a message: who lacks the newest reads it; where `lacks`, the entry may not know it.
+    fn read_lagging(&mut self, id: u32, rate: u8, lacks: bool) {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         let last = entry.last;
-        let lags =
-            |target: &&mut Target| target.rate == rate && target.cursor == Cursor::Live && target.sent < last;
+        let lags = |target: &&mut Target| {
+            target.rate == rate && target.cursor == Cursor::Live && (lacks || target.sent < last)
+        };
         let mut slots = Vec::new();
         for target in entry.targets.iter_mut().filter(lags) {
             let Some(session) = self.sessions.get_mut(target.session as usize) else { continue };

@@ -125,9 +125,12 @@ impl Target {
     }
 
     fn remember(&mut self) {
-        if self.sent <= self.start {
+        let is_known = |done: &(u64, u64)| done.0 <= self.start && self.sent <= done.1;
+        if self.sent <= self.start || self.done.iter().any(is_known) {
             return;
         }
+        // What it had from there on before was passed over on the way, so the longer one says it all.
+        self.done.retain(|done| done.0 != self.start);
         if self.done.len() >= DONE_LIMIT {
             self.done.remove(0);
         }
@@ -164,9 +167,11 @@ impl Target {
         self.start = offset;
     }
 
-    /// Whether it has to queue this offset again when that is taken back.
+    /// Whether it has to queue this offset again when that is taken back. Also while it joins anew it must not remember
+    /// as queued what has left the queue unsent.
     pub(crate) fn owns(&self, offset: u64) -> bool {
-        self.mode != Mode::Every || self.has_queued(offset) || (self.base < offset && offset <= self.sent)
+        let since_it_began = self.base.min(self.start) < offset && offset <= self.sent;
+        self.mode != Mode::Every || since_it_began || self.had(offset)
     }
 
     /// What it queued from `offset` on has been taken back.
@@ -188,5 +193,50 @@ impl Target {
     pub(crate) fn rewind(&mut self, after: u64) {
         self.remember();
         self.start_after(after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_while_a_target_joins_anew_is_not_remembered_as_queued() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(30);
+        target.sent = 32;
+        target.rewind(5);
+        target.cursor = Cursor::Joining;
+        assert!(target.owns(31), "it would be passed over when it is read");
+        target.take_back(31);
+        assert_eq!(target.missing(6, 40).as_slice(), [(6, 40)]);
+    }
+
+    #[test]
+    fn going_back_over_the_same_messages_many_times_makes_nothing_forgotten() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(67);
+        target.sent = 72;
+        for _ in 0..=DONE_LIMIT {
+            target.rewind(27);
+            target.pass(67);
+            target.sent = 71;
+        }
+        target.rewind(27);
+        assert!(target.had(72), "it would be queued twice");
+        assert_eq!(target.done, [(67, 72)]);
+    }
+
+    #[test]
+    fn a_stretch_that_has_grown_since_takes_its_own_place() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(67);
+        for sent in 68..=90 {
+            target.sent = sent;
+            target.rewind(67);
+        }
+        assert_eq!(target.done, [(67, 90)]);
+        target.take_back(80);
+        assert_eq!(target.missing(68, 90).as_slice(), [(80, 90)]);
     }
 }

@@ -1,14 +1,16 @@
-//! What sessions hear of a broker that was away: the notices, what they missed meanwhile, and a gap where nobody can say.
+//! What sessions hear of a broker that was away: the notices, what they missed meanwhile, and a gap where nobody can say;
+//! and of an answer of it that comes too late.
 //! One shard with the memory broker; what is delivered is lost when the test says so.
 
 #![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::Directory;
 use tapeline_core::broker::Head;
-use tapeline_core::command::{Publication, Wanted};
+use tapeline_core::command::{Publication, SubscribeOptions, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::rights::Grant;
@@ -17,7 +19,7 @@ use tapeline_core::shard::Note;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::{LINES, ManualClock, OpenSocket, RoomyInbox};
 use tapeline_core::{Clock, Command, Hub, Settings, Shard};
-use tapeline_schema::Catalog;
+use tapeline_schema::{Catalog, ChannelSpec, Delivery, Priority};
 
 struct Desk {
     hub: Arc<Hub>,
@@ -62,8 +64,13 @@ impl Desk {
     }
 
     fn subscribe(&mut self, wanted: Wanted) {
+        self.subscribe_at(wanted, None);
+    }
+
+    fn subscribe_at(&mut self, wanted: Wanted, max_rate: Option<u32>) {
         let slot = self.open();
-        let command = Command::Subscribe { wanted: vec![wanted], options: Box::default(), req: None };
+        let options = Box::new(SubscribeOptions { max_rate, ..SubscribeOptions::default() });
+        let command = Command::Subscribe { wanted: vec![wanted], options, req: None };
         self.shard.handle(slot, command, self.clock.now());
     }
 
@@ -135,6 +142,26 @@ fn what_was_lost_is_read_when_the_broker_says_where_the_channel_stands() {
 }
 
 #[test]
+fn where_the_channel_stands_is_read_no_faster_than_the_rate_that_was_asked_for() {
+    const NAME: &str = "portfolio:p";
+    let mut desk = Desk::new();
+    desk.subscribe_at(Wanted::Channel(NAME.into()), Some(1));
+    desk.heard();
+    desk.publish(NAME);
+    let epoch = desk.route();
+    assert_eq!(desk.heard(), "portfolio:p 1;");
+    desk.publish(NAME);
+    desk.route();
+    desk.publish(NAME);
+    desk.lose();
+    desk.say_head(NAME, &epoch, 3);
+    assert_eq!(desk.heard(), "", "the second has not passed");
+    desk.clock.advance(Duration::from_secs(1));
+    desk.shard.tick(desk.clock.now());
+    assert_eq!(desk.heard(), "portfolio:p 3;", "the newest, though it never came by");
+}
+
+#[test]
 fn a_source_that_began_while_the_broker_was_away_reaches_the_pattern_that_covers_it() {
     let mut desk = Desk::new();
     desk.subscribe(Wanted::Pattern("my.*".into()));
@@ -187,4 +214,23 @@ fn who_is_there_and_who_comes_is_told_that_the_broker_is_away_and_that_it_is_bac
     assert_eq!(desk.heard(), "degraded true;", "also who comes late");
     desk.note(Note::Degraded(false));
     assert_eq!(desk.heard(), "degraded false;degraded false;");
+}
+
+#[test]
+fn a_list_of_sources_from_before_their_family_changed_is_asked_for_again() {
+    let mut desk = Desk::new();
+    desk.publish("rare:a");
+    desk.subscribe(Wanted::Pattern("rare:*".into()));
+    desk.lose();
+    let mut catalog = Catalog::built_in();
+    let row = ChannelSpec::of("rare:{key}", "rare", Priority::Medium, Delivery::Every);
+    catalog.add(row).expect("the family is sound");
+    let replaced = desk.hub.replace_catalog(catalog).expect("the catalogue is sound");
+    assert!(replaced.ended.iter().any(|name| **name == *"rare:a"), "{:?}", replaced.ended);
+    desk.publish("rare:a");
+    desk.lose();
+    assert_eq!(desk.heard(), "", "no gap of a count that the client never heard of");
+    desk.publish("rare:a");
+    desk.route();
+    assert_eq!(desk.heard(), "rare:a 2;");
 }

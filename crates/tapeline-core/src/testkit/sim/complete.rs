@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::asked::{Manner, Standing};
+use super::heard::Heard;
 use super::model::{Model, Space};
 use super::tables::ClientTable;
-use super::view::{Checked, Heard, View};
+use super::view::{Checked, View};
 use crate::message::Epoch;
 use crate::reply::Topic;
 

@@ -6,6 +6,8 @@
 mod asked;
 mod complete;
 mod finish;
+mod gaps;
+mod heard;
 mod host;
 mod inboxes;
 mod late;

@@ -38,6 +38,9 @@ impl World {
                 client.view.void = true;
                 self.frames_lost = true;
             }
+            for name in &ended {
+                client.view.redeclare(name);
+            }
         }
     }
 }

@@ -3,75 +3,16 @@
 //! A message may come twice to a session only if in between a subscription that covered it was ended, or older messages
 //! were asked for, or the newest was by another subscription.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::asked::{Manner, Standing, Start};
+use super::gaps::covering;
+use super::heard::Heard;
 use super::model::{Model, Space};
 use super::tables::{ClientTable, Said};
 use super::wire::{Frame, Place};
 use crate::channel::Channel;
 use crate::message::Epoch;
-use crate::reply::GapReason;
-
-/// What a session has heard under one name.
-#[derive(Default)]
-pub(super) struct Heard {
-    /// Of the newest frame.
-    pub epoch: Option<Epoch>,
-    got: HashMap<Epoch, BTreeSet<u64>>,
-    gapped: HashMap<Epoch, BTreeSet<u64>>,
-    /// Gaps that came before any frame told the epoch: they may be of any.
-    guessed: HashMap<Epoch, BTreeSet<u64>>,
-    /// Gaps whose epoch the next frame will tell.
-    gapped_next: BTreeSet<u64>,
-    voids: HashMap<Epoch, u64>,
-    /// Gaps that answer a stale `since`.
-    expected_voids: Vec<u64>,
-    /// Those that came. A subscription that stood beside may be told the same.
-    answered: BTreeSet<u64>,
-    /// Those of them that have to come.
-    pub forgotten: Vec<u64>,
-    /// Subscriptions that covered it and were ended, and times that older messages were asked for while one stood:
-    /// each may bring what had come before, or say again that it is missing.
-    ended: u32,
-    /// The newest offset that the client said it has, by any `since` that was believed.
-    pub claimed: HashMap<Epoch, u64>,
-    newest: Option<(Epoch, u64)>,
-    /// When the last two live messages came.
-    came_us: [u64; 2],
-}
-
-impl Heard {
-    pub(super) fn tell_epoch(&mut self, epoch: &Epoch) {
-        if self.voids.contains_key(epoch) {
-            // An old message, out of a roll-up's history.
-            return;
-        }
-        self.epoch = Some(epoch.clone());
-        let next = std::mem::take(&mut self.gapped_next);
-        self.guessed.entry(epoch.clone()).or_default().extend(next);
-    }
-
-    fn claim(&mut self, start: &Start) {
-        if start.resumed {
-            let claimed = self.claimed.entry(start.epoch.clone()).or_default();
-            *claimed = start.after.max(*claimed);
-        }
-    }
-
-    fn void(&mut self, epoch: Epoch, from: u64) {
-        let void = self.voids.entry(epoch).or_insert(from);
-        *void = from.min(*void);
-    }
-
-    pub(super) fn has(&self, epoch: &Epoch, offset: u64) -> bool {
-        self.got.get(epoch).is_some_and(|got| got.contains(&offset))
-            || [&self.gapped, &self.guessed]
-                .iter()
-                .any(|gapped| gapped.get(epoch).is_some_and(|gapped| gapped.contains(&offset)))
-            || self.voids.get(epoch).is_some_and(|from| *from <= offset)
-    }
-}
 
 /// See the module.
 #[derive(Default)]
@@ -165,7 +106,7 @@ impl View {
         }
         let heard = self.heard.entry(name.to_string()).or_default();
         heard.expected_voids.extend(start.void_from);
-        heard.claim(&start);
+        heard.begin(&start);
         if heard.epoch.as_ref().is_some_and(|epoch| *epoch != start.epoch) {
             // Its confirmation names no epoch, and neither does a gap.
             heard.epoch = None;
@@ -186,12 +127,10 @@ impl View {
 
     /// What a client holds of a table is a state that existed, or part of it.
     fn on_rows(&mut self, own: &Place, said: &Said, model: &Model) -> Checked {
-        let space = model.spaces.get(&own.channel).filter(|space| space.channel.is_table());
-        let Some(space) = space else { return Ok(()) };
+        let Some(space) = model.spaces.get(&own.channel) else { return Ok(()) };
         let logged = space.count(&own.epoch).and_then(|count| count.at(own.offset));
-        let Some(existed) = logged.and_then(|logged| logged.table.as_ref()) else {
-            return Err(format!("{own:?} is of no table"));
-        };
+        // Whether it was a table when that was published: its family may have changed since.
+        let Some(existed) = logged.and_then(|logged| logged.table.as_ref()) else { return Ok(()) };
         let table = self.tables.entry(own.channel.clone()).or_default();
         table.apply(said, &own.epoch);
         match table.is(existed) {
@@ -206,6 +145,13 @@ impl View {
         heard.expected_voids.push(from);
         heard.forgotten.push(from);
         heard.epoch = None;
+    }
+
+    /// The family of a name has changed, which the client asks for no more, or never did.
+    pub(super) fn redeclare(&mut self, name: &str) {
+        if let Some(heard) = self.heard.get_mut(name) {
+            heard.strays |= heard.ended > 0;
+        }
     }
 
     fn heard_twice(&self, channel: &Channel) -> bool {
@@ -292,7 +238,7 @@ impl View {
         let heard = self.heard.entry(name.clone()).or_default();
         heard.tell_epoch(&start.epoch);
         heard.expected_voids.extend(start.void_from);
-        heard.claim(&start);
+        heard.begin(&start);
         let reached = (start.epoch.clone(), start.after.max(if recovered.is_none() { start.top } else { 0 }));
         if start.channel.is_table() {
             // It stands nowhere before it has the rows.
@@ -446,92 +392,4 @@ impl View {
         }
         Ok(())
     }
-
-    fn on_gap(
-        &mut self,
-        name: &str,
-        (from, to): (u64, Option<u64>),
-        reason: GapReason,
-        model: &Model,
-        now_us: u64,
-    ) -> Checked {
-        let Some(space) = model.spaces.get(name) else {
-            return Err(format!("a gap in {name}, which is nothing"));
-        };
-        let heard = self.heard.entry(name.to_string()).or_default();
-        let current = space.current().map(|count| count.epoch.clone());
-        if reason == GapReason::Epoch {
-            if let Some(at) = heard.expected_voids.iter().position(|void| *void == from) {
-                heard.expected_voids.swap_remove(at);
-                heard.forgotten.retain(|void| *void != from);
-                heard.answered.insert(from);
-                // What follows may count under any epoch.
-                heard.epoch = None;
-                return Ok(());
-            }
-            let again = heard.answered.remove(&from);
-            // The newest count has ended too if the broker has forgotten the channel since.
-            let over = space.ended >= space.counts.len();
-            let went_on = heard.epoch.is_some() && heard.epoch == current;
-            let otherwise = covering(&self.standing, model, space) > 1;
-            if !over && !again && (space.counts.len() < 2 || (went_on && !otherwise)) {
-                return Err(format!("{name}: the epoch was said to be new at {from} and is not"));
-            }
-            // It says not which epoch is over: the last frame's, and it may be any but the newest.
-            if let Some(epoch) = heard.epoch.take().filter(|_| !went_on) {
-                heard.void(epoch, from);
-            }
-            for count in space.counts.iter().rev().skip(usize::from(!over)) {
-                heard.void(count.epoch.clone(), from);
-            }
-            heard.gapped_next.clear();
-            return Ok(());
-        }
-        let Some(to) = to.filter(|to| from <= *to && from > 0) else {
-            return Err(format!("{name}: a gap {from}..{to:?}"));
-        };
-        self.gap_offsets += to + 1 - from;
-        let only = heard.epoch.is_none() && space.counts.len() == 1;
-        // Of a count that has ended nothing is kept, and what was, by another row.
-        let goes_on = space.ended < space.counts.len();
-        let is_current = goes_on && (only || (heard.epoch.is_some() && heard.epoch == current));
-        if let Some(kept) = space.kept_within(from, to, now_us).filter(|_| is_current) {
-            return Err(format!("{name}: gap {from}..{to}, but {kept} is kept"));
-        }
-        match heard.epoch.clone() {
-            Some(epoch) => {
-                // What came before by another way may lie within; all of it may not.
-                let had = heard.got.get(&epoch).map_or(0, |got| got.range(from..=to).count() as u64);
-                let alone = covering(&self.standing, model, space) < 2;
-                if had > to - from && heard.ended == 0 && alone {
-                    return Err(format!("{name}: gap {from}..{to} though all of it had come"));
-                }
-                heard.gapped.entry(epoch.clone()).or_default().extend(from..=to);
-                // Where there have been several, it may be of another than the last frame's.
-                for count in space.counts.iter().filter(|_| space.counts.len() > 1) {
-                    heard.guessed.entry(count.epoch.clone()).or_default().extend(from..=to);
-                }
-                if !space.channel.is_table() {
-                    self.reached.insert(name.to_string(), (epoch, to));
-                }
-            }
-            // Nothing has come yet: it may be of any count.
-            None => {
-                for count in &space.counts {
-                    heard.guessed.entry(count.epoch.clone()).or_default().extend(from..=to);
-                }
-                heard.gapped_next.extend(from..=to);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// In how many ways messages of this space may come: under its own name, a roll-up's or a source's, for each
-/// subscription. What is told to be missing in one of them, another may still bring from what its own name keeps.
-fn covering(standing: &[Standing], model: &Model, space: &Space) -> usize {
-    let sources = model.spaces.values().filter(|source| source.channel.roll_ups().contains(&space.channel));
-    let related = space.channel.roll_ups().iter().chain(sources.map(|source| &source.channel));
-    let names = std::iter::once(&space.channel).chain(related);
-    names.map(|channel| standing.iter().filter(|standing| standing.covers(channel)).count()).sum()
 }
