@@ -91,6 +91,8 @@ pub(crate) struct Remote {
     error: Option<String>,
     waiting: Vec<Waiting>,
     is_fetching: bool,
+    /// Somebody asked for it anew while it was on its way: what comes may have been sent before.
+    is_wanted_again: bool,
     /// What tells the keys that are in use from others.
     pub applied: Vec<u8>,
 }
@@ -110,6 +112,7 @@ impl Remote {
         if self.source == source {
             // Who reloads may have had the issuer take back a key.
             self.due_us = self.due_us.min(self.pause_until_us.max(now.mono_us));
+            self.is_wanted_again |= self.is_fetching;
             return Vec::new();
         }
         let marks = if source.url.is_empty() { Vec::new() } else { std::mem::take(&mut self.marks) };
@@ -165,13 +168,8 @@ impl Remote {
         self.is_fetching = true;
     }
 
-    /// The set has come, or not; who waited is handed out.
-    pub(crate) fn on_fetched(
-        &mut self,
-        outcome: Result<(Vec<Key>, Option<Duration>), String>,
-        now: Now,
-    ) -> Vec<Waiting> {
-        self.is_fetching = false;
+    /// The set has come, or not. Who waited, and who comes until it has effect, still waits.
+    pub(crate) fn on_fetched(&mut self, outcome: Result<(Vec<Key>, Option<Duration>), String>, now: Now) {
         self.pause_until_us = now.after(PAUSE);
         match outcome {
             Ok((keys, max_age)) => {
@@ -185,6 +183,14 @@ impl Remote {
                 self.due_us = self.pause_until_us;
             }
         }
+        if std::mem::take(&mut self.is_wanted_again) {
+            self.due_us = self.pause_until_us;
+        }
+    }
+
+    /// What has come has effect; who waited is handed out.
+    pub(crate) fn on_applied(&mut self) -> Vec<Waiting> {
+        self.is_fetching = false;
         std::mem::take(&mut self.waiting)
     }
 

@@ -54,8 +54,8 @@ fn unknown_keys_have_it_fetched_once_for_all_and_then_there_is_a_pause() {
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Full), "no more than the limit wait");
     assert_eq!(remote.idle(clock.now()), Duration::ZERO);
     remote.on_asking();
-    let answered = remote.on_fetched(Ok((vec![key()], None)), clock.now());
-    assert_eq!(answered.len(), WAITING_LIMIT);
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    assert_eq!(remote.on_applied().len(), WAITING_LIMIT);
     clock.advance(PAUSE - SECOND);
     assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known));
     clock.advance(SECOND);
@@ -68,7 +68,18 @@ fn who_comes_while_it_is_fetched_waits_for_that() {
     remote.on_fetched(Ok((vec![key()], None)), clock.now());
     remote.on_asking();
     assert_eq!(why(remote.ask(waiting(), clock.now())), None);
-    assert_eq!(remote.on_fetched(Err("down".to_string()), clock.now()).len(), 1);
+    remote.on_fetched(Err("down".to_string()), clock.now());
+    assert_eq!(remote.on_applied().len(), 1);
+}
+
+#[test]
+fn who_comes_before_a_set_that_has_come_has_effect_is_not_told_that_its_key_is_unknown() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    remote.on_asking();
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    assert_eq!(why(remote.ask(waiting(), clock.now())), None);
+    assert_eq!(remote.on_applied().len(), 1);
+    assert_eq!(why(remote.ask(waiting(), clock.now())), Some(Why::Known));
 }
 
 #[test]
@@ -135,8 +146,13 @@ fn a_reload_has_the_set_fetched_as_soon_as_the_pause_is_over() {
     remote.on_fetched(Ok((vec![key()], None)), clock.now());
     clock.advance(2 * PAUSE);
     assert!(remote.idle(clock.now()) > PAUSE);
-    remote.ask_of(same, clock.now());
+    remote.ask_of(same.clone(), clock.now());
     assert_eq!(remote.idle(clock.now()), Duration::ZERO);
+    // What is on its way may have been sent before the reload.
+    remote.on_asking();
+    remote.ask_of(same, clock.now());
+    remote.on_fetched(Ok((vec![key()], None)), clock.now());
+    assert_eq!(remote.idle(clock.now()), PAUSE);
 }
 
 #[test]

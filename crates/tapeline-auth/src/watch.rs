@@ -5,10 +5,12 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tapeline_core::Now;
+
 use crate::authority::Shared;
 use crate::jwks;
 use crate::key::Key;
-use crate::remote::{Source, Why};
+use crate::remote::{Remote, Source, Why};
 
 /// How often files and the store are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -71,21 +73,25 @@ impl Shared {
             Ok((keys, _)) => tracing::debug!(keys = keys.len(), "{url} was fetched"),
             Err(told) => tracing::warn!("auth.jwt.jwks_url {url} {told}; what was fetched before goes on"),
         }
-        let (waiting, is_other) = {
-            let mut remote = self.remote();
-            // The settings may have changed meanwhile; then who waits waits for a fetch from there.
-            if remote.source() != source {
-                return;
-            }
-            let now = self.clock.now();
-            let waiting = remote.on_fetched(outcome, now);
+        // The settings may change meanwhile; then who waits waits for a fetch from there.
+        let Some(is_other) = self.if_still(source, |remote, now| {
+            remote.on_fetched(outcome, now);
             let found = fingerprint(remote.keys(now));
-            (waiting, std::mem::replace(&mut remote.applied, found.clone()) != found)
+            std::mem::replace(&mut remote.applied, found.clone()) != found
+        }) else {
+            return;
         };
         if is_other {
             self.on_keys();
         }
+        let Some(waiting) = self.if_still(source, |remote, _| remote.on_applied()) else { return };
         waiting.into_iter().for_each(|waiting| self.judge_waiting(waiting));
+    }
+
+    /// Does something with the remote set while it is still this one.
+    fn if_still<T>(&self, source: &Source, then: impl FnOnce(&mut Remote, Now) -> T) -> Option<T> {
+        let mut remote = self.remote();
+        (remote.source() == source).then(|| then(&mut remote, self.clock.now()))
     }
 
     fn look_at_files(&self) {
