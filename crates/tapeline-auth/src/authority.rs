@@ -14,6 +14,7 @@ use tapeline_core::Clock;
 use tapeline_core::rights::{Authority, Identified, Identity, KeyMark};
 use tapeline_core::store::{Done, Store};
 
+use crate::algorithm::Algorithm;
 use crate::api_key::ApiKeys;
 use crate::failures::Failures;
 use crate::fetch::Fetch;
@@ -239,9 +240,10 @@ impl State {
     }
 
     /// With the keys that were fetched, and the marks of those that were.
-    fn with(mut self, fetched: &[Key], marks: &[KeyMark]) -> Self {
+    fn with(mut self, fetched: &[Key], marks: &[(Algorithm, KeyMark)]) -> Self {
         self.keys = KeySet::new(self.local.iter().chain(fetched).cloned().collect());
-        self.marks = self.local.iter().flat_map(Key::marks).chain(marks.iter().copied()).collect();
+        let all = self.local.iter().flat_map(Key::marks).chain(marks.iter().copied());
+        self.marks = all.map(|(_, mark)| mark).collect();
         self
     }
 

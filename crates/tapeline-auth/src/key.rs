@@ -153,12 +153,12 @@ impl Key {
     /// What tells it, its name and its uses from others, as a digest.
     pub(crate) fn fingerprint(&self, into: &mut digest::Context) {
         into.update(format!("{:?} {:?} ", self.id, self.algorithms).as_bytes());
-        self.marks().for_each(|mark| into.update(&mark));
+        self.marks().for_each(|(_, mark)| into.update(&mark));
     }
 
     /// What signatures by it are known by, one for each of its algorithms.
-    pub(crate) fn marks(&self) -> impl Iterator<Item = KeyMark> {
-        self.algorithms.iter().map(|algorithm| self.mark(*algorithm))
+    pub(crate) fn marks(&self) -> impl Iterator<Item = (Algorithm, KeyMark)> {
+        self.algorithms.iter().map(|algorithm| (*algorithm, self.mark(*algorithm)))
     }
 
     /// What signatures by it with this algorithm are known by, whatever the key is called.

@@ -80,9 +80,9 @@ pub(crate) enum Why {
 pub(crate) struct Remote {
     source: Source,
     keys: Vec<Key>,
-    /// Of the set that came last, however long ago and from wherever. That a set is old or its address another says
-    /// nothing against who was believed by it; only the next set does.
-    marks: Vec<KeyMark>,
+    /// Of the set that came last, however long ago and from wherever, with algorithms that are still taken. That a set is
+    /// old or its address another says nothing against who was believed by it; only the next set does.
+    marks: Vec<(Algorithm, KeyMark)>,
     /// By the monotonic clock, as all that follows.
     fetched_us: Option<u64>,
     due_us: u64,
@@ -115,7 +115,9 @@ impl Remote {
             self.is_wanted_again |= self.is_fetching;
             return Vec::new();
         }
-        let marks = if source.url.is_empty() { Vec::new() } else { std::mem::take(&mut self.marks) };
+        // Where an algorithm is struck no set has to say so, and perhaps none comes that could.
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.retain(|(algorithm, _)| !source.url.is_empty() && source.algorithms.contains(algorithm));
         std::mem::replace(self, Remote { marks, ..Remote::new(source) }).waiting
     }
 
@@ -126,7 +128,7 @@ impl Remote {
     }
 
     /// By which keys somebody was believed who still is.
-    pub(crate) fn marks(&self) -> &[KeyMark] {
+    pub(crate) fn marks(&self) -> &[(Algorithm, KeyMark)] {
         &self.marks
     }
 

@@ -136,6 +136,24 @@ fn who_was_believed_by_a_set_is_until_the_next_one_has_come() {
 }
 
 #[test]
+fn an_algorithm_that_is_struck_takes_its_marks_along_at_once_and_no_others() {
+    let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
+    let rsa = |algorithms: &[Algorithm]| Key::rsa(algorithms, &[0xff; 256], &[1, 0, 1]).unwrap();
+    let both = rsa(&[Algorithm::Rs256, Algorithm::Ps256]);
+    let by_ps: Vec<_> = rsa(&[Algorithm::Ps256]).marks().collect();
+    remote.on_fetched(Ok((vec![both.clone()], None)), clock.now());
+    assert_eq!(remote.marks(), both.marks().collect::<Vec<_>>());
+    let without_rs = Source { algorithms: vec![Algorithm::Ps256], ..remote.source().clone() };
+    remote.ask_of(without_rs.clone(), clock.now());
+    assert_eq!(remote.marks(), by_ps);
+    let elsewhere = Source { url: "https://two.example".to_string(), algorithms: vec![Algorithm::Es256] };
+    remote.ask_of(elsewhere, clock.now());
+    assert!(remote.marks().is_empty(), "its set has no say in it either");
+    remote.ask_of(without_rs, clock.now());
+    assert!(remote.marks().is_empty(), "what is gone does not come back without a set");
+}
+
+#[test]
 fn a_reload_has_the_set_fetched_as_soon_as_the_pause_is_over() {
     let (clock, mut remote) = (ManualClock::default(), remote("https://one.example"));
     remote.on_fetched(Ok((vec![key()], None)), clock.now());

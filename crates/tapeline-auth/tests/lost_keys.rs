@@ -33,6 +33,12 @@ fn at(url: &str) -> Settings {
     Settings { jwt, failures_per_minute: 0, ..Settings::default() }
 }
 
+/// The same without this algorithm.
+fn without(struck: Algorithm, mut settings: Settings) -> Settings {
+    settings.jwt.algorithms.retain(|algorithm| *algorithm != struck);
+    settings
+}
+
 const URL: &str = "https://issuer.example/jwks";
 
 /// Somebody with a token of each key, by a desk that has fetched their set.
@@ -161,4 +167,27 @@ fn another_address_ends_nothing_before_its_set_has_come_and_none_ends_all() {
     assert!(!desk.auth.is_revoked(&bob));
     desk.auth.replace(secret_settings()).unwrap();
     assert!(desk.auth.is_revoked(&ann) && desk.auth.is_revoked(&bob));
+}
+
+#[test]
+fn an_algorithm_that_is_struck_ends_what_it_let_in_though_no_set_comes_any_more() {
+    let one = Named::make("one");
+    // The issuer is away, or its set has only keys that are for nothing that is taken.
+    for answer in [Err("is down"), Ok(set(&[&one]))] {
+        let (desk, [ann]) = believed([&one]);
+        desk.issuer.give(Err("is down"));
+        desk.auth.replace(without(Algorithm::Rs256, at(URL))).unwrap();
+        eventually("the failure is told", || desk.auth.status().fetch_error.is_some());
+        assert!(!desk.auth.is_revoked(&ann), "she came by another algorithm");
+        let revision = desk.auth.revision();
+        desk.issuer.give(answer);
+        desk.auth.replace(without(Algorithm::EdDsa, at(URL))).unwrap();
+        assert!(desk.auth.is_revoked(&ann) && desk.auth.revision() > revision);
+        eventually("the failure is told", || desk.auth.status().fetch_error.is_some());
+        assert!(desk.auth.is_revoked(&ann));
+        desk.auth.replace(without(Algorithm::Rs256, at(URL))).unwrap();
+        assert!(desk.auth.is_revoked(&ann), "nobody has said yet that her key is still there");
+        desk.issuer.give(Ok(set(&[&one])));
+        eventually("the set is there", || !desk.auth.is_revoked(&ann));
+    }
 }
