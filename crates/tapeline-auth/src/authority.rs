@@ -59,8 +59,8 @@ pub(crate) struct Shared {
     pub wake: Condvar,
     pub revoked: RwLock<Revoked>,
     pub revision: AtomicU64,
-    /// The store's version of the mark when it was last looked at, and how often.
-    pub mark: AtomicU64,
+    /// The store's version of the revocations when it was last looked at, and how often.
+    pub revoked_version: AtomicU64,
     pub looks: AtomicU32,
     pub rights: rights::Shared,
     /// By the digest of the token.
@@ -122,7 +122,7 @@ impl Auth {
             wake: Condvar::new(),
             revoked: RwLock::default(),
             revision: AtomicU64::new(0),
-            mark: AtomicU64::new(0),
+            revoked_version: AtomicU64::new(0),
             looks: AtomicU32::new(0),
             rights,
             remembered: Mutex::new(Generations::new(REMEMBERED)),

@@ -100,8 +100,8 @@ impl Shared {
             self.check_revoked(&identity).map_err(Stopped::Invalid)?;
             return Ok(Arc::new(identity));
         }
-        let mark = mark(credential);
-        let known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).find(&mark).cloned();
+        let digest = token_digest(credential);
+        let known = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).find(&digest).cloned();
         if let Some(identity) =
             known.filter(|identity| identity.until_us.is_some_and(|until| until > now.wall_us))
         {
@@ -114,15 +114,15 @@ impl Shared {
         let identity = self.of_token(credential, &state, now.wall_us).map_err(Stopped::Invalid)?;
         let identity = Arc::new(identity);
         self.check_revoked(&identity).map_err(Stopped::Invalid)?;
-        self.remember(mark, &identity, &state);
+        self.remember(digest, &identity, &state);
         Ok(identity)
     }
 
     /// Unless the keys that it was checked with have been changed meanwhile: a change forgets all only once.
-    fn remember(&self, mark: [u8; 32], identity: &Arc<Identity>, state: &Arc<State>) {
+    fn remember(&self, digest: [u8; 32], identity: &Arc<Identity>, state: &Arc<State>) {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(state, &self.state.load()) {
-            remembered.insert(mark, identity.clone());
+            remembered.insert(digest, identity.clone());
         }
     }
 
@@ -231,9 +231,9 @@ fn includes(these: &Rights, those: &Rights) -> bool {
 }
 
 /// What a token is remembered by: it is not kept itself.
-fn mark(token: &str) -> [u8; 32] {
-    let mut mark = [0; 32];
+fn token_digest(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    mark.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-    mark
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
 }

@@ -1,5 +1,5 @@
-//! Where revocations are kept: in the hub's store, so that they outlive it and reach other nodes. A *mark* changes with each,
-//! so that looking for news costs one read.
+//! Where revocations are kept: in the hub's store, so that they outlive it and reach other nodes. The
+//! version of one more key counts them, so that looking for news costs one read.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -13,9 +13,9 @@ use crate::api_key;
 use crate::authority::Shared;
 use crate::revoked::{self, REVOCATIONS_LIMIT, Revocation, What};
 
-/// It is written after each revocation.
-const MARK: &str = "tapeline:auth:revision";
-/// Looks after which all are read even though the mark is the same.
+/// It is written after each revocation: its version says whether there are new ones.
+const COUNTED: &str = "tapeline:auth:revision";
+/// Looks after which all are read even though the version is the same.
 const READ_ALL_EVERY: u32 = 30;
 /// The longest subject or id, in bytes.
 const NAME_LIMIT: usize = 256;
@@ -56,9 +56,9 @@ impl Shared {
             tracing::error!("a revocation holds on this node until it stops, and nowhere else: {refusal}");
             return done(Err(refusal));
         }
-        let Ok(mark) = Key::parse(MARK) else { return };
+        let Ok(counted) = Key::parse(COUNTED) else { return };
         let write = Write { value: "true".into(), ttl: None, expect: Expect::Any };
-        self.store.set(&mark, write, Box::new(move |marked| done(marked.map(|_| revocation))));
+        self.store.set(&counted, write, Box::new(move |written| done(written.map(|_| revocation))));
     }
 
     /// How long a token that is revoked now can be believed: it may have been issued by a clock that is ahead.
@@ -70,17 +70,17 @@ impl Shared {
 
     /// Looks for what other nodes have taken back.
     pub(crate) fn look_for_revocations(self: &Arc<Self>) {
-        let Ok(mark) = Key::parse(MARK) else { return };
+        let Ok(counted) = Key::parse(COUNTED) else { return };
         let this = self.clone();
         let found = move |found: Result<Option<_>, Refusal>| match found {
-            Ok(entry) => this.on_mark(entry.map_or(0, |entry: tapeline_core::store::Entry| entry.version)),
+            Ok(entry) => this.on_version(entry.map_or(0, |entry: tapeline_core::store::Entry| entry.version)),
             Err(refusal) => tracing::debug!("revocations cannot be looked for: {refusal}"),
         };
-        self.store.get(&mark, Box::new(found));
+        self.store.get(&counted, Box::new(found));
     }
 
-    fn on_mark(self: &Arc<Self>, version: u64) {
-        let is_same = self.mark.swap(version, Ordering::Relaxed) == version;
+    fn on_version(self: &Arc<Self>, version: u64) {
+        let is_same = self.revoked_version.swap(version, Ordering::Relaxed) == version;
         let looks = self.looks.fetch_add(1, Ordering::Relaxed);
         if !is_same || looks.is_multiple_of(READ_ALL_EVERY) {
             self.read_on(None);
@@ -95,7 +95,7 @@ impl Shared {
             Ok(page) => this.on_page(&page),
             Err(refusal) => {
                 // So that the next look reads them.
-                this.mark.store(0, Ordering::Relaxed);
+                this.revoked_version.store(0, Ordering::Relaxed);
                 tracing::warn!("revocations cannot be read: {refusal}");
             }
         };
