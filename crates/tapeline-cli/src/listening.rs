@@ -27,7 +27,7 @@ pub(crate) fn bind(
         if side == Side::Admin && !has_tls && !is_here(address) {
             tracing::warn!("admin.listen {address} is served without TLS: keys can be read on the way there");
         }
-        Ok((Listener::bind(address, tls)?, side))
+        Ok((Listener::bind(address, side, tls)?, side))
     };
     places(plain, tls.map(|(_, addresses)| &**addresses), admin).into_iter().map(open).collect()
 }

@@ -183,7 +183,7 @@ fn a_revoked_subject_is_closed_at_once_and_for_good() {
     assert_eq!(client.closed().code, 4003);
     assert_eq!(world.hub.request("GET", "/last/news", &ann, "").status(), 401);
     assert_eq!(Raw::send_to(&world.hub, handshake(&world.hub, "/ws", &ann)).head().status, 401);
-    bob.expect_silence();
+    bob.expect_to_stay();
     let listed = world.hub.admin("GET", "/admin/revocations", &admin, "").json();
     assert_eq!(listed["revocations"][0]["subject"], "ann", "{listed}");
 }

@@ -141,7 +141,7 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener =
-                    Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), tls).expect("a port is free");
+                    Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), side, tls).expect("a port is free");
                 tell.send(listener.address()).expect("the test waits for it");
                 listener.serve(app, side).await;
             });

@@ -51,9 +51,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds, for plain connections or for TLS; port 0 takes a free one. Must be called inside a tokio runtime.
-    pub fn bind(address: SocketAddr, tls: Option<Arc<Tls>>) -> Result<Self, ListenError> {
-        let flag = if tls.is_some() { "--tls-listen" } else { "--listen" };
+    /// Binds for this side, for plain connections or for TLS; port 0 takes a free one. Must be called inside a tokio runtime.
+    pub fn bind(address: SocketAddr, side: Side, tls: Option<Arc<Tls>>) -> Result<Self, ListenError> {
+        let flag = match (side, &tls) {
+            (Side::Admin, _) => "--admin-listen",
+            (Side::Public, Some(_)) => "--tls-listen",
+            (Side::Public, None) => "--listen",
+        };
         let bind = || {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;

@@ -24,7 +24,7 @@ fn a_reload_lets_a_new_key_in_and_closes_the_connections_of_one_that_is_gone() {
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert_eq!(of_old.closed().code, 4003);
     assert_eq!((status(&hub, &old.text), status(&hub, &new.text)), (401, 101));
-    of_kept.expect_silence();
+    of_kept.expect_to_stay();
     for secret in [&old.text, &new.text, &kept.text] {
         assert!(!answer.text().contains(secret.as_str()), "{}", answer.text());
     }
@@ -62,7 +62,7 @@ fn a_hang_up_takes_another_secret_and_closes_what_the_old_one_opened_and_nothing
     assert!(eventually(|| status(&hub, &new) == 101), "the new secret is not taken");
     assert_eq!(status(&hub, &old), 401);
     assert_eq!(client.closed().code, 4003);
-    desks.expect_silence();
+    desks.expect_to_stay();
 }
 
 #[test]
@@ -79,12 +79,12 @@ fn a_key_that_may_not_come_from_here_any_more_is_closed() {
     };
     desk.toml = desk.toml.replace("127.0.0.0/8", "127.0.0.1");
     reload(&desk);
-    client.expect_silence();
+    client.expect_to_stay();
     desk.toml = desk.toml.replace("127.0.0.1", "10.0.0.0/8");
     reload(&desk);
     assert_eq!(client.closed().code, 4003);
     assert_eq!(status(&hub, &desk.text), 401);
-    admins.expect_silence();
+    admins.expect_to_stay();
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_reload_that_cannot_be_changes_nobody() {
     let answer = hub.request("POST", "/admin/reload", &bearer(&admin.text), "");
     assert_eq!(answer.refusal().0, 400, "{}", answer.text());
     assert_eq!(status(&hub, &old.text), 101);
-    client.expect_silence();
+    client.expect_to_stay();
 }
 
 #[test]

@@ -33,6 +33,16 @@ fn an_admin_interface_by_which_nobody_could_come_in_is_not_opened() {
 }
 
 #[test]
+fn an_admin_address_that_is_taken_is_named_with_its_own_way_out() {
+    let hub = Hub::start();
+    let (port, admin) = (hub.port(), key("admin = true"));
+    let told = refused("127.0.0.1:0", &auth("", &[&admin]), &["--admin-listen", hub.address()]);
+    let other = port.wrapping_add(1);
+    let expected = format!("address in use: 127.0.0.1:{port}; try --admin-listen 127.0.0.1:{other}");
+    assert!(told.contains(&expected), "{told}");
+}
+
+#[test]
 fn a_hub_that_others_can_reach_is_not_started_without_saying_who_is_let_in() {
     for address in ["0.0.0.0:0", "[::]:0"] {
         let told = refused(address, "", &[]);

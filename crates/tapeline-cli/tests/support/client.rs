@@ -243,6 +243,12 @@ impl Client {
         assert!(frames.is_empty(), "nothing was due: {frames:?}");
     }
 
+    /// Asserts that it is not closed, and hears nothing, for longer than the hub takes to look for who was revoked: a second.
+    pub(crate) fn expect_to_stay(&mut self) {
+        let heard = self.read_within(Duration::from_millis(1_500));
+        assert!(heard.is_none(), "nothing was due: {heard:?}");
+    }
+
     /// Reads messages of one channel until this offset; answers their offsets. Gaps and notices fail.
     pub(crate) fn offsets_until(&mut self, last: u64) -> Vec<u64> {
         let mut offsets = Vec::new();
