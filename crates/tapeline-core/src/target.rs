@@ -231,6 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn the_message_that_a_target_begins_with_is_taken_back_as_those_after_it_are() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(24);
+        target.hold(24);
+        target.sent = 26;
+        for offset in 24..=26 {
+            if target.owns(offset) {
+                target.take_back(offset);
+            }
+        }
+        assert_eq!(target.sent, 23);
+        assert_eq!(target.missing(24, 31).as_slice(), [(24, 31)], "none of them has left");
+    }
+
+    #[test]
     fn going_back_over_the_same_messages_many_times_makes_nothing_forgotten() {
         let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
         target.start_after(67);
