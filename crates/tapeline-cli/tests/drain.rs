@@ -100,12 +100,9 @@ fn everybody_is_told_when_to_come_back_and_closed_then_at_spread_times() {
         assert!((turn * 20..=turn * 20 + 20).contains(told), "the {turn}th was told {told} ms");
         assert!(*at >= Duration::from_millis(*told), "told {told} ms, closed after {at:?}");
     }
-    let mut at: Vec<Duration> = left.iter().map(|(_, at)| *at).collect();
-    at.sort_unstable();
-    let most = at
-        .iter()
-        .map(|from| at.iter().filter(|to| (*from..*from + Duration::from_millis(100)).contains(*to)).count());
-    assert!(most.max() < Some(50), "half of them were closed within 100 ms: {at:?}");
+    let first = left.iter().map(|(_, at)| *at).min().expect("somebody");
+    let last = left.iter().map(|(_, at)| *at).max().expect("somebody");
+    assert!(last - first >= Duration::from_millis(500), "all were closed within {:?}", last - first);
 }
 
 #[test]
