@@ -214,7 +214,7 @@ fn several_hubs_without_a_common_broker_behind_one_address_are_named() {
     let hubs = [Hub::start(), Hub::start()];
     let url = balancer(&[&hubs[0], &hubs[1]]);
     let run = |url: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(["doctor", "--wait", "0", "market_data:AAPL", "--url", url]);
         run_to_end(command).1
     };
@@ -295,6 +295,7 @@ fn what_is_advised_for_an_empty_channel_can_be_pasted() {
         let command = remedy.trim().strip_prefix("-> try: tapeline").expect("a command");
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{} {command}", env!("CARGO_BIN_EXE_tapeline"))]);
+        tapeline_faults::without_settings(&mut shell, "tapeline");
         let (status, _, err) = run_to_end(shell);
         assert!(status.success(), "{command}: {err}");
         assert!(!doctor(&hub, &[channel]).0);
@@ -396,7 +397,7 @@ fn fake(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
 /// A command, how it ended, and for how long it ran; what it printed on both.
 fn told(words: &[&str]) -> (bool, String, Duration) {
     let began = Instant::now();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(words);
     let (status, out, err) = run_to_end(command);
     (!status.success(), out + &err, began.elapsed())

@@ -7,7 +7,6 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -345,7 +344,7 @@ fn a_wrong_password_ends_the_start_with_a_clear_word_that_holds_no_password() {
     let redis = RedisServer::with(&["requirepass right-one"]);
     let place = format!("127.0.0.1:{}", redis.port());
     for url in [format!("redis://:wrong-one@{place}"), format!("redis://somebody:wrong-one@{place}")] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--broker", &url]);
         let (status, out, err) = run_to_end(command);
         assert!(status.code().is_some_and(|code| code != 0), "{status}");
