@@ -177,14 +177,19 @@ fn a_request_that_has_begun_is_answered_and_others_are_told_to_come_back() {
 
 #[test]
 fn a_client_that_is_being_refused_slowly_does_not_hold_up_a_stop() {
-    let mut hub = Hub::with_config("[limits]\nconnections_per_client = 0\n");
-    for _ in 0..4 {
-        Raw::send_to(&hub, handshake(&hub, "/ws/c", ""));
+    let mut took = Vec::new();
+    // A machine that stalls holds up a stop now and then; such clients would do so each time.
+    while took.last().is_none_or(|took| *took >= Duration::from_millis(1_900)) {
+        assert!(took.len() < 5, "each stop was held up: {took:?}");
+        let mut hub = Hub::with_config("[limits]\nconnections_per_client = 0\n");
+        for _ in 0..4 {
+            Raw::send_to(&hub, handshake(&hub, "/ws/c", ""));
+        }
+        let start = Instant::now();
+        hub.terminate();
+        assert_eq!(hub.wait().code(), Some(0));
+        took.push(start.elapsed());
     }
-    let start = Instant::now();
-    hub.terminate();
-    assert_eq!(hub.wait().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_millis(1_900), "it took {:?}", start.elapsed());
 }
 
 #[test]
