@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+/// How the variables begin that the binary takes settings from.
+const SETTINGS: &str = "TAPELINE_";
+
 /// The repository, looked at once; every subcommand starts here.
 pub(crate) struct Root {
     /// The folder of the workspace's `Cargo.toml`.
@@ -34,7 +37,7 @@ impl Root {
 
     /// A program that will run in the repository's folder.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(program.as_ref());
+        let mut command = self::program(program);
         command.current_dir(&self.dir);
         command
     }
@@ -64,6 +67,17 @@ impl Root {
         files.retain(|file| self.dir.join(file).is_file());
         Ok(files)
     }
+}
+
+/// A program about to run without what a hub or a command would take from the environment: whoever runs the suites may have
+/// set some of it.
+pub(crate) fn program(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.to_string_lossy().starts_with(SETTINGS)).for_each(|name| {
+        command.env_remove(name);
+    });
+    command
 }
 
 /// A field of cargo's metadata that is a string.

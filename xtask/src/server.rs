@@ -9,11 +9,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 const READY: &str = "http://127.0.0.1:";
+const READY_TLS: &str = "https://127.0.0.1:";
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const READY_WITHIN_S: u64 = 20;
 const LINES_KEPT: usize = 40;
 
@@ -66,6 +68,21 @@ impl Server {
         Ok(self.process.0.try_wait()?)
     }
 
+    /// The port at which it speaks TLS, which it names after the other.
+    pub(crate) fn tls_port(&self) -> Result<u16> {
+        let end = Instant::now() + Duration::from_secs(READY_WITHIN_S);
+        loop {
+            let said = self.said();
+            if let Some(port) = said.lines().find_map(|line| port_in(line, READY_TLS)) {
+                return Ok(port);
+            }
+            if Instant::now() > end {
+                bail!("the server named no port for TLS within {READY_WITHIN_S} s; it said:\n{said}");
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
     /// Its last lines of output.
     pub(crate) fn said(&self) -> String {
         joined(&self.said)
@@ -76,7 +93,7 @@ impl Server {
 fn follow(stream: impl Read + Send + 'static, ports: SyncSender<u16>, said: Said) {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if let Some(port) = port_in(&line) {
+            if let Some(port) = port_in(&line, READY) {
                 // Refused when a port is waiting or nobody waits any more; only the first one counts.
                 let _ = ports.try_send(port);
             }
@@ -89,8 +106,8 @@ fn follow(stream: impl Read + Send + 'static, ports: SyncSender<u16>, said: Said
     });
 }
 
-fn port_in(line: &str) -> Option<u16> {
-    let (_, rest) = line.split_once(READY)?;
+fn port_in(line: &str, before: &str) -> Option<u16> {
+    let (_, rest) = line.split_once(before)?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|port| *port != 0)
 }
@@ -112,9 +129,10 @@ mod tests {
 
     #[test]
     fn the_port_is_the_first_address_on_either_stream() {
-        assert_eq!(port_in("listening on http://127.0.0.1:8123/ now"), Some(8123));
-        assert_eq!(port_in("listening on http://127.0.0.1:0"), None);
-        assert_eq!(port_in("listening on 127.0.0.1:8123"), None);
+        assert_eq!(port_in("listening on http://127.0.0.1:8123/ now", READY), Some(8123));
+        assert_eq!(port_in("listening on http://127.0.0.1:0", READY), None);
+        assert_eq!(port_in("listening on 127.0.0.1:8123", READY), None);
+        assert_eq!(port_in("listening on https://127.0.0.1:8443", READY), None);
         let server = Server::start(shell("echo hello; echo http://127.0.0.1:4001 >&2; exec sleep 60"));
         assert_eq!(server.unwrap().port, 4001);
     }

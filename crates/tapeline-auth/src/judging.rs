@@ -2,6 +2,7 @@
 //! revocations, in this order. Where a key is not known yet, it waits for the set of keys.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::settings::Settings;
 impl Shared {
     pub(crate) fn identify(&self, credential: &str, address: &str, answer: Identified) {
         let now = self.clock.now();
+        let revision = self.revision.load(Ordering::Acquire);
         let judged = self.judge(credential, address, now);
         match judged {
             Err(Stopped::Invalid(invalid)) if self.may_be_fetched(&invalid) => {
@@ -31,6 +33,10 @@ impl Shared {
                 let asked = self.remote().ask(waiting, now);
                 match asked {
                     Asked::Waits => self.wake.notify_all(),
+                    // It was judged by keys of before; those that have come meanwhile may have the one it needs.
+                    Asked::Refused(waiting, _) if self.revision.load(Ordering::Acquire) != revision => {
+                        self.judge_waiting(waiting);
+                    }
                     Asked::Refused(waiting, why) => self.refuse_waiting(waiting, why),
                 }
             }

@@ -64,7 +64,7 @@ mod tests {
 
     /// The memory on a machine that has these files.
     fn memory(name: &str, files: &[(&str, &str)]) -> usize {
-        let root = std::env::temp_dir().join(format!("tapeline-machine-{}-{name}", std::process::id()));
+        let root = tapeline_faults::temporary(name);
         for (path, text) in files {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().expect("a file is in a directory"))

@@ -5,8 +5,6 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use support::{Client, Hub, run_to_end};
 
@@ -97,14 +95,14 @@ fn what_is_printed_for_an_added_family_can_be_pasted_into_the_file() {
 
 #[test]
 fn a_schema_given_by_a_relative_path_holds_at_once_and_from_a_file_in_another_folder() {
-    let folder = std::env::temp_dir().join(format!("tapeline-e2e-schema-{}", std::process::id()));
+    let folder = support::temporary("schemas");
     let elsewhere = folder.join("elsewhere");
     std::fs::create_dir_all(&elsewhere).expect("the folders can be made");
     let schema = json!({"type": "object", "required": ["side"], "properties": {"side": {"type": "string"}}});
     std::fs::write(folder.join("signal.json"), schema.to_string()).expect("the schema can be written");
     let hub = Hub::with_config("");
     let in_folder = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(words).current_dir(&folder);
         let (status, out, err) = run_to_end(command);
         assert!(status.success(), "{words:?}: {err}");

@@ -27,7 +27,7 @@ struct File(PathBuf);
 
 impl File {
     fn new(name: &str, text: &str) -> File {
-        let path = std::env::temp_dir().join(format!("tapeline-config-{}-{name}.toml", std::process::id()));
+        let path = support::temporary(&format!("{name}.toml"));
         std::fs::write(&path, text).expect("the file can be written");
         File(path)
     }
@@ -44,8 +44,8 @@ impl Drop for File {
 }
 
 fn tapeline(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-    command.args(words).env_remove("TAPELINE_LOG");
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(words);
     command
 }
 

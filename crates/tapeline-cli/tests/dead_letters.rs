@@ -7,7 +7,7 @@ mod support;
 
 use std::fs::File;
 use std::io::Write;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use serde_json::{Value, json};
@@ -401,7 +401,7 @@ fn typed(hub: &Hub, words: &[&str], answer: &str) -> (ExitStatus, String, String
     let other = ioctl_tiocgptpeer(&terminal, OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("it has a side");
     let mut keyboard = File::from(terminal);
     keyboard.write_all(answer.as_bytes()).expect("a terminal takes what is typed");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(words).args(["--url", &format!("http://{}", hub.address())]).stdin(other);
     run_to_end(command)
 }

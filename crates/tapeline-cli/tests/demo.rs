@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -50,8 +50,8 @@ struct Demo {
 
 impl Demo {
     fn start() -> Demo {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-        command.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).env_remove("TAPELINE_LOG");
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
+        command.args(["serve", "--demo", "--listen", "127.0.0.1:0"]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();

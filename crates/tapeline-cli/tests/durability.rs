@@ -6,7 +6,6 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -288,7 +287,7 @@ fn a_backup_of_a_running_hub_is_restored_under_new_epochs() {
     assert!(status.success() && told.contains("checked"), "{told}{wrong}");
     hub.publish("trades:p", &fill(12));
     let restore = |file: &Path| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.arg("restore").arg(file).arg(&other.0);
         run_to_end(command)
     };
@@ -310,7 +309,7 @@ fn a_backup_of_a_running_hub_is_restored_under_new_epochs() {
     assert_eq!(restored.get("/last/positions:p").json()["data"]["rows"][0]["quantity"], 10);
     let url = format!("http://{}", restored.address());
     for of in [dir.0.to_str().expect("text"), &url] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(["data", "du", of]);
         let (status, told, wrong) = run_to_end(command);
         assert!(status.success() && told.contains("trades") && told.contains("positions"), "{told}{wrong}");
@@ -320,7 +319,7 @@ fn a_backup_of_a_running_hub_is_restored_under_new_epochs() {
 
 #[test]
 fn a_directory_beside_another_message_broker_is_an_error_that_names_both() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(["serve", "--data-dir", "here", "--broker", "file:there"]);
     let (status, _, told) = run_to_end(command);
     assert_eq!(status.code(), Some(1), "{told}");

@@ -11,7 +11,6 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -123,7 +122,7 @@ async fn what_a_token_does_not_allow_is_refused_and_without_one_all_is() {
 
 /// A command with a token, against the hub.
 fn tapeline(hub: &Hub, token: &str, words: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(words).args(["--url", &format!("http://{}", hub.address())]).env("TAPELINE_TOKEN", token);
     let (status, out, err) = run_to_end(command);
     (status.success(), out, err)
@@ -155,7 +154,7 @@ fn a_subscription_reads_its_token_again_and_outlives_the_first() {
     let file = temporary("token");
     let write = |lives| std::fs::write(&file, token(&json!({}), Duration::from_secs(lives))).unwrap();
     write(2);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     let url = format!("http://{}", hub.address());
     command.args(["sub", "notes", "--count", "1", "--url", &url, "--token-file", file.to_str().unwrap()]);
     let publish = std::thread::spawn(move || {

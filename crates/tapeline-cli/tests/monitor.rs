@@ -6,7 +6,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::json;
 use support::Hub;
@@ -59,7 +59,7 @@ impl Drop for Watching {
 fn without_a_terminal_each_update_is_a_line() {
     let hub = Hub::start();
     say(&hub, "status", "exp_1", json!({"status": "running"}));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(["monitor", "training", &format!("ws://{}", hub.address())]).stdout(Stdio::piped());
     let mut watching = Watching(command.spawn().expect("the binary starts"));
     let out = watching.0.stdout.take().expect("it is piped");
@@ -80,7 +80,7 @@ fn without_a_terminal_each_update_is_a_line() {
 
 #[test]
 fn nobody_there_is_told_with_what_to_do() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(["monitor", "training", "http://127.0.0.1:9"]);
     let (status, _, error) = support::run_to_end(command);
     assert!(!status.success());

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Client, Hub, eventually, run_to_end, serve};
+use support::{Client, Hub, eventually, run_to_end, serve, temporary};
 
 #[test]
 fn a_stop_closes_every_client_with_1001_and_ends_with_0() {
@@ -48,6 +48,7 @@ fn a_hub_that_was_started_to_outlive_its_terminal_lets_hang_ups_be() {
     let script = "trap '' HUP; exec \"$0\" serve --shards 1 --listen 127.0.0.1:0";
     let mut shell = Command::new("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_tapeline")]).stdout(Stdio::piped()).stderr(Stdio::null());
+    tapeline_faults::without_settings(&mut shell, "tapeline");
     let mut hub = shell.spawn().expect("the hub starts");
     let mut line = String::new();
     let out = hub.stdout.take().expect("stdout is piped");
@@ -87,7 +88,7 @@ fn a_port_that_is_taken_is_named_with_a_way_out() {
 
 #[test]
 fn a_configuration_with_an_unknown_key_is_refused_and_names_it() {
-    let path = std::env::temp_dir().join(format!("tapeline-e2e-unknown-{}.toml", std::process::id()));
+    let path = temporary("toml");
     std::fs::write(&path, "[limits]\nheart_beat_s = 1\n").expect("the configuration can be written");
     let mut command = serve("127.0.0.1:0");
     command.arg("--config").arg(&path);
@@ -103,7 +104,7 @@ fn help_tells_what_there_is() {
         (vec!["--help"], vec!["serve"]),
         (vec!["serve", "--help"], vec!["--listen", "--config", "Examples:"]),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(&args);
         let (status, out, _) = run_to_end(command);
         assert_eq!(status.code(), Some(0), "{args:?}");

@@ -6,8 +6,6 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use support::raw::{handshake, masked};
 use support::{Client, Hub, Raw, eventually, run_to_end};
@@ -274,7 +272,7 @@ const ELSEWHERE: [(&str, &str); 29] = [
 
 #[test]
 fn no_setting_is_left_out_here() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.arg("config");
     let (_, out, _) = run_to_end(command);
     let limits = out.lines().filter_map(|line| line.strip_prefix("limits."));

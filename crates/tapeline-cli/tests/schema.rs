@@ -5,8 +5,6 @@
 #[expect(dead_code, reason = "each test file uses its own part of the support")]
 mod support;
 
-use std::process::Command;
-
 use serde_json::{Map, Value, json};
 use support::client::with;
 use support::{Client, Hub, Raw, run_to_end};
@@ -138,8 +136,8 @@ fn a_users_schema_is_checked_and_told() {
 
 #[test]
 fn a_schema_may_lie_beside_the_configuration() {
-    let name = format!("tapeline-e2e-{}-fx.schema.json", std::process::id());
-    let path = std::env::temp_dir().join(&name);
+    let path = support::temporary("schema.json");
+    let name = path.file_name().expect("it has a name").to_str().expect("it is text");
     std::fs::write(&path, r#"{"type":"object","required":["bid"]}"#).expect("it can be written");
     let family =
         |schema: &str| format!("[[channel]]\ntemplate = \"fx:{{pair}}\"\ntype = \"fx\"\nschema = {schema}\n");
@@ -148,7 +146,7 @@ fn a_schema_may_lie_beside_the_configuration() {
     let (status, message) = publish(&hub, "fx:A", &json!({}), json!({}));
     assert_eq!((status, message.as_str()), (400, "fx:A: \"bid\" is a required property"));
     let serve = |schema: &str| {
-        let config = std::env::temp_dir().join(format!("tapeline-e2e-{}-bad.toml", std::process::id()));
+        let config = support::temporary("toml");
         std::fs::write(&config, family(schema)).expect("it can be written");
         let mut command = support::serve("127.0.0.1:0");
         command.arg("--config").arg(&config);
@@ -163,8 +161,8 @@ fn a_schema_may_lie_beside_the_configuration() {
 }
 
 fn types(lang: &str, url: &str) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-    command.args(["types", "--lang", lang, "--url", url]).env_remove("TAPELINE_LOG");
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(["types", "--lang", lang, "--url", url]);
     let (status, out, err) = run_to_end(command);
     (status.success(), out, err)
 }

@@ -337,7 +337,7 @@ fn who_says_nothing_behind_tls_is_told_that_the_head_took_too_long() {
 fn a_hub_may_speak_tls_alone_and_only_the_newest() {
     let authority = Authority::new();
     let pair = authority.pair(90);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command.args(["config", "--tls-listen", "127.0.0.1:0"]).args(&pair.words()[2..]);
     let (_, out, _) = run_to_end(command);
     assert!(out.lines().any(|line| line.starts_with("serve.listen = []")), "{out}");
@@ -423,7 +423,7 @@ fn the_commands_talk_to_a_hub_behind_tls_that_they_believe() {
     let hub = Hub::with_tls("", &authority.pair(90), &[]);
     let port = hub.tls_address().rsplit(':').next().expect("a port");
     let run = |words: &[&str], believed: bool| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(words).args(["--url", &format!("wss://localhost:{port}")]);
         if believed {
             command.env("TAPELINE_CA", &authority.file);

@@ -8,7 +8,6 @@
 mod program;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use program::{Outcome, run, run_with_input};
 
@@ -17,7 +16,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tapeline-tokens-{}-{name}", std::process::id()));
+        let path = tapeline_faults::temporary(name);
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -148,8 +147,8 @@ fn what_could_not_be_used_is_not_made() {
 }
 
 fn config(words: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-    command.arg("config").args(words).env_remove("TAPELINE_LOG").envs(variables.iter().copied());
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
+    command.arg("config").args(words).envs(variables.iter().copied());
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())

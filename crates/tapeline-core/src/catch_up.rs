@@ -351,6 +351,7 @@ impl Shard {
             self.dirty.mark(slot, session, entry.lane);
             target.owed = None;
             target.whole = false;
+            target.hold(offset);
         }
         target.sent = target.sent.max(offset);
         Pushed::On

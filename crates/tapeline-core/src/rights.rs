@@ -321,15 +321,14 @@ impl Hub {
         name_it_is_about(channel).and_then(|name| self.channel(name).ok())
     }
 
-    /// The channel whose owner decides who may read this one, itself or the one that it is about, while nobody has told
-    /// this node whose that is.
-    pub(crate) fn owner_awaited(&self, channel: &Channel) -> Option<Channel> {
+    /// The channel whose owner decides who may read this one: itself, or the one that it is about.
+    pub(crate) fn deciding(&self, channel: &Channel) -> Option<Channel> {
         let decides = match channel.spec().read {
             Readers::Owner => Some(channel.clone()),
             Readers::AsChannel => self.about(channel),
             Readers::Public | Readers::Own | Readers::Operator => None,
         };
-        decides.filter(|decides| decides.takes_owner() && decides.owner().is_none())
+        decides.filter(Channel::takes_owner)
     }
 
     /// The channel that this one is about, where that is its owner's and this node has not been told whose. The broker
@@ -337,7 +336,7 @@ impl Hub {
     pub fn owner_to_learn(&self, grant: &Grant, channel: &Channel) -> Option<Channel> {
         let channel = channel.current();
         let is_about_another = grant.identity().is_some() && channel.spec().read == Readers::AsChannel;
-        self.owner_awaited(channel).filter(|_| is_about_another)
+        self.deciding(channel).filter(|decides| is_about_another && decides.owner().is_none())
     }
 
     /// Whether the topic may be subscribed. A pattern is heard source by source, so everybody who is somebody may ask.

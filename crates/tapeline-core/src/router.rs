@@ -71,7 +71,10 @@ pub(crate) struct Entry {
     pub groups: Vec<RateGroup>,
     /// How many targets have `overlap` set.
     pub overlaps: u32,
-    /// Nobody knew yet whose this channel is when it was last asked who may hear the entry's.
+    /// The channel whose owner decides who may hear this one. Kept, so that another owner of it is a change of the catalogue
+    /// that is heard of, and no new channel of that name.
+    pub decides: Option<Channel>,
+    /// Nobody knew yet whose that is when it was last asked.
     pub awaits: Option<Awaited>,
     pub touched_us: u64,
     /// When a message was last timed.
@@ -141,8 +144,9 @@ impl Router {
     }
 
     /// Makes an entry; the caller adds targets for [`Router::expansions`].
-    pub(crate) fn open(&mut self, channel: &Channel, awaits: Option<Awaited>, now_us: u64) -> u32 {
+    pub(crate) fn open(&mut self, channel: &Channel, decides: Option<Channel>, now_us: u64) -> u32 {
         let channel = channel.current();
+        let awaits = Awaited::of(decides.as_ref());
         let entry = Entry {
             channel: channel.clone(),
             lane: channel.lane(),
@@ -153,6 +157,7 @@ impl Router {
             targets: Vec::new(),
             groups: Vec::new(),
             overlaps: 0,
+            decides,
             awaits,
             touched_us: now_us,
             timed_us: 0,

@@ -182,10 +182,11 @@ impl Shard {
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
-        let awaits_owner = entry.awaits.is_some();
-        let overlaps = entry.overlaps > 0;
+        let (awaits_owner, mut overlaps) = (entry.awaits.is_some(), entry.overlaps > 0);
         if awaits_owner {
             self.weigh_owner(id, now);
+            // Who hears it from now on may hear it elsewhere too.
+            overlaps = self.router.entry(id).is_some_and(|entry| entry.overlaps > 0);
         }
         if overlaps {
             self.pass_over_overlaps(id, message, offset);

@@ -14,7 +14,6 @@ use crate::rights::learn_owner;
 use crate::session::Subscription;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
-use crate::weighing::Awaited;
 use crate::wishes::{mode_of, spreads, wish};
 
 /// How many times as many sources are listed for a session that may not hear all of them.
@@ -199,8 +198,8 @@ impl Shard {
     pub(crate) fn open_entry(&mut self, channel: &Channel, now: Now) -> u32 {
         // The entry is the current channel's, so it is heard through that one's roll-ups.
         let channel = channel.current();
-        let awaits = self.hub.owner_awaited(channel).map(Awaited::of);
-        let entry = self.router.open(channel, awaits, now.mono_us);
+        let decides = self.hub.deciding(channel);
+        let entry = self.router.open(channel, decides, now.mono_us);
         for (slot, id) in self.router.expansions(channel) {
             let cursor =
                 self.sessions.get_mut(slot as usize).and_then(|s| s.subscription(id)).map(|s| match s {

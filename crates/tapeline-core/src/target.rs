@@ -167,6 +167,14 @@ impl Target {
         self.start = offset;
     }
 
+    /// This offset has been queued out of a page. Of a table it may be the one that the target begins after, because it
+    /// begins with the whole of it: what that says has come, and is never missing.
+    pub(crate) fn hold(&mut self, offset: u64) {
+        if offset == self.start {
+            self.start = offset.saturating_sub(1);
+        }
+    }
+
     /// Whether it has to queue this offset again when that is taken back. Also while it joins anew it must not remember
     /// as queued what has left the queue unsent.
     pub(crate) fn owns(&self, offset: u64) -> bool {
@@ -210,6 +218,31 @@ mod tests {
         assert!(target.owns(31), "it would be passed over when it is read");
         target.take_back(31);
         assert_eq!(target.missing(6, 40).as_slice(), [(6, 40)]);
+    }
+
+    #[test]
+    fn the_message_that_a_target_begins_with_is_not_missing_when_it_goes_back() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(24);
+        target.hold(24);
+        target.sent = 26;
+        target.rewind(22);
+        assert_eq!(target.missing(23, 31).as_slice(), [(23, 23), (27, 31)]);
+    }
+
+    #[test]
+    fn the_message_that_a_target_begins_with_is_taken_back_as_those_after_it_are() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(24);
+        target.hold(24);
+        target.sent = 26;
+        for offset in 24..=26 {
+            if target.owns(offset) {
+                target.take_back(offset);
+            }
+        }
+        assert_eq!(target.sent, 23);
+        assert_eq!(target.missing(24, 31).as_slice(), [(24, 31)], "none of them has left");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Who may hear what, asked anew: a session's rights are others, the catalogue is another, or somebody has said whose a
-//! channel is. What is no longer allowed ends, what is allowed now is heard from its next message on.
+//! channel is. What is no longer allowed ends, what is allowed now is heard from its next message on; from the oldest that is
+//! kept where nobody else heard it and it was quiet for so long that the shard has forgotten it.
 //!
 //! Whether a target may be is decided when it is made and whenever it is weighed here, and for no message in between. What
 //! the rules are is the rights'.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::broker::NEWEST;
 use crate::channel::Channel;
@@ -24,11 +28,15 @@ const ASK_US: u64 = 1_000_000;
 pub(crate) struct Awaited {
     channel: Channel,
     asked_us: u64,
+    /// The broker has not answered yet.
+    asking: Arc<AtomicBool>,
 }
 
 impl Awaited {
-    pub(crate) fn of(channel: Channel) -> Self {
-        Awaited { channel, asked_us: 0 }
+    /// Of the channel that decides, if nobody has said whose it is.
+    pub(crate) fn of(decides: Option<&Channel>) -> Option<Self> {
+        let channel = decides.filter(|decides| decides.owner().is_none())?.clone();
+        Some(Awaited { channel, asked_us: 0, asking: Arc::default() })
     }
 }
 
@@ -62,9 +70,18 @@ impl Shard {
         // Messages of the source itself would have said it. What the source is about may be heard elsewhere only.
         let is_due = awaited.asked_us == 0 || now.mono_us >= awaited.asked_us + ASK_US;
         let broker = self.hub.broker();
-        if is_due && awaited.channel != known.channel && !broker.brings_all() {
+        let may_ask =
+            awaited.channel != known.channel && !broker.brings_all() && !self.hub.authority().is_off();
+        // A broker that is away answers when it is back: it is not asked again before.
+        if is_due && may_ask && !awaited.asking.swap(true, Ordering::Relaxed) {
             awaited.asked_us = now.mono_us;
-            broker.read(&awaited.channel, NEWEST, 1, Box::new(|_| {}));
+            let asking = awaited.asking.clone();
+            broker.read(
+                &awaited.channel,
+                NEWEST,
+                1,
+                Box::new(move |_| asking.store(false, Ordering::Relaxed)),
+            );
         }
     }
 
@@ -73,18 +90,24 @@ impl Shard {
         let Some(known) = self.router.entry(entry) else { return };
         let channel = known.channel.clone();
         // First: an owner that becomes known meanwhile is seen with the next message.
-        let awaits = self.hub.owner_awaited(&channel).map(Awaited::of);
+        let decides = self.hub.deciding(&channel);
         if let Some(known) = self.router.entry(entry) {
-            known.awaits = awaits;
+            known.awaits = Awaited::of(decides.as_ref());
+            known.decides = decides;
         }
+        let mut lost = Vec::new();
         for (slot, id) in self.router.expansions(&channel) {
             let session = self.sessions.get_mut(slot as usize);
             let stands = |known: &mut Subscription| !known.joining;
             // What still waits for the broker's answer is weighed then.
-            if session.and_then(|session| session.subscription(id)).is_some_and(stands) {
-                self.weigh_source(entry, slot, id);
+            if session.and_then(|session| session.subscription(id)).is_some_and(stands)
+                && self.has_lost(entry, slot, id)
+            {
+                lost.push((slot, id));
             }
         }
+        // Last: an entry that nobody hears any more is closed, and who is let in would begin with what is kept.
+        lost.into_iter().for_each(|(slot, id)| self.uncover(entry, slot, id));
     }
 
     /// Ends what the session asked for by name, as far as this concerns it, and may no longer hear.
@@ -120,22 +143,25 @@ impl Shard {
             return;
         }
         for entry in self.router.covered(topic) {
-            self.weigh_source(entry, slot, id);
+            if self.has_lost(entry, slot, id) {
+                self.uncover(entry, slot, id);
+            }
         }
     }
 
-    fn weigh_source(&mut self, entry: u32, slot: u32, id: u32) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
+    /// Lets a subscription hear the source if it may now; whether it does and may no longer.
+    fn has_lost(&mut self, entry: u32, slot: u32, id: u32) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
         if matches!(session.grant, Grant::Anyone) {
-            return;
+            return false;
         }
-        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return };
+        let Some(channel) = self.router.entry(entry).map(|entry| entry.channel.clone()) else { return false };
         let allowed = self.hub.may_read(&session.grant, &channel).is_ok();
-        match (allowed, self.hears(entry, slot, id)) {
-            (true, false) => self.add_expansion(entry, slot, id, Cursor::Fresh),
-            (false, true) => self.uncover(entry, slot, id),
-            _ => {}
+        let hears = self.hears(entry, slot, id);
+        if allowed && !hears {
+            self.add_expansion(entry, slot, id, Cursor::Fresh);
         }
+        hears && !allowed
     }
 
     /// Whether a subscription is among those that the session's target in this entry covers.

@@ -74,9 +74,26 @@ impl Desk {
         self.shard.handle(slot, command, self.clock.now());
     }
 
+    /// Asks for each message of a channel.
+    fn ask_each(&mut self, slot: u32, name: &str) {
+        let delivery = Some(Delivery::Every);
+        let options = Box::new(SubscribeOptions { delivery, ..SubscribeOptions::default() });
+        let wanted = vec![Wanted::Channel(name.into())];
+        let command = Command::Subscribe { wanted, options, req: None };
+        self.shard.handle(slot, command, self.clock.now());
+    }
+
     fn publish(&self, channel: &str) {
+        self.publish_data(channel, "{}");
+    }
+
+    fn publish_row(&self, channel: &str) {
+        self.publish_data(channel, r#"{"agent_id":"a","status":"busy"}"#);
+    }
+
+    fn publish_data(&self, channel: &str, data: &'static str) {
         let publication =
-            Publication { channel: channel.into(), data: "{}".into(), ..Publication::default() };
+            Publication { channel: channel.into(), data: data.into(), ..Publication::default() };
         let draft = self.hub.draft(publication, &"p".into(), &Grant::Anyone, self.clock.now());
         let drafts = [draft.expect("the publication is sound")].into_iter().collect();
         assert!(self.hub.publish(drafts, None).is_ok(), "the inbox is never full");
@@ -229,8 +246,27 @@ fn a_list_of_sources_from_before_their_family_changed_is_asked_for_again() {
     assert!(replaced.ended.iter().any(|name| **name == *"rare:a"), "{:?}", replaced.ended);
     desk.publish("rare:a");
     desk.lose();
-    assert_eq!(desk.heard(), "", "no gap of a count that the client never heard of");
+    assert_eq!(desk.heard(), "hears rare:*;", "no gap of a count that the client never heard of");
     desk.publish("rare:a");
     desk.route();
     assert_eq!(desk.heard(), "rare:a 2;");
+}
+
+#[test]
+fn a_table_that_was_begun_with_is_not_said_to_be_missing_by_an_answer_that_comes_late() {
+    const NAME: &str = "agent_status";
+    let mut desk = Desk::new();
+    let slot = desk.open();
+    desk.publish_row(NAME);
+    desk.ask_each(slot, NAME);
+    let late = desk.inbox.take_notes();
+    desk.publish_row(NAME);
+    desk.lose();
+    desk.ask_each(slot, NAME);
+    assert_eq!(desk.heard(), "hears agent_status;agent_status 2;");
+    desk.publish_row(NAME);
+    desk.route();
+    assert_eq!(desk.heard(), "agent_status 3;");
+    late.into_iter().for_each(|note| desk.note(note));
+    assert_eq!(desk.heard(), "hears agent_status;agent_status 3;", "the whole table, and no gap of 2");
 }

@@ -374,6 +374,17 @@ fn an_owner_hears_what_is_theirs_as_soon_as_it_is() {
 }
 
 #[test]
+fn an_owner_who_becomes_known_and_hears_the_roll_up_too_hears_each_message_once() {
+    let mut desk = Desk::with("ann", Rights { read: patterns(&["orders"]), ..Rights::default() });
+    assert_eq!(desk.channel("orders"), "hears orders;");
+    assert_eq!(desk.pattern("order_status:*"), "hears order_status:*;");
+    assert_eq!(desk.publish("order_status:1"), "order_status:1 1;");
+    desk.hub.channel("order_status:1").unwrap().set_owner("ann");
+    assert_eq!(desk.publish("order_status:1"), "order_status:1 2;");
+    assert_eq!(desk.publish("order_status:1"), "order_status:1 3;");
+}
+
+#[test]
 fn freshness_is_as_open_as_the_channel_that_it_is_about() {
     let mut desk = Desk::with("ann", Rights::default());
     assert_eq!(desk.channel("freshness:market_data:AAPL"), "hears freshness:market_data:AAPL;");
@@ -414,6 +425,18 @@ fn what_is_about_a_channel_goes_over_to_the_owner_that_the_broker_has_learned_of
         assert_eq!(desk.directory.owned_by(&channel, "bob").owner(), Some("bob"));
         assert_eq!(desk.publish("freshness:order_status:1").is_empty(), before, "{subject}");
     }
+}
+
+#[test]
+fn what_is_about_a_channel_goes_over_to_another_owner_though_the_channel_was_out_of_use_meanwhile() {
+    let mut desk = Desk::with("ann", Rights::default());
+    desk.hub.channel("order_status:1").unwrap().set_owner("ann");
+    assert_eq!(desk.pattern("freshness:*"), "hears freshness:*;");
+    assert_eq!(desk.publish("freshness:order_status:1"), "freshness:order_status:1 1;");
+    desk.directory.sweep();
+    let channel = desk.hub.channel("order_status:1").unwrap();
+    assert_eq!(desk.directory.owned_by(&channel, "bob").owner(), Some("bob"));
+    assert_eq!(desk.publish("freshness:order_status:1"), "");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What tests break: a real Redis of their own ([`RedisServer`]), stopped, killed, frozen, emptied or failed over; and the
 //! line to it ([`Proxy`]), cut, reset in the middle of a reply, or silent. Both are gone when the test ends, also when it
-//! panics. `resp` is just enough of Redis' protocol to tell the server what to do and to be its other clients.
+//! panics. Programs are started by [`command`], and files named by [`temporary`]. `resp` is just enough of Redis' protocol to tell the server what to do and to be its other clients.
 //! It is a dependency of tests only, and knows nothing of Tapeline.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod program;
 mod proxy;
 mod redis;
 mod resp;
@@ -13,6 +14,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use program::{command, temporary, without_settings};
 pub use proxy::Proxy;
 pub use redis::RedisServer;
 pub use resp::{Connection, Listener, Reply};

@@ -6,12 +6,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::resp::{Connection, Reply};
-use crate::{eventually, free_port};
+use crate::{eventually, free_port, temporary};
 
 /// May do everything and is asked for no password.
 const WARDEN: &str = "warden";
@@ -34,9 +33,7 @@ impl RedisServer {
 
     /// One with further lines of `redis.conf`.
     pub fn with(lines: &[&str]) -> RedisServer {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("tapeline-redis-{}-{count}", std::process::id()));
+        let folder = temporary("redis");
         fs::create_dir_all(&folder).expect("a folder can be made");
         let lines: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
         // A port that was free may be taken before the server has it.

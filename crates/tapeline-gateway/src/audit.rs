@@ -209,6 +209,8 @@ mod tests {
     #[test]
     fn lines_are_appended_to_a_file_of_its_owners_alone() {
         let path = std::env::temp_dir().join(format!("tapeline-audit-{}", std::process::id()));
+        // A killed run of a process with the same id may have left one.
+        let _ = std::fs::remove_file(&path);
         for _ in 0..2 {
             let audit = Audit::to_file(&path).unwrap();
             audit.refused(&trouble("forbidden"), at(1));

@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_each_time_and_its_last_line_end_is_no_part_of_the_token() {
-        let path = std::env::temp_dir().join(format!("tapeline-token-{}", std::process::id()));
+        let path = tapeline_faults::temporary("token");
         let source = TokenSource::file(&path);
         let missing = fetch(source.clone()).unwrap_err().to_string();
         assert!(missing.contains(&format!("{} cannot be read", path.display())), "{missing}");

@@ -1,9 +1,10 @@
 //! One page being worked through: its own folder, its own hub on a free port, and the commands that still run.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,6 +13,7 @@ use super::compare::{self, Extent, Market};
 use super::process::Process;
 use super::rules::{self, Step};
 use super::{commands, tools::Tools};
+use crate::root::program;
 use crate::server::Server;
 
 /// Where pages say that the hub is.
@@ -20,16 +22,21 @@ const HUB: &str = "127.0.0.1:8000";
 const TLS_HUB: &str = "127.0.0.1:8443";
 /// What a hub is told instead.
 const FREE: &str = "127.0.0.1:0";
+/// The discard port, where nobody listens.
+const NOBODY: u16 = 9;
 /// What `tapeline sub` says when it will miss nothing any more.
 const SUBSCRIBED: &str = "subscribed ";
 const REFUSED: &str = "error: ";
+/// A hub that has nothing to do knows all by then.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A page's surroundings. What runs ends with it.
 pub(super) struct Desk<'a> {
     tools: &'a Tools,
     folder: PathBuf,
     hub: Option<Server>,
-    /// Where this page's hubs speak TLS, if they do.
+    /// Where this page's hub speaks TLS, if it does.
     tls_port: u16,
     market: Market,
     endless: Vec<(usize, Process, Vec<String>)>,
@@ -48,9 +55,7 @@ impl<'a> Desk<'a> {
         }
         // In a terminal curl shows no progress beside its answer, and ends the line.
         fs::write(folder.join(".curlrc"), "silent\nshow-error\n")?;
-        // Free now; a hub that is told of it takes it soon.
-        let tls_port = TcpListener::bind(FREE)?.local_addr()?.port();
-        Ok(Self { tools, folder, hub: None, tls_port, market: Market::Still, endless: Vec::new() })
+        Ok(Self { tools, folder, hub: None, tls_port: NOBODY, market: Market::Still, endless: Vec::new() })
     }
 
     /// Starts a hub as pages do that do not say how.
@@ -113,24 +118,37 @@ impl<'a> Desk<'a> {
 
     fn serve(&mut self, words: &str) -> Result<()> {
         self.hub = None;
-        let mut serve = Command::new(&self.tools.binary);
+        let mut serve = program(&self.tools.binary);
         serve.current_dir(&self.folder);
-        let behind_tls = format!("127.0.0.1:{}", self.tls_port);
         serve.args(words.split_whitespace().map(|word| match word {
-            HUB => FREE,
-            TLS_HUB => &behind_tls,
+            HUB | TLS_HUB => FREE,
             word => word,
         }));
         if !words.contains("--listen") {
             serve.args(["--listen", FREE]);
         }
-        self.hub = Some(Server::start(serve)?);
+        let hub = Server::start(serve)?;
+        self.tls_port = if words.contains(TLS_HUB) { hub.tls_port()? } else { NOBODY };
+        self.hub = Some(hub);
         self.market = if words.contains("--demo") { Market::Live } else { Market::Still };
         Ok(())
     }
 
-    /// Runs commands to their end; the last may be refused, if the page says so.
+    /// Runs commands to their end. What only looks looks again for a while where it does not see what the page says: that
+    /// a client has left, a hub knows a moment after the client.
     fn run(&self, script: &str, printed: Option<&[String]>) -> Result<()> {
+        let end = Instant::now() + SETTLED_WITHIN;
+        loop {
+            let outcome = self.run_once(script, printed);
+            if outcome.is_ok() || !rules::only_looks(script) || Instant::now() > end {
+                return outcome;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Runs commands to their end; the last may be refused, if the page says so.
+    fn run_once(&self, script: &str, printed: Option<&[String]>) -> Result<()> {
         let mut process = Process::start(self.sh(), &format!("set -e\n{script}"))?;
         let status = process.end()?;
         let may_fail = printed.is_some_and(|lines| lines.iter().any(|line| line.starts_with(REFUSED)));
@@ -186,7 +204,7 @@ impl<'a> Desk<'a> {
 
     /// A shell in the page's folder that finds what the page names.
     fn sh(&self) -> Command {
-        let mut sh = Command::new("sh");
+        let mut sh = program("sh");
         sh.current_dir(&self.folder).envs(self.tools.environment());
         sh.env("CURL_HOME", &self.folder).env("HUB", format!("http://{}", self.address()));
         sh
@@ -199,9 +217,9 @@ impl<'a> Desk<'a> {
         text.replace(HUB, &address).replace("localhost:8000", &address).replace("localhost:8443", &behind_tls)
     }
 
-    /// Of the hub; the discard port, where nobody listens, while there is none.
+    /// Of the hub, if there is one.
     fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.hub.as_ref().map_or(9, |hub| hub.port))
+        format!("127.0.0.1:{}", self.hub.as_ref().map_or(NOBODY, |hub| hub.port))
     }
 }
 

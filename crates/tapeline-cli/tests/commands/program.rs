@@ -27,11 +27,9 @@ pub(crate) struct Outcome {
 }
 
 fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command
         .args(args)
-        .env_remove("TAPELINE_LOG")
-        .env_remove("TAPELINE_TOKEN")
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -3,7 +3,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::process::Command;
 
 use tapeline_schema::check_name;
 
@@ -18,8 +17,8 @@ struct Said {
 }
 
 fn run(words: &[&OsStr]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
-    command.args(words).env_remove("TAPELINE_LOG");
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
+    command.args(words);
     let (status, out, err) = run_to_end(command);
     let code = status.code().unwrap_or_else(|| panic!("{words:?} ended with {status}: {err}"));
     assert!(!err.contains("panicked"), "{words:?}: {err}");
@@ -68,7 +67,7 @@ fn lines_of_json_are_published_up_to_the_first_that_is_none() {
     let good = input.len();
     input.extend(lines("reject").first());
     std::fs::write(&path, input.join(&b'\n')).expect("a file");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+    let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
     command
         .args(["pub", "--url", &url, "lines", "-"])
         .stdin(std::fs::File::open(&path).expect("it was written"));

@@ -16,7 +16,6 @@ pub(crate) mod tls;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -203,7 +202,7 @@ impl Hub {
 
     /// A command on this hub, run to its end; the words are followed by `--url`.
     pub(crate) fn run(&self, words: &[&str]) -> (ExitStatus, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tapeline"));
+        let mut command = tapeline_faults::command(env!("CARGO_BIN_EXE_tapeline"));
         command.args(words).args(["--url", &format!("http://{}", self.address)]);
         run_to_end(command)
     }
@@ -243,9 +242,7 @@ fn says_tls(config: &Path) -> bool {
 
 /// A path for a file that nobody else has.
 pub(crate) fn temporary(ending: &str) -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("tapeline-e2e-{}-{count}.{ending}", std::process::id()))
+    tapeline_faults::temporary(ending)
 }
 
 /// The command that runs a hub at this address; its log is kept off the test's output. Hang-ups are as usual, although the
@@ -253,7 +250,7 @@ pub(crate) fn temporary(ending: &str) -> PathBuf {
 pub(crate) fn serve(address: &str) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_tapeline"), "serve", "--listen", address]);
-    command.env_remove("TAPELINE_LOG");
+    tapeline_faults::without_settings(&mut command, "tapeline");
     command.stdin(Stdio::null()).stderr(Stdio::null());
     command
 }

@@ -8,7 +8,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use proxy::Proxy;
@@ -34,9 +33,7 @@ impl RedisServer {
 
     /// Starts one with more of its options, as on its command line.
     pub(crate) fn start_with(options: &[&str]) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("tapeline-redis-{}-{count}", std::process::id()));
+        let dir = tapeline_faults::temporary("redis");
         fs::create_dir_all(&dir).unwrap();
         // A port that was free may be taken before the server has it.
         for _ in 0..PORTS {

@@ -164,7 +164,7 @@ fn a_user_with_the_documented_rights_and_no_others_is_enough() {
 
 #[test]
 fn an_encrypted_line_is_taken_only_from_who_is_trusted() {
-    let dir = std::env::temp_dir().join(format!("tapeline-redis-tls-{}", std::process::id()));
+    let dir = tapeline_faults::temporary("redis-tls");
     std::fs::create_dir_all(&dir).unwrap();
     let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let (key, certificate, other) = (file("key.pem"), file("certificate.pem"), file("other.pem"));
