@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::queue::Job;
 use super::shared::Able;
@@ -36,23 +37,41 @@ impl Writer {
         }
     }
 
-    /// Refuses all that is not answered. A part of it may be in the log, as after a crash.
-    fn end(&mut self, cause: &str, jobs: VecDeque<Job>) {
-        // Known before anybody is answered.
+    /// Refuses all that is not answered. A part of it may be in the log, as after a crash. Whatever is at fault here too keeps
+    /// nothing else from being done.
+    fn end(&mut self, cause: &str, mut jobs: VecDeque<Job>) {
+        // Known before anybody is answered but who waited for what was in hand: that answered as it was dropped.
         self.shared.end(cause);
         self.shared.queue.close();
-        self.count_back();
-        drop(jobs);
-        let mut rest = VecDeque::new();
-        while self.shared.queue.take(&mut rest, std::time::Duration::ZERO) {
-            rest.clear();
-        }
         self.shared.syncing.stop();
-        self.refuse_steps();
-        if let Err(error) = self.log.end() {
-            tracing::error!(dir = self.shared.dir, %error, "what was written last could not be synced");
+        let shared = self.shared.clone();
+        on_its_own(|| shared.uncount_all());
+        on_its_own(|| {
+            if let Err(error) = self.log.end() {
+                tracing::error!(dir = shared.dir, %error, "what was written last could not be synced");
+            }
+        });
+        let refusal = shared.refusal();
+        // A step that is at fault is gone as well.
+        while on_its_own(|| self.refuse_step(&refusal)).unwrap_or(true) {}
+        loop {
+            while let Some(job) = jobs.pop_front() {
+                on_its_own(|| shared.refuse(job, &refusal));
+            }
+            if !shared.queue.take(&mut jobs, Duration::ZERO) {
+                return;
+            }
         }
     }
+}
+
+/// Does a part of the end; `None` if it is at fault.
+fn on_its_own<T>(part: impl FnOnce() -> T) -> Option<T> {
+    let tell = |cause: &Box<dyn Any + Send>| {
+        let cause = said(&**cause);
+        tracing::error!(cause, "another fault of the program as the thread that writes the log ended");
+    };
+    catch_unwind(AssertUnwindSafe(part)).inspect_err(tell).ok()
 }
 
 /// What a panic says.

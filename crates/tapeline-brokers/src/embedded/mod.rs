@@ -250,11 +250,8 @@ impl Broker for EmbeddedBroker {
         };
         let count = drafts.len();
         let receipts = receipts.map(|receipts| Owed::receipts(receipts, count));
-        if let Err(Job::Publish { receipts, .. }) =
-            self.shared.queue.push(Job::Publish { drafts, receipts, permits })
-        {
-            let refusal = self.shared.closed("message broker");
-            refuse_all(count, receipts.and_then(Owed::into_inner), &refusal);
+        if let Err(job) = self.shared.queue.push(Job::Publish { drafts, receipts, permits }) {
+            self.shared.refuse(job, &self.shared.closed("message broker"));
         }
         Ok(())
     }
@@ -300,7 +297,13 @@ impl Broker for EmbeddedBroker {
     }
 
     fn sources(&self, interest: &Interest, limit: usize, answer: Box<dyn FnOnce(Sources) + Send>) {
-        answer(self.shared.stripes.sources(interest, limit, self.shared.clock.now().wall_us));
+        let listed = self.shared.sources(interest, limit);
+        if !listed.stands_still {
+            return answer(listed.sources);
+        }
+        // What is written for old rows comes first; then they begin anew. Where nobody writes any more they are left out.
+        let (shared, interest) = (self.shared.clone(), interest.clone());
+        self.then(move || answer(shared.sources(&interest, limit).sources));
     }
 
     fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {

@@ -24,11 +24,6 @@ impl<T> Owed<T> {
             answer(result);
         }
     }
-
-    /// Who waits, for whom somebody else answers from now on.
-    pub(super) fn into_inner(mut self) -> Option<Box<dyn FnOnce(T) + Send>> {
-        self.answer.take()
-    }
 }
 
 impl Answers {

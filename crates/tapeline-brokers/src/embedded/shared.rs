@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tapeline_core::broker::{Deliver, Head, Page};
+use tapeline_core::broker::{Deliver, Head, Interest, Page};
 use tapeline_core::store::LocalStore;
 use tapeline_core::{Channel, Clock, Directory, Refusal};
 use tapeline_schema::ErrorCode;
@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::meta::Meta;
 use super::queue::{Job, Queue};
 use super::syncing::Syncing;
-use crate::kept::{Locked, Stripes};
+use crate::kept::{Listed, Locked, Stripes};
 
 /// Whether the log can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Able {
     Full,
     /// It cannot, until the next start; what is not kept goes on, for the next start begins new epochs.
     Broken,
-    /// It cannot, and that could not even be noted: nothing goes on.
+    /// It cannot, and that could not even be noted, or the thread that writes it has ended: nothing goes on.
     Lost,
 }
 
@@ -174,6 +174,18 @@ impl Shared {
         }
     }
 
+    /// Answers who has published that it is refused, and counts that. Who waits for something else is answered by letting
+    /// go of it.
+    pub(super) fn refuse(&self, job: Job, refusal: &Refusal) {
+        let Job::Publish { drafts, receipts, permits: _permits } = job else { return };
+        if let Some(sink) = self.sink.get() {
+            drafts.iter().for_each(|draft| sink.on_refusal(&draft.channel, refusal));
+        }
+        if let Some(receipts) = receipts {
+            receipts.give(drafts.iter().map(|_| Err(refusal.clone())).collect());
+        }
+    }
+
     pub(super) fn join(&self, locked: &mut Locked<'_>, channel: &Channel) -> Head {
         let channel = channel.current();
         let state = locked.state(channel);
@@ -191,6 +203,20 @@ impl Shared {
             Some(state) => state.read(after, limit, now_us),
             None => Page { head: Head { epoch: "".into(), top: 0, oldest: 1 }, messages: Vec::new() },
         }
+    }
+
+    pub(super) fn sources(&self, interest: &Interest, limit: usize) -> Listed {
+        self.stripes.sources(interest, limit, self.clock.now().wall_us)
+    }
+
+    /// Takes back all that was counted and is not settled, whoever has lost it: nobody will write it.
+    pub(super) fn uncount_all(&self) {
+        let now_us = self.clock.now().wall_us;
+        self.stripes.each(|state| {
+            if state.is_pending() {
+                state.uncount(now_us);
+            }
+        });
     }
 
     /// Looks for channels to forget at the next stripe.

@@ -342,16 +342,14 @@ impl Writer {
         }
     }
 
-    /// Refuses what was counted back.
-    pub(super) fn refuse_steps(&mut self) {
-        let refused = Err(self.shared.refusal());
-        while let Some(step) = self.steps.pop_front() {
-            self.settle(step, &refused);
-        }
+    /// Refuses the oldest step that was not settled; `false` if there is none.
+    pub(super) fn refuse_step(&mut self, refusal: &Refusal) -> bool {
+        let step = self.steps.pop_front();
+        step.map(|step| self.settle(step, &Err(refusal.clone()))).is_some()
     }
 
-    /// Takes back what was counted and is not settled.
-    pub(super) fn count_back(&self) {
+    /// Takes back what all steps have counted, none of which is settled.
+    fn count_back(&self) {
         for step in &self.steps {
             let Step::Publish { runs, .. } = step else { continue };
             for run in runs {

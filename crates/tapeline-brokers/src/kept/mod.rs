@@ -9,7 +9,7 @@ mod state;
 mod stripes;
 
 pub(crate) use state::KEY_LIFE_US;
-pub(crate) use stripes::{Counted, Locked, Place, Stripes};
+pub(crate) use stripes::{Counted, Listed, Locked, Place, Stripes};
 
 /// Channels kept at most; then those longest idle without subscribers are forgotten.
 pub(crate) const CHANNELS_LIMIT: usize = 1_000_000;

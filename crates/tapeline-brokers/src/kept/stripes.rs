@@ -49,6 +49,14 @@ pub(crate) struct Place {
     pub(crate) claims: bool,
 }
 
+/// The channels of an interest.
+pub(crate) struct Listed {
+    /// All but those that stand still.
+    pub(crate) sources: Sources,
+    /// Whether there are channels of rows that have ended, which still wait for what is being written for them.
+    pub(crate) stands_still: bool,
+}
+
 /// Some stripes, held.
 pub(crate) struct Locked<'a> {
     stripes: &'a Stripes,
@@ -128,8 +136,9 @@ impl Stripes {
     }
 
     /// The channels of an interest, with where each stands.
-    pub(crate) fn sources(&self, interest: &Interest, limit: usize, now_us: u64) -> Sources {
+    pub(crate) fn sources(&self, interest: &Interest, limit: usize, now_us: u64) -> Listed {
         let mut found = Sources::default();
+        let mut stands_still = false;
         let channels = match interest {
             Interest::RollUp(roll_up) => {
                 // Before the sources' lock: stripes are always taken first.
@@ -143,6 +152,11 @@ impl Stripes {
         found.partial = channels.len() > limit;
         for channel in channels.into_iter().take(limit) {
             let mut locked = self.lock(&channel, &[]);
+            if locked.stands_still(channel.current()) {
+                // Whoever is told of a channel that has ended asks again.
+                stands_still = true;
+                continue;
+            }
             if let Some(state) =
                 locked.existing(&channel).filter(|state| of_interest(interest, state.channel()))
             {
@@ -150,7 +164,7 @@ impl Stripes {
                 found.heads.push((state.channel().clone(), page.head));
             }
         }
-        found
+        Listed { sources: found, stands_still }
     }
 
     fn matching(&self, matches: impl Fn(&str) -> bool, limit: usize) -> Vec<Channel> {

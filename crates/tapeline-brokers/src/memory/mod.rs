@@ -160,7 +160,8 @@ impl Broker for MemoryBroker {
 
     fn sources(&self, interest: &Interest, limit: usize, answer: Box<dyn FnOnce(Sources) + Send>) {
         let now_us = self.clock.now().wall_us;
-        answer(self.stripes.sources(interest, limit, now_us));
+        // Nothing stands still here: what is counted is settled before the locks are let go.
+        answer(self.stripes.sources(interest, limit, now_us).sources);
     }
 
     fn forget(&self, channel: &Channel, through: u64, answer: Box<dyn FnOnce(u64) + Send>) {

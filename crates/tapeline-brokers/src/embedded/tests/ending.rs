@@ -14,10 +14,10 @@ use super::super::{Durability, EmbeddedBroker};
 use super::fake::Fake;
 use super::{Opens, small, with_broker};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is sent to the callback.
-fn answer<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, Receiver<T>) {
+pub(super) fn answer<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, Receiver<T>) {
     let (to, from) = sync_channel(1);
     let send = move |result| {
         // Nobody listens where the test has failed.
@@ -26,9 +26,9 @@ fn answer<T: Send + 'static>() -> (Box<dyn FnOnce(T) + Send>, Receiver<T>) {
     (Box::new(send), from)
 }
 
-type Results = Vec<Result<Receipt, Refusal>>;
+pub(super) type Results = Vec<Result<Receipt, Refusal>>;
 
-fn publish(subject: &Subject, broker: &EmbeddedBroker, channel: &str) -> Receiver<Results> {
+pub(super) fn publish(subject: &Subject, broker: &EmbeddedBroker, channel: &str) -> Receiver<Results> {
     let (to, from) = answer();
     let drafts = Drafts::from_vec(vec![subject.draft(channel), subject.draft(channel)]);
     assert!(broker.publish(drafts, Some(to)).is_ok(), "the sink has room");

@@ -43,6 +43,8 @@ struct State {
     hook: Option<(ThreadId, Hook)>,
     /// The next write waits for this, writes a part, and panics.
     fault: Option<Receiver<()>>,
+    /// The next write says that it has come, and waits for this.
+    gate: Option<(SyncSender<()>, Receiver<()>)>,
 }
 
 /// See the module.
@@ -82,6 +84,13 @@ impl Fake {
         let (to, from) = sync_channel(1);
         lock(&self.0).fault = Some(from);
         to
+    }
+
+    /// The next write says that it has come, and waits for the answer to be used.
+    pub(super) fn wait_at_next_write(&self) -> (Receiver<()>, SyncSender<()>) {
+        let ((came, has_come), (to, from)) = (sync_channel(1), sync_channel(1));
+        lock(&self.0).gate = Some((came, from));
+        (has_come, to)
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -273,6 +282,12 @@ impl FakeFile {
 
 impl DiskFile for FakeFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let gate = lock(&self.disk.0).gate.take();
+        if let Some((came, gate)) = gate {
+            // Nobody listens where the test has failed.
+            let _ = came.send(());
+            let _ = gate.recv();
+        }
         let fault = lock(&self.disk.0).fault.take();
         if let Some(gate) = fault {
             // Who holds the other end lets it go on by that too.

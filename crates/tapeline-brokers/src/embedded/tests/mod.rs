@@ -4,10 +4,12 @@ mod conformance;
 mod crashing;
 mod ending;
 mod fake;
+mod faults;
 mod lost;
 mod owning;
 mod restarting;
 mod room;
+mod standing_still;
 
 use std::sync::Arc;
 
