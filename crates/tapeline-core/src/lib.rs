@@ -3,7 +3,9 @@
 //! This crate owns no socket, file, task or clock. Time, randomness and I/O are handed in, so that the whole
 //! of it runs inside the simulator (`testkit`) exactly as it runs inside a hub.
 
+pub mod alarm;
 pub mod audience;
+pub mod backoff;
 pub mod board;
 pub mod broker;
 mod catch_up;

@@ -1,7 +1,9 @@
 //! Who speaks to exchanges: feeds, recordings, the synthetic market.
 
+pub mod book;
 mod given_up;
 pub mod intake;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
+pub mod venue;

@@ -8,6 +8,7 @@ mod connection;
 mod inbox;
 mod pipe;
 mod port;
+mod random;
 mod shards;
 mod thread;
 mod trust;
@@ -16,6 +17,7 @@ pub use clock::SystemClock;
 pub use connection::{Handover, Protocol, Taken};
 pub use inbox::Inboxes;
 pub use port::Port;
+pub use random::random_fraction;
 pub use shards::{Shards, StartError};
 pub use trust::{TrustError, trust, trusted};
 

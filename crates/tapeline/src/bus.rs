@@ -9,7 +9,6 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::address::Address;
-use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::history::History;
 use crate::link::{Command, ConnectionState, Link};
@@ -23,6 +22,7 @@ use crate::store::Reach;
 use crate::subscribe::{Subscribe, Task};
 use crate::subscription::{Events, Subscription};
 use crate::token::{TokenSource, Tokens};
+use tapeline_core::backoff::Backoff;
 
 /// Commands on their way to the task; callers wait beyond it.
 const COMMANDS: usize = 256;

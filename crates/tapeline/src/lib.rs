@@ -134,7 +134,6 @@
 //!   newest values, of others it reads what it missed from the hub when it has room.
 
 mod address;
-mod backoff;
 mod base_channel;
 mod broker;
 mod bus;

@@ -14,12 +14,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use crate::backoff::{Backoff, random_fraction};
 use crate::error::Error;
 use crate::session::{Answer, Counts, Flow, NewSub, Session};
 use crate::settings::Settings;
 use crate::socket::{Socket, Target};
 use crate::token::Tokens;
+use tapeline_core::backoff::Backoff;
+use tapeline_runtime::random_fraction;
 
 /// A connection that held this long was a good one: the next loss starts with a small wait.
 const GOOD: Duration = Duration::from_secs(5);

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tapeline-auth", &["tapeline-core", "tapeline-schema"]),
     ("tapeline-brokers", RUNTIME),
     ("tapeline-feeds", RUNTIME),
+    ("tapeline-pipeline", RUNTIME),
     (
         "tapeline-gateway",
         &["tapeline-codec", "tapeline-codegen", "tapeline-runtime", "tapeline-core", "tapeline-schema"],

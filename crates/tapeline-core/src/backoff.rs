@@ -1,15 +1,16 @@
-//! How long to stay away from a hub that was lost: a random time (full jitter) below a bound that doubles, so that
+//! How long to stay away from what was lost or fails: a random time (full jitter) below a bound that doubles, so that
 //! all clients of a restarted hub do not come back at once. Randomness is handed in.
+//!
+//! Full jitter as in <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// Attempts that a hub's wish for a pause counts as.
+/// Attempts that a wish for a pause counts as.
 const SLOW: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     base: Duration,
     cap: Duration,
     attempts: u32,
@@ -17,39 +18,33 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) fn new(base: Duration, cap: Duration) -> Self {
+    /// Waits of at most `base` at first and never more than `cap`.
+    pub fn new(base: Duration, cap: Duration) -> Self {
         Backoff { base, cap, attempts: 0, least: Duration::ZERO }
     }
 
     /// The next time to stay away, for a random fraction in `0.0..=1.0`.
-    pub(crate) fn next(&mut self, fraction: f64) -> Duration {
+    pub fn next(&mut self, fraction: f64) -> Duration {
         let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
         let bound = self.base.saturating_mul(factor).min(self.cap);
         self.attempts = self.attempts.saturating_add(1);
         std::mem::take(&mut self.least) + bound.mul_f64(fraction.clamp(0.0, 1.0))
     }
 
-    /// The connection held: the next loss starts small again.
-    pub(crate) fn reset(&mut self) {
+    /// What was tried holds: the next loss starts small again.
+    pub fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// The hub has no room now: no quick first attempts.
-    pub(crate) fn slow_down(&mut self) {
+    /// The other side has no room now: no quick first attempts.
+    pub fn slow_down(&mut self) {
         self.attempts = self.attempts.max(SLOW);
     }
 
-    /// The hub asks not to be bothered before; kept once, and never beyond the longest wait.
-    pub(crate) fn at_least(&mut self, least: Duration) {
+    /// The other side asks not to be bothered before; kept once, and never beyond the longest wait.
+    pub fn at_least(&mut self, least: Duration) {
         self.least = least.min(self.cap);
     }
-}
-
-/// A fraction in `0.0..=1.0` from the operating system's randomness.
-pub(crate) fn random_fraction() -> f64 {
-    let random = RandomState::new().hash_one(0_u8);
-    // A fraction of 2^32 is fine enough for seconds.
-    f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -74,15 +69,6 @@ mod tests {
     }
 
     #[test]
-    fn random_fractions_spread_over_the_whole_range() {
-        let drawn: Vec<_> = (0..400).map(|_| random_fraction()).collect();
-        assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
-        let mean = drawn.iter().sum::<f64>() / 400.0;
-        assert!((0.4..0.6).contains(&mean), "{mean}");
-        assert!(drawn.iter().any(|fraction| *fraction < 0.1) && drawn.iter().any(|fraction| *fraction > 0.9));
-    }
-
-    #[test]
     fn after_many_attempts_the_wait_is_still_the_cap() {
         let mut backoff = Backoff::new(100 * MS, 30_000 * MS);
         let last = (0..200).map(|_| backoff.next(1.0)).last();
@@ -92,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hubs_wish_is_kept_once_and_bounded() {
+    fn a_wish_is_kept_once_and_bounded() {
         let mut backoff = Backoff::new(100 * MS, 30_000 * MS);
         backoff.at_least(9_000 * MS);
         assert_eq!([backoff.next(0.0), backoff.next(0.0)], [9_000 * MS, Duration::ZERO]);
@@ -101,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_without_room_is_not_asked_again_at_once() {
+    fn what_has_no_room_is_not_asked_again_at_once() {
         let mut backoff = Backoff::new(100 * MS, 30_000 * MS);
         backoff.slow_down();
         assert_eq!(backoff.next(1.0), 1_600 * MS);

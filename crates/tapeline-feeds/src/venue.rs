@@ -1,0 +1,181 @@
+//! What every venue's room has in common: a session without I/O, and what it tells. A driver owns the socket and the
+//! clock; it does what [`Session::next`] says and hands in what comes. It does not know what a hub or a pipeline makes
+//! of an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapeline_core::Now;
+use tapeline_core::feed::{Update, VenueChannel};
+
+use crate::book::{Book, Row};
+
+/// What the driver is to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Open a connection, after so long; then call [`Session::on_open`] or [`Session::on_closed`].
+    Connect {
+        /// `ws://` or `wss://`, or what else the venue's driver knows.
+        url: String,
+        /// From now on; full jitter is in it already.
+        after: Duration,
+    },
+    /// Fetch a token, after so long, then call [`Session::on_token`].
+    FetchToken {
+        /// From now on.
+        after: Duration,
+    },
+    /// Send this text.
+    Send(String),
+    /// Close the connection, then call [`Session::on_closed`].
+    Close {
+        /// For the log.
+        why: String,
+    },
+    /// Nothing until something comes, or this monotonic time in microseconds.
+    Wait {
+        /// By [`Now::mono_us`].
+        until_us: u64,
+    },
+}
+
+/// Why the data of a channel has a hole, or had to be thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The connection broke.
+    Disconnected,
+    /// The checksum of a book did not hold.
+    Checksum {
+        /// As the venue says.
+        expected: u32,
+        /// Of what we hold.
+        found: u32,
+    },
+    /// Numbers are missing: those after `from`, up to and with `to`.
+    Numbers {
+        /// The first that is missing.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+}
+
+/// How a venue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VenueState {
+    /// Everything goes.
+    Online,
+    /// Orders can only be cancelled, or only be added: quiet data is no fault.
+    Limited,
+    /// Nothing goes; the connection is kept.
+    Maintenance,
+    /// A word that is not known.
+    Unknown,
+}
+
+/// A book has changed, and its checksum held (or the venue sends none).
+#[derive(Clone, Debug)]
+pub struct BookChange {
+    /// The instrument.
+    pub symbol: Arc<str>,
+    /// Whether the rows are all of the book; what was before is void.
+    pub is_snapshot: bool,
+    /// The rows that differ, with quantity 0 for those that are gone, also for those that were pushed out of the depth.
+    pub rows: Vec<Row>,
+    /// The venue's checksum after it.
+    pub checksum: Option<u32>,
+    /// When the venue says that it was so, as it wrote it.
+    pub timestamp: Option<Box<str>>,
+    /// When it came.
+    pub received: Now,
+}
+
+/// What a session tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Something other than a book.
+    Update(Update),
+    /// A book has changed; [`Session::book`] is the book after it, until the session is shown more.
+    Book(BookChange),
+    /// The book is not to be used any more: it is fetched anew. What follows for it begins with a snapshot.
+    BookLost {
+        /// The instrument.
+        symbol: Arc<str>,
+        /// Why.
+        why: Lost,
+    },
+    /// Messages of a channel are missing for good.
+    Gap {
+        /// Which.
+        channel: VenueChannel,
+        /// Of which instrument, where it is about one.
+        symbol: Option<Arc<str>>,
+        /// What is missing.
+        why: Lost,
+    },
+    /// Everything that was asked for is on its way (again).
+    Connected,
+    /// The connection is lost, or could not be made.
+    Disconnected {
+        /// In a sentence.
+        why: Box<str>,
+    },
+    /// The venue is so now.
+    State(VenueState),
+    /// The venue refuses a subscription and will not change its mind.
+    Refused {
+        /// Which channel.
+        channel: VenueChannel,
+        /// Of which instrument.
+        symbol: Option<Arc<str>>,
+        /// In the venue's words.
+        error: Box<str>,
+    },
+}
+
+/// A connection to a venue, as a state machine.
+pub trait Session: Send {
+    /// What to do now; call it after every other call, until it says [`Step::Wait`] (or a step that takes time).
+    fn next(&mut self, now: Now) -> Step;
+
+    /// The connection stands.
+    fn on_open(&mut self, now: Now);
+
+    /// A text message has come. What it says is appended to `events`.
+    fn on_text(&mut self, text: &str, now: Now, events: &mut Vec<Event>);
+
+    /// The connection is gone, or was never made.
+    fn on_closed(&mut self, why: &str, now: Now, events: &mut Vec<Event>);
+
+    /// A token was fetched, or why not. Venues without tokens never ask.
+    fn on_token(&mut self, token: Result<String, String>, now: Now);
+
+    /// The book of this instrument, if it is whole.
+    fn book(&self, symbol: &str) -> Option<&Book>;
+
+    /// What was counted.
+    fn counts(&self) -> &Counts;
+}
+
+/// What a session has met since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages of any kind.
+    pub messages: u64,
+    /// Messages that are none of the venue's.
+    pub strays: u64,
+    /// Messages of the venue's that could not be understood.
+    pub malformed: u64,
+    /// Data that was there already, after a reconnect or doubled by the venue.
+    pub repeated: u64,
+    /// Data of a book that is being fetched anew.
+    pub ignored: u64,
+    /// Books whose checksum did not hold.
+    pub checksum_failures: u64,
+    /// Books that were fetched anew.
+    pub resyncs: u64,
+    /// Numbers that are missing.
+    pub gaps: u64,
+    /// Times that the connection was lost or could not be made.
+    pub disconnects: u64,
+}
