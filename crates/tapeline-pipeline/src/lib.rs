@@ -4,6 +4,24 @@
 //! A failing or slow component costs the others nothing, and nothing is lost unsaid: of what a component accepted,
 //! every message is delivered, conflated, dropped with a cause, dead-lettered or still queued.
 
+mod breaker;
+mod call;
+mod cell;
 pub mod component;
 pub mod config;
+pub mod dead_letters;
+mod floor;
+mod intake;
+mod lanes;
+mod pipeline;
+mod source;
 pub mod stats;
+mod thread;
+mod worker;
+
+pub use cell::Observe;
+pub use floor::{Pushed, Refusal};
+pub use intake::{IntakeConfig, Invalid, Look, Rule, Shape};
+pub use pipeline::{ComponentOptions, Pipeline, PipelineBuilder, PipelineConfig, PipelineError};
+pub use source::Source;
+pub use worker::{Bounds, Happening, Histogram, Latencies, Measure, STAGES, Stage};
