@@ -14,14 +14,20 @@ mod floor;
 mod intake;
 mod lanes;
 mod pipeline;
+mod redrive;
+#[cfg(test)]
+mod simulation;
 mod source;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 mod thread;
 mod worker;
 
 pub use cell::Observe;
-pub use floor::{Pushed, Refusal};
+pub use floor::{NotRedriven, Pushed, Refusal};
 pub use intake::{IntakeConfig, Invalid, Look, Rule, Shape};
 pub use pipeline::{ComponentOptions, Pipeline, PipelineBuilder, PipelineConfig, PipelineError};
+pub use redrive::{Redrive, Redriven, Rehearsal};
 pub use source::Source;
 pub use worker::{Bounds, Happening, Histogram, Latencies, Measure, STAGES, Stage};
