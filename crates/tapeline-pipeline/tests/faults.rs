@@ -1,7 +1,7 @@
 //! Components that hang, panic, fail for a while and are too slow, with real threads. Nothing here waits for a time to
 //! pass: each test awaits what it is about.
+#![expect(clippy::expect_used, reason = "a test stops where it cannot go on")]
 
-#[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Dead letters sent anew.
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 #[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
