@@ -1,5 +1,6 @@
 //! Who speaks to exchanges: feeds, recordings, the synthetic market.
 
+pub mod alerts;
 pub mod book;
 mod given_up;
 pub mod intake;
