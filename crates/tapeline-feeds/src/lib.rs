@@ -1,8 +1,11 @@
 //! Who speaks to exchanges: feeds, recordings, the synthetic market.
 
+pub mod alerts;
 pub mod book;
 mod given_up;
 pub mod intake;
+pub mod kraken;
+pub mod live;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
