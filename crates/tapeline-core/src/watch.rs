@@ -16,7 +16,7 @@ use tapeline_schema::events::{Freshness, FreshnessState};
 
 use uuid::Uuid;
 
-use crate::board::{BusyChannel, Change, LateChannel, Seen};
+use crate::board::{BusyChannel, Change, Changed, LateChannel, Seen};
 use crate::broker::{Drafts, SLICE};
 use crate::channel::Channel;
 use crate::clock::Now;
@@ -271,7 +271,8 @@ impl Watched {
         if state != before {
             let was_alarmed = self.alarmed;
             self.alarmed = state.is_stale() || (self.alarmed && state != FreshnessState::Fresh);
-            seen.changes.push(Change { channel: self.name.clone(), state, was_alarmed, age_ms });
+            let what = Changed::Freshness { state, was_alarmed, age_ms };
+            seen.changes.push(Change { channel: self.name.clone(), what });
         }
         state != before
     }
@@ -384,7 +385,10 @@ mod tests {
                 }
                 self.now_us += SECOND - each.len() as u64 * SECOND / 10;
                 let seen = self.watch.look(self.now(), true, |_| true);
-                changes.extend(seen.changes.into_iter().map(|change| (change.channel.into(), change.state)));
+                changes.extend(seen.changes.into_iter().filter_map(|change| match change.what {
+                    Changed::Freshness { state, .. } => Some((change.channel.into(), state)),
+                    Changed::BookResync => None,
+                }));
             }
             changes
         }
