@@ -3,6 +3,7 @@
 pub mod book;
 mod given_up;
 pub mod intake;
+pub mod map;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
