@@ -6,6 +6,7 @@ mod given_up;
 pub mod intake;
 pub mod kraken;
 pub mod live;
+pub mod map;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
