@@ -93,7 +93,8 @@ fn of_roles(channel: &VenueChannel) -> &'static [&'static str] {
 
 /// `on_{channel}_update`; a book goes by two names.
 fn on_update(channel: &VenueChannel) -> Vec<String> {
-    let names: &[&str] = if *channel == VenueChannel::Book { &["orderbook", "book"] } else { &[channel.name()] };
+    let names: &[&str] =
+        if *channel == VenueChannel::Book { &["orderbook", "book"] } else { &[channel.name()] };
     names.iter().map(|name| format!("on_{name}_update")).collect()
 }
 

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn text_under_a_name_becomes_a_number_also_in_lists() {
-        let json = r#"{"price":"187.20","id":"7","bids":[["1.0","2"],["3",4]],"x":{"bids":{"y":"5"}},"z":["6"]}"#;
+        let json =
+            r#"{"price":"187.20","id":"7","bids":[["1.0","2"],["3",4]],"x":{"bids":{"y":"5"}},"z":["6"]}"#;
         let made = r#"{"price":187.20,"id":"7","bids":[[1.0,2],[3,4]],"x":{"bids":{"y":"5"}},"z":["6"]}"#;
         assert_eq!(numbers(json, &["price", "bids"]).unwrap(), made);
     }

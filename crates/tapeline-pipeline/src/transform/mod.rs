@@ -36,7 +36,11 @@ impl Transform {
     pub fn new(function: impl Fn(&Update, Data) -> Result<Data, String> + Send + Sync + 'static) -> Self {
         Transform(Arc::new(move |update, data| {
             let made = function(update, data)?;
-            if made.is_json() { Ok(made) } else { Err(format!("a transformation made what is not JSON: {made}")) }
+            if made.is_json() {
+                Ok(made)
+            } else {
+                Err(format!("a transformation made what is not JSON: {made}"))
+            }
         }))
     }
 
