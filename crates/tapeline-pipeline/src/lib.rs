@@ -7,6 +7,7 @@
 pub mod component;
 pub mod config;
 pub mod data;
+pub mod registry;
 pub mod roles;
 pub mod stats;
 pub mod transform;
