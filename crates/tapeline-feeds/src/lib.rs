@@ -4,6 +4,7 @@ pub mod book;
 mod given_up;
 pub mod intake;
 pub mod live;
+mod random;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
