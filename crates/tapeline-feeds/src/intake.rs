@@ -1,7 +1,10 @@
 //! The way from a feed into the hub that never waits: what a busy hub does not take stays here, bounded, and is
 //! offered again. While it stays, a `latest` message gives way to the next one of its channel; past the bound the
 //! oldest are dropped. Both are counted and said in the log; what is dropped or refused becomes a dead letter, what gives
-//! way does not. It does not know where publications come from.
+//! way does not. What is critical has a queue of its own ([`critical`]), which waits for an outage to end, and spills to
+//! dead letters only past a much wider bound. It does not know where publications come from.
+
+mod critical;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +15,9 @@ use tapeline_core::command::Publication;
 use tapeline_core::rights::Grant;
 use tapeline_core::stats::FeedStats;
 use tapeline_core::{Draft, Hub, Now, Refusal};
-use tapeline_schema::Delivery;
+use tapeline_schema::{Delivery, Priority};
+
+use critical::{Answer, Critical};
 
 use crate::given_up::{self, Sent};
 
@@ -25,13 +30,20 @@ pub struct Intake {
     principal: Arc<str>,
     stats: Arc<FeedStats>,
     waiting: VecDeque<Draft>,
+    critical: Critical,
 }
 
 impl Intake {
     /// An intake that publishes as `principal`.
     pub fn new(hub: Arc<Hub>, principal: &str) -> Self {
         let stats = hub.stats().feed(principal);
-        Intake { hub, principal: principal.into(), stats, waiting: VecDeque::new() }
+        Intake {
+            hub,
+            principal: principal.into(),
+            stats,
+            waiting: VecDeque::new(),
+            critical: Critical::default(),
+        }
     }
 
     /// What became of everything so far.
@@ -44,6 +56,9 @@ impl Intake {
         let now = self.hub.now();
         for publication in due {
             match self.draft(&publication, now) {
+                Ok(draft) if draft.channel.spec().priority == Priority::Critical => {
+                    self.critical.push(draft, &self.principal);
+                }
                 Ok(draft) => self.waiting.push_back(draft),
                 Err(refusal) => {
                     self.stats.refused.add(1);
@@ -51,8 +66,8 @@ impl Intake {
                     given_up::refused(&self.hub, &self.principal, &publication, &refusal);
                 }
             }
-            if self.waiting.len().is_multiple_of(SLICE) {
-                self.flush();
+            if self.waiting.len() >= SLICE {
+                self.flush_waiting();
             }
         }
         self.flush()
@@ -72,8 +87,46 @@ impl Intake {
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)
     }
 
-    /// Offers what stayed once more; `false` if something still stays.
+    /// Offers what stayed once more; `false` if something still stays, or the broker owes an answer to what is critical.
     pub fn flush(&mut self) -> bool {
+        let roomy = self.flush_critical();
+        self.flush_waiting() && roomy
+    }
+
+    fn flush_critical(&mut self) -> bool {
+        let Intake { hub, principal, stats, critical, .. } = self;
+        let roomy = critical.flush(hub, hub.now(), |answer| match answer {
+            Answer::Taken => stats.published.add(1),
+            Answer::Later(_) => {}
+            Answer::Refused(draft, refusal) => {
+                stats.refused.add(1);
+                tracing::warn!(feed = &**principal, %refusal, "the message broker refused a feed's critical message");
+                Sent::from(draft).refused(hub, principal, refusal);
+            }
+        });
+        if !roomy {
+            let over = self.critical.take_over();
+            self.spill(
+                over,
+                "the hub takes nothing: more critical messages of a feed wait than there is room for",
+            );
+        }
+        roomy
+    }
+
+    /// What is critical and can wait no longer becomes dead letters.
+    fn spill(&self, drafts: Vec<Draft>, why: &str) {
+        if drafts.is_empty() {
+            return;
+        }
+        drafts.iter().for_each(|draft| Sent::from(draft).dropped(&self.hub, &self.principal, why));
+        let spilled = drafts.len();
+        self.stats.dropped.add(spilled as u64);
+        self.stats.spilled.add(spilled as u64);
+        tracing::error!(feed = &*self.principal, spilled, "{why}; the oldest became dead letters");
+    }
+
+    fn flush_waiting(&mut self) -> bool {
         while !self.waiting.is_empty() {
             let slice: Drafts = self.waiting.drain(..self.waiting.len().min(SLICE)).collect();
             let receipts = self.receipts(&slice);
@@ -84,6 +137,15 @@ impl Intake {
         }
         self.hub.flush_dead_letters();
         true
+    }
+
+    /// Offers everything a last time; what is critical and still stays becomes dead letters.
+    pub fn close(&mut self) {
+        self.flush();
+        if !self.critical.is_empty() {
+            let left = self.critical.take_all();
+            self.spill(left, "the feed ended before the hub took all of its critical messages");
+        }
     }
 
     /// A broker may refuse what the hub took, and say so later, when it has the drafts and nobody else.

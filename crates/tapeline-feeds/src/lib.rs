@@ -1,9 +1,12 @@
 //! Who speaks to exchanges: feeds, recordings, the synthetic market.
 
+pub mod alerts;
 pub mod book;
 mod given_up;
 pub mod intake;
+pub mod kraken;
 pub mod live;
+pub mod map;
 mod random;
 pub mod replay;
 pub mod runner;

@@ -6,4 +6,8 @@
 
 pub mod component;
 pub mod config;
+pub mod data;
+pub mod registry;
+pub mod roles;
 pub mod stats;
+pub mod transform;
