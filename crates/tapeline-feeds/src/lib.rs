@@ -7,6 +7,7 @@ pub mod intake;
 pub mod kraken;
 pub mod live;
 pub mod map;
+mod random;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
