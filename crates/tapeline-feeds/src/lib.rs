@@ -8,6 +8,7 @@ pub mod kraken;
 pub mod live;
 pub mod map;
 pub mod publisher;
+mod random;
 pub mod replay;
 pub mod runner;
 pub mod synthetic;
