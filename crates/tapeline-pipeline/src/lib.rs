@@ -4,9 +4,14 @@
 //! A failing or slow component costs the others nothing, and nothing is lost unsaid: of what a component accepted,
 //! every message is delivered, conflated, dropped with a cause, dead-lettered or still queued.
 
+pub mod alerts;
+pub mod callbacks;
 pub mod component;
 pub mod config;
 pub mod data;
+pub mod modes;
+pub mod registry;
 pub mod roles;
+pub mod sources;
 pub mod stats;
 pub mod transform;

@@ -5,7 +5,6 @@ mod desk;
 mod event;
 mod market;
 mod portfolio;
-mod random;
 mod training;
 
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tapeline_core::feed::Feed;
 use event::Moment;
 use market::Instrument;
 use portfolio::Portfolio;
-use random::Random;
+use crate::random::Random;
 use training::Training;
 
 pub use market::{BOOK_LEVELS, QUIET, QUIET_SYMBOL};
