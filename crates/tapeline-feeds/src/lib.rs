@@ -3,6 +3,8 @@
 pub mod book;
 mod given_up;
 pub mod intake;
+pub mod kraken;
+pub mod live;
 pub mod map;
 pub mod replay;
 pub mod runner;

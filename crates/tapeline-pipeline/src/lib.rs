@@ -6,4 +6,7 @@
 
 pub mod component;
 pub mod config;
+pub mod data;
+pub mod roles;
 pub mod stats;
+pub mod transform;

@@ -82,6 +82,8 @@ rows! {
         "Refuse names that no family declares."
     "freshness" Reload No any limits.freshness
         "Watch each channel's rhythm: those that fall out of it are published as freshness:{of} and told to their subscribers."
+    "market_hours" Reload No any limits.market_hours
+        "When channels have something to say, so that silence at other times is no fault: PATTERN DAYS FROM-UNTIL ZONE, such as \"market_data:US.* Mon-Fri 09:30-16:00 America/New_York\", or PATTERN closed DATE."
     "presence.events" Reload No any limits.presence_events
         "Channels, as patterns, whose comings and goings are published as presence:{of}."
     "log" Reload No any log

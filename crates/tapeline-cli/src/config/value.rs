@@ -3,10 +3,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tapeline_auth::{Algorithm, Mode};
 use tapeline_brokers::embedded::Durability;
+use tapeline_core::hours::MarketHours;
 use tapeline_core::network::Network;
 use tapeline_gateway::ClientHeader;
 use tapeline_schema::Pattern;
@@ -263,6 +265,16 @@ impl Item for Network {
     }
     fn text(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for Arc<MarketHours> {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        MarketHours::parse(&Vec::<String>::read(given)?).map(Arc::new)
+    }
+
+    fn show(&self) -> String {
+        self.lines().to_vec().show()
     }
 }
 
