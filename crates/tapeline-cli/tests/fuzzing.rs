@@ -127,6 +127,9 @@ const VENUE: &[&str] = &[
     r#"{"channel":"book","type":"snapshot","data":[{"symbol":"AAA","bids":[{"price":9.9,"qty":1.00},{"price":9.8,"qty":2.00},{"price":9.7,"qty":3.00}],"asks":[{"price":10.0,"qty":1.00},{"price":10.1,"qty":0.50}],"checksum":1178761022,"timestamp":"t"}]}"#,
     r#"{"channel":"book","type":"update","data":[{"symbol":"AAA","bids":[{"price":9.95,"qty":1.50}],"asks":[{"price":10.0,"qty":0.00}],"checksum":3340342150,"timestamp":"t"}]}"#,
     r#"{"channel":"book","type":"update","data":[{"symbol":"AAA","bids":[{"price":9.9,"qty":0.00}],"asks":[{"price":10.2,"qty":7.00}],"checksum":6841375,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"snapshot","data":[{"symbol":"BBB","bids":[{"price":9.9,"qty":1.00},{"price":9.8,"qty":2.00},{"price":9.7,"qty":3.00}],"asks":[{"price":10.0,"qty":1.00},{"price":10.1,"qty":0.50}],"checksum":1178761022,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"update","data":[{"symbol":"BBB","bids":[{"price":9.95,"qty":1.50}],"asks":[{"price":10.0,"qty":0.00}],"checksum":3340342150,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"update","data":[{"symbol":"BBB","bids":[{"price":9.9,"qty":0.00}],"asks":[{"price":10.2,"qty":7.00}],"checksum":6841375,"timestamp":"t"}]}"#,
     r#"{"channel":"status","type":"update","data":[{"connection_id":12393906104898154338,"system":"online"}]}"#,
     r#"{"method":"subscribe","req_id":1,"result":{"channel":"book","symbol":"AAA","warnings":["w"]},"success":true}"#,
     r#"{"error":"no","method":"subscribe","req_id":0,"success":false,"symbol":"AAA"}"#,
@@ -143,7 +146,7 @@ fn no_text_breaks_a_venues_books_and_only_whole_ones_are_shown() {
     // Conversations: a book that is there, and what comes upon it.
     run(VENUE, 2_000, |input| {
         let frames: Vec<&[u8]> = VENUE.iter().map(|frame| frame.as_bytes()).collect();
-        kraken::check(&[&frames[..3], &[input], &frames[..3]].concat().join(&0xff));
+        kraken::check(&[&frames[..6], &[input], &frames[..6]].concat().join(&0xff));
     });
 }
 

@@ -7,10 +7,13 @@ use serde_json::value::RawValue;
 use tapeline_core::Now;
 use tapeline_feeds::book::{Book, Side};
 use tapeline_feeds::kraken::books::{BookState, Books, Outcome};
-use tapeline_feeds::kraken::message::Message;
+use tapeline_feeds::kraken::message::{BookMessage, Message};
 
 /// Levels a side; small, so that much is pushed out.
 const DEPTH: usize = 3;
+
+/// The symbol whose checksums are put right; no fuzzer guesses them.
+const HELD: &str = "AAA";
 
 /// The check of the target `kraken`.
 pub(crate) fn check(input: &[u8]) {
@@ -24,6 +27,7 @@ pub(crate) fn check(input: &[u8]) {
                 if symbol.len() == 3 && books.state(&symbol).is_none() {
                     books.watch(&symbol, DEPTH);
                 }
+                let message = if &*symbol == HELD { corrected(message, &books) } else { message };
                 let before = books.state(&symbol);
                 let outcome = books.handle(message, Now::default());
                 judge(&symbol, before, &outcome, &books, &mut heard);
@@ -32,6 +36,14 @@ pub(crate) fn check(input: &[u8]) {
             Ok(_) => {}
             Err(error) => assert!(!error.to_string().is_empty()),
         }
+    }
+}
+
+/// With the checksum that holds.
+fn corrected<'a>(message: BookMessage<'a>, books: &Books) -> BookMessage<'a> {
+    match books.clone().handle(message.clone(), Now::default()) {
+        Outcome::Mismatch { found, .. } => BookMessage { checksum: found, ..message },
+        _ => message,
     }
 }
 
@@ -48,7 +60,7 @@ fn same_in_any_form(frame: &str) {
     }
 }
 
-/// A book is shown if and only if it is whole; who hears only the rows of `AAA` has the same book.
+/// A book is shown if and only if it is whole; who hears only the rows of [`HELD`] has the same book.
 fn judge(symbol: &str, before: Option<BookState>, outcome: &Outcome, books: &Books, heard: &mut Book) {
     let after = books.state(symbol);
     assert_eq!(books.book(symbol).is_some(), after == Some(BookState::Whole));
@@ -64,7 +76,7 @@ fn judge(symbol: &str, before: Option<BookState>, outcome: &Outcome, books: &Boo
                 sides[0].is_sorted_by(|one, next| one > next)
                     && sides[1].is_sorted_by(|one, next| one < next)
             );
-            if symbol == "AAA" {
+            if symbol == HELD {
                 if change.is_snapshot {
                     heard.clear();
                 }
@@ -74,7 +86,7 @@ fn judge(symbol: &str, before: Option<BookState>, outcome: &Outcome, books: &Boo
         }
         Outcome::Ignored => assert_eq!(after, before),
         Outcome::Mismatch { expected, found } => {
-            assert!(expected != found && after == Some(BookState::Lost));
+            assert!(expected != found && after == Some(BookState::Lost) && symbol != HELD);
         }
     }
 }
