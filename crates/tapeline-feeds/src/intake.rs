@@ -5,6 +5,7 @@
 //! dead letters only past a much wider bound. It does not know where publications come from.
 
 mod critical;
+mod unpublished;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
 use tapeline_core::rights::Grant;
 use tapeline_core::stats::FeedStats;
-use tapeline_core::{Draft, Hub, Now, Refusal};
+use tapeline_core::{Channel, Draft, Hub, Now, Refusal};
 use tapeline_schema::{Delivery, Priority};
 
 use critical::{Answer, Critical};
+use unpublished::Unpublished;
 
 use crate::given_up::{self, Sent};
 
@@ -31,6 +33,7 @@ pub struct Intake {
     stats: Arc<FeedStats>,
     waiting: VecDeque<Draft>,
     critical: Critical,
+    unpublished: Unpublished,
 }
 
 impl Intake {
@@ -43,6 +46,7 @@ impl Intake {
             stats,
             waiting: VecDeque::new(),
             critical: Critical::default(),
+            unpublished: Unpublished::default(),
         }
     }
 
@@ -64,6 +68,9 @@ impl Intake {
                     self.stats.refused.add(1);
                     tracing::warn!(feed = &*self.principal, %refusal, "the hub refused a feed's message");
                     given_up::refused(&self.hub, &self.principal, &publication, &refusal);
+                    if let Ok(channel) = self.hub.channel(&publication.channel) {
+                        self.unpublished.add(&channel);
+                    }
                 }
             }
             if self.waiting.len() >= SLICE {
@@ -87,6 +94,12 @@ impl Intake {
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)
     }
 
+    /// Channels of tables that a message was not published on since this was last asked: what subscribers hold of them
+    /// may be no table that there was, until it is published whole.
+    pub fn take_unpublished(&self) -> Vec<Channel> {
+        self.unpublished.take()
+    }
+
     /// Offers what stayed once more; `false` if something still stays, or the broker owes an answer to what is critical.
     pub fn flush(&mut self) -> bool {
         let roomy = self.flush_critical();
@@ -94,7 +107,7 @@ impl Intake {
     }
 
     fn flush_critical(&mut self) -> bool {
-        let Intake { hub, principal, stats, critical, .. } = self;
+        let Intake { hub, principal, stats, critical, unpublished, .. } = self;
         let roomy = critical.flush(hub, hub.now(), |answer| match answer {
             Answer::Taken => stats.published.add(1),
             Answer::Later(_) => {}
@@ -102,6 +115,7 @@ impl Intake {
                 stats.refused.add(1);
                 tracing::warn!(feed = &**principal, %refusal, "the message broker refused a feed's critical message");
                 Sent::from(draft).refused(hub, principal, refusal);
+                unpublished.add(&draft.channel);
             }
         });
         if !roomy {
@@ -152,6 +166,7 @@ impl Intake {
     fn receipts(&self, drafts: &Drafts) -> Receipts {
         let (stats, principal, hub) = (self.stats.clone(), self.principal.clone(), self.hub.clone());
         let sent: Vec<Sent> = drafts.iter().map(Sent::from).collect();
+        let unpublished = self.unpublished.clone();
         Box::new(move |outcomes| {
             for (sent, outcome) in sent.iter().zip(outcomes) {
                 match outcome {
@@ -160,6 +175,7 @@ impl Intake {
                         stats.refused.add(1);
                         tracing::warn!(feed = &*principal, %refusal, "the message broker refused a feed's message");
                         sent.refused(&hub, &principal, &refusal);
+                        unpublished.add(sent.channel());
                     }
                 }
             }
@@ -184,6 +200,7 @@ impl Intake {
         // a table lacks the rows.
         for draft in self.waiting.drain(..over) {
             Sent::from(&draft).dropped(&self.hub, &self.principal, &why);
+            self.unpublished.add(&draft.channel);
         }
         self.stats.dropped.add(over as u64);
         let in_all = self.stats.dropped.read();

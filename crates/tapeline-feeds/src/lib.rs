@@ -7,6 +7,7 @@ pub mod intake;
 pub mod kraken;
 pub mod live;
 pub mod map;
+pub mod publisher;
 mod random;
 pub mod replay;
 pub mod runner;
