@@ -41,7 +41,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 127.0.0.1:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 127.0.0.1:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 127.0.0.1:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 127.0.0.1:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --feed kraken --symbols BTC/USD,ETH/USD --depth 100\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -72,6 +72,18 @@ pub(crate) struct ServeFlags {
     /// The same seed makes the same market. [default: 7]
     #[arg(long, value_name = "N")]
     demo_seed: Option<u64>,
+    /// Bring in a venue's data: kraken, futu; may be given more than once.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    feed: Vec<String>,
+    /// Where that venue is; one for each --feed. [default: Kraken's own]
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    feed_url: Vec<String>,
+    /// Pairs to ask Kraken for: BTC/USD,ETH/USD.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    symbols: Vec<String>,
+    /// Levels a side of Kraken's books: 10, 25, 100, 500 or 1000. [default: 10]
+    #[arg(long, value_name = "N")]
+    depth: Option<u32>,
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -103,6 +115,7 @@ impl ServeFlags {
             (!texts.is_empty()).then(|| texts.join(","))
         };
         let on = |given: bool| given.then(|| true.to_string());
+        let list = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(","));
         let given = [
             ("--listen", "serve.listen", addresses(&self.listen)),
             ("--tls-listen", "tls.listen", addresses(&self.tls_listen)),
@@ -111,6 +124,10 @@ impl ServeFlags {
             ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
+            ("--feed", "feed.names", list(self.feed)),
+            ("--feed-url", "feed.urls", list(self.feed_url)),
+            ("--symbols", "feed.symbols", list(self.symbols)),
+            ("--depth", "feed.depth", self.depth.map(|depth| depth.to_string())),
             ("--broker", "serve.broker", self.broker),
             ("--data-dir", "serve.data_dir", self.data_dir),
             ("--durability", "storage.durability", self.durability),

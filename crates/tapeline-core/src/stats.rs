@@ -254,6 +254,38 @@ pub struct VenueStats {
     pub gaps: Count,
     /// Times that the connection was lost or could not be made.
     pub disconnects: Count,
+    raised: RaisedRules,
+}
+
+impl VenueStats {
+    /// The rules whose alerts are on.
+    pub fn raised(&self) -> &RaisedRules {
+        &self.raised
+    }
+}
+
+/// Names of rules whose alerts are on.
+#[derive(Debug, Default)]
+pub struct RaisedRules(Mutex<Vec<&'static str>>);
+
+impl RaisedRules {
+    /// An alert has gone on.
+    pub fn add(&self, rule: &'static str) {
+        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !raised.contains(&rule) {
+            raised.push(rule);
+        }
+    }
+
+    /// It is over.
+    pub fn remove(&self, rule: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|raised| *raised != rule);
+    }
+
+    /// Those that are on.
+    pub fn list(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The hub's counters.

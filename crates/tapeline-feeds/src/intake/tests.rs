@@ -194,3 +194,14 @@ fn a_feed_that_ends_leaves_what_is_critical_as_letters() {
     assert_eq!(letters(&notebook).len(), 2);
     assert_eq!(counts(&intake), [0, 0, 2, 0]);
 }
+
+#[test]
+fn a_table_that_lacks_a_message_is_named_once_and_no_other_channel_is() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("positions");
+    intake.publish([said("positions:p", 1), said("positions:p", 2), said("news", 3), said("positions:q", 4)]);
+    let names: Vec<String> =
+        intake.take_unpublished().iter().map(|channel| channel.name().to_string()).collect();
+    assert_eq!(names, ["positions:p", "positions:q"]);
+    assert!(intake.take_unpublished().is_empty());
+}

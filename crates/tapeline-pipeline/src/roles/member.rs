@@ -69,6 +69,7 @@ impl Member {
         let data = match shape {
             Shape::AsSent => Data::new(update.data.clone()),
             Shape::ByAsset => transform::by_asset(&update.data).map_err(Failure::Message)?,
+            Shape::List => transform::as_list(&update.data).map_err(Failure::Message)?,
         };
         match &self.transform {
             Some(transform) => transform.apply(update, data).map_err(Failure::Message),

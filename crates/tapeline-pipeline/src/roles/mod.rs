@@ -13,6 +13,8 @@ mod member;
 mod methods;
 mod object;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod typed;
 
 pub use member::Member;

@@ -61,8 +61,10 @@ pub(crate) enum Key {
 pub(crate) enum Shape {
     /// As the venue sends it.
     AsSent,
-    /// `{asset: {…}}` of a list of balances.
+    /// Balances as `{asset: {…}}`.
     ByAsset,
+    /// Balances as a list.
+    List,
 }
 
 /// How a component is called with a channel.
@@ -76,6 +78,7 @@ pub(crate) struct Call {
 }
 
 const BY_ASSET: &str = "process_websocket_update";
+const LIST: &str = "_handle_balance_message";
 /// Methods for any channel, asked for last; the first only for channels about markets.
 const ANY_MARKET: &str = "process_market_data";
 const ANY: &str = "process_websocket_data";
@@ -85,7 +88,7 @@ fn of_roles(channel: &VenueChannel) -> &'static [&'static str] {
     match channel {
         VenueChannel::Ticker => &["update_ticker"],
         VenueChannel::Book => &["update_orderbook"],
-        VenueChannel::Balances => &[BY_ASSET, "_handle_balance_message"],
+        VenueChannel::Balances => &[BY_ASSET, LIST],
         VenueChannel::Executions => &["process_execution"],
         _ => &[],
     }
@@ -116,6 +119,10 @@ pub(crate) fn call(role: Role, object: &dyn Object, channel: &VenueChannel) -> O
     let found = |method: String| Some((object.method(&method)?, method));
     let (arity, method) = wanted(role, channel).into_iter().find_map(found)?;
     let key = if matches!(&*method, ANY_MARKET | ANY) { Key::Channel } else { Key::Symbol };
-    let shape = if method == BY_ASSET { Shape::ByAsset } else { Shape::AsSent };
+    let shape = match &*method {
+        BY_ASSET => Shape::ByAsset,
+        LIST => Shape::List,
+        _ => Shape::AsSent,
+    };
     Some(Call { channel: channel.clone(), method: method.into(), arity, key, shape })
 }

@@ -2,6 +2,7 @@
 //! counts: it is the newest.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,25 +15,53 @@ struct Entry<'a> {
     asset: Option<Cow<'a, str>>,
 }
 
-/// `[{"asset":"BTC","balance":1.20},…]` → `{"BTC":{"asset":"BTC","balance":1.20},…}`; a map is left as it is.
+fn asset_of(entry: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Entry<'_>>(entry.get()).ok()?.asset
+}
+
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// `[{"asset":"BTC","balance":1.20},…]` → `{"BTC":{"asset":"BTC","balance":1.20},…}`. One entry alone is a list of one,
+/// and what is a map already is left as it is.
 ///
 /// # Errors
-/// It is neither, or an entry names no asset.
-pub fn by_asset(list: &[u8]) -> Result<Data, String> {
-    if list.trim_ascii_start().first() == Some(&b'{') {
-        return Ok(Data::new(list.to_vec()));
-    }
-    let entries: Vec<&RawValue> =
-        serde_json::from_slice(list).map_err(|error| format!("balances are no list: {error}"))?;
+/// It is none of these, or an entry names no asset.
+pub fn by_asset(balances: &[u8]) -> Result<Data, String> {
+    let whole: &RawValue = read(balances)?;
+    let entries: Vec<&RawValue> = match asset_of(whole) {
+        Some(_) => vec![whole],
+        None if is_object(balances) => return Ok(Data::new(balances.to_vec())),
+        None => read(balances)?,
+    };
     let mut assets: Vec<(Cow<'_, str>, &RawValue)> = Vec::with_capacity(entries.len());
     for (entry, place) in entries.into_iter().zip(1..) {
-        let named = serde_json::from_str::<Entry<'_>>(entry.get());
-        let asset = named.map_err(|error| format!("balance {place} is no entry: {error}"))?.asset;
-        let asset = asset.ok_or_else(|| format!("balance {place} names no asset"))?;
+        let asset = asset_of(entry).ok_or_else(|| format!("balance {place} names no asset"))?;
         assets.retain(|(known, _)| *known != asset);
         assets.push((asset, entry));
     }
     write(&assets).map_err(|error| error.to_string())
+}
+
+/// As a list of entries, also where one entry or a map by asset was sent.
+///
+/// # Errors
+/// It is neither.
+pub fn as_list(balances: &[u8]) -> Result<Data, String> {
+    if !is_object(balances) {
+        return read::<Vec<&RawValue>>(balances).map(|_| Data::new(balances.to_vec()));
+    }
+    let whole: &RawValue = read(balances)?;
+    let entries = match asset_of(whole) {
+        Some(_) => vec![whole],
+        None => read::<BTreeMap<Cow<'_, str>, &RawValue>>(balances)?.into_values().collect(),
+    };
+    Data::of(&entries).map_err(|error| error.to_string())
+}
+
+fn read<'a, T: Deserialize<'a>>(balances: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(balances).map_err(|error| format!("balances are no list: {error}"))
 }
 
 fn write(assets: &[(Cow<'_, str>, &RawValue)]) -> serde_json::Result<Data> {
@@ -63,10 +92,21 @@ mod tests {
     }
 
     #[test]
+    fn one_entry_is_a_list_of_one_and_a_map_becomes_a_list() {
+        let one = br#"{"asset":"BTC","balance":1.20}"#;
+        assert_eq!(by_asset(one).unwrap().to_string(), r#"{"BTC":{"asset":"BTC","balance":1.20}}"#);
+        assert_eq!(as_list(one).unwrap().to_string(), r#"[{"asset":"BTC","balance":1.20}]"#);
+        let map = br#"{"BTC":{"balance":1.20},"asset":{"balance":2.0}}"#;
+        assert_eq!(by_asset(map).unwrap().bytes(), &map[..]);
+        assert_eq!(as_list(map).unwrap().to_string(), r#"[{"balance":1.20},{"balance":2.0}]"#);
+        assert_eq!(as_list(b"[1]").unwrap().to_string(), "[1]");
+    }
+
+    #[test]
     fn what_is_no_list_of_balances_says_where() {
         let error = |text: &str| by_asset(text.as_bytes()).unwrap_err();
         assert_eq!(error(r#"[{"asset":"BTC"},{"balance":1}]"#), "balance 2 names no asset");
-        assert!(error("[7]").starts_with("balance 1 is no entry"), "{}", error("[7]"));
+        assert_eq!(error("[7]"), "balance 1 names no asset");
         assert!(error("7").starts_with("balances are no list"));
     }
 }

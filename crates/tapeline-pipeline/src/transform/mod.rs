@@ -11,7 +11,7 @@ use tapeline_core::feed::Update;
 
 use crate::data::Data;
 
-pub use balances::by_asset;
+pub use balances::{as_list, by_asset};
 
 type Function = dyn Fn(&Update, Data) -> Result<Data, String> + Send + Sync;
 
