@@ -15,6 +15,7 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_core::{Authority, Clock};
+use tapeline_feeds::live::Live;
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
 use tapeline_gateway::tls::{self, Tls};
@@ -26,11 +27,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::authority::Authorities;
-use crate::config::{Flag, Layers, Machine, ServeValues};
+use crate::config::{FeedValues, Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
 use crate::machine::{memory_bytes, raise_file_limit};
 use crate::reload::{Parts, Reloader};
-use crate::{demo, listening, log};
+use crate::{demo, listening, live, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -170,7 +171,7 @@ impl Serve {
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
-            clock,
+            clock: clock.clone(),
             broker,
             registry,
             store,
@@ -193,6 +194,7 @@ impl Serve {
             .context("the HTTP runtime could not be started")?;
         let served = Served {
             values: config.serve,
+            feeds: (config.feed, clock),
             tls: tls.map(|tls| (tls, config.tls.listen)),
             admin_listen: config.admin_listen,
             admin_authority,
@@ -207,6 +209,8 @@ impl Serve {
 /// What the hub serves beside its sessions.
 struct Served {
     values: ServeValues,
+    /// The venues whose data is brought in, and the time by which it comes.
+    feeds: (FeedValues, Arc<dyn Clock>),
     /// The certificate, and where it is shown.
     tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
     admin_listen: Vec<SocketAddr>,
@@ -233,7 +237,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, tls, admin_listen, admin_authority, audit, compression, foreign }: Served,
+    Served { values, feeds: (feeds, clock), tls, admin_listen, admin_authority, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -269,6 +273,7 @@ async fn serve(
         doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
+    let feeds = live::start(&feeds, &hub, &clock)?;
     if values.demo
         && let Some((address, scheme)) = first
     {
@@ -295,6 +300,7 @@ async fn serve(
     let stop_all = move || {
         // Until now the market moved for those who were still there.
         market.into_iter().for_each(Running::stop);
+        feeds.into_iter().for_each(Live::stop);
         shards.stop(CloseCode::GoingAway, "the hub is stopping");
     };
     tokio::task::spawn_blocking(stop_all).await?;

@@ -1,27 +1,14 @@
 //! `[feed]`: which venues' data is brought in, and what of it. What a feed cannot be started with is found here, before
-//! anything is. It knows a venue's words for its channels and depths, but not how it is spoken to.
+//! anything is. It does not know how a venue is spoken to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tapeline_core::feed::VenueChannel;
-
-/// Kraken's public socket.
-const KRAKEN: &str = "wss://ws.kraken.com/v2";
-/// Levels a side that Kraken gives.
-pub(crate) const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
-/// Minutes that Kraken's candles last.
-const INTERVALS: [u32; 9] = [1, 5, 15, 30, 60, 240, 1_440, 10_080, 21_600];
-/// What may be asked of Kraken.
-const CHANNELS: [VenueChannel; 6] = [
-    VenueChannel::Ticker,
-    VenueChannel::Book,
-    VenueChannel::Trade,
-    VenueChannel::Ohlc,
-    VenueChannel::Executions,
-    VenueChannel::Balances,
-];
+use tapeline_feeds::kraken::settings::{DEPTHS, INTERVALS_MINUTES, PRIVATE_URL, PUBLIC_URL};
+use tapeline_feeds::kraken::token::REST_URL;
+use tapeline_feeds::map::{BOOK_LEVELS, BOOK_LEVELS_LIMIT, Map, MapConfig};
 
 /// A venue that there is a feed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +57,7 @@ pub(crate) struct FeedValues {
     pub names: Vec<String>,
     pub urls: Vec<String>,
     pub symbols: Vec<String>,
-    pub depth: u32,
+    pub depth: usize,
     pub channels: Vec<String>,
     pub levels: usize,
     pub ohlc_intervals: Vec<u32>,
@@ -100,12 +87,12 @@ impl Default for FeedValues {
             symbols: Vec::new(),
             depth: 10,
             channels: text(&["ticker", "book", "trade", "ohlc"]),
-            levels: 25,
+            levels: BOOK_LEVELS,
             ohlc_intervals: vec![1],
             account: String::new(),
             owner: String::new(),
-            private_url: "wss://ws-auth.kraken.com/v2".to_string(),
-            rest_url: "https://api.kraken.com".to_string(),
+            private_url: PRIVATE_URL.to_string(),
+            rest_url: REST_URL.to_string(),
             token: String::new(),
             token_file: String::new(),
             api_key: String::new(),
@@ -142,7 +129,7 @@ pub(crate) enum Secret {
 impl FeedValues {
     /// The venues with where they are.
     pub(crate) fn venues(&self) -> impl Iterator<Item = (Venue, &str)> {
-        let own = |venue| if venue == Venue::Kraken { KRAKEN } else { "" };
+        let own = |venue| if venue == Venue::Kraken { PUBLIC_URL } else { "" };
         let venues = self.names.iter().filter_map(|name| Venue::named(name));
         venues
             .enumerate()
@@ -154,9 +141,21 @@ impl FeedValues {
         self.channels.iter().map(|name| VenueChannel::named(name)).collect()
     }
 
-    /// Whether anything of an account is asked for.
-    pub(crate) fn is_private(&self) -> bool {
-        self.channels().iter().any(VenueChannel::is_private)
+    /// How long channels may be without data: tickers follow trades, which are rarer than offers.
+    pub(crate) fn silences(&self) -> Vec<(VenueChannel, Duration)> {
+        vec![(VenueChannel::Book, self.silence), (VenueChannel::Ticker, self.silence * 2)]
+    }
+
+    /// Where on the hub things go.
+    pub(crate) fn map_config(&self) -> MapConfig {
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        MapConfig {
+            rows: self.map.clone(),
+            symbols: self.rename.clone(),
+            account: given(&self.account),
+            owner: given(&self.owner),
+            book_levels: self.levels,
+        }
     }
 
     /// Where tokens come from, if anything says so.
@@ -199,13 +198,23 @@ impl FeedValues {
         if self.names.iter().any(|name| name == Venue::Kraken.name()) { self.check_kraken() } else { Ok(()) }
     }
 
+    fn check_map(&self) -> Result<(), (&'static str, String)> {
+        let map = Map::new(Venue::Kraken.name(), &self.map_config());
+        let map = map.map_err(|error| ("feed.map", format!("feed.map: {error}")))?;
+        let told =
+            |error| ("feed.symbols", format!("feed.symbols: {error}; give it another name in feed.rename"));
+        self.symbols.iter().try_for_each(|symbol| map.check_symbol(symbol).map_err(told))
+    }
+
     fn check_kraken(&self) -> Result<(), (&'static str, String)> {
         let wrong = |name: &'static str, told: &str| Err((name, format!("{name}: {told}")));
-        let is_public = |channel: &VenueChannel| !channel.is_private();
-        if self.symbols.is_empty() && self.channels().iter().any(is_public) {
+        use VenueChannel as C;
+        let is_by_symbol = |channel: &C| matches!(channel, C::Ticker | C::Book | C::Trade | C::Ohlc);
+        if self.symbols.is_empty() && self.channels().iter().any(is_by_symbol) {
             return wrong("feed.names", "feed.symbols is missing (--symbols BTC/USD,ETH/USD)");
         }
-        if !self.is_private() {
+        self.check_map()?;
+        if !self.channels().iter().any(C::is_private) {
             return Ok(());
         }
         if self.tokens().is_none() {
@@ -252,15 +261,15 @@ pub(super) fn symbols(value: &[String]) -> Result<(), String> {
 }
 
 /// A depth that the venue gives.
-pub(super) fn depth(value: &u32) -> Result<(), String> {
+pub(super) fn depth(value: &usize) -> Result<(), String> {
     let fits = DEPTHS.contains(value);
     if fits { Ok(()) } else { Err(format!("expected 10, 25, 100, 500 or 1000, found {value}")) }
 }
 
 /// Channels that may be asked for.
 pub(super) fn channels(value: &[String]) -> Result<(), String> {
-    let known = || CHANNELS.iter().map(VenueChannel::name).collect::<Vec<_>>().join(", ");
-    match value.iter().find(|name| !CHANNELS.contains(&VenueChannel::named(name))) {
+    let known = || VenueChannel::ALL.iter().map(VenueChannel::name).collect::<Vec<_>>().join(", ");
+    match value.iter().find(|name| !VenueChannel::ALL.contains(&VenueChannel::named(name))) {
         Some(name) => Err(format!("there is no channel {name:?}; there are {}", known())),
         None if value.is_empty() => Err(format!("expected at least one of {}, found none", known())),
         None => Ok(()),
@@ -269,9 +278,9 @@ pub(super) fn channels(value: &[String]) -> Result<(), String> {
 
 /// Lengths of candles.
 pub(super) fn intervals(value: &[u32]) -> Result<(), String> {
-    match value.iter().find(|minutes| !INTERVALS.contains(minutes)) {
+    match value.iter().find(|minutes| !INTERVALS_MINUTES.contains(minutes)) {
         Some(minutes) => {
-            let known: Vec<String> = INTERVALS.iter().map(u32::to_string).collect();
+            let known: Vec<String> = INTERVALS_MINUTES.iter().map(u32::to_string).collect();
             Err(format!("there are no candles of {minutes} minutes; there are {}", known.join(", ")))
         }
         None if value.is_empty() => Err("expected at least one number of minutes, found none".to_string()),
@@ -281,8 +290,8 @@ pub(super) fn intervals(value: &[u32]) -> Result<(), String> {
 
 /// Levels that are published.
 pub(super) fn levels(value: &usize) -> Result<(), String> {
-    let fits = (1..=1_000).contains(value);
-    if fits { Ok(()) } else { Err(format!("expected 1 to 1000, found {value}")) }
+    let fits = (1..=BOOK_LEVELS_LIMIT).contains(value);
+    if fits { Ok(()) } else { Err(format!("expected 1 to {BOOK_LEVELS_LIMIT}, found {value}")) }
 }
 
 #[cfg(test)]

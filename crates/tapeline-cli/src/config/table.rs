@@ -123,13 +123,13 @@ rows! {
     "feed.depth" Restart No feed_depth feed.depth
         "Levels a side of Kraken's books: 10, 25, 100, 500 or 1000."
     "feed.channels" Restart No feed_channels feed.channels
-        "What Kraken is asked for: ticker, book, trade, ohlc, and of an account executions, balances."
+        "What Kraken is asked for: ticker, book, trade, ohlc, instrument, status, heartbeat, and of an account executions, balances."
     "feed.levels" Restart No feed_levels feed.levels
         "Levels a side that are published as orderbook:{symbol}; all of them are in orderbook_rows:{symbol}."
     "feed.ohlc_intervals" Restart No feed_intervals feed.ohlc_intervals
         "Minutes that candles last: 1, 5, 15, 30, 60, 240, 1440, 10080, 21600."
     "feed.silence_s" Restart No some feed.silence
-        "Seconds after which a channel without data counts as silent although the connection lives."
+        "Seconds after which a book without data counts as silent although the connection lives; a ticker, twice as many."
     "feed.map" Restart No any feed.map
         "Where on the hub what a venue says goes, by the rows of docs/feeds.md: { ticker = \"prices:{symbol}\", ohlc = \"off\" }."
     "feed.rename" Restart No any feed.rename

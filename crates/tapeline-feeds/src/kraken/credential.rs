@@ -30,7 +30,11 @@ pub(super) struct Credential {
 
 impl Credential {
     pub(super) fn new() -> Self {
-        Credential { state: State::Wanted(Duration::ZERO), backoff: Backoff::new(WAITS.0, WAITS.1), was_refused: false }
+        Credential {
+            state: State::Wanted(Duration::ZERO),
+            backoff: Backoff::new(WAITS.0, WAITS.1),
+            was_refused: false,
+        }
     }
 
     /// A new connection needs a new token.

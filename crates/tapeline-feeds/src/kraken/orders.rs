@@ -135,7 +135,14 @@ pub(super) struct Orders {
 
 impl Orders {
     /// Takes in an event: one JSON object. The order is finished where `is_end`.
-    pub(super) fn merge(&mut self, order_id: &str, raw: &str, taken: Taken, is_end: bool, now: Now) -> Option<Merged> {
+    pub(super) fn merge(
+        &mut self,
+        order_id: &str,
+        raw: &str,
+        taken: Taken,
+        is_end: bool,
+        now: Now,
+    ) -> Option<Merged> {
         self.forget_finished(now);
         let Fields(said) = serde_json::from_str(raw).ok()?;
         let is_fill = said.iter().any(|(name, value)| name == "exec_type" && value.get() == "\"trade\"");

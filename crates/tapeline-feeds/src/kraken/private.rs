@@ -90,7 +90,12 @@ impl Account {
     }
 
     /// What the number of a message of this channel says.
-    pub(super) fn number(&mut self, channel: &VenueChannel, kind: UpdateKind, sequence: Option<u64>) -> Numbered {
+    pub(super) fn number(
+        &mut self,
+        channel: &VenueChannel,
+        kind: UpdateKind,
+        sequence: Option<u64>,
+    ) -> Numbered {
         let is_executions = *channel == VenueChannel::Executions;
         let numbers = if is_executions { &mut self.executions } else { &mut self.balances };
         numbers.handle(kind, sequence)
@@ -104,7 +109,8 @@ impl Account {
         now: Now,
         counts: &mut Counts,
     ) -> Vec<Told> {
-        let told = message.items.iter().filter_map(|item| self.execution(item, message.kind, now, counts)).collect();
+        let told =
+            message.items.iter().filter_map(|item| self.execution(item, message.kind, now, counts)).collect();
         if message.kind == UpdateKind::Snapshot && tells_open_orders {
             let open: HashSet<Box<str>, FixedState> =
                 message.items.iter().map(|item| (*item.fields.order_id).into()).collect();

@@ -63,11 +63,6 @@ impl Rebuilds {
         now.after(Duration::from_secs(seconds))
     }
 
-    /// Whether somebody was shown a whole book of it.
-    pub(super) fn is_whole(&self, symbol: &str) -> bool {
-        self.books.get(symbol).is_some_and(|book| book.whole_us.is_some())
-    }
-
     /// All books are void; those that were whole. How often each was lost before stays known.
     pub(super) fn lose_all(&mut self) -> Vec<Arc<str>> {
         self.due_us = None;

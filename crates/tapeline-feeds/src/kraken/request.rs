@@ -116,7 +116,8 @@ mod tests {
             text(request(Method::Subscribe, VenueChannel::Executions, &[])),
             r#"{"method":"subscribe","params":{"channel":"executions","snap_orders":true,"snap_trades":true,"token":"secret"},"req_id":7}"#
         );
-        let candles = Request { interval_minutes: Some(5), ..request(Method::Subscribe, VenueChannel::Ohlc, &["A/B"]) };
+        let candles =
+            Request { interval_minutes: Some(5), ..request(Method::Subscribe, VenueChannel::Ohlc, &["A/B"]) };
         assert_eq!(
             text(candles),
             r#"{"method":"subscribe","params":{"channel":"ohlc","symbol":["A/B"],"interval":5,"snapshot":true},"req_id":7}"#

@@ -180,7 +180,9 @@ impl Session {
             }
             Quiet::Dead(since) => {
                 self.phase = Phase::Closing;
-                Err(Step::Close { why: format!("nothing has come for {since:?}, not even an answer to a ping") })
+                Err(Step::Close {
+                    why: format!("nothing has come for {since:?}, not even an answer to a ping"),
+                })
             }
         }
     }

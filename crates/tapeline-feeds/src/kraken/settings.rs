@@ -169,7 +169,9 @@ pub enum SettingsError {
     #[error("the channel {0} needs symbols such as BTC/USD")]
     NoSymbols(VenueChannel),
     /// The name of an instrument.
-    #[error("the symbol {0:?} is none of kraken's: they look like BTC/USD and have at most {SYMBOL_BYTES} bytes")]
+    #[error(
+        "the symbol {0:?} is none of kraken's: they look like BTC/USD and have at most {SYMBOL_BYTES} bytes"
+    )]
     Symbol(Arc<str>),
     /// Too many instruments.
     #[error("{0} symbols are given, the limit of a session is {SYMBOLS_LIMIT}")]
@@ -215,7 +217,9 @@ impl KrakenSettings {
         use VenueChannel as C;
         let (belongs, socket) = match self.access {
             Access::Public => (!channel.is_private(), "public"),
-            Access::Private => (channel.is_private() || matches!(channel, C::Status | C::Heartbeat), "private"),
+            Access::Private => {
+                (channel.is_private() || matches!(channel, C::Status | C::Heartbeat), "private")
+            }
         };
         if !belongs || matches!(channel, C::Other(_)) {
             return Err(SettingsError::Channel { channel: channel.clone(), socket });

@@ -47,7 +47,9 @@ impl Silences {
 
     /// From now on it should have data.
     pub(super) fn watch(&mut self, channel: &VenueChannel, symbol: &Arc<str>, now: Now) {
-        let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else { return };
+        let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else {
+            return;
+        };
         let heard = Heard { last_us: now.mono_us, is_silent: false };
         watched.heard.entry(symbol.clone()).or_insert(heard);
     }
@@ -67,8 +69,16 @@ impl Silences {
     }
 
     /// It has data.
-    pub(super) fn on_data(&mut self, channel: &VenueChannel, symbol: &str, now: Now, events: &mut Vec<Event>) {
-        let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else { return };
+    pub(super) fn on_data(
+        &mut self,
+        channel: &VenueChannel,
+        symbol: &str,
+        now: Now,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else {
+            return;
+        };
         let Some(heard) = watched.heard.get_mut(symbol) else { return };
         heard.last_us = now.mono_us;
         if std::mem::take(&mut heard.is_silent) {

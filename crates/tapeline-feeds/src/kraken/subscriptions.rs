@@ -314,7 +314,10 @@ impl Subscriptions {
 
     /// Whether nothing of a channel is on its way any more, for better or worse.
     pub(super) fn is_refused(&self, channel: &VenueChannel) -> bool {
-        self.items.iter().filter(|item| item.channel == *channel).all(|item| item.standing == Standing::Refused)
+        self.items
+            .iter()
+            .filter(|item| item.channel == *channel)
+            .all(|item| item.standing == Standing::Refused)
     }
 
     /// Whether the venue sends something of this channel.

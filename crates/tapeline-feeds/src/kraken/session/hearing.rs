@@ -10,7 +10,9 @@ use tapeline_core::Now;
 use tapeline_core::feed::{Update, UpdateKind, VenueChannel};
 
 use super::super::books::Outcome;
-use super::super::message::{Answer, Balances, BookMessage, Instruments, Items, Message, Status, Text, Trade};
+use super::super::message::{
+    Answer, Balances, BookMessage, Instruments, Items, Message, Status, Text, Trade,
+};
 use super::super::private::{Numbered, Told};
 use super::super::rebuilds::overdue_us;
 use super::super::subscriptions::Verdict;
@@ -56,7 +58,15 @@ impl Session {
             Message::Ticker(items) => {
                 for item in &items.items {
                     let timestamp = item.fields.timestamp.as_deref();
-                    self.on_item(C::Ticker, &item.fields.symbol, items.kind, item.raw, timestamp, now, events);
+                    self.on_item(
+                        C::Ticker,
+                        &item.fields.symbol,
+                        items.kind,
+                        item.raw,
+                        timestamp,
+                        now,
+                        events,
+                    );
                 }
             }
             Message::Ohlc(items) => {
@@ -316,7 +326,9 @@ impl Session {
         let fraction = self.dice.fraction();
         let credential = self.credential.as_mut();
         match verdict {
-            Verdict::Fine if is_held => credential.into_iter().for_each(|credential| credential.on_accepted()),
+            Verdict::Fine if is_held => {
+                credential.into_iter().for_each(|credential| credential.on_accepted())
+            }
             Verdict::Fine => {}
             Verdict::TooFast => self.pace.slow_down(now),
             Verdict::BadToken => {
