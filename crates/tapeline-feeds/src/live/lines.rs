@@ -18,6 +18,8 @@ use crate::venue::{Event, Session, Step};
 const AHEAD: usize = 256;
 /// How often it is looked at whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
+/// For a connection, at most: whoever stops the feed waits for it.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Standard input, as an address.
 const STDIN: &str = "-";
 
@@ -203,7 +205,7 @@ fn open(url: &str, line: &Line) -> io::Result<Reading> {
         .strip_prefix("tcp://")
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "lines come from - or tcp://HOST:PORT"))?;
     let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-    let socket = TcpStream::connect_timeout(&address, line.connect_timeout)?;
+    let socket = TcpStream::connect_timeout(&address, line.connect_timeout.min(CONNECT_LIMIT))?;
     start_reader(socket.try_clone()?, say, line.frame_bytes)?;
     Ok(Reading { lines, socket: Some(socket) })
 }
