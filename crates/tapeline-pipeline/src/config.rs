@@ -100,11 +100,19 @@ pub struct RetryConfig {
     pub base: Duration,
     /// The longest wait.
     pub cap: Duration,
+    /// Retries that may be made in a row while everything fails; each first call adds a tenth of one. `None` is no
+    /// such bound.
+    pub budget: Option<u32>,
 }
 
 impl Default for RetryConfig {
     fn default() -> Self {
-        RetryConfig { attempts: 3, base: Duration::from_millis(50), cap: Duration::from_secs(2) }
+        RetryConfig {
+            attempts: 3,
+            base: Duration::from_millis(50),
+            cap: Duration::from_secs(2),
+            budget: None,
+        }
     }
 }
 

@@ -5,13 +5,30 @@
 //! every message is delivered, conflated, dropped with a cause, dead-lettered or still queued.
 
 pub mod alerts;
+mod breaker;
+mod call;
 pub mod callbacks;
+mod cell;
 pub mod component;
 pub mod config;
 pub mod data;
+pub mod dead_letters;
+mod floor;
+mod intake;
+mod lanes;
 pub mod modes;
+mod pipeline;
 pub mod registry;
 pub mod roles;
+mod source;
 pub mod sources;
 pub mod stats;
+mod thread;
 pub mod transform;
+mod worker;
+pub use cell::Observe;
+pub use floor::{Pushed, Refusal};
+pub use intake::{IntakeConfig, Invalid, Look, Rule, Shape};
+pub use pipeline::{ComponentOptions, Pipeline, PipelineBuilder, PipelineConfig, PipelineError};
+pub use source::Source;
+pub use worker::{Bounds, Happening, Histogram, Latencies, Measure, STAGES, Stage};

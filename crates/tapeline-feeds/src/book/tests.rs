@@ -1,3 +1,5 @@
+//! Books against a model that is written down plainly, and merged rows against both.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -97,7 +99,7 @@ impl Model {
             let own: Vec<Decimal> = self.0.keys().filter(|key| key.0 == side).map(|key| key.1).collect();
             let excess = own.len().saturating_sub(depth);
             let worst = if side == Side::Bid { &own[..excess] } else { &own[own.len() - excess..] };
-            worst.iter().for_each(|price| drop(self.0.remove(&(side, *price))));
+            worst.iter().for_each(|price| assert!(self.0.remove(&(side, *price)).is_some()));
         }
     }
 

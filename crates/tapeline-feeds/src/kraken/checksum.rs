@@ -48,23 +48,18 @@ impl Checksum {
 
 /// The number's digits, as many after the point as it has, or as the precision asks for.
 fn write(text: &mut Vec<u8>, number: Decimal, precision: u8) {
-    let units = number.units();
-    if units == 0 {
+    if number.is_zero() {
         return;
     }
-    let mut digits = [0; 40];
-    let mut at = digits.len();
-    let mut rest = units;
-    while rest > 0 {
-        at -= 1;
-        if let Some(digit) = digits.get_mut(at) {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-        }
-        rest /= 10;
+    let mut digits = itoa::Buffer::new();
+    match number.short_units() {
+        Some(units) => text.extend_from_slice(digits.format(units).as_bytes()),
+        None => text.extend_from_slice(digits.format(number.units()).as_bytes()),
     }
-    text.extend_from_slice(digits.get(at..).unwrap_or_default());
     let zeros = usize::from(precision.saturating_sub(number.places()));
-    text.resize(text.len() + zeros, b'0');
+    if zeros > 0 {
+        text.resize(text.len() + zeros, b'0');
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod answer;
 mod book;
 mod data;
+mod quick;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -155,6 +156,9 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Unreadable`]: it is none of this protocol's, or not as it should be.
     pub fn parse(text: &'a str) -> Result<Self, Unreadable> {
+        if let Some(book) = quick::read(text) {
+            return Ok(Message::Book(book));
+        }
         // A struct would be read from an array too, which is what version 1 sends.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(Unreadable::Stray);

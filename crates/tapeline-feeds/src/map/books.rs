@@ -132,6 +132,12 @@ impl Books {
         }
     }
 
+    /// Whether the whole book is still to be told.
+    #[cfg(test)]
+    pub(super) fn is_owed(&self, symbol: &str) -> bool {
+        self.shown.get(symbol).is_some_and(|shown| matches!(shown.table, Table::Owed { .. } | Table::Lost))
+    }
+
     fn shown(&mut self, symbol: &Arc<str>, around: &Around<'_>) -> Result<&mut Shown, Untold> {
         if self.shown.len() >= SYMBOLS_LIMIT && !self.shown.contains_key(symbol) {
             return Err(Untold::TooMany { what: "instruments", limit: SYMBOLS_LIMIT });
@@ -184,8 +190,7 @@ impl Shown {
             self.table = Table::Right;
             return;
         }
-        let is_time = self.table == Table::Untouched || self.is_owed(change.received);
-        match book.filter(|_| is_time) {
+        match book.filter(|_| self.table == Table::Untouched) {
             Some(book) => self.tell_whole(book, around),
             None => around.counts.withheld += 1,
         }

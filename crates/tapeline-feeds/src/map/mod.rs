@@ -186,3 +186,6 @@ impl Map {
         self.counts.off += u64::from(is_off);
     }
 }
+
+#[cfg(test)]
+mod tests;

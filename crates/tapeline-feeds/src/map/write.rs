@@ -113,7 +113,58 @@ pub(super) fn push_levels(out: &mut Vec<u8>, book: &Book, side: Side, count: usi
     });
 }
 
+/// As `Display` writes it, without going through a formatter: books are mostly numbers.
 fn push_decimal(out: &mut Vec<u8>, decimal: Decimal) {
-    // Writing into a `Vec` cannot fail.
-    let _ = write!(out, "{decimal}");
+    let Ok(mut units) = u64::try_from(decimal.units()) else {
+        // Writing into a `Vec` cannot fail.
+        let _ = write!(out, "{decimal}");
+        return;
+    };
+    let start = out.len();
+    let mut places = decimal.places();
+    // Backwards, at least one digit before the point.
+    loop {
+        out.push(b'0' + u8::try_from(units % 10).unwrap_or_default());
+        units /= 10;
+        match places {
+            0 if units == 0 => break,
+            0 => continue,
+            1 => out.push(b'.'),
+            _ => {}
+        }
+        places -= 1;
+    }
+    if let Some(written) = out.get_mut(start..) {
+        written.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_is_written_as_it_was_read() {
+        for text in [
+            "0",
+            "7",
+            "10",
+            "0.0",
+            "0.10",
+            "66787.7",
+            "0.12440000",
+            "0.00000000",
+            "100.001",
+            "1.0",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1844674407370955161.5",
+            "123456789012345678.9012345678901234567",
+        ] {
+            let decimal = Decimal::parse(text).unwrap();
+            let mut out = Vec::new();
+            push_decimal(&mut out, decimal);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
 }

@@ -64,6 +64,7 @@ reasons! {
     Validation  "validation"   "What should take it refused it."
     Timeout     "timeout"      "It took longer than it may."
     Panic       "panic"        "What should take it broke down over it."
+    Stopped     "stopped"      "What should take it was stopped before it could."
 }
 
 impl From<DeadLetterReason> for String {

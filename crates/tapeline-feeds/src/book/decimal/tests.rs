@@ -1,3 +1,5 @@
+//! Digits kept, values compared, and what is refused.
+
 use proptest::prelude::*;
 
 use super::*;

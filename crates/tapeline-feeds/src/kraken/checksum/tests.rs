@@ -1,3 +1,5 @@
+//! The venue's own examples, and books that no recording has.
+
 use super::*;
 use crate::book::Row;
 

@@ -1,0 +1,51 @@
+//! Dead letters of components: what was given up, kept with its reason until somebody looks, sends it anew or throws
+//! it away. A store is bounded; what is critical is the last that it parts with, and never unsaid.
+//!
+//! It does not know why a message is given up, nor how it is called.
+
+mod letter;
+mod memory;
+
+use std::sync::Arc;
+
+pub(crate) use letter::cut;
+pub use letter::{Earlier, Filter, Letter, LetterId};
+pub use memory::{MemoryBounds, MemoryLetters};
+
+use std::collections::BTreeMap;
+
+/// There is no room for a critical letter, as everything kept is critical too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for a critical dead letter: everything that is kept is critical")]
+pub struct NoRoom;
+
+/// What a store keeps, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Letters, by component and reason.
+    pub letters: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Bytes of their data.
+    pub bytes: u64,
+    /// When the oldest was given up, microseconds since 1970.
+    pub oldest_us: Option<u64>,
+    /// Letters that gave way to others, since the start; none of them critical.
+    pub evicted: u64,
+}
+
+/// Where letters are kept. No method waits for anything: they are called under a component's lock.
+pub trait DeadLetters: Send + Sync {
+    /// Keeps a letter and names it. The oldest that is not critical gives way where there is no room.
+    ///
+    /// # Errors
+    /// It is critical, and there is no room: whoever has it must not let go of it.
+    fn put(&self, letter: Letter) -> Result<LetterId, NoRoom>;
+
+    /// Letters that a filter lets through, the oldest first, so many at most.
+    fn list(&self, filter: &Filter, most: usize) -> Vec<(LetterId, Arc<Letter>)>;
+
+    /// Takes a letter out, if it is still there.
+    fn take(&self, id: LetterId) -> Option<Arc<Letter>>;
+
+    /// What is kept.
+    fn kept(&self) -> Kept;
+}
