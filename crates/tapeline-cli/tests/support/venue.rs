@@ -215,7 +215,7 @@ impl Desk<'_> {
                 scope.spawn(move || desk.follow(habit));
             }
             let fast = scope.spawn(|| desk.follow(Habit::Fast));
-            kraken.pace(Pace::PerSecond(150.0));
+            kraken.pace(Pace::PerSecond(if depth > 100 { 40.0 } else { 150.0 }));
             breaks(desk);
             kraken.pace(Pace::Still);
             desk.over.store(true, Ordering::Relaxed);
@@ -261,7 +261,9 @@ impl Desk<'_> {
                 && self.kraken.steps() >= until
             {
                 until = self.kraken.steps() + steps;
-                eventually(|| self.has_failed() || self.over.load(Ordering::Relaxed) || self.kraken.steps() >= until);
+                eventually(|| {
+                    self.has_failed() || self.over.load(Ordering::Relaxed) || self.kraken.steps() >= until
+                });
                 until = self.kraken.steps() + steps;
             }
             let Some(frame) = client.read_within(Duration::from_millis(100)) else {

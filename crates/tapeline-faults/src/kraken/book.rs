@@ -154,8 +154,7 @@ impl View {
             asks: world.best(Side::Ask, self.depth),
             digest: self.digest,
         };
-        let mut said: Vec<Row> =
-            rows.iter().filter(|row| self.has(row) || next.has(row)).cloned().collect();
+        let mut said: Vec<Row> = rows.iter().filter(|row| self.has(row) || next.has(row)).cloned().collect();
         let (mut entered, mut left) = (Vec::new(), Vec::new());
         for side in Side::BOTH {
             differ(side, self.side(side), next.side(side), &mut left, &mut entered);
@@ -253,7 +252,9 @@ mod tests {
     fn a_view_that_follows_is_the_one_that_is_looked_at_anew() {
         let mut world = world(&[("5", "1"), ("4", "1"), ("3", "1"), ("2", "1")]);
         let mut view = View::of(&world, 3);
-        for (price, qty) in [("4", "2"), ("6", "1"), ("5", "0"), ("6", "0"), ("4", "0"), ("9", "0"), ("1", "3")] {
+        for (price, qty) in
+            [("4", "2"), ("6", "1"), ("5", "0"), ("6", "0"), ("4", "0"), ("9", "0"), ("1", "3")]
+        {
             let rows = [Row::new(Side::Bid, price, qty), Row::new(Side::Ask, "8", qty)];
             world.apply(&rows);
             view.follow(&world, &rows);
