@@ -18,17 +18,23 @@ mod intake;
 mod lanes;
 pub mod modes;
 mod pipeline;
+mod redrive;
 pub mod registry;
 pub mod roles;
+#[cfg(test)]
+mod simulation;
 mod source;
 pub mod sources;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 mod thread;
 pub mod transform;
 mod worker;
 pub use cell::Observe;
-pub use floor::{Pushed, Refusal};
+pub use floor::{NotRedriven, Pushed, Refusal};
 pub use intake::{IntakeConfig, Invalid, Look, Rule, Shape};
 pub use pipeline::{ComponentOptions, Pipeline, PipelineBuilder, PipelineConfig, PipelineError};
+pub use redrive::{Redrive, Redriven, Rehearsal};
 pub use source::Source;
 pub use worker::{Bounds, Happening, Histogram, Latencies, Measure, STAGES, Stage};
