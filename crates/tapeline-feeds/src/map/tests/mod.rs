@@ -4,8 +4,8 @@ mod accounts;
 mod books;
 mod config;
 mod market;
-mod recording;
 mod publisher;
+mod recording;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
