@@ -33,6 +33,8 @@ pub struct HubMessage<'a> {
     pub id: &'a str,
     /// Its number in the channel.
     pub offset: u64,
+    /// When it came, by the pipeline's clock ([`crate::Pipeline::clock`]).
+    pub received: Now,
 }
 
 /// What a table's subscribers get.
@@ -75,7 +77,7 @@ pub fn from_hub(source: &Arc<str>, message: &HubMessage<'_>) -> Vec<Update> {
         id: Some(message.id.into()),
         sequence: Some(message.offset),
         venue_us: None,
-        received: Now::default(),
+        received: message.received,
         channel,
     };
     match (&one.channel, table) {
@@ -157,7 +159,7 @@ mod tests {
 
     fn updates(channel: &str, data: &str) -> Vec<Update> {
         let data = Bytes::copy_from_slice(data.as_bytes());
-        from_hub(&"hub".into(), &HubMessage { channel, data, id: "01a", offset: 7 })
+        from_hub(&"hub".into(), &HubMessage { channel, data, id: "01a", offset: 7, received: Now::default() })
     }
 
     fn text(update: &Update) -> &str {
