@@ -22,7 +22,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use report::Report;
 use session::Common;
 use work::{
-    auth, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm, tables, tls,
+    auth, books, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm,
+    tables, tls,
 };
 
 #[derive(Debug, Parser)]
@@ -64,6 +65,8 @@ enum Command {
     Redis(redis::RedisArgs),
     /// Tokens that were never seen beside a bare signature check, in this process.
     Auth(auth::AuthArgs),
+    /// Order books with every checksum verified, beside a bare parse-and-apply loop, in this process.
+    Books(books::BooksArgs),
     /// Recorded markets, checked to the byte.
     Replay(replay::ReplayArgs),
     /// All workloads as they stand, the replay at full speed.
@@ -107,6 +110,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Tls(args) => reports.push(tls::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
         Command::Auth(args) => reports.push(auth::run(args, common)?),
+        Command::Books(args) => reports.push(books::run(args, common)?),
         Command::Replay(args) => {
             let (report, found) = replay::run(args, common)?;
             reports.push(report);
@@ -152,6 +156,7 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("tls", tls::run(&defaults()?, common));
     keep("redis", redis::run(&defaults()?, common));
     keep("auth", auth::run(&defaults()?, common));
+    keep("books", books::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;
     match replay::run(&replay_args.at_full_speed(), common) {
         Ok((report, found)) => {

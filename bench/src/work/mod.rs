@@ -1,6 +1,7 @@
 //! The workloads, one per file.
 
 pub(crate) mod auth;
+pub(crate) mod books;
 pub(crate) mod channels;
 pub(crate) mod deflate;
 pub(crate) mod durable;

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod foreign;
 mod listening;
+mod live;
 mod log;
 mod machine;
 mod reload;
@@ -51,6 +52,8 @@ enum Command {
     Top(commands::Top),
     /// Watch what runs elsewhere: training runs, with a progress bar each.
     Monitor(commands::Monitor),
+    /// Print what a venue says, without a hub.
+    Feed(commands::Feed),
     /// Find out why something does not arrive.
     Doctor(commands::Doctor),
     /// Print types of a hub's channels.
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Top(top) => top.run(),
         Command::Monitor(monitor) => monitor.run(),
+        Command::Feed(feed) => feed.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Types(types) => types.run(),
         Command::Replay(replay) => replay.run(),

@@ -15,6 +15,7 @@ use tapeline_core::Directory;
 use tapeline_core::hub::{Hub, HubParts};
 use tapeline_core::registry::BEAT;
 use tapeline_core::{Authority, Clock};
+use tapeline_feeds::live::Live;
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
 use tapeline_gateway::tls::{self, Tls};
@@ -26,11 +27,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::authority::Authorities;
-use crate::config::{Flag, Layers, Machine, ServeValues};
+use crate::config::{FeedValues, Flag, Layers, Machine, ServeValues};
 use crate::foreign::ForeignDoor;
 use crate::machine::{memory_bytes, raise_file_limit};
 use crate::reload::{Parts, Reloader};
-use crate::{demo, listening, log};
+use crate::{demo, listening, live, log};
 
 /// How often unused channels and clients are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ const STOPPED_AT_ONCE: i32 = 1;
 /// Run a hub.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 127.0.0.1:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 127.0.0.1:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --config tapeline.toml"
+    after_help = "Examples:\n  tapeline serve --demo\n  tapeline serve --listen 127.0.0.1:8000 --listen 127.0.0.1:8002\n  tapeline serve --data-dir /var/lib/tapeline\n  tapeline serve --tls-listen 127.0.0.1:8443 --tls-certificate chain.pem --tls-key key.pem\n  tapeline serve --feed kraken --symbols BTC/USD,ETH/USD --depth 100\n  tapeline serve --config tapeline.toml"
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -72,6 +73,18 @@ pub(crate) struct ServeFlags {
     /// The same seed makes the same market. [default: 7]
     #[arg(long, value_name = "N")]
     demo_seed: Option<u64>,
+    /// Bring in a venue's data: kraken, futu; may be given more than once.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    feed: Vec<String>,
+    /// Where that venue is; one for each --feed. [default: Kraken's own]
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    feed_url: Vec<String>,
+    /// Pairs to ask Kraken for: BTC/USD,ETH/USD.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    symbols: Vec<String>,
+    /// Levels a side of Kraken's books: 10, 25, 100, 500 or 1000. [default: 10]
+    #[arg(long, value_name = "N")]
+    depth: Option<u32>,
     /// Read settings and families from a TOML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -103,6 +116,7 @@ impl ServeFlags {
             (!texts.is_empty()).then(|| texts.join(","))
         };
         let on = |given: bool| given.then(|| true.to_string());
+        let list = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(","));
         let given = [
             ("--listen", "serve.listen", addresses(&self.listen)),
             ("--tls-listen", "tls.listen", addresses(&self.tls_listen)),
@@ -111,6 +125,10 @@ impl ServeFlags {
             ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
+            ("--feed", "feed.names", list(self.feed)),
+            ("--feed-url", "feed.urls", list(self.feed_url)),
+            ("--symbols", "feed.symbols", list(self.symbols)),
+            ("--depth", "feed.depth", self.depth.map(|depth| depth.to_string())),
             ("--broker", "serve.broker", self.broker),
             ("--data-dir", "serve.data_dir", self.data_dir),
             ("--durability", "storage.durability", self.durability),
@@ -153,7 +171,7 @@ impl Serve {
         let hub = Arc::new(Hub::new(HubParts {
             directory,
             settings: config.settings(machine),
-            clock,
+            clock: clock.clone(),
             broker,
             registry,
             store,
@@ -176,6 +194,7 @@ impl Serve {
             .context("the HTTP runtime could not be started")?;
         let served = Served {
             values: config.serve,
+            feeds: (config.feed, clock),
             tls: tls.map(|tls| (tls, config.tls.listen)),
             admin_listen: config.admin_listen,
             admin_authority,
@@ -190,6 +209,8 @@ impl Serve {
 /// What the hub serves beside its sessions.
 struct Served {
     values: ServeValues,
+    /// The venues whose data is brought in, and the time by which it comes.
+    feeds: (FeedValues, Arc<dyn Clock>),
     /// The certificate, and where it is shown.
     tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
     admin_listen: Vec<SocketAddr>,
@@ -216,7 +237,7 @@ fn patterns(texts: &[String]) -> Vec<Pattern> {
 
 async fn serve(
     hub: Arc<Hub>,
-    Served { values, tls, admin_listen, admin_authority, audit, compression, foreign }: Served,
+    Served { values, feeds: (feeds, clock), tls, admin_listen, admin_authority, audit, compression, foreign }: Served,
     access: Arc<LiveAccess>,
     reloader: Arc<Reloader>,
 ) -> anyhow::Result<()> {
@@ -252,6 +273,7 @@ async fn serve(
         doors.spawn(listener.serve(app.clone(), side));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
+    let feeds = live::start(&feeds, &hub, &clock)?;
     if values.demo
         && let Some((address, scheme)) = first
     {
@@ -278,6 +300,7 @@ async fn serve(
     let stop_all = move || {
         // Until now the market moved for those who were still there.
         market.into_iter().for_each(Running::stop);
+        feeds.into_iter().for_each(Live::stop);
         shards.stop(CloseCode::GoingAway, "the hub is stopping");
     };
     tokio::task::spawn_blocking(stop_all).await?;

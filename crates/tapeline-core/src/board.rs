@@ -1,5 +1,6 @@
 //! What the hub has noticed of its channels, for whoever asks: the busiest, and those that have fallen out of their
-//! rhythm. `watch` writes it once a second; shards read what has changed and tell their sessions.
+//! rhythm. `watch` writes it once a second; shards read what has changed and tell their sessions. Feeds put up which book
+//! they fetch anew.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,14 +33,25 @@ pub struct LateChannel {
     pub usual_ms: u64,
 }
 
-/// A channel's freshness has changed.
+/// Something that the subscribers of a channel are to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub channel: Box<str>,
-    pub state: FreshnessState,
-    /// Its subscribers had been told that it is stale.
-    pub was_alarmed: bool,
-    pub age_ms: u64,
+    pub what: Changed,
+}
+
+/// What has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// Its freshness.
+    Freshness {
+        state: FreshnessState,
+        /// Its subscribers had been told that it is stale.
+        was_alarmed: bool,
+        age_ms: u64,
+    },
+    /// Its book was found wrong and is fetched anew.
+    BookResync,
 }
 
 /// What one look at all channels has shown.
@@ -64,6 +76,15 @@ struct Inner {
     watched: usize,
 }
 
+impl Inner {
+    fn let_go(&mut self) {
+        while self.changes.len() > CHANGES {
+            self.changes.pop_front();
+            self.gone += 1;
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Board {
@@ -82,10 +103,14 @@ impl Board {
         (inner.busiest, inner.late, inner.quiet) = (seen.busiest, seen.late, seen.quiet);
         inner.watched = seen.watched;
         inner.changes.extend(seen.changes);
-        while inner.changes.len() > CHANGES {
-            inner.changes.pop_front();
-            inner.gone += 1;
-        }
+        inner.let_go();
+    }
+
+    /// A feed fetches the book of this channel anew.
+    pub(crate) fn put_book_resync(&self, channel: &str) {
+        let mut inner = self.lock();
+        inner.changes.push_back(Change { channel: channel.into(), what: Changed::BookResync });
+        inner.let_go();
     }
 
     /// At most `limit` changes since a reader looked, the oldest first; `read` counts what it has read.
@@ -132,7 +157,8 @@ mod tests {
     use super::*;
 
     fn change(n: usize) -> Change {
-        Change { channel: n.to_string().into(), state: FreshnessState::Stale, was_alarmed: false, age_ms: 0 }
+        let what = Changed::Freshness { state: FreshnessState::Stale, was_alarmed: false, age_ms: 0 };
+        Change { channel: n.to_string().into(), what }
     }
 
     #[test]

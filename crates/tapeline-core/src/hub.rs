@@ -346,6 +346,12 @@ impl Hub {
         &self.board
     }
 
+    /// Tells this node's subscribers of a channel that its book was found wrong and is fetched anew: a notice
+    /// `book_resync`, within a second and at most once a second.
+    pub fn tell_book_resync(&self, channel: &str) {
+        self.board.put_book_resync(channel);
+    }
+
     /// Letters by source and reason; see [`Hub::give_up`].
     pub fn dead_letters(&self) -> &DeadLetters {
         &self.dead_letters

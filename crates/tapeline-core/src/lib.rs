@@ -24,6 +24,7 @@ mod epoch_change;
 pub mod error;
 pub mod families;
 pub mod feed;
+pub mod hours;
 pub mod hub;
 pub mod identifying;
 pub mod incidents;

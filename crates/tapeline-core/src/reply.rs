@@ -133,6 +133,11 @@ pub enum Reply {
         /// How long it has been silent.
         age_ms: u64,
     },
+    /// The book of a channel was found wrong: it is fetched anew, and comes whole when it is right again.
+    BookResync {
+        /// This one.
+        channel: Channel,
+    },
     /// What the message broker rests on is out of reach (`true`), or back.
     Degraded(bool),
     /// A publish was counted.

@@ -102,6 +102,14 @@ impl Rhythm {
         now_us.saturating_sub(self.newest_us)
     }
 
+    /// Silence up to now was no fault: a pause begins here.
+    pub(crate) fn excuse(&mut self, now_us: u64) {
+        if self.messages > 0 {
+            self.newest_us = now_us;
+        }
+        (self.same_looks, self.same_messages) = (0, 0);
+    }
+
     /// Whether the last look showed the same as the one before: then every message is worth comparing.
     pub(crate) fn repeats(&self) -> bool {
         self.same_looks > 0
@@ -235,6 +243,19 @@ mod tests {
             played.go(1, 10, &[0], false);
             assert_eq!(played.state_in(0), Fresh);
         }
+    }
+
+    #[test]
+    fn a_pause_that_is_excused_is_neither_late_nor_learned() {
+        let mut played = Played::default();
+        played.ten_a_second(20, false);
+        for _ in 0..50_000 {
+            played.go(1, 1, &[], false);
+            played.rhythm.excuse(played.now_us);
+            assert_eq!(played.state_in(0), Fresh);
+        }
+        assert_eq!(played.rhythm.usual_us(), SECOND / 10);
+        assert_eq!((played.state_in(1), played.state_in(7)), (Fresh, Stale), "from the end of the pause on");
     }
 
     #[test]

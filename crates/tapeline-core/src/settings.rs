@@ -1,8 +1,11 @@
 //! The bounds of a hub. Each is a setting; a message that refuses something names the one that did.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tapeline_schema::Pattern;
+
+use crate::hours::MarketHours;
 
 /// So many a second, and so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +104,8 @@ pub struct Settings {
     pub snapshot_sources: usize,
     /// Whether channels that fall out of their rhythm are published as `freshness:{of}` and told to their subscribers.
     pub freshness: bool,
+    /// Outside these silence is no fault.
+    pub market_hours: Arc<MarketHours>,
     /// Channels whose comings and goings are published as `presence:{of}`.
     pub presence_events: Vec<Pattern>,
     /// Whether names that no family declares are refused.
@@ -150,6 +155,7 @@ impl Default for Settings {
             page_messages: 64,
             snapshot_sources: 1_000,
             freshness: true,
+            market_hours: Arc::default(),
             presence_events: Vec::new(),
             strict_channels: false,
         }

@@ -112,7 +112,7 @@ pub struct Shard {
     /// What has gone by; the first shard watches for all of them.
     pub(crate) watch: Option<Box<Watch>>,
     /// Changes of channels' freshness that sessions were told of.
-    pub(crate) freshness_told: u64,
+    pub(crate) changes_told: u64,
     pub(crate) finished: Vec<u32>,
     drained: Vec<u32>,
     scratch: Scratch,
@@ -149,7 +149,7 @@ impl Shard {
             stats,
             delays: Delays::default(),
             watch: (number == 0).then(Box::default),
-            freshness_told: 0,
+            changes_told: 0,
             finished: Vec::new(),
             drained: Vec::new(),
             scratch: Scratch::default(),

@@ -1,7 +1,7 @@
 //! What a hub counts. Every loss has a cause here. Shards' counters are written by one thread each, read by anyone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tapeline_schema::ErrorCode;
 
@@ -216,6 +216,76 @@ pub struct FeedStats {
     pub dropped: Count,
     /// Refused by the hub: outside its rules, or not kept by its broker.
     pub refused: Count,
+    /// Critical ones that found no room for too long and became dead letters; among `dropped`.
+    pub spilled: Count,
+    venue: OnceLock<VenueStats>,
+}
+
+impl FeedStats {
+    /// What a feed that is connected to a venue meets there; begins to be counted with the first call.
+    pub fn venue(&self) -> &VenueStats {
+        self.venue.get_or_init(VenueStats::default)
+    }
+
+    /// The same, for feeds that are connected to a venue.
+    pub fn find_venue(&self) -> Option<&VenueStats> {
+        self.venue.get()
+    }
+}
+
+/// What a feed meets at its venue, as it says itself.
+#[derive(Debug, Default)]
+pub struct VenueStats {
+    /// 1 while it is connected.
+    pub connected: Count,
+    /// When a message came last, microseconds since 1970; 0 before the first.
+    pub heard_us: Count,
+    /// Messages of any kind.
+    pub messages: Count,
+    /// Messages that are none of the venue's, or could not be understood.
+    pub strays: Count,
+    /// Data that had come before.
+    pub repeated: Count,
+    /// Books whose checksum did not hold.
+    pub checksum_failures: Count,
+    /// Books that were fetched anew.
+    pub resyncs: Count,
+    /// Holes in what is numbered.
+    pub gaps: Count,
+    /// Times that the connection was lost or could not be made.
+    pub disconnects: Count,
+    raised: RaisedRules,
+}
+
+impl VenueStats {
+    /// The rules whose alerts are on.
+    pub fn raised(&self) -> &RaisedRules {
+        &self.raised
+    }
+}
+
+/// Names of rules whose alerts are on.
+#[derive(Debug, Default)]
+pub struct RaisedRules(Mutex<Vec<&'static str>>);
+
+impl RaisedRules {
+    /// An alert has gone on.
+    pub fn add(&self, rule: &'static str) {
+        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !raised.contains(&rule) {
+            raised.push(rule);
+        }
+    }
+
+    /// It is over.
+    pub fn remove(&self, rule: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|raised| *raised != rule);
+    }
+
+    /// Those that are on.
+    pub fn list(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The hub's counters.

@@ -1,17 +1,19 @@
 //! What a shard looks at once a second: silent, slow and closing sessions, notices that are due, memory in use.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tapeline_schema::CloseCode;
 use tapeline_schema::events::FreshnessState;
 
+use crate::board::Changed;
 use crate::channel::Channel;
 use crate::clock::{Now, micros};
 use crate::incidents::IncidentKind;
 use crate::reply::Reply;
 use crate::shard::{SWEEP_US, Shard};
 
-/// Changes of channels' freshness that sessions are told in one second; the rest is told in the next.
+/// Changes of channels that sessions are told in one second; the rest is told in the next.
 const CHANGES_TOLD: usize = 1_024;
 /// A closing session whose socket takes no byte is given up after this.
 const CLOSE_GRACE_US: u64 = 2_000_000;
@@ -24,7 +26,7 @@ impl Shard {
         if self.watch.is_some() {
             self.hub.tell_presence(now);
         }
-        self.tell_freshness();
+        self.tell_changes();
         let revision = self.hub.authority().revision();
         let revoked = std::mem::replace(&mut self.revision, revision) != revision;
         for slot in slots {
@@ -132,12 +134,19 @@ impl Shard {
         since > 0 && now.since(since) >= self.hub.settings().message_timeout
     }
 
-    /// Tells who hears a channel that it has fallen out of its rhythm, or come back to it.
-    fn tell_freshness(&mut self) {
+    /// Tells who hears a channel that it has fallen out of its rhythm, or come back to it, and that its book is fetched anew.
+    fn tell_changes(&mut self) {
         let hub = self.hub.clone();
-        for change in hub.board().changes_after(&mut self.freshness_told, CHANGES_TOLD) {
-            let is_over = change.was_alarmed && change.state == FreshnessState::Fresh;
-            if !(is_over || change.state.is_stale()) {
+        let mut resynced = HashSet::new();
+        for change in hub.board().changes_after(&mut self.changes_told, CHANGES_TOLD) {
+            let is_told = match change.what {
+                Changed::Freshness { state, was_alarmed, .. } => {
+                    state.is_stale() || (was_alarmed && state == FreshnessState::Fresh)
+                }
+                // At most once a second.
+                Changed::BookResync => resynced.insert(change.channel.clone()),
+            };
+            if !is_told {
                 continue;
             }
             let Some(id) = hub.channel(&change.channel).ok().and_then(|channel| self.router.find(&channel))
@@ -147,7 +156,10 @@ impl Shard {
             let Some(entry) = self.router.entry(id) else { continue };
             let (channel, lane) = (entry.channel.clone(), entry.lane);
             let slots: Vec<u32> = entry.targets.iter().map(|target| target.session).collect();
-            let reply = Reply::Freshness { channel, state: change.state, age_ms: change.age_ms };
+            let reply = match change.what {
+                Changed::Freshness { state, age_ms, .. } => Reply::Freshness { channel, state, age_ms },
+                Changed::BookResync => Reply::BookResync { channel },
+            };
             for slot in slots {
                 self.notify(slot, lane, &reply);
             }

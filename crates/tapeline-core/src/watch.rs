@@ -16,11 +16,12 @@ use tapeline_schema::events::{Freshness, FreshnessState};
 
 use uuid::Uuid;
 
-use crate::board::{BusyChannel, Change, LateChannel, Seen};
+use crate::board::{BusyChannel, Change, Changed, LateChannel, Seen};
 use crate::broker::{Drafts, SLICE};
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::command::Publication;
+use crate::hours::MarketHours;
 use crate::message::{Draft, Message};
 use crate::rhythm::{Heard, Rhythm};
 use crate::rights::Grant;
@@ -61,6 +62,8 @@ struct Watched {
     newest: Uuid,
     /// Whether it has a freshness: the newest is all that matters of it.
     has_freshness: bool,
+    /// Its number among the market hours.
+    hours: Option<usize>,
     rhythm: Rhythm,
     state: FreshnessState,
     /// Its subscribers were told that it is stale, and not yet that it is no longer.
@@ -79,6 +82,8 @@ pub(crate) struct Watch {
     /// Places in `channels` that may be used anew: their channels are forgotten.
     free: Vec<u32>,
     looked_us: u64,
+    /// When markets are open, as of the last look.
+    hours: Arc<MarketHours>,
     /// Channels whose state is still to be published, each once: what is published is the newest.
     unsent: VecDeque<u32>,
 }
@@ -125,7 +130,7 @@ impl Watch {
             watched.has_freshness = has_freshness(channel);
             return watched.see(message, now);
         }
-        let mut watched = Watched::new(channel);
+        let mut watched = Watched::new(channel, self.hours.of(channel.name()));
         watched.see(message, now);
         self.places.insert(channel.name().into(), place);
         match self.channels.get_mut(place as usize) {
@@ -153,12 +158,24 @@ impl Watch {
         self.free.extend(u32::try_from(place).ok());
     }
 
+    /// Markets are open so from now on.
+    pub(crate) fn keep_hours(&mut self, hours: &Arc<MarketHours>) {
+        if Arc::ptr_eq(&self.hours, hours) {
+            return;
+        }
+        self.hours = hours.clone();
+        for watched in self.channels.iter_mut().filter(|watched| !watched.name.is_empty()) {
+            watched.hours = hours.of(&watched.name);
+        }
+    }
+
     /// Looks at all channels; `judges` where their freshness is wanted. Of one that nobody `hears` silence says nothing.
     pub(crate) fn look(&mut self, now: Now, judges: bool, hears: impl Fn(&str) -> bool) -> Seen {
         let elapsed_us = now.mono_us.saturating_sub(self.looked_us).max(1);
         self.looked_us = now.mono_us;
         let judges = judges && elapsed_us < STALLED_US;
         let (mut seen, mut busy, mut forgotten) = (Seen::default(), Vec::new(), Vec::new());
+        let open = self.hours.open(now.wall_us);
         for (place, watched) in self.channels.iter_mut().enumerate().filter(|(_, one)| !one.name.is_empty()) {
             if watched.is_forgotten(now) || (watched.messages == 0 && !hears(&watched.name)) {
                 forgotten.push(place);
@@ -166,6 +183,9 @@ impl Watch {
             }
             seen.watched += 1;
             watched.look(elapsed_us, now);
+            if watched.hours.and_then(|hours| open.get(hours)) == Some(&false) {
+                watched.rhythm.excuse(now.mono_us);
+            }
             if watched.per_second >= 0.05 {
                 busy.push((watched.per_second, place));
             }
@@ -205,8 +225,9 @@ impl Watch {
 }
 
 impl Watched {
-    fn new(channel: &Channel) -> Self {
+    fn new(channel: &Channel, hours: Option<usize>) -> Self {
         Watched {
+            hours,
             name: channel.name().into(),
             messages: 0,
             newest_us: 0,
@@ -271,7 +292,8 @@ impl Watched {
         if state != before {
             let was_alarmed = self.alarmed;
             self.alarmed = state.is_stale() || (self.alarmed && state != FreshnessState::Fresh);
-            seen.changes.push(Change { channel: self.name.clone(), state, was_alarmed, age_ms });
+            let what = Changed::Freshness { state, was_alarmed, age_ms };
+            seen.changes.push(Change { channel: self.name.clone(), what });
         }
         state != before
     }
@@ -284,6 +306,7 @@ impl Shard {
         let hub = self.hub.clone();
         let all = hub.broker().brings_all();
         let hears = |name: &str| all || hub.channel(name).is_ok_and(|channel| hub.is_heard(&channel));
+        watch.keep_hours(&hub.settings().market_hours);
         let seen = watch.look(now, hub.settings().freshness, hears);
         self.hub.board().update(seen);
         self.publish_freshness(&mut watch, now);
@@ -384,7 +407,10 @@ mod tests {
                 }
                 self.now_us += SECOND - each.len() as u64 * SECOND / 10;
                 let seen = self.watch.look(self.now(), true, |_| true);
-                changes.extend(seen.changes.into_iter().map(|change| (change.channel.into(), change.state)));
+                changes.extend(seen.changes.into_iter().filter_map(|change| match change.what {
+                    Changed::Freshness { state, .. } => Some((change.channel.into(), state)),
+                    Changed::BookResync => None,
+                }));
             }
             changes
         }
@@ -441,6 +467,25 @@ mod tests {
         assert_eq!(desk.seconds(30, &rows), []);
         let same = [("balances:a", "USDT"), ("balances:a", "USDT"), ("balances:a", "USDT")];
         assert_eq!(desk.seconds(30, &same), told("balances:a", &[FreshnessState::Frozen]));
+    }
+
+    #[test]
+    fn while_a_market_is_closed_its_channels_are_not_late_and_once_it_opens_they_are() {
+        use FreshnessState::{Delayed, Stale};
+        let mut desk = Desk::new();
+        // The desk's clock begins on a Thursday at midnight.
+        let hours = ["market_data:* Thu 00:00-00:01 UTC", "market_data:* Thu 01:00-23:00 UTC"];
+        desk.watch.keep_hours(&Arc::new(MarketHours::parse(&hours).unwrap()));
+        for n in 0..58 {
+            assert_eq!(
+                desk.seconds(1, &[("market_data:A", &n.to_string()), ("orderbook:A", &n.to_string())]),
+                []
+            );
+        }
+        let late = desk.seconds(3_500, &[]);
+        let of = |name: &str| late.iter().filter(|(channel, _)| channel == name).count();
+        assert_eq!((of("market_data:A"), of("orderbook:A")), (0, 2), "{late:?}");
+        assert_eq!(desk.seconds(60, &[]), told("market_data:A", &[Delayed, Stale]));
     }
 
     #[test]

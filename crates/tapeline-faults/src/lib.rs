@@ -1,10 +1,11 @@
 //! What tests break: a real Redis of their own ([`RedisServer`]), stopped, killed, frozen, emptied or failed over; and the
 //! line to it ([`Proxy`]), cut, reset in the middle of a reply, or silent. Both are gone when the test ends, also when it
-//! panics. Programs are started by [`command`], and files named by [`temporary`]. `resp` is just enough of Redis' protocol to tell the server what to do and to be its other clients.
+//! panics. [`kraken`] is an exchange of their own. Programs are started by [`command`], and files named by [`temporary`]. `resp` is just enough of Redis' protocol to tell the server what to do and to be its other clients.
 //! It is a dependency of tests only, and knows nothing of Tapeline.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+pub mod kraken;
 mod program;
 mod proxy;
 mod redis;

@@ -31,6 +31,11 @@ impl From<&Draft> for Sent {
 }
 
 impl Sent {
+    /// Where it was going.
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// The broker refused it.
     pub(crate) fn refused(&self, hub: &Hub, principal: &str, refusal: &Refusal) {
         give_up(hub, principal, DeadLetterReason::Refused, &sentence(refusal), self.at_us, self.original());

@@ -1,23 +1,34 @@
 //! The way from a feed into the hub that never waits: what a busy hub does not take stays here, bounded, and is
-//! offered again. While it stays, a `latest` message gives way to the next one of its channel; past the bound the
-//! oldest are dropped. Both are counted and said in the log; what is dropped or refused becomes a dead letter, what gives
-//! way does not. It does not know where publications come from.
+//! offered again. While it stays, a `latest` message gives way to the next one of its channel, and messages of a table
+//! are merged; past the bound the oldest are dropped. Both are counted and said in the log; what is dropped or refused becomes a dead letter, what gives
+//! way does not. What is critical has a queue of its own ([`critical`]), which waits for an outage to end, and spills to
+//! dead letters only past a much wider bound. It does not know where publications come from.
+
+mod conflating;
+mod critical;
+mod unpublished;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tapeline_core::broker::{Drafts, Receipts, SLICE};
-use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
 use tapeline_core::rights::Grant;
 use tapeline_core::stats::FeedStats;
-use tapeline_core::{Draft, Hub, Now, Refusal};
-use tapeline_schema::Delivery;
+use tapeline_core::{Channel, Draft, Hub, Now, Refusal};
+use tapeline_schema::Priority;
+
+use conflating::{conflate, merge_tables};
+use critical::{Answer, Critical};
+use unpublished::Unpublished;
 
 use crate::given_up::{self, Sent};
 
 /// Messages that stay while the hub is busy.
 pub const WAITING_LIMIT: usize = 1_024;
+
+/// Messages of tables are merged again when so many more wait than after the last time: it looks at all their rows.
+const MERGE_EVERY: usize = 256;
 
 /// Where a feed hands in its publications.
 pub struct Intake {
@@ -25,13 +36,25 @@ pub struct Intake {
     principal: Arc<str>,
     stats: Arc<FeedStats>,
     waiting: VecDeque<Draft>,
+    critical: Critical,
+    unpublished: Unpublished,
+    /// How many waited when tables were merged.
+    merged: usize,
 }
 
 impl Intake {
     /// An intake that publishes as `principal`.
     pub fn new(hub: Arc<Hub>, principal: &str) -> Self {
         let stats = hub.stats().feed(principal);
-        Intake { hub, principal: principal.into(), stats, waiting: VecDeque::new() }
+        Intake {
+            hub,
+            principal: principal.into(),
+            stats,
+            waiting: VecDeque::new(),
+            critical: Critical::default(),
+            unpublished: Unpublished::default(),
+            merged: 0,
+        }
     }
 
     /// What became of everything so far.
@@ -44,15 +67,21 @@ impl Intake {
         let now = self.hub.now();
         for publication in due {
             match self.draft(&publication, now) {
+                Ok(draft) if draft.channel.spec().priority == Priority::Critical => {
+                    self.critical.push(draft, &self.principal);
+                }
                 Ok(draft) => self.waiting.push_back(draft),
                 Err(refusal) => {
                     self.stats.refused.add(1);
                     tracing::warn!(feed = &*self.principal, %refusal, "the hub refused a feed's message");
                     given_up::refused(&self.hub, &self.principal, &publication, &refusal);
+                    if let Ok(channel) = self.hub.channel(&publication.channel) {
+                        self.unpublished.add(&channel);
+                    }
                 }
             }
-            if self.waiting.len().is_multiple_of(SLICE) {
-                self.flush();
+            if self.waiting.len() >= SLICE {
+                self.flush_waiting();
             }
         }
         self.flush()
@@ -72,8 +101,53 @@ impl Intake {
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)
     }
 
-    /// Offers what stayed once more; `false` if something still stays.
+    /// Channels of tables that a message was not published on since this was last asked: what subscribers hold of them
+    /// may be no table that there was, until it is published whole.
+    pub fn take_unpublished(&self) -> Vec<Channel> {
+        self.unpublished.take()
+    }
+
+    /// Offers what stayed once more; `false` if something still stays, or the broker owes an answer to what is critical.
     pub fn flush(&mut self) -> bool {
+        let roomy = self.flush_critical();
+        self.flush_waiting() && roomy
+    }
+
+    fn flush_critical(&mut self) -> bool {
+        let Intake { hub, principal, stats, critical, unpublished, .. } = self;
+        let roomy = critical.flush(hub, hub.now(), |answer| match answer {
+            Answer::Taken => stats.published.add(1),
+            Answer::Later(_) => {}
+            Answer::Refused(draft, refusal) => {
+                stats.refused.add(1);
+                tracing::warn!(feed = &**principal, %refusal, "the message broker refused a feed's critical message");
+                Sent::from(draft).refused(hub, principal, refusal);
+                unpublished.add(&draft.channel);
+            }
+        });
+        if !roomy {
+            let over = self.critical.take_over();
+            self.spill(
+                over,
+                "the hub takes nothing: more critical messages of a feed wait than there is room for",
+            );
+        }
+        roomy
+    }
+
+    /// What is critical and can wait no longer becomes dead letters.
+    fn spill(&self, drafts: Vec<Draft>, why: &str) {
+        if drafts.is_empty() {
+            return;
+        }
+        drafts.iter().for_each(|draft| Sent::from(draft).dropped(&self.hub, &self.principal, why));
+        let spilled = drafts.len();
+        self.stats.dropped.add(spilled as u64);
+        self.stats.spilled.add(spilled as u64);
+        tracing::error!(feed = &*self.principal, spilled, "{why}; the oldest became dead letters");
+    }
+
+    fn flush_waiting(&mut self) -> bool {
         while !self.waiting.is_empty() {
             let slice: Drafts = self.waiting.drain(..self.waiting.len().min(SLICE)).collect();
             let receipts = self.receipts(&slice);
@@ -82,14 +156,25 @@ impl Intake {
                 return false;
             }
         }
+        self.merged = 0;
         self.hub.flush_dead_letters();
         true
+    }
+
+    /// Offers everything a last time; what is critical and still stays becomes dead letters.
+    pub fn close(&mut self) {
+        self.flush();
+        if !self.critical.is_empty() {
+            let left = self.critical.take_all();
+            self.spill(left, "the feed ended before the hub took all of its critical messages");
+        }
     }
 
     /// A broker may refuse what the hub took, and say so later, when it has the drafts and nobody else.
     fn receipts(&self, drafts: &Drafts) -> Receipts {
         let (stats, principal, hub) = (self.stats.clone(), self.principal.clone(), self.hub.clone());
         let sent: Vec<Sent> = drafts.iter().map(Sent::from).collect();
+        let unpublished = self.unpublished.clone();
         Box::new(move |outcomes| {
             for (sent, outcome) in sent.iter().zip(outcomes) {
                 match outcome {
@@ -98,6 +183,7 @@ impl Intake {
                         stats.refused.add(1);
                         tracing::warn!(feed = &*principal, %refusal, "the message broker refused a feed's message");
                         sent.refused(&hub, &principal, &refusal);
+                        unpublished.add(sent.channel());
                     }
                 }
             }
@@ -110,42 +196,39 @@ impl Intake {
         }
         let before = self.waiting.len();
         conflate(&mut self.waiting);
-        self.stats.conflated.add((before - self.waiting.len()) as u64);
+        let too_long = self.merge_tables();
+        let gave_way = before - self.waiting.len() - too_long.len();
+        self.stats.conflated.add(gave_way as u64);
+        self.drop_waiting(too_long, "the hub is busy: a table has changed more than may wait");
         let over = self.waiting.len().saturating_sub(WAITING_LIMIT);
-        if over == 0 {
-            return;
-        }
-        let why = format!(
-            "the hub is busy: more than {WAITING_LIMIT} messages of a feed wait, the oldest are dropped"
-        );
         // Nothing that waits takes the place of any of them: of a `latest` channel only the newest is still there, and
         // a table lacks the rows.
-        for draft in self.waiting.drain(..over) {
-            Sent::from(&draft).dropped(&self.hub, &self.principal, &why);
+        let over: Vec<Draft> = self.waiting.drain(..over).collect();
+        let why = "more messages of a feed wait than may, the oldest are dropped";
+        self.drop_waiting(over, &format!("the hub is busy: {why} ({WAITING_LIMIT})"));
+    }
+
+    fn merge_tables(&mut self) -> Vec<Draft> {
+        if self.waiting.len() < self.merged.saturating_add(MERGE_EVERY) {
+            return Vec::new();
         }
-        self.stats.dropped.add(over as u64);
+        let too_long = merge_tables(&mut self.waiting);
+        self.merged = self.waiting.len();
+        too_long
+    }
+
+    fn drop_waiting(&self, drafts: Vec<Draft>, why: &str) {
+        if drafts.is_empty() {
+            return;
+        }
+        for draft in &drafts {
+            Sent::from(draft).dropped(&self.hub, &self.principal, why);
+            self.unpublished.add(&draft.channel);
+        }
+        self.stats.dropped.add(drafts.len() as u64);
         let in_all = self.stats.dropped.read();
-        tracing::warn!(feed = &*self.principal, dropped = over, in_all, "{why}");
+        tracing::warn!(feed = &*self.principal, dropped = drafts.len(), in_all, "{why}");
     }
-}
-
-/// Leaves of each `latest` channel only the newest message; the order of the others stays.
-fn conflate(waiting: &mut VecDeque<Draft>) {
-    let mut newer: ChannelMap<usize> = ChannelMap::default();
-    for draft in waiting.iter().filter(|draft| is_latest(draft)) {
-        *newer.entry(draft.channel.clone()).or_default() += 1;
-    }
-    waiting.retain(|draft| match newer.get_mut(&draft.channel) {
-        Some(left) => {
-            *left -= 1;
-            *left == 0
-        }
-        None => true,
-    });
-}
-
-fn is_latest(draft: &Draft) -> bool {
-    draft.channel.spec().delivery == Delivery::Latest
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl Stop {
 ///
 /// [`Feed::next`] is taken to answer with the elapsed time at which to ask again.
 pub fn run(feed: &mut dyn Feed, intake: &mut Intake, stop: &Stop) {
+    publish_due(feed, intake, stop);
+    intake.close();
+}
+
+fn publish_due(feed: &mut dyn Feed, intake: &mut Intake, stop: &Stop) {
     let mut start = Instant::now();
     let mut due = Vec::new();
     let mut next = Some(Duration::ZERO);

@@ -2,6 +2,7 @@
 //! clock; it does what [`Session::next`] says and hands in what comes. It does not know what a hub or a pipeline makes
 //! of an event.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,23 +12,25 @@ use tapeline_core::feed::{Update, VenueChannel};
 use crate::book::{Book, Row};
 
 /// What the driver is to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Open a connection, after so long; then call [`Session::on_open`] or [`Session::on_closed`].
+    /// Open a connection, after so long; then call [`Session::on_open`] or [`Session::on_closed`]. Asked before that,
+    /// a session says to wait.
     Connect {
         /// `ws://` or `wss://`, or what else the venue's driver knows.
         url: String,
         /// From now on; full jitter is in it already.
         after: Duration,
     },
-    /// Fetch a token, after so long, then call [`Session::on_token`].
+    /// Fetch a token, after so long, then call [`Session::on_token`]; the connection is served meanwhile. What comes of
+    /// it after the connection is gone is to be dropped.
     FetchToken {
         /// From now on.
         after: Duration,
     },
-    /// Send this text.
+    /// Send this text. It may hold a token, so it is never shown.
     Send(String),
-    /// Close the connection, then call [`Session::on_closed`].
+    /// Close the connection, then call [`Session::on_closed`]. What still comes on it is not looked at.
     Close {
         /// For the log.
         why: String,
@@ -37,6 +40,21 @@ pub enum Step {
         /// By [`Now::mono_us`].
         until_us: u64,
     },
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Connect { url, after } => write!(f, "Connect({url} after {after:?})"),
+            Step::FetchToken { after } => write!(f, "FetchToken(after {after:?})"),
+            Step::Send(text) if text.contains("\"token\"") => {
+                write!(f, "Send({} bytes with a token)", text.len())
+            }
+            Step::Send(text) => write!(f, "Send({text})"),
+            Step::Close { why } => write!(f, "Close({why})"),
+            Step::Wait { until_us } => write!(f, "Wait(until {until_us} us)"),
+        }
+    }
 }
 
 /// Why the data of a channel has a hole, or had to be thrown away.
@@ -51,7 +69,11 @@ pub enum Lost {
         /// Of what we hold.
         found: u32,
     },
-    /// Numbers are missing: those after `from`, up to and with `to`.
+    /// The venue was in maintenance; everything is asked for anew.
+    Maintenance,
+    /// The venue did not send it though it was asked for.
+    Unanswered,
+    /// Numbers are missing: from `from` up to and with `to`.
     Numbers {
         /// The first that is missing.
         from: u64,
@@ -131,15 +153,45 @@ pub enum Event {
         /// In the venue's words.
         error: Box<str>,
     },
+    /// A subscription was tried several times without success. It goes on being tried, and this is said once.
+    Unanswered {
+        /// Which channel.
+        channel: VenueChannel,
+        /// Of which instrument.
+        symbol: Option<Arc<str>>,
+        /// The venue's last words, if it said any.
+        error: Option<Box<str>>,
+    },
+    /// The connection lives and the venue is online, and yet a channel has had no data for longer than it may. Said
+    /// once; [`Event::Resumed`], [`Event::Disconnected`] or a state other than online ends it.
+    Silent {
+        /// Which channel.
+        channel: VenueChannel,
+        /// Of which instrument.
+        symbol: Option<Arc<str>>,
+        /// Since when, by [`Now::mono_us`].
+        since_us: u64,
+    },
+    /// A silent channel has data again.
+    Resumed {
+        /// Which channel.
+        channel: VenueChannel,
+        /// Of which instrument.
+        symbol: Option<Arc<str>>,
+    },
 }
 
 /// A connection to a venue, as a state machine.
 pub trait Session: Send {
-    /// What to do now; call it after every other call, until it says [`Step::Wait`] (or a step that takes time).
-    fn next(&mut self, now: Now) -> Step;
+    /// What to do now; call it after every other call and when a wait is over, until it says [`Step::Wait`]. What time
+    /// has brought about is appended to `events`.
+    fn next(&mut self, now: Now, events: &mut Vec<Event>) -> Step;
 
     /// The connection stands.
     fn on_open(&mut self, now: Now);
+
+    /// Something other than text has come: the connection lives. Venues that do not care need not say anything.
+    fn on_alive(&mut self, _now: Now) {}
 
     /// A text message has come. What it says is appended to `events`.
     fn on_text(&mut self, text: &str, now: Now, events: &mut Vec<Event>);
@@ -178,4 +230,14 @@ pub struct Counts {
     pub gaps: u64,
     /// Times that the connection was lost or could not be made.
     pub disconnects: u64,
+    /// Connections that stood.
+    pub connections: u64,
+    /// Messages of a connection that was to be closed, not looked at.
+    pub late: u64,
+    /// Subscriptions that the venue refused for good.
+    pub refused: u64,
+    /// Requests that were sent again because nothing came back, or something that may pass.
+    pub retries: u64,
+    /// Times that a channel fell silent though the connection lived.
+    pub silences: u64,
 }

@@ -4,6 +4,9 @@
 //! Every label has a bound: families and the sources of dead letters are counted apart up to a number, routes and codes
 //! are tables, and no client and no channel becomes a label.
 
+mod feeds;
+mod page;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,12 +15,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, NoLabelSet, text,
-};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
-use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, Histogram};
+use tapeline_core::stats::{Count, FamilyStats};
 use tapeline_schema::events::FreshnessState;
 use tapeline_schema::{ErrorCode, Priority};
 
@@ -26,6 +27,8 @@ use crate::error::Failure;
 use crate::native::NATIVE_DEFLATE;
 use crate::process;
 use crate::stats::{CONFLATED, Cause, DROPPED, closed, of_family, sum};
+
+use page::{Page, Told, labels};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Stands for text that makes no label.
@@ -85,99 +88,10 @@ impl fmt::Debug for Hub {
     }
 }
 
-type Told = Result<(), fmt::Error>;
-
-/// One metric after another.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn begin<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-        unit: Option<&'s Unit>,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        // The encoder ends the sentence itself for metrics of its own registry, not for collected ones.
-        self.0.encode_descriptor(name, help, unit, kind)
-    }
-
-    fn counter<V: EncodeCounterValue>(&mut self, name: &str, help: &str, value: V) -> Told {
-        self.begin(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, V, u64>(&value, None)
-    }
-
-    fn gauge<V: EncodeGaugeValue>(&mut self, name: &str, help: &str, value: V) -> Told {
-        self.begin(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
-    }
-
-    /// A counter with labels.
-    fn counters<'l, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        keys: [&'static str; N],
-        counts: impl IntoIterator<Item = ([&'l str; N], u64)>,
-    ) -> Told {
-        let mut metric = self.begin(name, help, None, MetricType::Counter)?;
-        for (values, count) in counts {
-            let labels = labels(keys, values);
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
-        }
-        Ok(())
-    }
-
-    /// A gauge with labels.
-    fn gauges<'l, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        keys: [&'static str; N],
-        values: impl IntoIterator<Item = ([&'l str; N], u64)>,
-    ) -> Told {
-        let mut metric = self.begin(name, help, None, MetricType::Gauge)?;
-        for (values, value) in values {
-            let labels = labels(keys, values);
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    /// A histogram of seconds by one label.
-    fn seconds<'l>(
-        &mut self,
-        name: &str,
-        help: &str,
-        key: &'static str,
-        histograms: impl IntoIterator<Item = (&'l str, Vec<&'l Histogram>)>,
-    ) -> Told {
-        let mut metric = self.begin(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (value, parts) in histograms {
-            let buckets = Histogram::added_up(parts.iter().copied());
-            let bounds = BOUNDS_US.iter().map(|us| seconds(*us)).chain([f64::INFINITY]);
-            let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
-            let total = buckets.iter().map(|(_, count)| count).sum();
-            let sum = seconds(parts.iter().map(|part| part.sum_us()).sum());
-            let labels = labels([key], [value]);
-            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)?;
-        }
-        Ok(())
-    }
-}
-
 /// A label out of a stranger's text: as it is where it is a plain word.
 fn plain(text: &str) -> &str {
     let is_plain = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_plain { text } else { STRANGE }
-}
-
-fn labels<'l, const N: usize>(keys: [&'static str; N], values: [&'l str; N]) -> [(&'static str, &'l str); N] {
-    let mut values = values.into_iter();
-    keys.map(|key| (key, values.next().unwrap_or_default()))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "seconds for people")]
-fn seconds(us: u64) -> f64 {
-    us as f64 / 1e6
 }
 
 impl Collector for Hub {
@@ -414,16 +328,6 @@ impl Hub {
             ["state"],
             by_state,
         )?;
-        let feeds = hub.stats().feeds();
-        let counts = feeds.iter().flat_map(|(name, feed)| {
-            let results = [
-                ("published", &feed.published),
-                ("conflated", &feed.conflated),
-                ("dropped", &feed.dropped),
-                ("refused", &feed.refused),
-            ];
-            results.map(|(result, count)| ([&**name, result], count.read()))
-        });
         let letters = hub.dead_letters().counts();
         let mut by_reason = BTreeMap::<[&str; 2], u64>::new();
         for count in &letters {
@@ -439,12 +343,7 @@ impl Hub {
         page.counter("tapeline_dead_letters_lost", "Dead letters that the hub could not write", lost)?;
         let lost = self.0.hub.comings().lost();
         page.counter("tapeline_presence_lost", "Comings and goings that the hub could not tell", lost)?;
-        page.counters(
-            "tapeline_feed_messages",
-            "What became of what feeds brought, by feed",
-            ["feed", "result"],
-            counts,
-        )
+        feeds::push(hub, page)
     }
 
     fn tls(&self, page: &mut Page<'_>) -> Told {

@@ -1,5 +1,6 @@
 //! What balancers and operators look at first: `/health` and `/ready`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -32,6 +33,9 @@ struct Health {
     tls: Option<Part>,
     shards: Part,
     memory: Part,
+    /// Those that are connected to a venue.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    feeds: BTreeMap<String, Part>,
 }
 
 #[derive(Serialize)]
@@ -45,9 +49,9 @@ struct Part {
 impl Health {
     /// Leaves away what is not everybody's.
     fn keep_to_oneself(&mut self) {
-        let Health { broker, registry, tls, shards, memory, .. } = self;
+        let Health { broker, registry, tls, shards, memory, feeds, .. } = self;
         let parts = [Some(broker), registry.as_mut(), tls.as_mut(), Some(shards), Some(memory)];
-        parts.into_iter().flatten().for_each(|part| part.detail.clear());
+        parts.into_iter().flatten().chain(feeds.values_mut()).for_each(|part| part.detail.clear());
     }
 }
 
@@ -74,12 +78,27 @@ pub(crate) async fn health(State(app): State<Arc<App>>, Extension(caller): Exten
         }),
         shards: Part { status: "ok", detail: shards },
         memory: memory_part(&app),
+        feeds: feeds(&app),
     };
     if caller.grant.may_operate().is_err() {
         health.keep_to_oneself();
     }
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
+}
+
+/// A feed that is not well is the venue's fault or the network's: the hub goes on serving, and is not taken for ill.
+fn feeds(app: &App) -> BTreeMap<String, Part> {
+    let feeds = app.hub.stats().feeds().into_iter();
+    let venues = feeds.filter_map(|(name, feed)| {
+        let venue = feed.find_venue()?;
+        let (connected, raised) = (venue.connected.read() > 0, venue.raised().list());
+        let condition = if connected && raised.is_empty() { Condition::Ok } else { Condition::Degraded };
+        let state = if connected { "connected" } else { "not connected" };
+        let detail = [state].into_iter().chain(raised).collect::<Vec<_>>().join(", ");
+        Some((name.into(), Part { status: condition.name(), detail }))
+    });
+    venues.collect()
 }
 
 fn memory_part(app: &App) -> Part {

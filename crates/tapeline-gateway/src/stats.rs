@@ -10,10 +10,11 @@ use tapeline_core::board;
 use tapeline_core::broker::{Interest, Sources};
 use tapeline_core::clock::rfc3339;
 use tapeline_core::families::FamilyNumber;
-use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, Histogram, ShardStats};
+use tapeline_core::stats::{BOUNDS_US, Count, FamilyStats, Histogram, ShardStats, VenueStats};
 use tapeline_core::{Channel, Hub};
 use tapeline_schema::ops::{
     BusyChannel, ChannelStats, Delay, FamilyCounts, FeedCounts, LateChannel, SlowClient, StatsAnswer,
+    VenueCounts,
 };
 use tapeline_schema::{ErrorCode, Pattern, Priority};
 
@@ -215,10 +216,28 @@ fn feeds(hub: &Hub) -> BTreeMap<String, FeedCounts> {
             conflated: feed.conflated.read(),
             dropped: feed.dropped.read(),
             refused: feed.refused.read(),
+            spilled: feed.spilled.read(),
+            venue: feed.find_venue().map(venue),
         };
         (name.into(), counts)
     });
     told.collect()
+}
+
+fn venue(stats: &VenueStats) -> VenueCounts {
+    let heard_us = stats.heard_us.read();
+    VenueCounts {
+        connected: stats.connected.read() > 0,
+        heard_at: (heard_us > 0).then(|| rfc3339(heard_us)),
+        messages: stats.messages.read(),
+        strays: stats.strays.read(),
+        repeated: stats.repeated.read(),
+        checksum_failures: stats.checksum_failures.read(),
+        resyncs: stats.resyncs.read(),
+        gaps: stats.gaps.read(),
+        disconnects: stats.disconnects.read(),
+        alerts: stats.raised().list().into_iter().map(str::to_string).collect(),
+    }
 }
 
 /// Channels with a message or a subscriber, by name; those with a subscriber only where the broker is out of reach.

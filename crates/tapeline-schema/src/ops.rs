@@ -246,6 +246,38 @@ pub struct FeedCounts {
     pub dropped: u64,
     /// Refused by the hub.
     pub refused: u64,
+    /// Critical ones that found no room for too long and became dead letters; among `dropped`.
+    pub spilled: u64,
+    /// Of a feed that is connected to a venue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub venue: Option<VenueCounts>,
+}
+
+/// What a feed meets at its venue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct VenueCounts {
+    /// Whether it is connected.
+    pub connected: bool,
+    /// When a message came last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard_at: Option<String>,
+    /// Messages of any kind.
+    pub messages: u64,
+    /// Messages that are none of the venue's, or could not be understood.
+    pub strays: u64,
+    /// Data that had come before.
+    pub repeated: u64,
+    /// Books whose checksum did not hold.
+    pub checksum_failures: u64,
+    /// Books that were fetched anew.
+    pub resyncs: u64,
+    /// Holes in what is numbered.
+    pub gaps: u64,
+    /// Times that the connection was lost or could not be made.
+    pub disconnects: u64,
+    /// Rules whose alerts are on; see `alerts:{source}`.
+    pub alerts: Vec<String>,
 }
 
 /// Who hears a channel.

@@ -6,6 +6,10 @@ use std::time::Duration;
 use tapeline_auth::Algorithm;
 use tapeline_schema::Pattern;
 
+pub(super) use super::feed::{
+    channels as feed_channels, depth as feed_depth, intervals as feed_intervals, levels as feed_levels,
+    names as feed_names, symbols as feed_symbols,
+};
 use super::value::Value;
 
 /// The least time that can be told from none.

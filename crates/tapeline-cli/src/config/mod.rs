@@ -4,6 +4,7 @@
 //! `show` writes them out. It starts nothing; `reload` in the crate's root changes a running hub.
 
 mod check;
+pub(crate) mod feed;
 pub(crate) mod file;
 mod layers;
 mod show;
@@ -22,6 +23,7 @@ use tapeline_schema::{Catalog, CatalogError, Family};
 
 use crate::log::Format;
 
+pub(crate) use feed::FeedValues;
 pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, key_toml, reference};
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub tls: TlsValues,
     pub storage: Storage,
     pub redis: RedisValues,
+    pub feed: FeedValues,
     /// Where the admin interface listens apart from everything else; empty for nowhere.
     pub admin_listen: Vec<SocketAddr>,
     /// The file of the audit log; empty for the program's own log.
@@ -119,6 +122,7 @@ impl Default for Config {
             tls: TlsValues::default(),
             storage: Storage::default(),
             redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
+            feed: FeedValues::default(),
             admin_listen: Vec::new(),
             audit_file: String::new(),
             auth: tapeline_auth::Settings::default(),
@@ -186,6 +190,7 @@ impl Config {
         }
         self.check_data_dir().map_err(|told| ("serve.data_dir", told))?;
         crate::log::check(&self.log).map_err(|told| ("log", format!("log: {told}")))?;
+        self.feed.check()?;
         self.tls.check()
     }
 

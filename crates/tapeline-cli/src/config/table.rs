@@ -82,6 +82,8 @@ rows! {
         "Refuse names that no family declares."
     "freshness" Reload No any limits.freshness
         "Watch each channel's rhythm: those that fall out of it are published as freshness:{of} and told to their subscribers."
+    "market_hours" Reload No any limits.market_hours
+        "When channels have something to say, so that silence at other times is no fault: PATTERN DAYS FROM-UNTIL ZONE, such as \"market_data:US.* Mon-Fri 09:30-16:00 America/New_York\", or PATTERN closed DATE."
     "presence.events" Reload No any limits.presence_events
         "Channels, as patterns, whose comings and goings are published as presence:{of}."
     "log" Reload No any log
@@ -112,6 +114,46 @@ rows! {
         "The same seed makes the same market."
     "serve.conformance" Restart No any serve.conformance
         "Open /echo for WebSocket conformance suites."
+    "feed.names" Restart No feed_names feed.names
+        "Venues whose data is brought in: kraken, futu."
+    "feed.urls" Restart No any feed.urls
+        "Where they are, in the same order: ws:// or wss:// (without one, Kraken's own), for futu tcp://HOST:PORT of the process that gives its order books as JSON lines, or - for standard input."
+    "feed.symbols" Restart No feed_symbols feed.symbols
+        "Pairs that Kraken is asked for: \"BTC/USD\"."
+    "feed.depth" Restart No feed_depth feed.depth
+        "Levels a side of Kraken's books: 10, 25, 100, 500 or 1000."
+    "feed.channels" Restart No feed_channels feed.channels
+        "What Kraken is asked for: ticker, book, trade, ohlc, instrument, status, heartbeat, and of an account executions, balances."
+    "feed.levels" Restart No feed_levels feed.levels
+        "Levels a side that are published as orderbook:{symbol}; all of them are in orderbook_rows:{symbol}."
+    "feed.ohlc_intervals" Restart No feed_intervals feed.ohlc_intervals
+        "Minutes that candles last: 1, 5, 15, 30, 60, 240, 1440, 10080, 21600."
+    "feed.silence_s" Restart No some feed.silence
+        "Seconds after which a book without data counts as silent although the connection lives; a ticker, twice as many."
+    "feed.map" Restart No any feed.map
+        "Where on the hub what a venue says goes, by the rows of docs/feeds.md: { ticker = \"prices:{symbol}\", ohlc = \"off\" }."
+    "feed.rename" Restart No any feed.rename
+        "Other names for pairs: { \"BTC/USD\" = \"BTC-USD\" }."
+    "feed.account" Restart No any feed.account
+        "What an account's executions and balances are named by; empty for the feed's name."
+    "feed.owner" Restart No any feed.owner
+        "Who may read them: a token's subject. Empty: operators alone."
+    "feed.private_url" Restart No any feed.private_url
+        "Where Kraken's account channels are."
+    "feed.rest_url" Restart No any feed.rest_url
+        "Where Kraken gives tokens for them."
+    "feed.token" Restart Whole any feed.token
+        "A token for them, where one is made elsewhere."
+    "feed.token_file" Restart No any feed.token_file
+        "A file with such a token; read at each connection."
+    "feed.api_key" Restart Whole any feed.api_key
+        "An API key to ask for tokens with; it needs the right to use WebSockets and to read, none to trade or withdraw."
+    "feed.api_secret" Restart Whole any feed.api_secret
+        "Its secret, as Kraken shows it (base64)."
+    "feed.api_secret_file" Restart No any feed.api_secret_file
+        "A file with that secret; read when a token is asked for."
+    "feed.ca" Restart No any feed.ca
+        "A file with certificates (PEM) to trust at wss:// and https:// there instead of the system's."
     "http.allowed_origins" Reload No origins http.allowed_origins
         "Origins of web pages that may connect, beside the hub's own and loopback ones: \"https://desk.example\". Behind a proxy on the same machine that passes the Host on, the hub's public one too."
     "http.compression" Restart No any http.compression

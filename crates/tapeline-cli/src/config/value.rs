@@ -1,12 +1,15 @@
 //! The kinds of values that settings have: how each is written in TOML, as text in a variable or flag, and shown.
 //! It knows no setting.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tapeline_auth::{Algorithm, Mode};
 use tapeline_brokers::embedded::Durability;
+use tapeline_core::hours::MarketHours;
 use tapeline_core::network::Network;
 use tapeline_gateway::ClientHeader;
 use tapeline_schema::Pattern;
@@ -214,6 +217,24 @@ trait Item: Sized {
     const WHAT: &'static str;
     fn parse(text: &str) -> Option<Self>;
     fn text(&self) -> String;
+
+    /// In a list of TOML.
+    fn toml(&self) -> Toml {
+        Toml::String(self.text())
+    }
+}
+
+impl Item for u32 {
+    const WHAT: &'static str = "a list of whole numbers";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+    fn toml(&self) -> Toml {
+        Toml::Integer(i64::from(*self))
+    }
 }
 
 impl Item for String {
@@ -266,11 +287,25 @@ impl Item for Network {
     }
 }
 
+impl Value for Arc<MarketHours> {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        MarketHours::parse(&Vec::<String>::read(given)?).map(Arc::new)
+    }
+
+    fn show(&self) -> String {
+        self.lines().to_vec().show()
+    }
+}
+
 impl<T: Item> Value for Vec<T> {
     fn read(given: Given<'_>) -> Result<Self, String> {
         let items: Option<Vec<T>> = match given {
             Given::Toml(Toml::Array(items)) => {
-                items.iter().map(|item| item.as_str().and_then(T::parse)).collect()
+                let text = |item: &Toml| match item {
+                    Toml::Integer(number) => Some(number.to_string()),
+                    other => other.as_str().map(str::to_string),
+                };
+                items.iter().map(|item| text(item).and_then(|text| T::parse(&text))).collect()
             }
             Given::Text(text) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -282,6 +317,34 @@ impl<T: Item> Value for Vec<T> {
     }
 
     fn show(&self) -> String {
-        Toml::Array(self.iter().map(|item| Toml::String(item.text())).collect()).to_string()
+        Toml::Array(self.iter().map(Item::toml).collect()).to_string()
+    }
+}
+
+/// Names for names: `{ from = "to" }`, in a variable `from=to,from=to`.
+impl Value for BTreeMap<String, String> {
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let names: Option<Self> = match given {
+            Given::Toml(Toml::Table(table)) => {
+                table.iter().map(|(from, to)| Some((from.clone(), to.as_str()?.to_string()))).collect()
+            }
+            Given::Text(text) => {
+                let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+                let pair = |pair: &str| {
+                    pair.split_once('=').map(|(from, to)| (from.trim().into(), to.trim().into()))
+                };
+                pairs.map(pair).collect()
+            }
+            Given::Toml(_) => None,
+        };
+        names.map_or_else(|| expected("a table of texts such as { from = \"to\" }", given), Ok)
+    }
+
+    fn show(&self) -> String {
+        let one = |(from, to): (&String, &String)| {
+            format!("{} = {}", Toml::String(from.clone()), Toml::String(to.clone()))
+        };
+        let pairs: Vec<String> = self.iter().map(one).collect();
+        if pairs.is_empty() { "{}".to_string() } else { format!("{{ {} }}", pairs.join(", ")) }
     }
 }

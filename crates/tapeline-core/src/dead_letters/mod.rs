@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tapeline_schema::Priority;
 use tapeline_schema::events::{DEAD_LETTERS, DeadLetterReason};
 
 use crate::broker::{Broker, Busy, Drafts, Receipts, SLICE};
@@ -26,7 +27,7 @@ pub use counts::LetterCount;
 use counts::{Became, Counts};
 pub use letter::{GivenUp, Original, reason_in};
 
-/// Letters of one source that the hub writes: more are lost, and counted.
+/// Letters of one source that the hub writes, but for those of critical messages: more are lost, and counted.
 const RATE: Rate = Rate { per_second: 100, burst: 1_000 };
 /// Letters that wait for room at most, and their bytes.
 const WAITING: usize = 1_024;
@@ -164,7 +165,11 @@ impl Hub {
     pub fn give_up(&self, given_up: GivenUp<'_>) {
         let GivenUp { source, reason, .. } = given_up;
         let now = self.now();
-        if !self.dead_letters().lock().admit(source, RATE, now) {
+        // What is critical is never let go of for being too much.
+        let is_critical = self
+            .channel(given_up.original.channel)
+            .is_ok_and(|channel| channel.declared() && channel.spec().priority == Priority::Critical);
+        if !is_critical && !self.dead_letters().lock().admit(source, RATE, now) {
             return self.dead_letters().lose(source, reason);
         }
         let channel = format!("{DEAD_LETTERS}:{source}");

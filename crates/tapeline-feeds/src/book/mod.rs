@@ -2,14 +2,16 @@
 //! merged later. It does not know how a venue writes a book or checks it.
 
 mod decimal;
+mod side;
+#[cfg(test)]
+mod tests;
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use side::Levels;
 
 pub use decimal::Decimal;
 
 /// A side of a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// Offers to buy; the highest price is best.
     Bid,
@@ -42,14 +44,14 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Book {
     depth: usize,
-    bids: BTreeMap<Reverse<Decimal>, Decimal>,
-    asks: BTreeMap<Decimal, Decimal>,
+    bids: Levels,
+    asks: Levels,
 }
 
 impl Book {
     /// An empty book that keeps so many levels a side.
     pub fn new(depth: usize) -> Self {
-        Book { depth, bids: BTreeMap::new(), asks: BTreeMap::new() }
+        Book { depth, bids: Levels::new(Side::Bid), asks: Levels::new(Side::Ask) }
     }
 
     /// Levels that are kept a side.
@@ -65,31 +67,57 @@ impl Book {
 
     /// Takes in one message's rows in their order, then truncates. What has changed is appended to `changed`: the
     /// rows, and a row of quantity 0 for each level that truncation dropped.
+    ///
+    /// Rows of several messages may be merged, the newest of a side and price before those older: they then say
+    /// what all of them said, also to somebody who does not know the depth.
     pub fn apply(&mut self, rows: &[Row], changed: &mut Vec<Row>) {
-        for row in rows {
-            match (row.side, row.qty.is_zero()) {
-                (Side::Bid, true) => self.bids.remove(&Reverse(row.price)),
-                (Side::Bid, false) => self.bids.insert(Reverse(row.price), row.qty),
-                (Side::Ask, true) => self.asks.remove(&row.price),
-                (Side::Ask, false) => self.asks.insert(row.price, row.qty),
-            };
-            changed.push(*row);
-        }
-        while self.bids.len() > self.depth {
-            let Some((Reverse(price), _)) = self.bids.pop_last() else { break };
-            changed.push(Row { side: Side::Bid, price, qty: Decimal::ZERO });
-        }
-        while self.asks.len() > self.depth {
-            let Some((price, _)) = self.asks.pop_last() else { break };
-            changed.push(Row { side: Side::Ask, price, qty: Decimal::ZERO });
+        changed.extend_from_slice(rows);
+        self.merge(rows);
+        self.truncate(changed);
+    }
+
+    /// As [`Book::apply`], for rows that are in a list already: it becomes the list of what has changed.
+    pub fn apply_in_place(&mut self, rows: &mut Vec<Row>) {
+        self.merge(rows);
+        self.truncate(rows);
+    }
+
+    /// Puts these levels in the place of all that were there. What exceeds the depth is left out; `rows` becomes the
+    /// list of all levels, bids before asks, best first.
+    pub fn replace(&mut self, rows: &mut Vec<Row>) {
+        self.clear();
+        self.apply_in_place(rows);
+        rows.clear();
+        for side in [Side::Bid, Side::Ask] {
+            rows.extend(self.levels(side).map(|(price, qty)| Row { side, price, qty }));
         }
     }
 
     /// The levels of a side, best first: price and quantity.
-    pub fn levels(&self, side: Side) -> Box<dyn Iterator<Item = (Decimal, Decimal)> + '_> {
+    pub fn levels(&self, side: Side) -> impl ExactSizeIterator<Item = (Decimal, Decimal)> + Clone + '_ {
         match side {
-            Side::Bid => Box::new(self.bids.iter().map(|(Reverse(price), qty)| (*price, *qty))),
-            Side::Ask => Box::new(self.asks.iter().map(|(price, qty)| (*price, *qty))),
+            Side::Bid => self.bids.iter(),
+            Side::Ask => self.asks.iter(),
+        }
+    }
+
+    fn merge(&mut self, rows: &[Row]) {
+        for row in rows {
+            let levels = match row.side {
+                Side::Bid => &mut self.bids,
+                Side::Ask => &mut self.asks,
+            };
+            levels.put(row.price, row.qty);
+        }
+    }
+
+    /// Drops what is beyond the depth, and says so.
+    fn truncate(&mut self, changed: &mut Vec<Row>) {
+        for (side, levels) in [(Side::Bid, &mut self.bids), (Side::Ask, &mut self.asks)] {
+            while levels.len() > self.depth {
+                let Some(price) = levels.take_worst() else { break };
+                changed.push(Row { side, price, qty: Decimal::ZERO });
+            }
         }
     }
 }

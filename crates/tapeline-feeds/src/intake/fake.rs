@@ -9,15 +9,18 @@ use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::{Channel, Directory, Settings};
-use tapeline_schema::Catalog;
+use tapeline_schema::{Catalog, ErrorCode};
 
 use super::*;
 
-struct NoTime;
+/// A clock that goes a second on each time it is read.
+#[derive(Default)]
+struct Ticking(AtomicU64);
 
-impl Clock for NoTime {
+impl Clock for Ticking {
     fn now(&self) -> Now {
-        Now::default()
+        let mono_us = self.0.fetch_add(1_000_000, Ordering::Relaxed);
+        Now { mono_us, wall_us: 0 }
     }
 }
 
@@ -27,7 +30,7 @@ pub(crate) struct Notebook {
     busy: AtomicBool,
     refused: AtomicU64,
     /// Channels that are refused late, by the start of their names.
-    refuses: Mutex<Option<&'static str>>,
+    refuses: Mutex<Option<(&'static str, ErrorCode)>>,
     taken: Mutex<Vec<String>>,
 }
 
@@ -38,7 +41,15 @@ impl Notebook {
 
     /// From now on it refuses what it takes of channels whose names start so.
     pub(crate) fn refuse(&self, start: &'static str) {
-        *self.refuses.lock().unwrap() = Some(start);
+        self.refuse_with(start, ErrorCode::StorageFull);
+    }
+
+    pub(crate) fn refuse_with(&self, start: &'static str, code: ErrorCode) {
+        *self.refuses.lock().unwrap() = Some((start, code));
+    }
+
+    pub(crate) fn refuse_nothing(&self) {
+        *self.refuses.lock().unwrap() = None;
     }
 
     /// How often it was busy.
@@ -66,8 +77,8 @@ impl Broker for Notebook {
         self.taken.lock().unwrap().extend(drafts.iter().map(line));
         let refuses = *self.refuses.lock().unwrap();
         let receipt = |draft: Draft| {
-            if refuses.is_some_and(|start| draft.channel.name().starts_with(start)) {
-                return Err(Refusal::new(tapeline_schema::ErrorCode::StorageFull, "no space"));
+            if let Some((_, code)) = refuses.filter(|(start, _)| draft.channel.name().starts_with(start)) {
+                return Err(Refusal::new(code, "no space"));
             }
             Ok(tapeline_core::Receipt {
                 offset: 1,
@@ -99,10 +110,10 @@ pub(crate) fn hub() -> (Arc<Hub>, Arc<Notebook>) {
     let hub = Hub::new(HubParts {
         directory: Arc::new(Directory::new(Catalog::built_in())),
         settings: Settings::default(),
-        clock: Arc::new(NoTime),
+        clock: Arc::<Ticking>::default(),
         broker: notebook.clone(),
         registry: Arc::new(LocalRegistry::default()),
-        store: Arc::new(LocalStore::new(Arc::new(NoTime), Bounds::default())),
+        store: Arc::new(LocalStore::new(Arc::<Ticking>::default(), Bounds::default())),
         authority: Arc::new(tapeline_core::rights::Off),
         seed: 1,
         shards: 1,

@@ -31,18 +31,19 @@ fn while_the_hub_is_busy_only_the_newest_of_a_latest_channel_waits() {
     let (mut intake, notebook) = intake();
     notebook.be_busy(true);
     for n in 0..3 {
-        let due = [said("market_data:A", n), said("trades:p", n), said("market_data:B", n), said("news", n)];
+        let due =
+            [said("market_data:A", n), said("market_trades:A", n), said("market_data:B", n), said("news", n)];
         assert!(!intake.publish(due));
     }
     notebook.be_busy(false);
     assert!(intake.flush());
     let expected = [
-        "trades:p 0",
+        "market_trades:A 0",
         "news 0",
-        "trades:p 1",
+        "market_trades:A 1",
         "news 1",
         "market_data:A 2",
-        "trades:p 2",
+        "market_trades:A 2",
         "market_data:B 2",
         "news 2",
     ];
@@ -55,17 +56,17 @@ fn while_the_hub_is_busy_only_the_newest_of_a_latest_channel_waits() {
 fn past_the_bound_the_oldest_are_dropped_and_counted() {
     let (mut intake, notebook) = intake();
     notebook.be_busy(true);
-    intake.publish((0..WAITING_LIMIT + 500).map(|n| said("trades:p", n)));
+    intake.publish((0..WAITING_LIMIT + 500).map(|n| said("news", n)));
     notebook.be_busy(false);
     assert!(intake.flush());
     assert_eq!(counts(&intake), [WAITING_LIMIT as u64, 0, 500, 0]);
-    assert_eq!(notebook.taken()[0], "trades:p 500");
+    assert_eq!(notebook.taken()[0], "news 500");
     let letters = letters(&notebook);
     let numbers: Vec<_> = letters.iter().map(|letter| letter["original"]["data"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (0..500).collect::<Vec<_>>());
     assert_eq!(
         (&letters[7]["reason"], &letters[7]["original"]["channel"]),
-        (&"overflow".into(), &"trades:p".into())
+        (&"overflow".into(), &"news".into())
     );
 }
 
@@ -122,7 +123,7 @@ fn what_the_hub_refuses_early_or_late_becomes_a_letter_that_says_why() {
 #[test]
 fn a_letter_says_whose_the_channel_was_to_be() {
     let (mut intake, notebook) = intake();
-    notebook.refuse("executions");
+    notebook.refuse_with("executions", tapeline_schema::ErrorCode::OwnerConflict);
     let fill = |owner: &str| Publication {
         channel: "executions:a".into(),
         data: "{}".into(),
@@ -146,4 +147,99 @@ fn letters_that_are_refused_themselves_are_counted_and_come_to_an_end() {
     assert_eq!(notebook.taken().len(), 2, "the message and one letter were offered");
     let counts = intake.hub.dead_letters().counts();
     assert_eq!((counts[0].taken, counts[0].lost), (0, 1));
+}
+
+#[test]
+fn what_is_critical_waits_for_an_outage_to_end_and_comes_in_order() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    let first = 3 * WAITING_LIMIT;
+    assert!(!intake.publish((0..first).map(|n| said("trades:p", n))));
+    notebook.be_busy(false);
+    notebook.refuse("trades");
+    assert!(!intake.flush(), "the broker refuses it for now");
+    assert_eq!(counts(&intake), [0, 0, 0, 0]);
+    assert!(letters(&notebook).is_empty());
+    let offered = notebook.taken().len();
+    notebook.refuse_nothing();
+    assert!(intake.publish([said("trades:p", first)]));
+    let expected: Vec<_> = (0..=first).map(|n| format!("trades:p {n}")).collect();
+    assert_eq!(notebook.taken()[offered..], expected);
+    assert_eq!(counts(&intake), [first as u64 + 1, 0, 0, 0]);
+}
+
+#[test]
+fn of_what_is_critical_only_what_is_past_its_bound_becomes_letters_and_every_one_of_it() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    let over = 300;
+    for n in 0..critical::LIMIT + over {
+        intake.publish([said("trades:p", n)]);
+    }
+    assert_eq!(intake.stats().spilled.read(), over as u64);
+    notebook.be_busy(false);
+    assert!(intake.flush());
+    assert_eq!(counts(&intake), [critical::LIMIT as u64, 0, over as u64, 0]);
+    let numbers: Vec<_> =
+        letters(&notebook).iter().map(|letter| letter["original"]["data"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..over as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_feed_that_ends_leaves_what_is_critical_as_letters() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("trades");
+    intake.publish([said("trades:p", 1), said("trades:p", 2)]);
+    intake.close();
+    assert_eq!(letters(&notebook).len(), 2);
+    assert_eq!(counts(&intake), [0, 0, 2, 0]);
+}
+
+#[test]
+fn a_table_that_lacks_a_message_is_named_once_and_no_other_channel_is() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("positions");
+    intake.publish([said("positions:p", 1), said("positions:p", 2), said("news", 3), said("positions:q", 4)]);
+    let names: Vec<String> =
+        intake.take_unpublished().iter().map(|channel| channel.name().to_string()).collect();
+    assert_eq!(names, ["positions:p", "positions:q"]);
+    assert!(intake.take_unpublished().is_empty());
+}
+
+fn position(n: usize, bytes: usize) -> Publication {
+    let data = format!("{{\"symbol\":\"S{n}\",\"note\":\"{}\"}}", "x".repeat(bytes));
+    Publication { channel: "positions:p".into(), data: data.into(), ..Publication::default() }
+}
+
+#[test]
+fn a_tables_messages_that_wait_become_one_that_says_them_all() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    for n in 0..400 {
+        intake.publish([position(n % 7, 1), said("news", n)]);
+    }
+    notebook.be_busy(false);
+    assert!(intake.flush());
+    let tables: Vec<String> =
+        notebook.taken().into_iter().filter(|line| line.starts_with("positions:p")).collect();
+    assert!(tables.len() < 200, "{} messages", tables.len());
+    assert_eq!(tables[0].matches("\"symbol\"").count(), 7, "each row once: {}", tables[0]);
+    assert_eq!(intake.stats().dropped.read(), 0);
+    assert!(intake.take_unpublished().is_empty());
+}
+
+#[test]
+fn a_table_that_changes_more_than_may_wait_is_dropped_whole_and_named() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    for n in 0..300 {
+        intake.publish([position(n, 4_096)]);
+    }
+    let names: Vec<_> = intake.take_unpublished().iter().map(|channel| channel.name().to_string()).collect();
+    assert_eq!(names, ["positions:p"]);
+    assert_eq!(intake.stats().dropped.read(), 1);
+    notebook.be_busy(false);
+    assert!(intake.flush());
+    let letter = &letters(&notebook)[0];
+    assert_eq!(letter["original"]["data"]["rows"].as_array().map(Vec::len), None, "too long to be kept");
 }

@@ -8,7 +8,7 @@ use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::{micros, rfc3339};
 use tapeline_core::command::Publication;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// One moment of the market, and where its publications go.
 pub(super) struct Moment<'a> {

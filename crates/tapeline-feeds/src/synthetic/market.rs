@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::event::{Moment, decimal};
-use super::random::Random;
+use crate::random::Random;
 
 /// Levels on each side of a book.
 pub const BOOK_LEVELS: usize = 25;

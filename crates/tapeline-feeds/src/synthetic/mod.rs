@@ -5,7 +5,6 @@ mod desk;
 mod event;
 mod market;
 mod portfolio;
-mod random;
 mod training;
 
 use std::time::Duration;
@@ -13,10 +12,10 @@ use std::time::Duration;
 use tapeline_core::command::Publication;
 use tapeline_core::feed::Feed;
 
+use crate::random::Random;
 use event::Moment;
 use market::Instrument;
 use portfolio::Portfolio;
-use random::Random;
 use training::Training;
 
 pub use market::{BOOK_LEVELS, QUIET, QUIET_SYMBOL};

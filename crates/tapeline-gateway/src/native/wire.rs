@@ -137,7 +137,9 @@ fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
             object.text("reason", reason.name());
             object.end(&None);
         }
-        Reply::Conflated { .. } | Reply::Freshness { .. } | Reply::Degraded(_) => push_notice(out, reply),
+        Reply::Conflated { .. } | Reply::Freshness { .. } | Reply::BookResync { .. } | Reply::Degraded(_) => {
+            push_notice(out, reply)
+        }
         Reply::Time { pong, time_us, req } => {
             let mut object = Object::typed(out, if *pong { "pong" } else { "heartbeat" });
             object.time("time", *time_us);
@@ -201,6 +203,10 @@ fn push_notice(out: &mut Vec<u8>, reply: &Reply) {
                 object.text("state", state.name());
                 object.number("age_ms", *age_ms);
             }
+        }
+        Reply::BookResync { channel } => {
+            object.text("notice", "book_resync");
+            object.channel(channel);
         }
         Reply::Degraded(degraded) => {
             object.text("notice", if *degraded { "degraded" } else { "restored" });

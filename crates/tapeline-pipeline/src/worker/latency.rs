@@ -96,6 +96,12 @@ impl Histogram {
         0
     }
 
+    /// How many took no longer than this, in whole buckets.
+    pub fn within(&self, us: u64) -> u64 {
+        let counted = self.buckets.iter().enumerate().take_while(|(place, _)| upper_us(*place) <= us);
+        counted.map(|(_, count)| count).sum()
+    }
+
     /// Adds those of another.
     pub fn merge(&mut self, other: &Histogram) {
         for (bucket, more) in self.buckets.iter_mut().zip(other.buckets.iter()) {
@@ -148,6 +154,12 @@ impl Latencies {
     /// Those of a stage; 0 is the most urgent lane.
     pub fn of(&self, lane: usize, stage: Stage) -> Option<&Histogram> {
         self.stages.get(lane)?.get(stage.place())
+    }
+
+    /// Counts one, for tests of what reads it.
+    #[cfg(test)]
+    pub(crate) fn add(&mut self, lane: usize, stage: Stage, us: u64) {
+        self.stages[lane][stage.place()].add(us);
     }
 
     /// Adds another component's.

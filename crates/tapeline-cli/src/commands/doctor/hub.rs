@@ -145,6 +145,7 @@ pub(super) fn examine_inside(hub: &Asking, findings: &mut Findings) {
         late(&stats, findings);
         slow(&stats, findings);
         feeds(&stats, findings);
+        venues(&stats, findings);
         dead_letters(&stats, findings);
     }
     let is_hubs = |known: &Inspection| known.name == "*" && known.is_pattern;
@@ -171,6 +172,40 @@ fn counts(stats: &StatsAnswer, findings: &mut Findings) {
             "nothing has been published since the hub started",
             "tapeline pub CHANNEL JSON publishes; tapeline serve --demo has a synthetic market",
         );
+    }
+}
+
+/// How feeds are that are connected to a venue.
+fn venues(stats: &StatsAnswer, findings: &mut Findings) {
+    for (name, feed) in &stats.feeds {
+        let Some(venue) = &feed.venue else { continue };
+        let heard = match &venue.heard_at {
+            Some(at) => format!("the last message came at {at}"),
+            None => "no message has come yet".to_string(),
+        };
+        let state = if venue.connected { "connected to its venue" } else { "not connected to its venue" };
+        let told = format!("{name} is {state}; {heard}");
+        match venue.connected {
+            true if venue.alerts.is_empty() => findings.ok(told),
+            true => findings.problem(
+                format!("{told}; alerts: {}", venue.alerts.join(", ")),
+                "docs/feeds.md says what each alert means; the hub's log says more",
+            ),
+            false => findings.problem(
+                told,
+                "the hub's log says why; it tries again by itself, after at most a minute each time",
+            ),
+        }
+        if venue.checksum_failures > 0 {
+            findings.note(
+                format!(
+                    "{name}: {} did not match their checksum since the hub started, {} fetched anew",
+                    counted(venue.checksum_failures, "book"),
+                    grouped(venue.resyncs)
+                ),
+                "now and then it is a lost message; again and again it is a wrong precision",
+            );
+        }
     }
 }
 

@@ -1,13 +1,13 @@
-//! The synthetic market's dice: SplitMix64, so that a seed gives the same market on every machine and release.
+//! Dice from a seed: SplitMix64, so that a seed gives the same market, and the same waits, on every machine and release.
 
 use std::time::Duration;
 
 /// A seeded sequence of numbers; <https://prng.di.unimi.it/splitmix64.c>.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random(seed)
     }
 
@@ -20,36 +20,42 @@ impl Random {
     }
 
     /// A number in `from..=to`.
-    pub(super) fn between(&mut self, from: i64, to: i64) -> i64 {
+    pub(crate) fn between(&mut self, from: i64, to: i64) -> i64 {
         let span = to.saturating_sub(from).max(0).unsigned_abs();
         let offset = self.next() % span.saturating_add(1);
         from.saturating_add(i64::try_from(offset).unwrap_or_default())
     }
 
     /// A number around 0, at most `reach` from it, the farther the rarer.
-    pub(super) fn around_zero(&mut self, reach: i64) -> i64 {
+    pub(crate) fn around_zero(&mut self, reach: i64) -> i64 {
         (0..4).map(|_| self.between(-reach, reach)).sum::<i64>() / 4
     }
 
     /// Whether something that happens in `percent` of cases happens.
-    pub(super) fn chance(&mut self, percent: i64) -> bool {
+    pub(crate) fn chance(&mut self, percent: i64) -> bool {
         self.between(1, 100) <= percent
     }
 
+    /// A fraction in `0.0..=1.0`.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        // A fraction of 2^32 is fine enough for seconds.
+        f64::from(u32::try_from(self.next() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+    }
+
     /// A duration between half and one and a half of `mean`.
-    pub(super) fn jitter(&mut self, mean: Duration) -> Duration {
+    pub(crate) fn jitter(&mut self, mean: Duration) -> Duration {
         let half = mean / 2;
         half + self.up_to(mean)
     }
 
     /// A duration of at most `most`.
-    pub(super) fn up_to(&mut self, most: Duration) -> Duration {
+    pub(crate) fn up_to(&mut self, most: Duration) -> Duration {
         let micros = i64::try_from(most.as_micros()).unwrap_or(i64::MAX);
         Duration::from_micros(self.between(0, micros).unsigned_abs())
     }
 
     /// One of `choices`; the first of none is the default.
-    pub(super) fn pick<T: Copy + Default>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy + Default>(&mut self, choices: &[T]) -> T {
         let last = i64::try_from(choices.len()).unwrap_or(i64::MAX) - 1;
         let at = usize::try_from(self.between(0, last)).unwrap_or_default();
         choices.get(at).copied().unwrap_or_default()

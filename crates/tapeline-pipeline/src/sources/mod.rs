@@ -1,0 +1,6 @@
+//! Where updates come from: a hub's messages become updates here, and what any iterator yields is put in. A feed's
+//! updates need nothing of the kind: they are what a pipeline takes.
+
+mod hub;
+
+pub use hub::{HubMessage, from_hub};
