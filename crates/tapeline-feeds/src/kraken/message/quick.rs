@@ -1,6 +1,6 @@
-//! A message of the channel `book` in the very form in which the venue writes it, read in one pass: a fifth of the time
-//! that the general way takes. Anything else (another order of keys, a space, an escape) is nothing here, and the
-//! general way decides; where both read a message they read the same.
+//! A message of the channel `book` in the very form in which the venue writes it, read in one pass, where the general
+//! way takes one for the frame, one for its data and one for each number. Anything else (another order of keys, a space,
+//! an escape) is nothing here, and the general way decides; where both read a message they read the same.
 
 use tapeline_core::feed::UpdateKind;
 
