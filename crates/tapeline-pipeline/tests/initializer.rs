@@ -1,6 +1,7 @@
 //! A bot's components through the initializer, as the document sets them up: who is called, what is counted, and what is
 //! told.
 
+#[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
 
 use std::collections::BTreeMap;
