@@ -5,14 +5,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use tapeline_core::{Clock, Hub};
+use tapeline_feeds::futu::{self, Futu, FutuSettings};
 use tapeline_feeds::kraken::token::{FetchedTokens, GivenToken};
 use tapeline_feeds::kraken::{Access, KrakenSettings, Session as Kraken};
 use tapeline_feeds::live::{Line, Live, Sink, TokenSource};
 use tapeline_feeds::map::Map;
 use tapeline_feeds::publisher::Publisher;
 use tapeline_feeds::venue::Session;
+use tapeline_runtime::random_fraction;
 
 use crate::config::FeedValues;
 use crate::config::feed::{Secret, Tokens, Venue};
@@ -30,7 +32,8 @@ impl Planned {
     /// Drives it.
     pub(crate) fn start(self, sink: Box<dyn Sink>) -> anyhow::Result<Live> {
         let told = || format!("the thread of feed {} could not be started", self.name);
-        Live::start(self.name, self.session, sink, self.line).with_context(told)
+        let start = if self.venue == Venue::Futu { Live::start_lines } else { Live::start };
+        start(self.name, self.session, sink, self.line).with_context(told)
     }
 }
 
@@ -42,7 +45,7 @@ pub(crate) fn plan(
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Vec<Planned>> {
     if venue == Venue::Futu {
-        bail!("there is no feed for futu yet");
+        return Ok(vec![futu(url, clock)]);
     }
     let ca = (!values.ca.is_empty()).then(|| PathBuf::from(&values.ca));
     let line = Line { clock: clock.clone(), ca, ..Line::default() };
@@ -65,6 +68,14 @@ pub(crate) fn plan(
 /// Where waits between connections begin: hubs that lost a venue at once should not come back at once.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
+}
+
+/// Its symbols are those that the process beside the gateway has subscribed to.
+fn futu(url: &str, clock: &Arc<dyn Clock>) -> Planned {
+    let settings = FutuSettings { url: url.to_string(), ..FutuSettings::default() };
+    let session = Box::new(Futu::new(settings, random_fraction));
+    let line = Line { clock: clock.clone(), frame_bytes: futu::LINE_BYTES, ..Line::default() };
+    Planned { name: "futu", venue: Venue::Futu, session, line }
 }
 
 fn kraken(values: &FeedValues, access: Access, url: &str) -> KrakenSettings {

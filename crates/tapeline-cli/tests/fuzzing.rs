@@ -8,6 +8,8 @@ mod batch;
 #[expect(dead_code, unused_imports, reason = "the targets use what reads a file")]
 #[path = "../src/config/mod.rs"]
 mod config;
+#[path = "fuzzing/kraken.rs"]
+mod kraken;
 #[expect(dead_code, reason = "only the check of a filter is used")]
 #[path = "../src/log.rs"]
 mod log;
@@ -118,6 +120,34 @@ fn no_data_breaks_a_table_and_what_it_tells_is_json() {
         "[\"b\",66787.70,0.5]\0[\"b\",66787.7,0]\0{\"rows\":[[\"a\",1,2]],\"meta\":null}",
     ];
     run(&own, 4_000, rows::check);
+}
+
+/// Frames of Kraken: a book whose sums hold, what it was asked for, and others.
+const VENUE: &[&str] = &[
+    r#"{"channel":"book","type":"snapshot","data":[{"symbol":"AAA","bids":[{"price":9.9,"qty":1.00},{"price":9.8,"qty":2.00},{"price":9.7,"qty":3.00}],"asks":[{"price":10.0,"qty":1.00},{"price":10.1,"qty":0.50}],"checksum":1178761022,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"update","data":[{"symbol":"AAA","bids":[{"price":9.95,"qty":1.50}],"asks":[{"price":10.0,"qty":0.00}],"checksum":3340342150,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"update","data":[{"symbol":"AAA","bids":[{"price":9.9,"qty":0.00}],"asks":[{"price":10.2,"qty":7.00}],"checksum":6841375,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"snapshot","data":[{"symbol":"BBB","bids":[{"price":9.9,"qty":1.00},{"price":9.8,"qty":2.00},{"price":9.7,"qty":3.00}],"asks":[{"price":10.0,"qty":1.00},{"price":10.1,"qty":0.50}],"checksum":1178761022,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"update","data":[{"symbol":"BBB","bids":[{"price":9.95,"qty":1.50}],"asks":[{"price":10.0,"qty":0.00}],"checksum":3340342150,"timestamp":"t"}]}"#,
+    r#"{"channel":"book","type":"update","data":[{"symbol":"BBB","bids":[{"price":9.9,"qty":0.00}],"asks":[{"price":10.2,"qty":7.00}],"checksum":6841375,"timestamp":"t"}]}"#,
+    r#"{"channel":"status","type":"update","data":[{"connection_id":12393906104898154338,"system":"online"}]}"#,
+    r#"{"method":"subscribe","req_id":1,"result":{"channel":"book","symbol":"AAA","warnings":["w"]},"success":true}"#,
+    r#"{"error":"no","method":"subscribe","req_id":0,"success":false,"symbol":"AAA"}"#,
+    r#"{"channel":"trade","type":"update","data":[{"symbol":"AAA","price":1.0,"trade_id":7}]}"#,
+    r#"{"channel":"balances","type":"snapshot","data":[{"asset":"USD","balance":1.50}],"sequence":1}"#,
+    r#"{"channel":"executions","type":"update","data":[{"order_id":"O","exec_type":"new"}],"sequence":2}"#,
+    r#"{"channel":"ohlc","type":"update","timestamp":"t","data":[{"symbol":"AAA","interval":1}]}"#,
+    r#"[1920,{"b":[["0.042950","0.00000000","1618678163.318329"]],"c":"4058690033"},"book-1000","SC/EUR"]"#,
+];
+
+#[test]
+fn no_text_breaks_a_venues_books_and_only_whole_ones_are_shown() {
+    run(VENUE, 6_000, kraken::check);
+    // Conversations: a book that is there, and what comes upon it.
+    run(VENUE, 2_000, |input| {
+        let frames: Vec<&[u8]> = VENUE.iter().map(|frame| frame.as_bytes()).collect();
+        kraken::check(&[&frames[..6], &[input], &frames[..6]].concat().join(&0xff));
+    });
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The way from a feed into the hub that never waits: what a busy hub does not take stays here, bounded, and is
-//! offered again. While it stays, a `latest` message gives way to the next one of its channel; past the bound the
-//! oldest are dropped. Both are counted and said in the log; what is dropped or refused becomes a dead letter, what gives
+//! offered again. While it stays, a `latest` message gives way to the next one of its channel, and messages of a table
+//! are merged; past the bound the oldest are dropped. Both are counted and said in the log; what is dropped or refused becomes a dead letter, what gives
 //! way does not. What is critical has a queue of its own ([`critical`]), which waits for an outage to end, and spills to
 //! dead letters only past a much wider bound. It does not know where publications come from.
 
+mod conflating;
 mod critical;
 mod unpublished;
 
@@ -11,13 +12,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tapeline_core::broker::{Drafts, Receipts, SLICE};
-use tapeline_core::channel::ChannelMap;
 use tapeline_core::command::Publication;
 use tapeline_core::rights::Grant;
 use tapeline_core::stats::FeedStats;
 use tapeline_core::{Channel, Draft, Hub, Now, Refusal};
-use tapeline_schema::{Delivery, Priority};
+use tapeline_schema::Priority;
 
+use conflating::{conflate, merge_tables};
 use critical::{Answer, Critical};
 use unpublished::Unpublished;
 
@@ -25,6 +26,9 @@ use crate::given_up::{self, Sent};
 
 /// Messages that stay while the hub is busy.
 pub const WAITING_LIMIT: usize = 1_024;
+
+/// Messages of tables are merged again when so many more wait than after the last time: it looks at all their rows.
+const MERGE_EVERY: usize = 256;
 
 /// Where a feed hands in its publications.
 pub struct Intake {
@@ -34,6 +38,8 @@ pub struct Intake {
     waiting: VecDeque<Draft>,
     critical: Critical,
     unpublished: Unpublished,
+    /// How many waited when tables were merged.
+    merged: usize,
 }
 
 impl Intake {
@@ -47,6 +53,7 @@ impl Intake {
             waiting: VecDeque::new(),
             critical: Critical::default(),
             unpublished: Unpublished::default(),
+            merged: 0,
         }
     }
 
@@ -149,6 +156,7 @@ impl Intake {
                 return false;
             }
         }
+        self.merged = 0;
         self.hub.flush_dead_letters();
         true
     }
@@ -188,43 +196,39 @@ impl Intake {
         }
         let before = self.waiting.len();
         conflate(&mut self.waiting);
-        self.stats.conflated.add((before - self.waiting.len()) as u64);
+        let too_long = self.merge_tables();
+        let gave_way = before - self.waiting.len() - too_long.len();
+        self.stats.conflated.add(gave_way as u64);
+        self.drop_waiting(too_long, "the hub is busy: a table has changed more than may wait");
         let over = self.waiting.len().saturating_sub(WAITING_LIMIT);
-        if over == 0 {
-            return;
-        }
-        let why = format!(
-            "the hub is busy: more than {WAITING_LIMIT} messages of a feed wait, the oldest are dropped"
-        );
         // Nothing that waits takes the place of any of them: of a `latest` channel only the newest is still there, and
         // a table lacks the rows.
-        for draft in self.waiting.drain(..over) {
-            Sent::from(&draft).dropped(&self.hub, &self.principal, &why);
+        let over: Vec<Draft> = self.waiting.drain(..over).collect();
+        let why = "more messages of a feed wait than may, the oldest are dropped";
+        self.drop_waiting(over, &format!("the hub is busy: {why} ({WAITING_LIMIT})"));
+    }
+
+    fn merge_tables(&mut self) -> Vec<Draft> {
+        if self.waiting.len() < self.merged.saturating_add(MERGE_EVERY) {
+            return Vec::new();
+        }
+        let too_long = merge_tables(&mut self.waiting);
+        self.merged = self.waiting.len();
+        too_long
+    }
+
+    fn drop_waiting(&self, drafts: Vec<Draft>, why: &str) {
+        if drafts.is_empty() {
+            return;
+        }
+        for draft in &drafts {
+            Sent::from(draft).dropped(&self.hub, &self.principal, why);
             self.unpublished.add(&draft.channel);
         }
-        self.stats.dropped.add(over as u64);
+        self.stats.dropped.add(drafts.len() as u64);
         let in_all = self.stats.dropped.read();
-        tracing::warn!(feed = &*self.principal, dropped = over, in_all, "{why}");
+        tracing::warn!(feed = &*self.principal, dropped = drafts.len(), in_all, "{why}");
     }
-}
-
-/// Leaves of each `latest` channel only the newest message; the order of the others stays.
-fn conflate(waiting: &mut VecDeque<Draft>) {
-    let mut newer: ChannelMap<usize> = ChannelMap::default();
-    for draft in waiting.iter().filter(|draft| is_latest(draft)) {
-        *newer.entry(draft.channel.clone()).or_default() += 1;
-    }
-    waiting.retain(|draft| match newer.get_mut(&draft.channel) {
-        Some(left) => {
-            *left -= 1;
-            *left == 0
-        }
-        None => true,
-    });
-}
-
-fn is_latest(draft: &Draft) -> bool {
-    draft.channel.spec().delivery == Delivery::Latest
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod book;
+pub mod futu;
 mod given_up;
 pub mod intake;
 pub mod kraken;

@@ -171,3 +171,6 @@ impl Breaker {
         f64::from(failures) * 100.0 >= self.config.failure_rate_percent * f64::from(calls)
     }
 }
+
+#[cfg(test)]
+mod tests;

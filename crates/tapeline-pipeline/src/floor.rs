@@ -1,6 +1,7 @@
 //! What sources and components share: who takes which channel, and the way of an update from its source into the lanes
 //! of each. It has no threads of its own: the pipeline runs it, and so does the simulator.
 
+mod anew;
 mod gate;
 mod routes;
 
@@ -18,6 +19,7 @@ use crate::intake::IntakeConfig;
 use crate::stats::SourceStats;
 use crate::worker::{CallId, Happening, Outcome, Step};
 
+pub use anew::NotRedriven;
 pub(crate) use gate::{Gate, Patience};
 pub use gate::{Pushed, Refusal};
 pub(crate) use routes::{Routes, Taker};

@@ -340,3 +340,6 @@ impl Lanes {
 fn scaled(size: usize, times: f64) -> usize {
     (size as f64 * times.clamp(1.0, 1_000.0)).round() as usize
 }
+
+#[cfg(test)]
+mod tests;

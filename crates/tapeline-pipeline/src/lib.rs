@@ -22,21 +22,27 @@ mod metrics;
 pub mod modes;
 pub mod monitor;
 mod pipeline;
+mod redrive;
 pub mod registry;
 pub mod report;
 pub mod roles;
+#[cfg(test)]
+mod simulation;
 mod source;
 pub mod sources;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 mod thread;
 pub mod transform;
 mod worker;
 
 pub use cell::Observe;
-pub use floor::{Pushed, Refusal};
+pub use floor::{NotRedriven, Pushed, Refusal};
 pub use initializer::{Complete, Initializer, SystemStatus, quick_setup};
 pub use intake::{IntakeConfig, Invalid, Look, Rule, Shape};
 pub use integrator::{Integrator, SetupError};
 pub use pipeline::{ComponentOptions, Pipeline, PipelineBuilder, PipelineConfig, PipelineError};
+pub use redrive::{Redrive, Redriven, Rehearsal};
 pub use source::Source;
 pub use worker::{Bounds, Happening, Histogram, Latencies, Measure, STAGES, Stage};

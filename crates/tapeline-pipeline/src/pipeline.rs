@@ -17,6 +17,7 @@ use crate::config::{BreakerConfig, PerformanceConfig, QueueConfig, RetryConfig};
 use crate::dead_letters::{DeadLetters, MemoryLetters};
 use crate::floor::{Floor, FloorParts};
 use crate::intake::IntakeConfig;
+use crate::redrive::{Redrive, Redriven, Redrives};
 use crate::source::Source;
 use crate::stats::{ComponentStats, PipelineStats};
 use crate::thread::{Watchdog, start};
@@ -95,7 +96,13 @@ impl PipelineBuilder {
             locked(&watched).cells()
         });
         let watchdog = watchdog.map_err(PipelineError::Thread)?;
-        Ok(Pipeline { config, floor, members, watchdog: Mutex::new(Some(watchdog)) })
+        Ok(Pipeline {
+            config,
+            floor,
+            redrives: Redrives::default(),
+            members,
+            watchdog: Mutex::new(Some(watchdog)),
+        })
     }
 }
 
@@ -120,6 +127,7 @@ pub enum PipelineError {
 pub struct Pipeline {
     config: PipelineConfig,
     floor: Arc<Floor>,
+    redrives: Redrives,
     members: Arc<Mutex<Members>>,
     watchdog: Mutex<Option<Watchdog>>,
 }
@@ -245,6 +253,13 @@ impl Pipeline {
         let cells = locked(&self.members).cells();
         let of = |cell: &Arc<Cell>| Some((cell.name.clone(), cell.lock().latencies()?.clone()));
         cells.iter().filter_map(of).collect()
+    }
+
+    /// Sends dead letters anew, each to the component that it was for, through its lanes. Never by itself, and one that
+    /// was sent anew before only where it is named.
+    pub fn redrive(&self, redrive: &Redrive) -> Redriven {
+        let cells = locked(&self.members).cells();
+        self.redrives.run(redrive, &self.floor, &cells)
     }
 
     /// Ends every component's thread and starts it anew, its breaker closed. Calls under way end or time out. Lanes

@@ -31,6 +31,8 @@ pub struct SourceStats {
     pub refused: u64,
     /// Given to every component that takes their channel (which may be none).
     pub accepted: u64,
+    /// Times that more came within the window of deduplication than it remembers, so that the window was shorter.
+    pub dedup_shortened: u64,
 }
 
 /// What became of a component's updates:
@@ -43,7 +45,7 @@ pub struct ComponentStats {
     pub delivered: u64,
     /// Given way to a newer one of the same channel and symbol.
     pub conflated: u64,
-    /// Dropped, by cause: `overflow`, `expired`.
+    /// Dropped, by cause: `overflow`, `expired`, `stopped`.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Given up, and kept as a dead letter, by reason.
     pub dead_lettered: BTreeMap<&'static str, u64>,

@@ -117,7 +117,7 @@ impl Drop for Watchdog {
 
 /// A call is given up when two looks in a row find it too late: a clock that leaps, or a machine that was asleep, is
 /// not the component's fault.
-fn look(floor: &Floor, cells: &[Arc<Cell>], late: &HashMap<u64, CallId>) -> HashMap<u64, CallId> {
+pub(crate) fn look(floor: &Floor, cells: &[Arc<Cell>], late: &HashMap<u64, CallId>) -> HashMap<u64, CallId> {
     let now = floor.clock.now();
     let mut still = HashMap::new();
     for cell in cells {

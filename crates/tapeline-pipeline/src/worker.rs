@@ -242,6 +242,11 @@ impl Worker {
         self.counts.skipped += 1;
     }
 
+    /// Whether a message of this lane would find no room, or cost another its own.
+    pub(crate) fn is_full(&self, lane: usize) -> bool {
+        self.lanes.is_full(lane)
+    }
+
     /// Whether a critical message would find no room.
     pub(crate) fn is_critical_full(&self) -> bool {
         self.lanes.is_full(0)

@@ -1,7 +1,7 @@
 //! A hub of its own for every test: the real binary on a free port, stopped when the test ends.
 //! `http` asks it over plain HTTP, `client` speaks the native protocol, `deflate` with compression, `raw` sends bytes
 //! as they are, `tls` speaks TLS, `people` come with tokens and keys, `collections` has hostile input, `counting` follows
-//! every message while something breaks.
+//! every message while something breaks, `venue` is a hub that an exchange feeds and the books that its clients hold.
 //! It knows no family and no test.
 
 pub(crate) mod client;
@@ -12,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod people;
 pub(crate) mod raw;
 pub(crate) mod tls;
+pub(crate) mod venue;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! The book that the stand-in takes for true, and what of it is seen at a depth: the rows that the venue sends for a
 //! change there. It does not know who is subscribed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::digits::{checksum, is_zero, rank};
@@ -19,6 +20,11 @@ impl Side {
     /// As rows of a table say it.
     fn letter(self) -> char {
         if self == Side::Bid { 'b' } else { 'a' }
+    }
+
+    /// The better price first.
+    fn order(self, one: u128, other: u128) -> Ordering {
+        if self == Side::Bid { other.cmp(&one) } else { one.cmp(&other) }
     }
 }
 
@@ -41,6 +47,14 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(side: Side, price: &str, qty: &str) -> Row {
         Row { side, level: Level { price: price.into(), qty: qty.into(), rank: rank(price) } }
+    }
+
+    fn is_same_level(&self, other: &Row) -> bool {
+        self.side == other.side && self.level.rank == other.level.rank
+    }
+
+    fn text(&self) -> (char, &str, &str) {
+        (self.side.letter(), &self.level.price, &self.level.qty)
     }
 }
 
@@ -96,11 +110,16 @@ pub(super) struct View {
     depth: usize,
     bids: Vec<Level>,
     asks: Vec<Level>,
+    digest: u64,
 }
 
 impl View {
     pub(super) fn of(world: &World, depth: usize) -> View {
-        View { depth, bids: world.best(Side::Bid, depth), asks: world.best(Side::Ask, depth) }
+        let mut view =
+            View { depth, bids: world.best(Side::Bid, depth), asks: world.best(Side::Ask, depth), digest: 0 };
+        let rows = view.rows();
+        view.digest = digest(rows.iter().map(Row::text));
+        view
     }
 
     pub(super) fn side(&self, side: Side) -> &[Level] {
@@ -122,45 +141,64 @@ impl View {
 
     /// What tells this book from any other, digit by digit.
     pub(super) fn digest(&self) -> u64 {
-        let rows = self.rows();
-        digest(rows.iter().map(|Row { side, level }| (side.letter(), &*level.price, &*level.qty)))
+        self.digest
     }
 
     /// Becomes what the world is after `rows` were applied to it; answers the rows that say so. Nothing is said of levels
     /// that were pushed out of the depth; those that come back into it are.
     pub(super) fn follow(&mut self, world: &World, rows: &[Row]) -> Vec<Row> {
-        let next = View::of(world, self.depth);
-        let (seen, sees) = (self.prices(), next.prices());
-        let key = |row: &Row| (row.side, row.level.rank);
-        let named: HashSet<_> = rows.iter().map(key).collect();
-        let mut said: Vec<Row> =
-            rows.iter().filter(|row| seen.contains(&key(row)) || sees.contains(&key(row))).cloned().collect();
-        for row in next.rows() {
-            if !seen.contains(&key(&row)) && !named.contains(&key(&row)) {
-                said.push(row);
-            }
+        let is_named = |row: &Row| rows.iter().any(|named| named.is_same_level(row));
+        let mut next = View {
+            depth: self.depth,
+            bids: world.best(Side::Bid, self.depth),
+            asks: world.best(Side::Ask, self.depth),
+            digest: self.digest,
+        };
+        let mut said: Vec<Row> = rows.iter().filter(|row| self.has(row) || next.has(row)).cloned().collect();
+        let (mut entered, mut left) = (Vec::new(), Vec::new());
+        for side in Side::BOTH {
+            differ(side, self.side(side), next.side(side), &mut left, &mut entered);
         }
-        for row in self.rows() {
-            if !sees.contains(&key(&row)) && !named.contains(&key(&row)) && !next.pushed_out(&row) {
-                said.push(Row::new(row.side, &row.level.price, "0"));
-            }
-        }
+        let sum = |rows: &[Row]| digest(rows.iter().map(Row::text));
+        next.digest = next.digest.wrapping_sub(sum(&left)).wrapping_add(sum(&entered));
+        said.extend(entered.iter().filter(|row| !self.has(row) && !is_named(row)).cloned());
+        let gone = left.iter().filter(|row| !next.has(row) && !is_named(row) && !next.pushed_out(row));
+        said.extend(gone.map(|row| Row::new(row.side, &row.level.price, "0")));
         *self = next;
         said
     }
 
-    fn prices(&self) -> HashSet<(Side, u128)> {
-        self.rows().iter().map(|row| (row.side, row.level.rank)).collect()
+    fn has(&self, row: &Row) -> bool {
+        self.side(row.side).binary_search_by(|level| row.side.order(level.rank, row.level.rank)).is_ok()
     }
 
     /// Whether there is no room for it.
     fn pushed_out(&self, row: &Row) -> bool {
         let levels = self.side(row.side);
-        let worst = levels.last().map(|level| level.rank);
-        let price = row.level.rank;
         let is_worse =
-            worst.is_some_and(|worst| if row.side == Side::Bid { price < worst } else { price > worst });
+            levels.last().is_some_and(|worst| row.side.order(worst.rank, row.level.rank) == Ordering::Less);
         levels.len() == self.depth && is_worse
+    }
+}
+
+/// What is in one list of levels, best first, and not in the other, or with another quantity; and the other way round.
+fn differ(side: Side, old: &[Level], new: &[Level], left: &mut Vec<Row>, entered: &mut Vec<Row>) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    let row = |level: &Level| Row { side, level: level.clone() };
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(other)) => side.order(one.rank, other.rank),
+        };
+        let one = if order == Ordering::Greater { None } else { old.next() };
+        let other = if order == Ordering::Less { None } else { new.next() };
+        let is_same = |(one, other): (&Level, &Level)| one.qty == other.qty && one.price == other.price;
+        if !one.zip(other).is_some_and(is_same) {
+            left.extend(one.map(row));
+            entered.extend(other.map(row));
+        }
     }
 }
 
@@ -208,6 +246,21 @@ mod tests {
         world.apply(&better);
         world.truncate(2);
         assert_eq!(view.follow(&world, &better), [better[0].clone(), Row::new(Side::Bid, "2", "0")]);
+    }
+
+    #[test]
+    fn a_view_that_follows_is_the_one_that_is_looked_at_anew() {
+        let mut world = world(&[("5", "1"), ("4", "1"), ("3", "1"), ("2", "1")]);
+        let mut view = View::of(&world, 3);
+        for (price, qty) in
+            [("4", "2"), ("6", "1"), ("5", "0"), ("6", "0"), ("4", "0"), ("9", "0"), ("1", "3")]
+        {
+            let rows = [Row::new(Side::Bid, price, qty), Row::new(Side::Ask, "8", qty)];
+            world.apply(&rows);
+            view.follow(&world, &rows);
+            let anew = View::of(&world, 3);
+            assert_eq!((view.digest(), view.rows()), (anew.digest(), anew.rows()), "{price} {qty}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod truth;
 mod venue;
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -80,7 +80,7 @@ pub struct Kraken {
     /// Taken when it ends.
     runtime: Option<Runtime>,
     ports: [(Door, u16); 3],
-    accepting: Vec<JoinHandle<std::io::Result<()>>>,
+    accepting: Mutex<Vec<JoinHandle<std::io::Result<()>>>>,
 }
 
 impl Kraken {
@@ -91,7 +91,7 @@ impl Kraken {
         let shared = Shared(Arc::new(Mutex::new(Venue::new(market))));
         runtime.spawn(shared.clone().run());
         let ports = [Door::Public, Door::Private, Door::Rest].map(|door| (door, free_port()));
-        let mut kraken = Kraken { shared, runtime: Some(runtime), ports, accepting: Vec::new() };
+        let kraken = Kraken { shared, runtime: Some(runtime), ports, accepting: Mutex::default() };
         kraken.open();
         kraken
     }
@@ -216,8 +216,9 @@ impl Kraken {
     }
 
     /// Stops: connections are reset, and there is nobody at its ports. The market goes on.
-    pub fn stop(&mut self) {
-        for accepting in self.accepting.drain(..) {
+    pub fn stop(&self) {
+        let accepting = std::mem::take(&mut *self.accepting.lock().unwrap_or_else(PoisonError::into_inner));
+        for accepting in accepting {
             accepting.abort();
             assert!(eventually(|| accepting.is_finished()), "a listener ends when it is told");
         }
@@ -226,7 +227,7 @@ impl Kraken {
     }
 
     /// Is there again, at the same ports.
-    pub fn open(&mut self) {
+    pub fn open(&self) {
         let runtime = self.runtime.as_ref().expect("it is there until it is dropped");
         for (door, port) in self.ports {
             let mut listener = None;
@@ -237,7 +238,8 @@ impl Kraken {
             let listener = listener.expect("its port is free");
             listener.set_nonblocking(true).expect("a socket can be told");
             let _in_runtime = runtime.enter();
-            self.accepting.push(runtime.spawn(self.shared.clone().accept(listener, door)));
+            let accepting = runtime.spawn(self.shared.clone().accept(listener, door));
+            self.accepting.lock().unwrap_or_else(PoisonError::into_inner).push(accepting);
         }
     }
 

@@ -179,7 +179,7 @@ fn messages_are_lost_doubled_and_spoiled_as_told_and_no_others() {
 
 #[test]
 fn connections_are_cut_refused_and_taken_again_at_the_same_port() {
-    let mut kraken = synthetic();
+    let kraken = synthetic();
     let mut client = Client::connect(&kraken.url());
     client.next();
     kraken.cut();

@@ -205,3 +205,41 @@ fn a_table_that_lacks_a_message_is_named_once_and_no_other_channel_is() {
     assert_eq!(names, ["positions:p", "positions:q"]);
     assert!(intake.take_unpublished().is_empty());
 }
+
+fn position(n: usize, bytes: usize) -> Publication {
+    let data = format!("{{\"symbol\":\"S{n}\",\"note\":\"{}\"}}", "x".repeat(bytes));
+    Publication { channel: "positions:p".into(), data: data.into(), ..Publication::default() }
+}
+
+#[test]
+fn a_tables_messages_that_wait_become_one_that_says_them_all() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    for n in 0..400 {
+        intake.publish([position(n % 7, 1), said("news", n)]);
+    }
+    notebook.be_busy(false);
+    assert!(intake.flush());
+    let tables: Vec<String> =
+        notebook.taken().into_iter().filter(|line| line.starts_with("positions:p")).collect();
+    assert!(tables.len() < 200, "{} messages", tables.len());
+    assert_eq!(tables[0].matches("\"symbol\"").count(), 7, "each row once: {}", tables[0]);
+    assert_eq!(intake.stats().dropped.read(), 0);
+    assert!(intake.take_unpublished().is_empty());
+}
+
+#[test]
+fn a_table_that_changes_more_than_may_wait_is_dropped_whole_and_named() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    for n in 0..300 {
+        intake.publish([position(n, 4_096)]);
+    }
+    let names: Vec<_> = intake.take_unpublished().iter().map(|channel| channel.name().to_string()).collect();
+    assert_eq!(names, ["positions:p"]);
+    assert_eq!(intake.stats().dropped.read(), 1);
+    notebook.be_busy(false);
+    assert!(intake.flush());
+    let letter = &letters(&notebook)[0];
+    assert_eq!(letter["original"]["data"]["rows"].as_array().map(Vec::len), None, "too long to be kept");
+}

@@ -43,7 +43,7 @@ pub enum Outcome {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     symbol: Arc<str>,
     book: Book,
@@ -52,7 +52,7 @@ struct Held {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Books {
     held: HashMap<Arc<str>, Held, FixedState>,
     precisions: HashMap<Box<str>, Precision, FixedState>,

@@ -36,7 +36,7 @@ impl Refusal {
             Refusal::Token
         } else if has("ate limit") || has("Exceeded msg rate") {
             Refusal::TooMany
-        } else if has("lready subscribed") {
+        } else if has("lready") {
             Refusal::Already
         } else if FINAL.iter().any(|part| has(part)) {
             Refusal::ForGood
@@ -64,6 +64,7 @@ mod tests {
             ("EAPI:Rate limit exceeded", Refusal::TooMany),
             ("EOrder:Rate limit exceeded", Refusal::TooMany),
             ("Exceeded msg rate", Refusal::TooMany),
+            ("Already subscribed to this ticker", Refusal::Already),
             ("EService:Unavailable", Refusal::Later),
             ("EService:Busy", Refusal::Later),
             ("some words that nobody has seen yet", Refusal::Later),

@@ -57,6 +57,8 @@ pub struct Session {
     credential: Option<Credential>,
     /// How the venue is, as it said on this connection.
     state: Option<VenueState>,
+    /// Since when the venue can be asked for something.
+    ready_us: Option<u64>,
     /// Whether the precisions of instruments are known on this connection.
     knows_instruments: bool,
     silences: Silences,
@@ -95,6 +97,7 @@ impl Session {
             subscriptions: Subscriptions::new(&settings),
             credential: (settings.access == Access::Private).then(Credential::new),
             state: None,
+            ready_us: None,
             knows_instruments: false,
             silences: Silences::new(&settings.patience.silence),
             books,
@@ -132,10 +135,11 @@ impl Session {
         }
     }
 
-    fn gate(&self, now: Now, since_us: u64) -> (Gate, u64) {
+    /// Whether books may be asked for, and when they may at the latest.
+    fn gate(&mut self, now: Now) -> (Gate, u64) {
         let is_settled = self.knows_instruments || self.subscriptions.is_refused(&VenueChannel::Instrument);
-        let patience = self.settings.patience.status + self.settings.patience.instruments;
-        match reached(now, since_us, patience) {
+        let since_us = *self.ready_us.get_or_insert(now.mono_us);
+        match reached(now, since_us, self.settings.patience.instruments) {
             Err(at_us) if !is_settled => (Gate::NoBooks, at_us),
             _ => (Gate::Open, u64::MAX),
         }
@@ -191,13 +195,15 @@ impl Session {
     fn look_after(&mut self, now: Now, events: &mut Vec<Event>) {
         self.subscriptions.on_time(now, &mut self.counts, events);
         for symbol in self.rebuilds.take_overdue(now) {
+            events.push(Event::BookLost { symbol: symbol.clone(), why: Lost::Unanswered });
             self.rebuild(&symbol, now);
         }
     }
 
     fn look_at_silences(&mut self, now: Now, events: &mut Vec<Event>) -> u64 {
         match self.state {
-            Some(VenueState::Online) => self.silences.look(now, &mut self.counts, events),
+            // Who has said nothing of its state has no reason to be silent.
+            Some(VenueState::Online) | None => self.silences.look(now, &mut self.counts, events),
             _ => u64::MAX,
         }
     }
@@ -213,7 +219,7 @@ impl Session {
                 return Err(u64::MAX);
             }
         }
-        let (gate, gate_us) = self.gate(now, since_us);
+        let (gate, gate_us) = self.gate(now);
         if !self.subscriptions.has_due(now, gate) {
             self.tell_connected(events);
             return Err(gate_us);
@@ -235,6 +241,7 @@ impl Session {
     fn rebuild(&mut self, symbol: &Arc<str>, now: Now) {
         let again_us = self.rebuilds.on_lost(symbol, now);
         self.books.watch(symbol, self.settings.depth);
+        self.silences.pause(&VenueChannel::Book, symbol);
         self.subscriptions.renew_one(&VenueChannel::Book, symbol, now, again_us);
         self.counts.resyncs += 1;
         self.wake_us = 0;
@@ -322,7 +329,7 @@ impl venue::Session for Session {
         self.tell_private_gaps(events);
         self.subscriptions.begin_anew();
         self.silences.forget();
-        (self.phase, self.state, self.broken) = (Phase::Idle, None, None);
+        (self.phase, self.state, self.ready_us, self.broken) = (Phase::Idle, None, None, None);
         (self.knows_instruments, self.is_connected_told, self.wake_us) = (false, false, 0);
         events.push(Event::Disconnected { why: why.into() });
     }

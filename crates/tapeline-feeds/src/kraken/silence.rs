@@ -54,6 +54,16 @@ impl Silences {
         watched.heard.entry(symbol.clone()).or_insert(heard);
     }
 
+    /// It is not subscribed to for now. One that is silent stays so, until it has data.
+    pub(super) fn pause(&mut self, channel: &VenueChannel, symbol: &str) {
+        let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else {
+            return;
+        };
+        if watched.heard.get(symbol).is_some_and(|heard| !heard.is_silent) {
+            watched.heard.remove(symbol);
+        }
+    }
+
     /// Nothing is expected any more.
     pub(super) fn forget(&mut self) {
         for watched in &mut self.channels {

@@ -296,7 +296,7 @@ impl Subscriptions {
             item.standing == Standing::Asked && item.channel == *channel && item.symbol.as_deref() == symbol
         };
         let Some(item) = self.items.iter_mut().find(is_meant) else { return false };
-        item.standing = Standing::Held;
+        (item.standing, item.tries) = (Standing::Held, 0);
         true
     }
 

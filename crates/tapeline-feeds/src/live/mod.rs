@@ -3,6 +3,7 @@
 //! [`Sink`] that takes long holds up only this one connection.
 
 mod driver;
+mod lines;
 mod socket;
 #[cfg(test)]
 mod tests;

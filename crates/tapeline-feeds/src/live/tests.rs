@@ -260,3 +260,44 @@ async fn where_nobody_listens_the_session_learns_why() {
     assert!(told(&heard).starts_with("lost: cannot connect: "));
     live.stop();
 }
+
+/// Subscribes to a ticker at this address.
+fn kraken(url: String) -> Box<dyn Session> {
+    let settings = crate::kraken::KrakenSettings {
+        url,
+        symbols: vec!["BTC/USD".into()],
+        channels: vec![VenueChannel::Ticker],
+        ..Default::default()
+    };
+    Box::new(crate::kraken::Session::new(settings, 1).unwrap())
+}
+
+/// Greets, accepts the subscription, says a price.
+async fn trade(socket: &mut WebSocketStream<TcpStream>, price: &str) {
+    let state = r#"{"channel":"status","type":"update","data":[{"system":"online"}]}"#;
+    socket.send(Message::text(state)).await.unwrap();
+    let request: serde_json::Value = serde_json::from_str(&text(socket).await).unwrap();
+    assert_eq!(request["params"]["channel"], "ticker");
+    let result = serde_json::json!({"channel": "ticker", "symbol": "BTC/USD"});
+    let ack = serde_json::json!({"method": "subscribe", "req_id": request["req_id"], "success": true, "result": result});
+    socket.send(Message::text(ack.to_string())).await.unwrap();
+    let ticker =
+        format!(r#"{{"channel":"ticker","type":"snapshot","data":[{{"symbol":"BTC/USD","last":{price}}}]}}"#);
+    socket.send(Message::text(ticker)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_with_kraken_subscribes_over_a_socket_and_comes_back_when_it_is_cut() {
+    let (listener, url) = listen().await;
+    let (live, heard) = start(kraken(url));
+    let words = |heard: &mpsc::Receiver<String>| (0..3).map(|_| told(heard)).collect::<Vec<_>>();
+    let mut socket = accept(&listener).await;
+    trade(&mut socket, "65972.80").await;
+    assert_eq!(words(&heard), ["State(Online)", "Connected", r#"{"symbol":"BTC/USD","last":65972.80}"#]);
+    drop(socket);
+    assert!(told(&heard).starts_with("lost: "));
+    let mut socket = accept(&listener).await;
+    trade(&mut socket, "65973.00").await;
+    assert_eq!(words(&heard)[2], r#"{"symbol":"BTC/USD","last":65973.00}"#);
+    live.stop();
+}

@@ -88,7 +88,19 @@ impl Shelf {
         self.last = self.last.max(id);
         self.bytes += cost(&letter);
         let letters = if letter.is_critical() { &mut self.critical } else { &mut self.others };
-        letters.insert(id, letter);
+        if let Some(same) = letters.insert(id, letter) {
+            self.bytes -= cost(&same);
+        }
+    }
+
+    /// Bytes of what is kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Everything, the oldest first.
+    pub(super) fn all(&self) -> Vec<(LetterId, Arc<Letter>)> {
+        self.list(&Filter::default(), usize::MAX)
     }
 
     pub(super) fn take(&mut self, id: LetterId) -> Option<Arc<Letter>> {

@@ -3,11 +3,15 @@
 //!
 //! It does not know why a message is given up, nor how it is called.
 
+mod disk;
+mod hub;
 mod letter;
 mod memory;
 
 use std::sync::Arc;
 
+pub use disk::DiskLetters;
+pub use hub::HubLetters;
 pub(crate) use letter::cut;
 pub use letter::{Earlier, Filter, Letter, LetterId};
 pub use memory::{MemoryBounds, MemoryLetters};
@@ -49,3 +53,6 @@ pub trait DeadLetters: Send + Sync {
     /// What is kept.
     fn kept(&self) -> Kept;
 }
+
+#[cfg(test)]
+mod tests;

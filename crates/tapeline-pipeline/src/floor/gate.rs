@@ -85,7 +85,7 @@ impl Newest {
     }
 
     fn is_after(&self, key: u64, serial: u64) -> bool {
-        serial <= self.forgotten || self.serials.get(&key).is_some_and(|newest| *newest > serial)
+        serial < self.forgotten || self.serials.get(&key).is_some_and(|newest| *newest > serial)
     }
 }
 
@@ -113,7 +113,8 @@ impl Gate {
     }
 
     pub(super) fn stats(&self) -> SourceStats {
-        self.state().counts.clone()
+        let state = self.state();
+        SourceStats { dedup_shortened: state.intake.shortened(), ..state.counts.clone() }
     }
 
     /// Returns once a push that was under way is over.
@@ -185,7 +186,7 @@ impl Floor {
         Some(Pushed::Accepted)
     }
 
-    fn give(&self, cell: &Cell, item: Item) {
+    pub(super) fn give(&self, cell: &Cell, item: Item) {
         let mut worker = cell.lock();
         if worker.is_closed() {
             return;

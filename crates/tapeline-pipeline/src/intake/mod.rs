@@ -100,3 +100,6 @@ impl Intake {
         self.dedup.as_ref().map_or(0, Dedup::shortened)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,8 +125,9 @@ impl Lane {
         conflated as u64
     }
 
+    /// Takes out everything; what is held back elsewhere is taken there.
     pub(super) fn drain(&mut self) -> Vec<Item> {
-        self.newest = None;
+        (self.newest, self.held) = (None, 0);
         self.returned.drain(..).chain(self.queue.drain(..)).collect()
     }
 }

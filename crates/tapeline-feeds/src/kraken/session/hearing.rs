@@ -288,7 +288,7 @@ impl Session {
         };
         let before = self.state.replace(state);
         if before != Some(state) {
-            self.wake_us = 0;
+            (self.wake_us, self.ready_us) = (0, None);
             self.silences.begin_anew(now);
             events.push(Event::State(state));
         }

@@ -110,6 +110,7 @@ impl Talk {
                     self.move_by(Duration::from_micros(until_us - self.now.mono_us));
                 }
                 step => {
+                    assert!(steps.len() < 10_000, "there is no end to it: {step:?}");
                     let ends = matches!(step, Step::Close { .. });
                     steps.push((passed, step));
                     if ends {
