@@ -16,6 +16,7 @@ use tapeline_pipeline::config::{PerformanceConfig, QueueConfig};
 use tapeline_pipeline::modes::{Mode, Monitoring};
 use tapeline_pipeline::monitor::Health;
 use tapeline_pipeline::roles::{Methods, Object};
+use tapeline_pipeline::sources::{Poured, pour, pour_async};
 use tapeline_pipeline::{Complete, Initializer, PipelineError, Pushed, SetupError, quick_setup};
 use tapeline_schema::events::{Alert, AlertState};
 
@@ -83,8 +84,14 @@ fn a_bots_components_are_found_and_get_what_the_document_gives_them() {
     let initializer = quick_setup(
         "kraken",
         bot([
-            ("balance_manager", ear.object("balances", &["process_websocket_update", "_handle_balance_message"])),
-            ("trade_executor", ear.object("trading", &["update_ticker", "update_orderbook", "process_execution"])),
+            (
+                "balance_manager",
+                ear.object("balances", &["process_websocket_update", "_handle_balance_message"]),
+            ),
+            (
+                "trade_executor",
+                ear.object("trading", &["update_ticker", "update_orderbook", "process_execution"]),
+            ),
             ("strategy_manager", ear.object("strategy", &["on_ticker_update", "on_ohlc_update"])),
             ("critical_error_guardian", ear.object("guardian", &["process_market_data"])),
         ]),
@@ -101,7 +108,11 @@ fn a_bots_components_are_found_and_get_what_the_document_gives_them() {
     push("executions", "{}");
     assert_eq!(ear.next(), "trading.process_execution BTC/USD");
     push("ticker", "{}");
-    let ticker = ["guardian.process_market_data ticker", "strategy.on_ticker_update BTC/USD", "trading.update_ticker BTC/USD"];
+    let ticker = [
+        "guardian.process_market_data ticker",
+        "strategy.on_ticker_update BTC/USD",
+        "trading.update_ticker BTC/USD",
+    ];
     assert_eq!(ear.sorted(3), ticker);
     push("book", "{}");
     assert_eq!(ear.sorted(2), ["guardian.process_market_data book", "trading.update_orderbook BTC/USD"]);
@@ -126,7 +137,9 @@ fn components_are_added_by_hand_while_it_runs() {
     let initializer = quick_setup("kraken", ()).unwrap();
     let integrator = initializer.integrator().unwrap();
     let analyzer = || ear.object("mine", &["on_ticker_update", "on_book_update"]);
-    let add = |name| integrator.register_additional_component(name, analyzer(), &["ticker", "orderbook", "balances"]);
+    let add = |name| {
+        integrator.register_additional_component(name, analyzer(), &["ticker", "orderbook", "balances"])
+    };
     add("my_custom_analyzer").unwrap();
     push(&initializer, ticker("BTC/USD", 1));
     assert_eq!(ear.next(), "mine.on_ticker_update BTC/USD");
@@ -143,9 +156,10 @@ fn components_are_added_by_hand_while_it_runs() {
 
 #[test]
 fn callbacks_are_called_in_order_even_if_every_component_fails_and_one_that_panics_costs_nobody() {
-    let failing = Methods::new()
-        .on_data("on_ticker_update", |_| async { Err(Failure::Permanent("no".into())) });
-    let initializer = quick_setup("kraken", bot([("strategy_manager", Arc::new(failing) as Arc<dyn Object>)])).unwrap();
+    let failing =
+        Methods::new().on_data("on_ticker_update", |_| async { Err(Failure::Permanent("no".into())) });
+    let initializer =
+        quick_setup("kraken", bot([("strategy_manager", Arc::new(failing) as Arc<dyn Object>)])).unwrap();
     let integrator = initializer.integrator().unwrap();
     let (tell, told) = sync_channel(64);
     let first = tell.clone();
@@ -155,11 +169,13 @@ fn callbacks_are_called_in_order_even_if_every_component_fails_and_one_that_pani
             async {}
         })
         .unwrap();
-    integrator.set_callback("ticker", |_| async {
+    integrator
+        .set_callback("ticker", |_| async {
             if true {
                 panic!("a callback that breaks");
             }
-        }).unwrap();
+        })
+        .unwrap();
     for number in 1..=20 {
         push(&initializer, ticker("BTC/USD", number));
         push(&initializer, update(VenueChannel::Trade, "BTC/USD", 100 + number));
@@ -223,7 +239,8 @@ fn a_restart_loses_nothing() {
             seeing.lock().unwrap().push(data.number("last").unwrap());
         }
     });
-    let initializer = Initializer::new("kraken", bot([("strategy_manager", Arc::new(strategy) as Arc<dyn Object>)]));
+    let initializer =
+        Initializer::new("kraken", bot([("strategy_manager", Arc::new(strategy) as Arc<dyn Object>)]));
     initializer.initialize_basic().unwrap();
     for number in 1..=500 {
         if number % 100 == 0 {
@@ -250,12 +267,16 @@ fn what_happens_to_a_component_is_told_at_once_and_not_at_the_next_look() {
         async {}
     });
     let (tell, told) = sync_channel(64);
-    let initializer = Initializer::new("kraken", bot([("strategy_manager", Arc::new(hanging) as Arc<dyn Object>)]))
-        .with_alerts(move |alert: &Alert| tell.send(alert.clone()).unwrap());
+    let initializer =
+        Initializer::new("kraken", bot([("strategy_manager", Arc::new(hanging) as Arc<dyn Object>)]))
+            .with_alerts(move |alert: &Alert| tell.send(alert.clone()).unwrap());
     initializer
         .initialize_complete(Complete {
             queue_config: Some(QueueConfig { timeout_seconds: 0.02, ..QueueConfig::default() }),
-            performance_config: Some(PerformanceConfig { metrics_interval_seconds: 3_600.0, ..PerformanceConfig::default() }),
+            performance_config: Some(PerformanceConfig {
+                metrics_interval_seconds: 3_600.0,
+                ..PerformanceConfig::default()
+            }),
             ..Complete::default()
         })
         .unwrap();
@@ -273,4 +294,21 @@ fn what_happens_to_a_component_is_told_at_once_and_not_at_the_next_look() {
         .find(|alert| alert.rule == "hung:strategy_manager")
         .unwrap();
     assert_eq!(resolved.state, AlertState::Resolved);
+}
+
+#[test]
+fn an_iterator_and_a_channel_are_poured_in_until_the_pipeline_is_stopped() {
+    let initializer = quick_setup("kraken", ()).unwrap();
+    let source = initializer.source().unwrap();
+    let twice = [ticker("BTC/USD", 1), ticker("BTC/USD", 1), ticker("", 2), ticker("BTC/USD", 3)];
+    assert_eq!(pour(&source, twice), Poured { accepted: 2, left_out: 2, refused: 0 });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (send, mut updates) = tokio::sync::mpsc::channel(8);
+    (4..=6).for_each(|number| send.try_send(ticker("BTC/USD", number)).unwrap());
+    drop(send);
+    let poured = runtime.block_on(pour_async(&source, async || updates.recv().await));
+    assert_eq!(poured, Poured { accepted: 3, left_out: 0, refused: 0 });
+    initializer.stop(PATIENCE);
+    let endless = (7..).map(|number| ticker("BTC/USD", number));
+    assert_eq!(pour(&source, endless), Poured { accepted: 0, left_out: 0, refused: 1 });
 }
