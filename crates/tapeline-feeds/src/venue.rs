@@ -2,6 +2,8 @@
 //! clock; it does what [`Session::next`] says and hands in what comes. It does not know what a hub or a pipeline makes
 //! of an event.
 
+mod update;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -406,3 +406,6 @@ impl Worker {
 
 /// Retries that each first call pays for, where they have a budget.
 const RETRIES_A_CALL: f64 = 0.1;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! A pipeline with real threads, used as its owner would: without a runtime.
 
+#[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Every captured message, and what it becomes.
 
 use tapeline_core::feed::UpdateKind;
-use tapeline_feeds::kraken::message::{Balances, Message, Unreadable};
+use tapeline_feeds::kraken::message::{Answer, Balances, Message, Unreadable};
 
 use super::data::{captured, recording};
 
@@ -12,29 +12,27 @@ fn letter(kind: UpdateKind) -> &'static str {
     }
 }
 
+/// An answer in a few words.
+fn answered(answer: &Answer<'_>) -> String {
+    let id = answer.req_id.map_or("-".into(), |id| id.to_string());
+    let (method, symbol) = (&answer.method, answer.symbol.as_deref().unwrap_or("-"));
+    match &answer.outcome {
+        Ok(accepted) => {
+            let channel = accepted.channel.as_deref().unwrap_or("-");
+            let option = accepted.depth.map(|depth| format!(" depth={depth}")).unwrap_or_default();
+            let minutes = accepted.interval.map(|minutes| format!(" interval={minutes}")).unwrap_or_default();
+            let rate = accepted.maxratecount.map(|rate| format!(" maxratecount={rate}")).unwrap_or_default();
+            let warnings = accepted.warnings.len();
+            format!("{method}#{id} ok {channel} {symbol}{option}{minutes}{rate} warnings={warnings}")
+        }
+        Err(error) => format!("{method}#{id} failed {symbol}: {error}"),
+    }
+}
+
 /// In a few words.
 fn said(text: &str) -> String {
     match Message::parse(text) {
-        Ok(Message::Answer(answer)) => {
-            let id = answer.req_id.map_or("-".into(), |id| id.to_string());
-            let symbol = answer.symbol.as_deref().unwrap_or("-");
-            match answer.outcome {
-                Ok(accepted) => {
-                    let channel = accepted.channel.as_deref().unwrap_or("-");
-                    let option = accepted.depth.map(|depth| format!(" depth={depth}")).unwrap_or_default();
-                    let minutes =
-                        accepted.interval.map(|minutes| format!(" interval={minutes}")).unwrap_or_default();
-                    let rate =
-                        accepted.maxratecount.map(|rate| format!(" maxratecount={rate}")).unwrap_or_default();
-                    let warnings = accepted.warnings.len();
-                    format!(
-                        "{}#{id} ok {channel} {symbol}{option}{minutes}{rate} warnings={warnings}",
-                        answer.method
-                    )
-                }
-                Err(error) => format!("{}#{id} failed {symbol}: {error}", answer.method),
-            }
-        }
+        Ok(Message::Answer(answer)) => answered(&answer),
         Ok(Message::Pong { req_id }) => format!("pong {req_id:?}"),
         Ok(Message::Error(error)) => format!("error {error}"),
         Ok(Message::Heartbeat) => "heartbeat".into(),

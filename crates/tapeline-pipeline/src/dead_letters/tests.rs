@@ -30,7 +30,9 @@ fn letters_are_found_by_name_reason_component_and_time() {
 #[test]
 fn bytes_are_bounded_too() {
     let letters = MemoryLetters::new(MemoryBounds { letters: 100, bytes: 1_000 });
-    (0..10).for_each(|number| drop(letters.put(letter("trade", number, DeadLetterReason::Timeout))));
+    for number in 0..10 {
+        let _ = letters.put(letter("trade", number, DeadLetterReason::Timeout));
+    }
     let kept = letters.kept();
     assert!(kept.bytes <= 1_000 && kept.evicted > 0, "{kept:?}");
 }

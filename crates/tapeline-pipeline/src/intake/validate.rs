@@ -100,6 +100,6 @@ pub(super) fn validate(update: &Update, config: &IntakeConfig) -> Result<(), Inv
     if config.look == Look::Whole && serde_json::from_slice::<IgnoredAny>(data).is_err() {
         return Err(Invalid::NotJson);
     }
-    let rules = config.rules.iter().filter(|(of, _)| of == channel);
-    rules.map(|(_, rule)| (rule.0)(update)).collect::<Result<(), _>>().map_err(Invalid::Rule)
+    let mut rules = config.rules.iter().filter(|(of, _)| of == channel);
+    rules.try_for_each(|(_, rule)| (rule.0)(update)).map_err(Invalid::Rule)
 }

@@ -16,7 +16,9 @@ fn numbers(lanes: &mut Lanes) -> Vec<u64> {
 #[test]
 fn critical_ones_are_first_and_the_lowest_waiting_lane_is_served_at_least_every_sixteenth_take() {
     let mut lanes = lanes(1_000);
-    (0..200).for_each(|number| drop(push(&mut lanes, "executions", "a", number)));
+    for number in 0..200 {
+        let _ = push(&mut lanes, "executions", "a", number);
+    }
     push(&mut lanes, "heartbeat", "a", 1_000);
     push(&mut lanes, "trade", "a", 1_001);
     let taken = numbers(&mut lanes);
@@ -29,7 +31,9 @@ fn critical_ones_are_first_and_the_lowest_waiting_lane_is_served_at_least_every_
 fn the_other_lanes_share_as_the_multiplier_says() {
     let mut lanes = lanes(1_000);
     for number in 0..700 {
-        ["ticker", "trade", "heartbeat"].map(|channel| push(&mut lanes, channel, "a", number));
+        for channel in ["ticker", "trade", "heartbeat"] {
+            push(&mut lanes, channel, "a", number);
+        }
     }
     let mut taken = [0; LANES];
     (0..700).for_each(|_| taken[lanes.take().unwrap().lane()] += 1);
@@ -80,10 +84,10 @@ fn a_full_medium_lane_drops_the_oldest_and_a_full_low_one_the_newest() {
 #[test]
 fn while_nothing_is_called_only_the_newest_of_what_is_latest_is_kept_in_every_lane() {
     let mut lanes = lanes(10);
-    ["ticker", "status", "trade"].map(|channel| {
+    for channel in ["ticker", "status", "trade"] {
         push(&mut lanes, channel, "a", 1);
         push(&mut lanes, channel, "a", 2);
-    });
+    }
     assert_eq!(lanes.keep_newest(), 2);
     let made = ["ticker", "status", "trade"].map(|channel| lanes.push(item(channel, "a", 3), true).conflated);
     assert_eq!(made, [1, 1, 0]);
@@ -115,7 +119,9 @@ fn a_message_that_waits_to_be_tried_again_holds_back_only_its_own_channel_and_sy
 #[test]
 fn what_is_released_in_part_and_held_again_stays_in_order() {
     let mut lanes = lanes(20);
-    (1..=4).for_each(|number| drop(push(&mut lanes, "trade", "a", number)));
+    for number in 1..=4 {
+        let _ = push(&mut lanes, "trade", "a", number);
+    }
     let first = lanes.take().unwrap();
     lanes.hold(first, 0);
     assert!(lanes.take().is_none());
@@ -136,7 +142,9 @@ fn what_is_released_in_part_and_held_again_stays_in_order() {
 #[test]
 fn what_is_latest_and_to_be_tried_again_gives_way_to_what_came_behind_it() {
     let mut lanes = lanes(10);
-    (1..=3).for_each(|number| drop(push(&mut lanes, "ticker", "a", number)));
+    for number in 1..=3 {
+        let _ = push(&mut lanes, "ticker", "a", number);
+    }
     let first = lanes.take().unwrap();
     lanes.hold(first, 0);
     assert!(lanes.take().is_none());
@@ -148,7 +156,9 @@ fn what_is_latest_and_to_be_tried_again_gives_way_to_what_came_behind_it() {
 #[test]
 fn a_full_lane_finds_the_oldest_among_those_held_back_too() {
     let mut lanes = lanes(3);
-    (1..=3).for_each(|number| drop(push(&mut lanes, "trade", "a", number)));
+    for number in 1..=3 {
+        let _ = push(&mut lanes, "trade", "a", number);
+    }
     let first = lanes.take().unwrap();
     lanes.hold(first, 0);
     assert!(lanes.take().is_none());
@@ -163,7 +173,9 @@ fn a_full_lane_finds_the_oldest_among_those_held_back_too() {
 #[test]
 fn a_drained_lane_gives_everything_in_the_order_in_which_it_came() {
     let mut lanes = lanes(10);
-    (1..=3).for_each(|number| drop(push(&mut lanes, "trade", "a", number)));
+    for number in 1..=3 {
+        let _ = push(&mut lanes, "trade", "a", number);
+    }
     push(&mut lanes, "ticker", "a", 4);
     let first = lanes.take().unwrap();
     lanes.hold(first, 9);

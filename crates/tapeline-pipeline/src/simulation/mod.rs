@@ -5,6 +5,7 @@
 //! `TAPELINE_PIPELINE_WORLDS=10000` runs so many worlds; `TAPELINE_PIPELINE_SEED=7` begins at that one.
 
 mod actor;
+mod overload;
 mod world;
 
 use world::{Cast, World};

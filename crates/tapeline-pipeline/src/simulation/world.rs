@@ -42,6 +42,9 @@ impl TwoClocks {
     }
 }
 
+/// What was delivered, and when.
+type Deliveries = Vec<(Which, u64)>;
+
 /// Who plays.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cast {
@@ -282,9 +285,8 @@ impl World {
         };
         let symbol = format!("S{number}-{}", self.rng.below(3));
         let feed = &mut self.feeds[number];
-        match (&feed.last, chosen) {
-            (Some(last), 0..5) => return last.clone(),
-            _ => {}
+        if let (Some(last), 0..5) = (&feed.last, chosen) {
+            return last.clone();
         }
         let count = feed.numbers.entry(format!("{channel}:{symbol}")).or_default();
         *count += 1;
@@ -464,7 +466,7 @@ impl World {
     }
 
     /// Of each component but the first: what was delivered, and when.
-    pub(super) fn deliveries(&self) -> Vec<(Arc<str>, Vec<(Which, u64)>)> {
+    pub(super) fn deliveries(&self) -> Vec<(Arc<str>, Deliveries)> {
         let others = self.actors.iter().filter(|actor| actor.cell.number > 0);
         others.map(|actor| (actor.cell.name.clone(), actor.delivered.clone())).collect()
     }

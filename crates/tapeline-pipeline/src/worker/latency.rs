@@ -198,3 +198,35 @@ impl Latencies {
         done.add(now.mono_us.saturating_sub(item.update.received.mono_us));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_falls_into_a_bucket_at_most_an_eighth_wider_than_itself() {
+        let mut before = 0;
+        for us in (0..100_000).chain([1 << 20, (1 << 31) - 1]) {
+            let upper = upper_us(place(us));
+            assert!(upper >= us && upper - us <= us / 8, "{us}: {upper}");
+            assert!(place(us) >= before, "{us}");
+            before = place(us);
+        }
+        assert!(place(u64::MAX) < BUCKETS, "{}", place(u64::MAX));
+    }
+
+    #[test]
+    fn quantiles_are_those_of_what_was_counted_and_a_window_is_what_came_since() {
+        let mut histogram = Histogram::default();
+        (1..=100).for_each(|us| histogram.add(us));
+        assert_eq!(histogram.quantile_us(0.0), 1);
+        assert!((50..=55).contains(&histogram.quantile_us(0.5)));
+        assert!((99..=111).contains(&histogram.quantile_us(0.99)));
+        let earlier = histogram.clone();
+        (0..10).for_each(|_| histogram.add(5_000));
+        let window = histogram.since(&earlier);
+        assert_eq!((window.count(), window.sum_us()), (10, 50_000));
+        assert!((5_000..5_700).contains(&window.quantile_us(0.01)));
+        assert_eq!(Histogram::default().quantile_us(0.5), 0);
+    }
+}

@@ -84,7 +84,9 @@ fn a_torn_last_line_is_cut_off_and_the_file_goes_on() {
 fn every_cut_of_the_file_leaves_the_whole_lines_before_it() {
     let folder = Folder::new("cuts");
     let letters = folder.open(100);
-    (0..3).for_each(|number| drop(put(&letters, "executions", number)));
+    for number in 0..3 {
+        let _ = put(&letters, "executions", number);
+    }
     drop(letters);
     let bytes = std::fs::read(folder.file()).unwrap();
     for length in (0..=bytes.len()).step_by(7).chain([bytes.len()]) {
