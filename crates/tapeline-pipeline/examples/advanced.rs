@@ -5,14 +5,11 @@
 //! drives the same session over a socket.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapeline_core::feed::{Update, UpdateKind, VenueChannel};
-use tapeline_feeds::book::{Book, Side};
 use tapeline_feeds::kraken::{KrakenSettings, Session as Kraken};
-use tapeline_feeds::venue::{BookChange, Event, Session, Step};
+use tapeline_feeds::venue::{Session, Step};
 use tapeline_pipeline::config::{AlertConfig, PerformanceConfig, QueueConfig};
 use tapeline_pipeline::roles::{Member, Methods, Role};
 use tapeline_pipeline::transform::Transform;
@@ -23,42 +20,8 @@ const CAPTURED: [&str; 2] = [
     include_str!("../../tapeline-feeds/tests/captured/book-depth10.jsonl"),
 ];
 
-/// A feed's event as what a pipeline takes: of a book, the best levels as they are now.
-fn update(event: Event, session: &dyn Session) -> Option<Update> {
-    match event {
-        Event::Update(update) => Some(update),
-        Event::Book(change) => {
-            let book = session.book(&change.symbol)?;
-            Some(book_update(&change, book))
-        }
-        // Connections, gaps and the venue's state are for whoever runs the feed.
-        _ => None,
-    }
-}
-
-fn book_update(change: &BookChange, book: &Book) -> Update {
-    let side = |side| {
-        let level = |(price, qty)| format!(r#"{{"price":{price},"qty":{qty}}}"#);
-        book.levels(side).take(10).map(level).collect::<Vec<_>>().join(",")
-    };
-    let (bids, asks) = (side(Side::Bid), side(Side::Ask));
-    let mut data = format!(r#"{{"symbol":"{}","bids":[{bids}],"asks":[{asks}]"#, change.symbol);
-    if let Some(checksum) = change.checksum {
-        let _ = write!(data, r#","checksum":{checksum}"#);
-    }
-    data.push('}');
-    Update {
-        source: "kraken".into(),
-        channel: VenueChannel::Book,
-        kind: if change.is_snapshot { UpdateKind::Snapshot } else { UpdateKind::Change },
-        symbol: Some(change.symbol.clone()),
-        data: data.into(),
-        id: None,
-        sequence: None,
-        venue_us: None,
-        received: change.received,
-    }
-}
+/// Levels a side of a book that components are given.
+const LEVELS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let initializer = Initializer::new("kraken", ());
@@ -94,13 +57,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clock = integrator.pipeline().clock().clone();
     let symbols = ["BTC/USD", "ETH/USD", "MATIC/USD"].map(Into::into).to_vec();
     let mut session = Kraken::new(KrakenSettings { symbols, ..KrakenSettings::default() }, 1)?;
-    let mut events = Vec::new();
+    let (name, mut events) = (Arc::from("kraken"), Vec::new());
     while !matches!(session.next(clock.now(), &mut events), Step::Connect { .. }) {}
     session.on_open(clock.now());
     for line in CAPTURED.iter().flat_map(|captured| captured.lines()) {
         session.on_text(line, clock.now(), &mut events);
         for event in std::mem::take(&mut events) {
-            if let Some(update) = update(event, &session) {
+            if let Some(update) = event.update(&name, &session, LEVELS) {
                 // A socket cannot be made to wait; what finds no room is conflated, dropped or kept as a dead letter.
                 let _ = source.push(update);
             }
