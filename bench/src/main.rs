@@ -22,8 +22,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use report::Report;
 use session::Common;
 use work::{
-    auth, books, channels, deflate, durable, fanout, idle, ingest, latency, redis, replay, slow, storm,
-    tables, tls,
+    auth, books, channels, deflate, durable, fanout, idle, ingest, latency, pipeline, redis, replay, slow,
+    storm, tables, tls,
 };
 
 #[derive(Debug, Parser)]
@@ -63,6 +63,8 @@ enum Command {
     Tls(tls::TlsArgs),
     /// Publishing through Redis, beside its script alone.
     Redis(redis::RedisArgs),
+    /// Messages through a pipeline's components beside a bare loop, in this process.
+    Pipeline(pipeline::PipelineArgs),
     /// Tokens that were never seen beside a bare signature check, in this process.
     Auth(auth::AuthArgs),
     /// Order books with every checksum verified, beside a bare parse-and-apply loop, in this process.
@@ -109,6 +111,7 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Tables(args) => reports.push(tables::run(args, common)?),
         Command::Tls(args) => reports.push(tls::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
+        Command::Pipeline(args) => reports.push(pipeline::run(args, common)?),
         Command::Auth(args) => reports.push(auth::run(args, common)?),
         Command::Books(args) => reports.push(books::run(args, common)?),
         Command::Replay(args) => {
@@ -155,6 +158,7 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     keep("tables", tables::run(&defaults()?, common));
     keep("tls", tls::run(&defaults()?, common));
     keep("redis", redis::run(&defaults()?, common));
+    keep("pipeline", pipeline::run(&defaults()?, common));
     keep("auth", auth::run(&defaults()?, common));
     keep("books", books::run(&defaults()?, common));
     let replay_args: replay::ReplayArgs = defaults()?;

@@ -25,15 +25,16 @@ use desk::Desk;
 use rules::Kind;
 use tools::Tools;
 
-/// Lists the pages whose Rust is run with the doc tests.
-const DOC_TESTS: &str = "crates/tapeline/src/lib.rs";
+/// List the pages whose Rust is run with the doc tests: of the library, and of the crate that a page is about.
+const DOC_TESTS: [&str; 2] = ["crates/tapeline/src/lib.rs", "crates/tapeline-pipeline/src/lib.rs"];
 const GUIDE: &str = "docs/guide";
 const README: &str = "README.md";
 
 /// Builds, installs, and works through the pages; one that fails does not stop the others.
 pub(crate) fn run(root: &Root) -> Result<()> {
     let tools = Tools::open(root)?;
-    let doc_tests = fs::read_to_string(root.dir.join(DOC_TESTS))?;
+    let doc_tests = DOC_TESTS.map(|list| fs::read_to_string(root.dir.join(list)));
+    let doc_tests = doc_tests.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let mut failed = 0;
     for page in Tools::pages(root)? {
         let started = Instant::now();
@@ -94,7 +95,7 @@ fn listed(page: &Path, doc_tests: &str) -> Result<()> {
     if doc_tests.contains(&format!("include_str!(\"../../../{}\")", page.display())) {
         return Ok(());
     }
-    bail!("{DOC_TESTS} does not list the page, so its Rust is never compiled")
+    bail!("neither of {} lists the page, so its Rust is never compiled", DOC_TESTS.join(", "))
 }
 
 /// A saved file is named by a command further down.

@@ -10,6 +10,7 @@ pub(crate) mod idle;
 pub(crate) mod ingest;
 pub(crate) mod latency;
 mod loops;
+pub(crate) mod pipeline;
 pub(crate) mod redis;
 pub(crate) mod replay;
 pub(crate) mod slow;

@@ -199,7 +199,7 @@ fn an_accounts_fills_and_balances_reach_its_owner_whole_and_in_order_also_over_a
             usd = rows
                 .filter(|row| row["asset"] == "USD")
                 .map(|row| row["balance"].clone())
-                .last()
+                .next_back()
                 .unwrap_or(usd);
         }
     }

@@ -40,7 +40,7 @@ pub struct MarketHours {
 impl MarketHours {
     /// Reads lines such as `market_data:US.* Mon-Fri 09:30-16:00 America/New_York` and `market_data:US.* closed
     /// 2026-12-25`. Lines of one pattern belong together; a channel has the hours of the first pattern that matches it. A
-    /// day's hours may end after midnight: `Sun-Thu 18:00-17:00 America/Chicago`.
+    /// day's hours may end after midnight: `Sun-Thu 18:00-17:00 America/Chicago`. A date is closed for the hours that begin on it.
     ///
     /// # Errors
     /// A sentence that names the line and what is wrong with it.

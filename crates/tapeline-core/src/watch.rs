@@ -64,6 +64,8 @@ struct Watched {
     has_freshness: bool,
     /// Its number among the market hours.
     hours: Option<usize>,
+    /// When its market was last seen closed, by the monotonic clock.
+    closed_us: u64,
     rhythm: Rhythm,
     state: FreshnessState,
     /// Its subscribers were told that it is stale, and not yet that it is no longer.
@@ -177,13 +179,18 @@ impl Watch {
         let (mut seen, mut busy, mut forgotten) = (Seen::default(), Vec::new(), Vec::new());
         let open = self.hours.open(now.wall_us);
         for (place, watched) in self.channels.iter_mut().enumerate().filter(|(_, one)| !one.name.is_empty()) {
+            let is_closed = watched.hours.and_then(|hours| open.get(hours)) == Some(&false);
+            if is_closed {
+                watched.closed_us = now.mono_us;
+            }
             if watched.is_forgotten(now) || (watched.messages == 0 && !hears(&watched.name)) {
                 forgotten.push(place);
                 continue;
             }
             seen.watched += 1;
             watched.look(elapsed_us, now);
-            if watched.hours.and_then(|hours| open.get(hours)) == Some(&false) {
+            // Who was told that it is stale is not told otherwise because a market closes.
+            if is_closed && !watched.state.is_stale() {
                 watched.rhythm.excuse(now.mono_us);
             }
             if watched.per_second >= 0.05 {
@@ -228,6 +235,7 @@ impl Watched {
     fn new(channel: &Channel, hours: Option<usize>) -> Self {
         Watched {
             hours,
+            closed_us: 0,
             name: channel.name().into(),
             messages: 0,
             newest_us: 0,
@@ -252,16 +260,18 @@ impl Watched {
             self.print = print;
         }
         if self.newest_us > 0 {
-            self.longest_us = self.longest_us.max(now.mono_us - self.newest_us);
+            self.longest_us = self.longest_us.max(now.mono_us.saturating_sub(self.newest_us));
         }
         self.messages += 1;
         self.newest_us = now.mono_us;
     }
 
+    /// A channel whose market is closed is expected back, and its rhythm with it.
     fn is_forgotten(&self, now: Now) -> bool {
         let silent_us = now.mono_us.saturating_sub(self.newest_us);
         let is_quiet = self.state == FreshnessState::Fresh && !self.waits;
-        (is_quiet && silent_us > FORGOTTEN_US) || silent_us > LONG_FORGOTTEN_US
+        let quiet_us = now.mono_us.saturating_sub(self.newest_us.max(self.closed_us));
+        (is_quiet && quiet_us > FORGOTTEN_US) || silent_us > LONG_FORGOTTEN_US
     }
 
     /// Takes in what has come.
@@ -474,7 +484,7 @@ mod tests {
         use FreshnessState::{Delayed, Stale};
         let mut desk = Desk::new();
         // The desk's clock begins on a Thursday at midnight.
-        let hours = ["market_data:* Thu 00:00-00:01 UTC", "market_data:* Thu 01:00-23:00 UTC"];
+        let hours = ["market_data:* Thu 00:00-00:01 UTC", "market_data:* Thu 10:00-23:00 UTC"];
         desk.watch.keep_hours(&Arc::new(MarketHours::parse(&hours).unwrap()));
         for n in 0..58 {
             assert_eq!(
@@ -482,10 +492,26 @@ mod tests {
                 []
             );
         }
-        let late = desk.seconds(3_500, &[]);
+        let late = desk.seconds(6, &[]);
         let of = |name: &str| late.iter().filter(|(channel, _)| channel == name).count();
-        assert_eq!((of("market_data:A"), of("orderbook:A")), (0, 2), "{late:?}");
-        assert_eq!(desk.seconds(60, &[]), told("market_data:A", &[Delayed, Stale]));
+        assert_eq!((of("market_data:A"), of("orderbook:A")), (0, 1), "{late:?}");
+        // Longer than a channel is remembered that is merely quiet.
+        assert_eq!(desk.seconds(10 * 3_600 - 70, &[]), told("orderbook:A", &[Stale]));
+        assert_eq!(desk.seconds(60, &[]), told("market_data:A", &[Delayed, Stale]), "since the opening");
+    }
+
+    #[test]
+    fn a_channel_that_is_stale_stays_so_when_its_market_closes() {
+        use FreshnessState::{Delayed, Fresh, Stale};
+        let mut desk = Desk::new();
+        let hours = ["market_data:* Thu 00:00-00:01 UTC", "market_data:* Thu 10:00-23:00 UTC"];
+        desk.watch.keep_hours(&Arc::new(MarketHours::parse(&hours).unwrap()));
+        for n in 0..30 {
+            desk.seconds(1, &[("market_data:A", &n.to_string())]);
+        }
+        assert_eq!(desk.seconds(25, &[]), told("market_data:A", &[Delayed, Stale]));
+        assert_eq!(desk.seconds(7_200, &[]), []);
+        assert_eq!(desk.seconds(1, &[("market_data:A", "x")]), told("market_data:A", &[Fresh]));
     }
 
     #[test]

@@ -100,3 +100,7 @@ impl AlertSink for HubAlerts {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "alerts_tests.rs"]
+mod tests;

@@ -20,7 +20,7 @@ use tapeline_schema::events::Alert;
 
 use crate::alerts::{AlertSink, LogAlerts};
 use crate::config::{AlertConfig, PerformanceConfig, QueueConfig};
-use crate::dead_letters::DeadLetters;
+use crate::dead_letters::{DeadLetters, MemoryLetters};
 use crate::integrator::{Integrator, SetupError};
 use crate::modes::{Mode, Monitoring, Settings};
 use crate::monitor::{Health, Monitor, MonitorParts, NAME};
@@ -74,7 +74,8 @@ pub struct Initializer {
     name: Arc<str>,
     bot: Arc<dyn Bot>,
     clock: Option<Arc<dyn Clock>>,
-    letters: Option<Arc<dyn DeadLetters>>,
+    /// They outlive a stop.
+    letters: Arc<dyn DeadLetters>,
     sinks: Vec<Arc<dyn AlertSink>>,
     running: Mutex<Option<Arc<Running>>>,
 }
@@ -97,7 +98,7 @@ impl Initializer {
             name: name.into(),
             bot: Arc::new(bot),
             clock: None,
-            letters: None,
+            letters: Arc::new(MemoryLetters::default()),
             sinks: vec![Arc::new(LogAlerts)],
             running: Mutex::default(),
         }
@@ -113,7 +114,7 @@ impl Initializer {
     /// Keeps dead letters there instead of in memory.
     #[must_use]
     pub fn with_dead_letters(self, letters: Arc<dyn DeadLetters>) -> Self {
-        Initializer { letters: Some(letters), ..self }
+        Initializer { letters, ..self }
     }
 
     /// Reads this clock instead of the system's; sources must stamp by it too.
@@ -184,10 +185,7 @@ impl Initializer {
         if let Some(clock) = &self.clock {
             builder = builder.clock(clock.clone());
         }
-        if let Some(letters) = &self.letters {
-            builder = builder.dead_letters(letters.clone());
-        }
-        builder.start()
+        builder.dead_letters(self.letters.clone()).start()
     }
 
     fn monitor_of(&self, pipeline: &Arc<Pipeline>, settings: &Settings) -> Result<Arc<Monitor>, SetupError> {

@@ -46,3 +46,8 @@ pub use pipeline::{ComponentOptions, Pipeline, PipelineBuilder, PipelineConfig, 
 pub use redrive::{Redrive, Redriven, Rehearsal};
 pub use source::Source;
 pub use worker::{Bounds, Happening, Histogram, Latencies, Measure, STAGES, Stage};
+
+/// The Rust of the page is run with the doc tests, so that it can be pasted.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/pipeline.md")]
+mod page {}

@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn the_page_shows_the_numbers_of_each_mode() {
+        let page = include_str!("../../../docs/pipeline.md");
+        assert!(
+            page.contains(&Comparison.to_string()),
+            "docs/pipeline.md is to have this table:\n{Comparison}"
+        );
+    }
+
+    #[test]
     fn a_mode_alerts_before_its_lanes_are_full() {
         for mode in Mode::ALL {
             let settings = mode.settings();

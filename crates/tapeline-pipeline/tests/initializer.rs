@@ -1,6 +1,7 @@
 //! A bot's components through the initializer, as the document sets them up: who is called, what is counted, and what is
 //! told.
 
+#[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use tapeline_pipeline::config::{PerformanceConfig, QueueConfig};
 use tapeline_pipeline::modes::{Mode, Monitoring};
 use tapeline_pipeline::monitor::Health;
 use tapeline_pipeline::roles::{Methods, Object};
+use tapeline_pipeline::sources::{Poured, pour, pour_async};
 use tapeline_pipeline::{Complete, Initializer, PipelineError, Pushed, SetupError, quick_setup};
 use tapeline_schema::events::{Alert, AlertState};
 
@@ -293,4 +295,21 @@ fn what_happens_to_a_component_is_told_at_once_and_not_at_the_next_look() {
         .find(|alert| alert.rule == "hung:strategy_manager")
         .unwrap();
     assert_eq!(resolved.state, AlertState::Resolved);
+}
+
+#[test]
+fn an_iterator_and_a_channel_are_poured_in_until_the_pipeline_is_stopped() {
+    let initializer = quick_setup("kraken", ()).unwrap();
+    let source = initializer.source().unwrap();
+    let twice = [ticker("BTC/USD", 1), ticker("BTC/USD", 1), ticker("", 2), ticker("BTC/USD", 3)];
+    assert_eq!(pour(&source, twice), Poured { accepted: 2, left_out: 2, refused: 0 });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (send, mut updates) = tokio::sync::mpsc::channel(8);
+    (4..=6).for_each(|number| send.try_send(ticker("BTC/USD", number)).unwrap());
+    drop(send);
+    let poured = runtime.block_on(pour_async(&source, async || updates.recv().await));
+    assert_eq!(poured, Poured { accepted: 3, left_out: 0, refused: 0 });
+    initializer.stop(PATIENCE);
+    let endless = (7..).map(|number| ticker("BTC/USD", number));
+    assert_eq!(pour(&source, endless), Poured { accepted: 0, left_out: 0, refused: 1 });
 }

@@ -71,7 +71,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 fn drive(settings: KrakenSettings, pipeline: &Pipeline) -> Live {
     let source = pipeline.source(&settings.source);
     let sink = IntoPipeline { name: settings.source.clone(), source };
-    let line = Line { tokens: Some(Arc::new(GivenToken::new("sesame"))), ..Line::default() };
+    let line = Line { tokens: Some(Arc::new(GivenToken::new("sesame".to_string()))), ..Line::default() };
     let name = settings.source.to_string();
     let session = KrakenSession::new(settings, 1).unwrap();
     Live::start(&name, Box::new(session), Box::new(sink), line).unwrap()

@@ -60,8 +60,9 @@ const SKIPPED: &[(&str, &str)] = &[
 
 /// A cargo command that is the binary, already built.
 const CARGO_RUN: &str = "cargo run --release -- ";
-/// A cargo command that is an example of the library, already built.
-const CARGO_EXAMPLE: &str = "cargo run -p tapeline --example ";
+/// Cargo commands that are examples of the libraries, already built.
+const CARGO_EXAMPLES: [&str; 2] =
+    ["cargo run -p tapeline --example ", "cargo run -p tapeline-pipeline --example "];
 
 /// Programs that pages use as they are.
 const PROGRAMS: &[&str] =
@@ -79,7 +80,7 @@ pub(super) fn step(command: &str) -> Result<Step> {
     }
     let command = if let Some(args) = command.strip_prefix(CARGO_RUN) {
         format!("tapeline {args}")
-    } else if let Some(example) = command.strip_prefix(CARGO_EXAMPLE) {
+    } else if let Some(example) = CARGO_EXAMPLES.iter().find_map(|start| command.strip_prefix(start)) {
         let example = format!("\"$EXAMPLES\"/{example}");
         // One that is given a hub listens to it until it is stopped.
         return Ok(if example.contains(" ws://") { Step::Endless(example) } else { Step::Run(example) });
@@ -151,6 +152,8 @@ mod tests {
         assert_eq!(example, Step::Run("\"$EXAMPLES\"/hello".into()));
         let example = step("cargo run -p tapeline --example prices ws://127.0.0.1:8000").unwrap();
         assert!(matches!(example, Step::Endless(_)));
+        let example = step("cargo run -p tapeline-pipeline --example basic").unwrap();
+        assert_eq!(example, Step::Run("\"$EXAMPLES\"/basic".into()));
         assert!(matches!(step("cargo xtask test").unwrap(), Step::Skip(_)));
         assert!(matches!(step("RUSTC_BOOTSTRAP=1 cargo fuzz run native").unwrap(), Step::Skip(_)));
     }

@@ -108,8 +108,11 @@ impl Held {
             return Err(format!("the book is crossed: {:?} and {:?}", bids.first(), asks.first()));
         }
         let depth = if self.looked == Looked::TopTen { 10 } else { self.depth };
-        bids.truncate(depth);
-        asks.truncate(depth);
+        // A client that looks at the whole has no more than the exchange: what was pushed out must be gone.
+        if self.looked == Looked::TopTen {
+            bids.truncate(depth);
+            asks.truncate(depth);
+        }
         let texts = |levels: &[(char, &str, &str)]| -> Vec<(String, String)> {
             levels.iter().take(10).map(|(_, price, qty)| (price.to_string(), qty.to_string())).collect()
         };
@@ -146,8 +149,11 @@ impl Held {
     pub(crate) fn is_newest(&self, kraken: &Kraken) -> bool {
         let depth = if self.looked == Looked::TopTen { 10 } else { self.depth };
         let (mut bids, mut asks) = (self.side('b'), self.side('a'));
-        bids.truncate(depth);
-        asks.truncate(depth);
+        // A client that looks at the whole has no more than the exchange: what was pushed out must be gone.
+        if self.looked == Looked::TopTen {
+            bids.truncate(depth);
+            asks.truncate(depth);
+        }
         let now = kraken.book(&self.symbol, depth);
         let now = now.iter().map(|(side, price, qty)| (*side, price.as_str(), qty.as_str()));
         bids.into_iter().chain(asks).eq(now)

@@ -1,3 +1,5 @@
+//! When it opens, for how long, and what closes it, with time as it is handed in.
+
 use super::*;
 use crate::testing::at;
 

@@ -1,3 +1,5 @@
+//! Letters in memory: found, bounded, and with their history.
+
 use tapeline_schema::events::DeadLetterReason;
 
 use super::*;

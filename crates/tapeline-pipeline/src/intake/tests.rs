@@ -1,3 +1,5 @@
+//! What is let in, and what is known again.
+
 use std::sync::Arc;
 
 use tapeline_core::feed::UpdateKind;

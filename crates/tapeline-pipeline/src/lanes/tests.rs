@@ -1,3 +1,5 @@
+//! Which message is next, who gives way in a full lane, and who is held back by one that waits to be tried again.
+
 use super::*;
 use crate::testing::item;
 

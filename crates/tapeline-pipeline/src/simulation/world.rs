@@ -442,15 +442,16 @@ impl World {
         })?;
         for actor in &self.actors {
             let name = actor.cell.name.to_string();
-            actor
-                .delivered
-                .iter()
-                .for_each(|(which, _)| drop(self.owed.remove(&(name.clone(), which.clone()))));
+            for (which, _) in &actor.delivered {
+                self.owed.remove(&(name.clone(), which.clone()));
+            }
         }
         for (_, letter) in self.letters.list(&Filter::default(), usize::MAX) {
             self.owed.remove(&(letter.component.to_string(), which(&letter.update)));
         }
-        self.gone.iter().for_each(|gone| drop(self.owed.remove(gone)));
+        for gone in &self.gone {
+            self.owed.remove(gone);
+        }
         let all: Vec<_> = self.actors.iter().map(|actor| actor.cell.lock().stats()).collect();
         all.iter().for_each(|stats| self.count(stats));
         for stats in self.floor.source_stats().values() {

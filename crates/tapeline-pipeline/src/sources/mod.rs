@@ -2,5 +2,7 @@
 //! updates need nothing of the kind: they are what a pipeline takes.
 
 mod hub;
+mod pour;
 
 pub use hub::{HubMessage, from_hub};
+pub use pour::{Poured, pour, pour_async};

@@ -1,3 +1,5 @@
+//! What becomes of calls, with time and chance as they are handed in.
+
 use std::time::Duration;
 
 use super::*;

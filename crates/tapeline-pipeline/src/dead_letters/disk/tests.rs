@@ -1,3 +1,5 @@
+//! Letters on disk: there again after a crash, with their bytes as they came, in a file that is bounded.
+
 use std::path::PathBuf;
 
 use tapeline_core::feed::Update;
