@@ -91,9 +91,14 @@ impl Item {
 
     /// Without success: later again, and later still the next time.
     fn fail(&mut self, now: Now, counts: &mut Counts, error: Option<&str>, events: &mut Vec<Event>) {
-        self.tries = self.tries.saturating_add(1);
-        let seconds = 1_u64.checked_shl(self.tries - 1).unwrap_or(LONGEST_S).min(LONGEST_S);
+        let seconds = 1_u64.checked_shl(self.tries).unwrap_or(LONGEST_S).min(LONGEST_S);
         self.want(now.after(Duration::from_secs(seconds)));
+        self.count_try(counts, error, events);
+    }
+
+    /// One more try without success; the third in a row is told.
+    fn count_try(&mut self, counts: &mut Counts, error: Option<&str>, events: &mut Vec<Event>) {
+        self.tries = self.tries.saturating_add(1);
         counts.retries += 1;
         if self.tries == TOLD_TRIES {
             let (channel, symbol) = (self.channel.clone(), self.symbol.clone());
@@ -312,6 +317,11 @@ impl Subscriptions {
         self.items.iter().all(|item| item.was_asked || item.standing == Standing::Refused)
     }
 
+    /// Whether the venue sends anything that was asked for.
+    pub(super) fn is_any_held(&self) -> bool {
+        self.items.iter().any(|item| item.standing == Standing::Held)
+    }
+
     /// Whether nothing of a channel is on its way any more, for better or worse.
     pub(super) fn is_refused(&self, channel: &VenueChannel) -> bool {
         self.items
@@ -346,6 +356,7 @@ impl Item {
             // The next token decides; until then there is nothing to ask with.
             Refusal::Token => {
                 self.want(now.mono_us);
+                self.count_try(counts, Some(error), events);
                 return Verdict::BadToken;
             }
             Refusal::TooMany => {

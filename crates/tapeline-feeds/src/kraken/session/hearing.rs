@@ -209,8 +209,8 @@ impl Session {
             self.counts.ignored += 1;
             return false;
         }
-        if kind == UpdateKind::Snapshot {
-            self.subscriptions.on_snapshot(channel, None);
+        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, None) {
+            self.wake_us = 0;
         }
         match self.account.number(channel, kind, sequence) {
             Numbered::Next => true,
@@ -322,7 +322,8 @@ impl Session {
             }
         };
         let verdict = self.subscriptions.handle(answer, now, &mut self.counts, events, on_held);
-        self.wake_us = if is_held { self.wake_us.min(by_us) } else { 0 };
+        let is_waited_for = self.credential.is_some() && !self.is_connected_told;
+        self.wake_us = if is_held && !is_waited_for { self.wake_us.min(by_us) } else { 0 };
         let fraction = self.dice.fraction();
         let credential = self.credential.as_mut();
         match verdict {
@@ -332,6 +333,7 @@ impl Session {
             Verdict::Fine => {}
             Verdict::TooFast => self.pace.slow_down(now),
             Verdict::BadToken => {
+                tracing::warn!("{} does not believe the token", self.settings.source);
                 let req_id = answer.req_id.unwrap_or_default();
                 credential.into_iter().for_each(|credential| credential.on_refused(req_id, fraction));
             }
