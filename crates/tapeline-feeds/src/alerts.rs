@@ -2,7 +2,7 @@
 //! `alerts:{source}`, in the log, and as a list for metrics. Pure: it is shown events and looked at once in a while. It
 //! does not decide what a venue's session does about it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +106,10 @@ pub struct FeedAlerts {
     /// Since when there is no connection.
     away_us: Option<u64>,
     silent: HashSet<Place>,
-    unanswered: HashSet<Place>,
+    /// How many subscriptions of each place do not come about: candles have one for each length.
+    unanswered: HashMap<Place, usize>,
+    /// Those that never will.
+    refused: HashSet<Place>,
     books_lost: HashSet<Arc<str>>,
     in_maintenance: bool,
     gaps: Lately,
@@ -122,7 +125,8 @@ impl FeedAlerts {
             alarms: Default::default(),
             away_us: Some(now.mono_us),
             silent: HashSet::new(),
-            unanswered: HashSet::new(),
+            unanswered: HashMap::new(),
+            refused: HashSet::new(),
             books_lost: HashSet::new(),
             in_maintenance: false,
             gaps: Lately::default(),
@@ -138,16 +142,10 @@ impl FeedAlerts {
 
     fn handle_one(&mut self, event: &Event, now: Now) {
         match event {
-            Event::Update(update) if !self.unanswered.is_empty() => {
-                self.unanswered.remove(&(update.channel.clone(), update.symbol.clone()));
-            }
             Event::Update(_) => {}
             Event::Book(change) => {
                 if change.is_snapshot && !self.books_lost.is_empty() {
                     self.books_lost.remove(&change.symbol);
-                }
-                if !self.unanswered.is_empty() {
-                    self.unanswered.remove(&(VenueChannel::Book, Some(change.symbol.clone())));
                 }
             }
             Event::BookLost { symbol, .. } => {
@@ -162,20 +160,36 @@ impl FeedAlerts {
                 // Nothing can be said of them until it is back.
                 self.silent.clear();
                 self.books_lost.clear();
+                self.unanswered.clear();
             }
             Event::State(state) => {
                 self.in_maintenance = matches!(state, VenueState::Maintenance | VenueState::Unknown);
                 self.silent.clear();
             }
-            Event::Refused { channel, symbol, .. } | Event::Unanswered { channel, symbol, .. } => {
-                self.unanswered.insert((channel.clone(), symbol.clone()));
+            Event::Refused { channel, symbol, .. } => {
+                self.answer(channel, symbol.as_ref());
+                self.refused.insert((channel.clone(), symbol.clone()));
             }
+            Event::Unanswered { channel, symbol, .. } => {
+                *self.unanswered.entry((channel.clone(), symbol.clone())).or_default() += 1;
+            }
+            Event::Held { channel, symbol } => self.answer(channel, symbol.as_ref()),
             Event::Silent { channel, symbol, .. } => {
                 self.silent.insert((channel.clone(), symbol.clone()));
             }
             Event::Resumed { channel, symbol } => {
                 self.silent.remove(&(channel.clone(), symbol.clone()));
             }
+        }
+    }
+
+    /// One subscription of this place is not unanswered any more.
+    fn answer(&mut self, channel: &VenueChannel, symbol: Option<&Arc<str>>) {
+        let place = (channel.clone(), symbol.cloned());
+        let Some(left) = self.unanswered.get_mut(&place) else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.unanswered.remove(&place);
         }
     }
 
@@ -203,7 +217,7 @@ impl FeedAlerts {
             Rule::BooksLost => self.books_lost.len() as f64,
             Rule::Gaps => self.gaps.count(now) as f64,
             Rule::Spilled => self.spilled.count(now) as f64,
-            Rule::Unanswered => self.unanswered.len() as f64,
+            Rule::Unanswered => (self.unanswered.values().sum::<usize>() + self.refused.len()) as f64,
             Rule::Maintenance => f64::from(u8::from(self.in_maintenance)),
         }
     }
@@ -327,6 +341,39 @@ mod tests {
         assert_eq!(desk.wait(30), said("books_lost", "raised"));
         desk.say(whole());
         assert_eq!(desk.wait(30), said("books_lost", "resolved"));
+    }
+
+    #[test]
+    fn a_subscription_that_comes_about_is_no_alert_any_more_whatever_its_data_say() {
+        let mut desk = Desk::new();
+        desk.say(Event::Connected);
+        let unanswered = |channel| Event::Unanswered { channel, symbol: None, error: None };
+        desk.say(unanswered(VenueChannel::Executions));
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "raised"));
+        desk.say(Event::Held { channel: VenueChannel::Executions, symbol: None });
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "resolved"));
+        // Candles of two lengths are two subscriptions of one place.
+        for _ in 0..2 {
+            desk.say(unanswered(VenueChannel::Ohlc));
+        }
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "raised"));
+        desk.say(Event::Held { channel: VenueChannel::Ohlc, symbol: None });
+        assert_eq!(desk.wait(9), []);
+        desk.say(Event::Disconnected { why: "cut".into() });
+        desk.say(Event::Connected);
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "resolved"));
+    }
+
+    #[test]
+    fn what_is_refused_for_good_stays_an_alert_over_connections() {
+        let mut desk = Desk::new();
+        desk.say(Event::Connected);
+        let (channel, symbol, error) = (VenueChannel::Ticker, Some("WWW/USD".into()), "no".into());
+        desk.say(Event::Refused { channel, symbol, error });
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "raised"));
+        desk.say(Event::Disconnected { why: "cut".into() });
+        desk.say(Event::Connected);
+        assert_eq!(desk.wait(9), []);
     }
 
     #[test]

@@ -164,6 +164,14 @@ pub enum Event {
         /// The venue's last words, if it said any.
         error: Option<Box<str>>,
     },
+    /// A subscription that was told with [`Event::Unanswered`] has come about after all.
+    /// [`Event::Disconnected`] ends all such tales too.
+    Held {
+        /// Which channel.
+        channel: VenueChannel,
+        /// Of which instrument.
+        symbol: Option<Arc<str>>,
+    },
     /// The connection lives and the venue is online, and yet a channel has had no data for longer than it may. Said
     /// once; [`Event::Resumed`], [`Event::Disconnected`] or a state other than online ends it.
     Silent {

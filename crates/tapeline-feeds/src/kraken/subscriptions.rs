@@ -285,7 +285,7 @@ impl Subscriptions {
         for item in self.items.iter_mut().filter(is_meant) {
             match (item.standing, &answer.outcome) {
                 (Standing::Leaving, _) => item.want(item.again_us),
-                (Standing::Asked, Ok(_)) => item.hold(&mut on_held),
+                (Standing::Asked, Ok(_)) => item.hold(events, &mut on_held),
                 (Standing::Asked, Err(error)) => {
                     verdict = item.refuse(error, now, counts, events, &mut on_held);
                 }
@@ -296,12 +296,17 @@ impl Subscriptions {
     }
 
     /// Its data is there, so it is held whatever became of the answer.
-    pub(super) fn on_snapshot(&mut self, channel: &VenueChannel, symbol: Option<&str>) -> bool {
+    pub(super) fn on_snapshot(
+        &mut self,
+        channel: &VenueChannel,
+        symbol: Option<&str>,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let is_meant = |item: &&mut Item| {
             item.standing == Standing::Asked && item.channel == *channel && item.symbol.as_deref() == symbol
         };
         let Some(item) = self.items.iter_mut().find(is_meant) else { return false };
-        (item.standing, item.tries) = (Standing::Held, 0);
+        item.hold(events, &mut |_, _| {});
         true
     }
 
@@ -337,8 +342,11 @@ impl Subscriptions {
 }
 
 impl Item {
-    fn hold(&mut self, on_held: &mut impl FnMut(&VenueChannel, Option<&Arc<str>>)) {
-        (self.standing, self.tries) = (Standing::Held, 0);
+    fn hold(&mut self, events: &mut Vec<Event>, on_held: &mut impl FnMut(&VenueChannel, Option<&Arc<str>>)) {
+        self.standing = Standing::Held;
+        if std::mem::take(&mut self.tries) >= TOLD_TRIES {
+            events.push(Event::Held { channel: self.channel.clone(), symbol: self.symbol.clone() });
+        }
         on_held(&self.channel, self.symbol.as_ref());
     }
 
@@ -352,7 +360,7 @@ impl Item {
     ) -> Verdict {
         match Refusal::of(error) {
             Refusal::ForGood => self.refuse_for_good(error, counts, events),
-            Refusal::Already => self.hold(on_held),
+            Refusal::Already => self.hold(events, on_held),
             // The next token decides; until then there is nothing to ask with.
             Refusal::Token => {
                 self.want(now.mono_us);

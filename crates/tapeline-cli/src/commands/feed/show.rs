@@ -38,6 +38,9 @@ pub(super) fn line(event: &Event, session: &dyn Session, now: Now) -> Option<Str
                 format!("NOT SUBSCRIBED: {error}; trying again"),
             )
         }
+        Event::Held { channel, symbol } => {
+            (symbol.as_deref().unwrap_or_default(), channel.name(), "subscribed after all".to_string())
+        }
         Event::Silent { channel, symbol, .. } => {
             let text = "SILENT: no data for too long, although the connection lives".to_string();
             (symbol.as_deref().unwrap_or_default(), channel.name(), text)

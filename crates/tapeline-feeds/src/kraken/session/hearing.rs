@@ -129,7 +129,7 @@ impl Session {
         events: &mut Vec<Event>,
     ) {
         self.silences.on_data(channel, symbol, now, events);
-        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, Some(symbol)) {
+        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, Some(symbol), events) {
             self.silences.watch(channel, symbol, now);
         }
     }
@@ -209,7 +209,7 @@ impl Session {
             self.counts.ignored += 1;
             return false;
         }
-        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, None) {
+        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, None, events) {
             self.wake_us = 0;
         }
         match self.account.number(channel, kind, sequence) {
@@ -261,7 +261,7 @@ impl Session {
     fn on_instruments(&mut self, instruments: &Instruments<'_>, now: Now, events: &mut Vec<Event>) {
         self.books.handle_instruments(instruments);
         if instruments.kind == UpdateKind::Snapshot {
-            self.subscriptions.on_snapshot(&VenueChannel::Instrument, None);
+            self.subscriptions.on_snapshot(&VenueChannel::Instrument, None, events);
             self.knows_instruments = true;
             self.wake_us = 0;
         }
