@@ -139,7 +139,7 @@ pub enum Event {
     },
     /// Everything that was asked for is on its way (again).
     Connected,
-    /// The connection is lost, or could not be made.
+    /// The connection is lost, or could not be made. What is lost with it (books, gaps) is told before.
     Disconnected {
         /// In a sentence.
         why: Box<str>,

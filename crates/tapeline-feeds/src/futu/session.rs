@@ -179,11 +179,11 @@ impl Session for Futu {
     fn on_closed(&mut self, why: &str, _: Now, events: &mut Vec<Event>) {
         self.link = Link::Wanted;
         self.counts.disconnects += 1;
-        events.push(Event::Disconnected { why: why.into() });
         for held in self.held.values_mut().filter(|held| held.is_whole) {
             held.is_whole = false;
             events.push(Event::BookLost { symbol: held.symbol.clone(), why: Lost::Disconnected });
         }
+        events.push(Event::Disconnected { why: why.into() });
     }
 
     fn on_token(&mut self, _: Result<String, String>, _: Now) {}

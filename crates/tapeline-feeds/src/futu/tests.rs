@@ -103,7 +103,7 @@ fn a_lost_connection_loses_the_books_until_they_are_pushed_again() {
     session.on_closed("gone", Now::default(), &mut events);
     assert!(matches!(
         events[..],
-        [Event::Disconnected { .. }, Event::BookLost { why: Lost::Disconnected, .. }]
+        [Event::BookLost { why: Lost::Disconnected, .. }, Event::Disconnected { .. }]
     ));
     assert!(session.book("HK.1").is_none());
     let step = session.next(Now::default(), &mut events);
