@@ -71,6 +71,8 @@ pub enum Lost {
         /// Of what we hold.
         found: u32,
     },
+    /// A message of it could not be read.
+    Malformed,
     /// The venue was in maintenance; everything is asked for anew.
     Maintenance,
     /// The venue did not send it though it was asked for.

@@ -264,6 +264,7 @@ fn reason(why: &Lost) -> &'static str {
     match why {
         Lost::Disconnected => "disconnected",
         Lost::Checksum { .. } => "checksum",
+        Lost::Malformed => "malformed",
         Lost::Maintenance => "maintenance",
         Lost::Unanswered => "unanswered",
         Lost::Numbers { .. } => "numbers",

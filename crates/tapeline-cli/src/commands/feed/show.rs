@@ -60,6 +60,7 @@ pub(super) fn reason(why: &Lost) -> String {
     match why {
         Lost::Disconnected => "the connection was lost".to_string(),
         Lost::Checksum { expected, found } => format!("its checksum is {found}, the venue says {expected}"),
+        Lost::Malformed => "a message of it cannot be read".to_string(),
         Lost::Maintenance => "the venue was in maintenance".to_string(),
         Lost::Unanswered => "the venue did not send it".to_string(),
         Lost::Numbers { from, to } if from == to => format!("number {from} is missing"),

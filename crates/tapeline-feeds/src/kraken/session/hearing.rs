@@ -42,12 +42,33 @@ impl Session {
     pub(super) fn hear(&mut self, text: &str, now: Now, events: &mut Vec<Event>) {
         match Message::parse(text) {
             Ok(message) => self.handle(message, text, now, events),
+            Err(error) if error.is_of_book(text) => {
+                self.counts.malformed += 1;
+                self.on_unreadable_book(text, now, events);
+            }
             Err(error) if error.is_stray() => self.counts.strays += 1,
             Err(error) => {
                 // Its words may be an account's: what cannot be read is not shown.
                 tracing::debug!("a message of {} cannot be read: {error}", self.settings.source);
                 self.counts.malformed += 1;
             }
+        }
+    }
+
+    /// A change of a book is not known. The checksum is of ten levels, so it may never tell: the book is fetched anew,
+    /// and where it cannot be seen which one, all are.
+    fn on_unreadable_book(&mut self, text: &str, now: Now, events: &mut Vec<Event>) {
+        let named = only_symbol(text).and_then(|symbol| self.names.get(symbol).cloned());
+        match named.filter(|symbol| self.books.state(symbol).is_some()) {
+            Some(symbol) => self.lose_book(&symbol, now, events),
+            None => self.books.whole().iter().for_each(|symbol| self.lose_book(symbol, now, events)),
+        }
+    }
+
+    fn lose_book(&mut self, symbol: &Arc<str>, now: Now, events: &mut Vec<Event>) {
+        if self.books.book(symbol).is_some() {
+            events.push(Event::BookLost { symbol: symbol.clone(), why: Lost::Malformed });
+            self.rebuild(symbol, now);
         }
     }
 
@@ -360,6 +381,13 @@ impl Session {
             received,
         }
     }
+}
+
+/// The instrument that a text names, if it names one only.
+fn only_symbol(text: &str) -> Option<&str> {
+    let mut after = text.split(r#""symbol":""#).skip(1);
+    let (symbol, _) = after.next()?.split_once('"')?;
+    after.next().is_none().then_some(symbol)
 }
 
 /// Microseconds since 1970 of a time as the venue writes it.
