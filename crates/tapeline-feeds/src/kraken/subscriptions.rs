@@ -322,6 +322,12 @@ impl Subscriptions {
         self.items.iter().all(|item| item.was_asked || item.standing == Standing::Refused)
     }
 
+    /// Whether data of this instrument was asked for, and not yet asked to end.
+    pub(super) fn is_expected(&self, channel: &VenueChannel, symbol: &str) -> bool {
+        let stands = |item: &&Item| matches!(item.standing, Standing::Asked | Standing::Held);
+        self.items.iter().filter(stands).any(|item| item.is(channel, symbol))
+    }
+
     /// Whether the venue sends anything that was asked for.
     pub(super) fn is_any_held(&self) -> bool {
         self.items.iter().any(|item| item.standing == Standing::Held)

@@ -157,6 +157,12 @@ impl Session {
 
     fn on_book(&mut self, message: BookMessage<'_>, now: Now, events: &mut Vec<Event>) {
         let Some(symbol) = self.asked_for(&VenueChannel::Book, &message.symbol) else { return };
+        // One of a subscription that is to end would be a book that nothing keeps right.
+        let is_snapshot = message.kind == UpdateKind::Snapshot;
+        if is_snapshot && !self.subscriptions.is_expected(&VenueChannel::Book, &symbol) {
+            self.counts.ignored += 1;
+            return;
+        }
         self.on_data(&VenueChannel::Book, &symbol, message.kind, now, events);
         match self.books.handle(message, now) {
             Outcome::Applied(change) => {

@@ -127,6 +127,27 @@ fn a_book_of_which_a_message_cannot_be_read_is_fetched_anew_though_every_checksu
 }
 
 #[test]
+fn a_snapshot_that_was_not_asked_for_is_ignored() {
+    let mut trading = Trading::new();
+    let text = wrong(&trading.trade());
+    trading.talk.say(text);
+    trading.talk.take_events();
+    // To be ended, on its way out, and wanted again.
+    let request = serde_json::json!({"method": "subscribe", "params": {"channel": "book", "symbol": [BTC]}});
+    let snapshot = trading.venue.answer(&request).remove(1);
+    trading.talk.say(&snapshot);
+    let end = trading.talk.sent().remove(0);
+    assert_eq!(end["method"], "unsubscribe");
+    trading.talk.say(&snapshot);
+    trading.venue.answer(&end).into_iter().for_each(|text| trading.talk.say(text));
+    trading.talk.say(&snapshot);
+    assert_eq!((trading.talk.session.counts().ignored, trading.talk.events.len()), (3, 0));
+    assert!(trading.talk.session.book(BTC).is_none());
+    assert_eq!(Trading::methods(&trading.answer()), ["subscribe"]);
+    assert!(trading.talk.session.book(BTC).is_some());
+}
+
+#[test]
 fn a_doubled_message_does_no_harm() {
     let mut trading = Trading::new();
     for _ in 0..100 {
