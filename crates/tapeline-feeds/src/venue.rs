@@ -84,6 +84,8 @@ pub enum Lost {
         /// The last.
         to: u64,
     },
+    /// Numbers begin anew: what is missing between cannot be told.
+    Renumbered,
 }
 
 /// How a venue is.

@@ -268,6 +268,7 @@ fn reason(why: &Lost) -> &'static str {
         Lost::Maintenance => "maintenance",
         Lost::Unanswered => "unanswered",
         Lost::Numbers { .. } => "numbers",
+        Lost::Renumbered => "renumbered",
     }
 }
 

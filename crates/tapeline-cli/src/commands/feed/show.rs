@@ -65,6 +65,7 @@ pub(super) fn reason(why: &Lost) -> String {
         Lost::Unanswered => "the venue did not send it".to_string(),
         Lost::Numbers { from, to } if from == to => format!("number {from} is missing"),
         Lost::Numbers { from, to } => format!("numbers {from} to {to} are missing"),
+        Lost::Renumbered => "its numbers begin anew".to_string(),
     }
 }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tapeline_core::Now;
@@ -184,6 +186,7 @@ impl Session {
     fn on_trades(&mut self, mut items: Items<'_, Trade<'_>>, now: Now, events: &mut Vec<Event>) {
         // Numbers only grow, in whichever order a snapshot has them.
         items.items.sort_by_key(|item| item.fields.trade_id);
+        self.look_at_numbers(&items, events);
         for item in &items.items {
             let Some(symbol) = self.asked_for(&VenueChannel::Trade, &item.fields.symbol) else { continue };
             self.on_data(&VenueChannel::Trade, &symbol, items.kind, now, events);
@@ -208,6 +211,21 @@ impl Session {
                 timestamp: item.fields.timestamp.as_deref(),
             };
             events.push(Event::Update(self.update(piece, now)));
+        }
+    }
+
+    /// Whether an instrument's trades are numbered anew, by the highest number that the message has of it.
+    fn look_at_numbers(&mut self, items: &Items<'_, Trade<'_>>, events: &mut Vec<Event>) {
+        let mut highest: HashMap<&str, u64, FixedState> = HashMap::default();
+        for item in &items.items {
+            highest.insert(&item.fields.symbol, item.fields.trade_id);
+        }
+        for (symbol, highest) in highest {
+            if self.trades.begins_anew(symbol, highest, items.kind) {
+                self.counts.gaps += 1;
+                let symbol = self.names.get(symbol).cloned();
+                events.push(Event::Gap { channel: VenueChannel::Trade, symbol, why: Lost::Renumbered });
+            }
         }
     }
 

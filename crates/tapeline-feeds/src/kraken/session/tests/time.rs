@@ -267,6 +267,25 @@ fn trades_are_told_once_over_connections_and_holes_in_their_numbers_are_told() {
 }
 
 #[test]
+fn a_number_of_a_trade_that_is_absurd_does_not_end_the_trades_for_ever() {
+    let trade = |number: u64| {
+        format!(
+            r#"{{"channel":"trade","type":"update","data":[{{"symbol":"BTC/USD","price":1.50,"trade_id":{number}}}]}}"#
+        )
+    };
+    let mut talk = Talk::greeted(settings(&["trade"], &["BTC/USD"]));
+    talk.accept();
+    talk.say(trade(u64::MAX));
+    talk.take_events();
+    (50..60).for_each(|number| talk.say(trade(number)));
+    let events = talk.take_events();
+    let [Event::Gap { why: crate::venue::Lost::Renumbered, .. }, Event::Update(first), ..] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((first.sequence, events.len()), (Some(57), 4));
+}
+
+#[test]
 fn candles_instruments_status_and_heartbeats_go_out_if_they_are_asked_for() {
     let mut asked = settings(&["ohlc", "instrument", "status", "heartbeat"], &["BTC/USD"]);
     asked.ohlc_intervals_minutes = vec![1, 60];
