@@ -15,8 +15,12 @@ use tapeline_schema::events::AlertState;
 
 use crate::venue::{Event, VenueState};
 
-/// A connection may be away for so long.
-const AWAY_S: f64 = 10.0;
+/// A connection may be away for so long, and [`STEADY`] more.
+const AWAY_S: f64 = 5.0;
+/// So long it must stay away or stay, so that a venue that accepts and drops does not ring each time.
+const STEADY: Duration = Duration::from_secs(5);
+/// Asking for everything may take so long on a connection that stands.
+const ASKING: Duration = Duration::from_secs(30);
 /// A book may be fetched anew for so long.
 const RESYNC: Duration = Duration::from_secs(10);
 /// What cannot be made good is over when it has not happened again for so long.
@@ -25,7 +29,7 @@ const OVER: Duration = Duration::from_secs(60);
 /// What a feed can be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Seconds without a connection.
+    /// Seconds without a connection, or with one on which not everything could be asked for in time.
     Disconnected,
     /// Channels without data although the connection lives.
     Silent,
@@ -66,7 +70,7 @@ impl Rule {
 
     fn bounds(self) -> Bounds {
         let (raise, hold) = match self {
-            Rule::Disconnected => (AWAY_S, Duration::ZERO),
+            Rule::Disconnected => (AWAY_S, STEADY),
             Rule::BooksLost => (0.0, RESYNC),
             _ => (0.0, Duration::ZERO),
         };
@@ -103,8 +107,10 @@ impl Lately {
 pub struct FeedAlerts {
     source: Arc<str>,
     alarms: [Alarm; Rule::ALL.len()],
-    /// Since when there is no connection.
+    /// Since when there is no connection on which everything was asked for.
     away_us: Option<u64>,
+    /// Since when one stands, as far as can be told by what comes on it.
+    standing_us: Option<u64>,
     silent: HashSet<Place>,
     /// How many subscriptions of each place do not come about: candles have one for each length.
     unanswered: HashMap<Place, usize>,
@@ -124,6 +130,7 @@ impl FeedAlerts {
             source: source.into(),
             alarms: Default::default(),
             away_us: Some(now.mono_us),
+            standing_us: None,
             silent: HashSet::new(),
             unanswered: HashMap::new(),
             refused: HashSet::new(),
@@ -157,12 +164,14 @@ impl FeedAlerts {
             Event::Connected => self.away_us = None,
             Event::Disconnected { .. } => {
                 self.away_us.get_or_insert(now.mono_us);
+                (self.standing_us, self.in_maintenance) = (None, false);
                 // Nothing can be said of them until it is back.
                 self.silent.clear();
                 self.books_lost.clear();
                 self.unanswered.clear();
             }
             Event::State(state) => {
+                self.standing_us.get_or_insert(now.mono_us);
                 self.in_maintenance = matches!(state, VenueState::Maintenance | VenueState::Unknown);
                 self.silent.clear();
             }
@@ -209,10 +218,21 @@ impl FeedAlerts {
         }
     }
 
+    /// How long the feed is away. A connection that stands stops the clock while everything is asked for, and only
+    /// once it was does the clock begin anew.
+    fn away(&self, now: Now) -> Duration {
+        let Some(away_us) = self.away_us else { return Duration::ZERO };
+        if self.in_maintenance {
+            return Duration::ZERO;
+        }
+        let stands = self.standing_us.map_or(Duration::ZERO, |since_us| now.since(since_us));
+        now.since(away_us).saturating_sub(stands.min(ASKING))
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "counts for people")]
     fn value(&mut self, rule: Rule, now: Now) -> f64 {
         match rule {
-            Rule::Disconnected => self.away_us.map_or(0.0, |since_us| now.since(since_us).as_secs_f64()),
+            Rule::Disconnected => self.away(now).as_secs_f64(),
             Rule::Silent => self.silent.len() as f64,
             Rule::BooksLost => self.books_lost.len() as f64,
             Rule::Gaps => self.gaps.count(now) as f64,
@@ -304,6 +324,33 @@ mod tests {
         assert_eq!(desk.wait(5), []);
         desk.say(Event::Connected);
         assert_eq!(desk.wait(60), [], "it was back in time");
+    }
+
+    #[test]
+    fn a_connection_that_stands_has_half_a_minute_to_ask_for_everything() {
+        let mut desk = Desk::new();
+        desk.say(Event::State(VenueState::Online));
+        assert_eq!(desk.wait(38), []);
+        assert_eq!(desk.wait(9), said("disconnected_seconds", "raised"));
+        let mut desk = Desk::new();
+        desk.say(Event::State(VenueState::Maintenance));
+        assert_eq!(desk.wait(600), said("maintenance", "raised"), "it stands, and cannot be asked");
+        desk.say(Event::Disconnected { why: "cut".into() });
+        assert_eq!(desk.wait(1), [said("maintenance", "resolved")].concat());
+    }
+
+    #[test]
+    fn a_venue_that_accepts_and_drops_rings_once() {
+        let mut desk = Desk::new();
+        let mut told = desk.wait(20);
+        for _ in 0..20 {
+            desk.say(Event::State(VenueState::Online));
+            desk.say(Event::Connected);
+            told.extend(desk.wait(3));
+            desk.say(Event::Disconnected { why: "dropped".into() });
+            told.extend(desk.wait(20));
+        }
+        assert_eq!(told, said("disconnected_seconds", "raised"));
     }
 
     #[test]
