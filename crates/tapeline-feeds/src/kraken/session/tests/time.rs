@@ -75,16 +75,30 @@ fn a_channel_without_data_on_a_living_socket_is_told_once_and_again_when_it_has_
     assert!(talk.events.is_empty());
     beat(&mut talk, 300);
     let events = talk.take_events();
-    let [Event::Silent { channel: VenueChannel::Ticker, symbol: Some(symbol), since_us: told_us }] =
+    let [Event::Silent { channel: VenueChannel::Ticker, symbol: None, since_us: told_us }] =
         &events[..]
     else {
         panic!("{events:?}")
     };
-    assert_eq!((&**symbol, *told_us), ("BTC/USD", since_us));
+    assert_eq!(*told_us, since_us);
     talk.say(price("BTC/USD"));
     let events = talk.take_events();
     assert!(matches!(&events[..], [Event::Resumed { .. }, Event::Update(_)]), "{events:?}");
     assert_eq!(talk.session.counts().silences, 1);
+}
+
+#[test]
+fn a_quiet_instrument_is_no_fault_while_another_has_tickers() {
+    let mut talk = Talk::greeted(settings(&["ticker"], &["BTC/USD", "ETH/USD"]));
+    talk.accept();
+    for _ in 0..10 {
+        beat(&mut talk, 100);
+        talk.say(price("BTC/USD"));
+    }
+    assert!(!talk.take_events().iter().any(|event| matches!(event, Event::Silent { .. })));
+    beat(&mut talk, 130);
+    let events = talk.take_events();
+    assert!(matches!(&events[..], [Event::Silent { symbol: None, .. }]), "{events:?}");
 }
 
 #[test]
