@@ -2,7 +2,7 @@
 //! `alerts:{source}`, in the log, and as a list for metrics. Pure: it is shown events and looked at once in a while. It
 //! does not decide what a venue's session does about it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,12 @@ use tapeline_schema::events::AlertState;
 
 use crate::venue::{Event, VenueState};
 
-/// A connection may be away for so long.
-const AWAY_S: f64 = 10.0;
+/// A connection may be away for so long, and [`STEADY`] more.
+const AWAY_S: f64 = 5.0;
+/// So long it must stay away or stay, so that a venue that accepts and drops does not ring each time.
+const STEADY: Duration = Duration::from_secs(5);
+/// Asking for everything may take so long on a connection that stands.
+const ASKING: Duration = Duration::from_secs(30);
 /// A book may be fetched anew for so long.
 const RESYNC: Duration = Duration::from_secs(10);
 /// What cannot be made good is over when it has not happened again for so long.
@@ -25,7 +29,7 @@ const OVER: Duration = Duration::from_secs(60);
 /// What a feed can be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Seconds without a connection.
+    /// Seconds without a connection, or with one on which not everything could be asked for in time.
     Disconnected,
     /// Channels without data although the connection lives.
     Silent,
@@ -66,7 +70,7 @@ impl Rule {
 
     fn bounds(self) -> Bounds {
         let (raise, hold) = match self {
-            Rule::Disconnected => (AWAY_S, Duration::ZERO),
+            Rule::Disconnected => (AWAY_S, STEADY),
             Rule::BooksLost => (0.0, RESYNC),
             _ => (0.0, Duration::ZERO),
         };
@@ -103,10 +107,15 @@ impl Lately {
 pub struct FeedAlerts {
     source: Arc<str>,
     alarms: [Alarm; Rule::ALL.len()],
-    /// Since when there is no connection.
+    /// Since when there is no connection on which everything was asked for.
     away_us: Option<u64>,
+    /// Since when one stands, as far as can be told by what comes on it.
+    standing_us: Option<u64>,
     silent: HashSet<Place>,
-    unanswered: HashSet<Place>,
+    /// How many subscriptions of each place do not come about: candles have one for each length.
+    unanswered: HashMap<Place, usize>,
+    /// Those that never will.
+    refused: HashSet<Place>,
     books_lost: HashSet<Arc<str>>,
     in_maintenance: bool,
     gaps: Lately,
@@ -121,8 +130,10 @@ impl FeedAlerts {
             source: source.into(),
             alarms: Default::default(),
             away_us: Some(now.mono_us),
+            standing_us: None,
             silent: HashSet::new(),
-            unanswered: HashSet::new(),
+            unanswered: HashMap::new(),
+            refused: HashSet::new(),
             books_lost: HashSet::new(),
             in_maintenance: false,
             gaps: Lately::default(),
@@ -138,16 +149,10 @@ impl FeedAlerts {
 
     fn handle_one(&mut self, event: &Event, now: Now) {
         match event {
-            Event::Update(update) if !self.unanswered.is_empty() => {
-                self.unanswered.remove(&(update.channel.clone(), update.symbol.clone()));
-            }
             Event::Update(_) => {}
             Event::Book(change) => {
                 if change.is_snapshot && !self.books_lost.is_empty() {
                     self.books_lost.remove(&change.symbol);
-                }
-                if !self.unanswered.is_empty() {
-                    self.unanswered.remove(&(VenueChannel::Book, Some(change.symbol.clone())));
                 }
             }
             Event::BookLost { symbol, .. } => {
@@ -159,23 +164,41 @@ impl FeedAlerts {
             Event::Connected => self.away_us = None,
             Event::Disconnected { .. } => {
                 self.away_us.get_or_insert(now.mono_us);
+                (self.standing_us, self.in_maintenance) = (None, false);
                 // Nothing can be said of them until it is back.
                 self.silent.clear();
                 self.books_lost.clear();
+                self.unanswered.clear();
             }
             Event::State(state) => {
+                self.standing_us.get_or_insert(now.mono_us);
                 self.in_maintenance = matches!(state, VenueState::Maintenance | VenueState::Unknown);
                 self.silent.clear();
             }
-            Event::Refused { channel, symbol, .. } | Event::Unanswered { channel, symbol, .. } => {
-                self.unanswered.insert((channel.clone(), symbol.clone()));
+            Event::Refused { channel, symbol, .. } => {
+                self.answer(channel, symbol.as_ref());
+                self.refused.insert((channel.clone(), symbol.clone()));
             }
+            Event::Unanswered { channel, symbol, .. } => {
+                *self.unanswered.entry((channel.clone(), symbol.clone())).or_default() += 1;
+            }
+            Event::Held { channel, symbol } => self.answer(channel, symbol.as_ref()),
             Event::Silent { channel, symbol, .. } => {
                 self.silent.insert((channel.clone(), symbol.clone()));
             }
             Event::Resumed { channel, symbol } => {
                 self.silent.remove(&(channel.clone(), symbol.clone()));
             }
+        }
+    }
+
+    /// One subscription of this place is not unanswered any more.
+    fn answer(&mut self, channel: &VenueChannel, symbol: Option<&Arc<str>>) {
+        let place = (channel.clone(), symbol.cloned());
+        let Some(left) = self.unanswered.get_mut(&place) else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.unanswered.remove(&place);
         }
     }
 
@@ -195,15 +218,26 @@ impl FeedAlerts {
         }
     }
 
+    /// How long the feed is away. A connection that stands stops the clock while everything is asked for, and only
+    /// once it was does the clock begin anew.
+    fn away(&self, now: Now) -> Duration {
+        let Some(away_us) = self.away_us else { return Duration::ZERO };
+        if self.in_maintenance {
+            return Duration::ZERO;
+        }
+        let stands = self.standing_us.map_or(Duration::ZERO, |since_us| now.since(since_us));
+        now.since(away_us).saturating_sub(stands.min(ASKING))
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "counts for people")]
     fn value(&mut self, rule: Rule, now: Now) -> f64 {
         match rule {
-            Rule::Disconnected => self.away_us.map_or(0.0, |since_us| now.since(since_us).as_secs_f64()),
+            Rule::Disconnected => self.away(now).as_secs_f64(),
             Rule::Silent => self.silent.len() as f64,
             Rule::BooksLost => self.books_lost.len() as f64,
             Rule::Gaps => self.gaps.count(now) as f64,
             Rule::Spilled => self.spilled.count(now) as f64,
-            Rule::Unanswered => self.unanswered.len() as f64,
+            Rule::Unanswered => (self.unanswered.values().sum::<usize>() + self.refused.len()) as f64,
             Rule::Maintenance => f64::from(u8::from(self.in_maintenance)),
         }
     }
@@ -293,6 +327,33 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_stands_has_half_a_minute_to_ask_for_everything() {
+        let mut desk = Desk::new();
+        desk.say(Event::State(VenueState::Online));
+        assert_eq!(desk.wait(38), []);
+        assert_eq!(desk.wait(9), said("disconnected_seconds", "raised"));
+        let mut desk = Desk::new();
+        desk.say(Event::State(VenueState::Maintenance));
+        assert_eq!(desk.wait(600), said("maintenance", "raised"), "it stands, and cannot be asked");
+        desk.say(Event::Disconnected { why: "cut".into() });
+        assert_eq!(desk.wait(1), [said("maintenance", "resolved")].concat());
+    }
+
+    #[test]
+    fn a_venue_that_accepts_and_drops_rings_once() {
+        let mut desk = Desk::new();
+        let mut told = desk.wait(20);
+        for _ in 0..20 {
+            desk.say(Event::State(VenueState::Online));
+            desk.say(Event::Connected);
+            told.extend(desk.wait(3));
+            desk.say(Event::Disconnected { why: "dropped".into() });
+            told.extend(desk.wait(20));
+        }
+        assert_eq!(told, said("disconnected_seconds", "raised"));
+    }
+
+    #[test]
     fn data_that_stopped_on_a_living_connection_is_told() {
         let mut desk = Desk::new();
         desk.say(Event::Connected);
@@ -327,6 +388,39 @@ mod tests {
         assert_eq!(desk.wait(30), said("books_lost", "raised"));
         desk.say(whole());
         assert_eq!(desk.wait(30), said("books_lost", "resolved"));
+    }
+
+    #[test]
+    fn a_subscription_that_comes_about_is_no_alert_any_more_whatever_its_data_say() {
+        let mut desk = Desk::new();
+        desk.say(Event::Connected);
+        let unanswered = |channel| Event::Unanswered { channel, symbol: None, error: None };
+        desk.say(unanswered(VenueChannel::Executions));
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "raised"));
+        desk.say(Event::Held { channel: VenueChannel::Executions, symbol: None });
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "resolved"));
+        // Candles of two lengths are two subscriptions of one place.
+        for _ in 0..2 {
+            desk.say(unanswered(VenueChannel::Ohlc));
+        }
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "raised"));
+        desk.say(Event::Held { channel: VenueChannel::Ohlc, symbol: None });
+        assert_eq!(desk.wait(9), []);
+        desk.say(Event::Disconnected { why: "cut".into() });
+        desk.say(Event::Connected);
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "resolved"));
+    }
+
+    #[test]
+    fn what_is_refused_for_good_stays_an_alert_over_connections() {
+        let mut desk = Desk::new();
+        desk.say(Event::Connected);
+        let (channel, symbol, error) = (VenueChannel::Ticker, Some("WWW/USD".into()), "no".into());
+        desk.say(Event::Refused { channel, symbol, error });
+        assert_eq!(desk.wait(9), said("unanswered_subscriptions", "raised"));
+        desk.say(Event::Disconnected { why: "cut".into() });
+        desk.say(Event::Connected);
+        assert_eq!(desk.wait(9), []);
     }
 
     #[test]

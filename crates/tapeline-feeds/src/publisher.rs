@@ -84,6 +84,10 @@ impl Publisher {
                 let error = error.as_deref().unwrap_or("it says nothing");
                 tracing::warn!(feed, %channel, symbol, "a subscription does not come about: {error}");
             }
+            Event::Held { channel, symbol } => {
+                let symbol = symbol.as_deref().unwrap_or_default();
+                tracing::info!(feed, %channel, symbol, "a subscription has come about after all");
+            }
             // Alerts tell.
             Event::Update(_) | Event::Book(_) | Event::Silent { .. } | Event::Resumed { .. } => {}
         }

@@ -71,6 +71,8 @@ pub enum Lost {
         /// Of what we hold.
         found: u32,
     },
+    /// A message of it could not be read.
+    Malformed,
     /// The venue was in maintenance; everything is asked for anew.
     Maintenance,
     /// The venue did not send it though it was asked for.
@@ -82,6 +84,8 @@ pub enum Lost {
         /// The last.
         to: u64,
     },
+    /// Numbers begin anew: what is missing between cannot be told.
+    Renumbered,
 }
 
 /// How a venue is.
@@ -139,7 +143,7 @@ pub enum Event {
     },
     /// Everything that was asked for is on its way (again).
     Connected,
-    /// The connection is lost, or could not be made.
+    /// The connection is lost, or could not be made. What is lost with it (books, gaps) is told before.
     Disconnected {
         /// In a sentence.
         why: Box<str>,
@@ -163,6 +167,14 @@ pub enum Event {
         symbol: Option<Arc<str>>,
         /// The venue's last words, if it said any.
         error: Option<Box<str>>,
+    },
+    /// A subscription that was told with [`Event::Unanswered`] has come about after all.
+    /// [`Event::Disconnected`] ends all such tales too.
+    Held {
+        /// Which channel.
+        channel: VenueChannel,
+        /// Of which instrument.
+        symbol: Option<Arc<str>>,
     },
     /// The connection lives and the venue is online, and yet a channel has had no data for longer than it may. Said
     /// once; [`Event::Resumed`], [`Event::Disconnected`] or a state other than online ends it.

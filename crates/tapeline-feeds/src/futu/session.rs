@@ -21,6 +21,8 @@ use crate::venue::{BookChange, Counts, Event, Lost, Session, Step};
 const SYMBOLS_LIMIT: usize = 10_000;
 /// The first wait before connecting again is at most so long.
 const BACKOFF: Duration = Duration::from_secs(1);
+/// A push may be of a time so far ahead of our clock; one further ahead has no time that could be believed.
+const AHEAD_US: u64 = 300_000_000;
 /// No wait is longer.
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
@@ -95,27 +97,29 @@ impl Futu {
             self.counts.ignored += 1;
             return;
         };
-        let is_older = held.time_us.zip(push.time_us).is_some_and(|(last, this)| this < last);
+        let latest_us = now.wall_us.saturating_add(AHEAD_US);
+        let time_us = push.time_us.filter(|time_us| *time_us <= latest_us);
+        let is_older = held.time_us.zip(time_us).is_some_and(|(last, this)| this < last);
         let (mut book, mut rows) = (Book::new(held.book.depth()), push.rows);
         book.replace(&mut rows);
         let is_snapshot = !held.is_whole;
         if !is_snapshot {
             rows = difference(&held.book, &book);
         }
-        let is_same = !is_snapshot && rows.is_empty() && held.time_us == push.time_us;
+        let is_same = !is_snapshot && rows.is_empty() && held.time_us == time_us;
         if is_older || is_same {
             self.counts.repeated += 1;
             return;
         }
         held.book = book;
         held.is_whole = true;
-        held.time_us = push.time_us.or(held.time_us);
+        held.time_us = time_us.or(held.time_us);
         events.push(Event::Book(BookChange {
             symbol: held.symbol.clone(),
             is_snapshot,
             rows,
             checksum: None,
-            timestamp: push.time_us.map(|time_us| rfc3339(time_us).into()),
+            timestamp: time_us.map(|time_us| rfc3339(time_us).into()),
             received: now,
         }));
     }
@@ -179,11 +183,11 @@ impl Session for Futu {
     fn on_closed(&mut self, why: &str, _: Now, events: &mut Vec<Event>) {
         self.link = Link::Wanted;
         self.counts.disconnects += 1;
-        events.push(Event::Disconnected { why: why.into() });
         for held in self.held.values_mut().filter(|held| held.is_whole) {
             held.is_whole = false;
             events.push(Event::BookLost { symbol: held.symbol.clone(), why: Lost::Disconnected });
         }
+        events.push(Event::Disconnected { why: why.into() });
     }
 
     fn on_token(&mut self, _: Result<String, String>, _: Now) {}

@@ -7,6 +7,9 @@ use super::*;
 use crate::book::{Book, Row, Side};
 use crate::venue::{Event, Lost, Session, Step};
 
+/// After all the times of the pushes below: the sixth of January 2024, 00:13 UTC.
+const NOW: Now = Now { mono_us: 1_000_000, wall_us: 1_704_500_000_000_000 };
+
 fn session() -> Futu {
     let mut session = Futu::new(FutuSettings { url: "tcp://127.0.0.1:7".to_owned(), depth: 10 }, || 1.0);
     let mut events = Vec::new();
@@ -21,7 +24,7 @@ fn session() -> Futu {
 
 fn said(session: &mut Futu, line: &str) -> Vec<Event> {
     let mut events = Vec::new();
-    session.on_text(line, Now::default(), &mut events);
+    session.on_text(line, NOW, &mut events);
     events
 }
 
@@ -95,6 +98,18 @@ fn a_push_that_is_older_than_the_last_one_is_dropped_and_one_without_a_time_is_n
 }
 
 #[test]
+fn a_push_of_a_time_far_ahead_does_not_make_all_later_ones_old() {
+    let mut session = session();
+    let ahead = change(&said(&mut session, &push("HK.1", "2034-01-05 10:00:00", "[10,1]", "")));
+    assert_eq!(ahead.3, None);
+    let now = change(&said(&mut session, &push("HK.1", TIME, "[9,1]", "")));
+    assert_eq!(now.3.as_deref().map(|time| &time[..4]), Some("2024"));
+    // Clocks are never quite the same: HK is eight hours before UTC.
+    let soon = change(&said(&mut session, &push("HK.1", "2024-01-06 08:17:00", "[8,1]", "")));
+    assert!(soon.3.is_some());
+}
+
+#[test]
 fn a_lost_connection_loses_the_books_until_they_are_pushed_again() {
     let mut session = session();
     let line = push("HK.1", TIME, "[10,1]", "");
@@ -103,7 +118,7 @@ fn a_lost_connection_loses_the_books_until_they_are_pushed_again() {
     session.on_closed("gone", Now::default(), &mut events);
     assert!(matches!(
         events[..],
-        [Event::Disconnected { .. }, Event::BookLost { why: Lost::Disconnected, .. }]
+        [Event::BookLost { why: Lost::Disconnected, .. }, Event::Disconnected { .. }]
     ));
     assert!(session.book("HK.1").is_none());
     let step = session.next(Now::default(), &mut events);

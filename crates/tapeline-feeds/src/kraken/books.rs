@@ -133,6 +133,14 @@ impl Books {
         self.held.get(symbol).filter(|held| held.state == BookState::Whole).map(|held| &held.book)
     }
 
+    /// Those that are whole, by name.
+    pub fn whole(&self) -> Vec<Arc<str>> {
+        let whole = self.held.values().filter(|held| held.state == BookState::Whole);
+        let mut symbols: Vec<_> = whole.map(|held| held.symbol.clone()).collect();
+        symbols.sort_unstable();
+        symbols
+    }
+
     /// How the book of this symbol is; nothing where it is not kept.
     pub fn state(&self, symbol: &str) -> Option<BookState> {
         self.held.get(symbol).map(|held| held.state)

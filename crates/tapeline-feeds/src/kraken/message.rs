@@ -84,6 +84,12 @@ impl Unreadable {
     pub fn is_stray(&self) -> bool {
         !matches!(self, Unreadable::Malformed { .. })
     }
+
+    /// Whether the frame, which is `text`, was a message of the channel `book`, as far as can be seen.
+    pub fn is_of_book(&self, text: &str) -> bool {
+        let is_named = matches!(self, Unreadable::Malformed { name, .. } if **name == *"book");
+        is_named || text.trim_ascii_start().starts_with(r#"{"channel":"book""#)
+    }
 }
 
 /// A string out of a frame; borrowed, unless there are escapes in it.

@@ -123,6 +123,8 @@ pub(super) enum Taken {
     Whole,
     /// It is an old fill: the order is newer than it.
     OldFill,
+    /// It is an old fill of an order that is open now. How the order stands is not said with it: it is said after.
+    OldFillOfOpen,
 }
 
 /// See the module.
@@ -158,8 +160,11 @@ impl Orders {
                 order.set(name, value.get());
             }
         }
+        if taken == Taken::OldFillOfOpen {
+            order.fields.retain(|(name, _)| **name != *"order_status");
+        }
         let merged = Merged { json: order.json(), symbol: order.text("symbol") };
-        if taken != Taken::OldFill {
+        if matches!(taken, Taken::Change | Taken::Whole) {
             self.keep(order_id, order, is_end, now);
         }
         Some(merged)

@@ -109,20 +109,44 @@ impl Account {
         now: Now,
         counts: &mut Counts,
     ) -> Vec<Told> {
-        let told =
-            message.items.iter().filter_map(|item| self.execution(item, message.kind, now, counts)).collect();
-        if message.kind == UpdateKind::Snapshot && tells_open_orders {
-            let open: HashSet<Box<str>, FixedState> =
-                message.items.iter().map(|item| (*item.fields.order_id).into()).collect();
+        if message.kind == UpdateKind::Snapshot {
+            return self.snapshot(&message.items, tells_open_orders, now, counts);
+        }
+        message.items.iter().filter_map(|item| self.execution(item, Taken::Change, now, counts)).collect()
+    }
+
+    /// Old fills by their time, then open orders as they are: so the newest that is told of an order is the newest.
+    fn snapshot(
+        &mut self,
+        items: &[Item<'_, Execution<'_>>],
+        tells_open_orders: bool,
+        now: Now,
+        counts: &mut Counts,
+    ) -> Vec<Told> {
+        let (mut fills, orders): (Vec<_>, Vec<_>) = items.iter().partition(|item| is_fill(&item.fields));
+        fills.sort_by_key(|item| time_of(&item.fields));
+        let open: HashSet<Box<str>, FixedState> =
+            orders.iter().map(|item| (*item.fields.order_id).into()).collect();
+        // Orders are taken in first: a fill may lack what they say.
+        let orders: Vec<_> =
+            orders.into_iter().filter_map(|item| self.execution(item, Taken::Whole, now, counts)).collect();
+        let old = |item: &Item<'_, Execution<'_>>| match open.contains(&*item.fields.order_id) {
+            true => Taken::OldFillOfOpen,
+            false => Taken::OldFill,
+        };
+        let mut told: Vec<_> =
+            fills.into_iter().filter_map(|item| self.execution(item, old(item), now, counts)).collect();
+        if tells_open_orders {
             self.orders.keep_only(&open, now);
         }
+        told.extend(orders);
         told
     }
 
     fn execution(
         &mut self,
         item: &Item<'_, Execution<'_>>,
-        kind: UpdateKind,
+        taken: Taken,
         now: Now,
         counts: &mut Counts,
     ) -> Option<Told> {
@@ -133,20 +157,18 @@ impl Account {
             counts.repeated += 1;
             return None;
         }
-        let taken = match (kind, exec_type) {
-            (UpdateKind::Change, _) => Taken::Change,
-            (UpdateKind::Snapshot, "trade") => Taken::OldFill,
-            (UpdateKind::Snapshot, _) => Taken::Whole,
-        };
         let is_end = is_end(fields.order_status.as_deref().unwrap_or_default());
         let merged = self.orders.merge(&fields.order_id, item.raw, taken, is_end, now)?;
         let timestamp = fields.timestamp.as_deref();
         let own_id = || Some(format!("{}:{exec_type}:{}", &*fields.order_id, timestamp?));
+        // A whole order may differ from what was told of the event of the same type and time: it is never a repeat.
+        let id = if taken == Taken::Whole { None } else { fill.map(str::to_string).or_else(own_id) };
+        let kind = if taken == Taken::Change { UpdateKind::Change } else { UpdateKind::Snapshot };
         Some(Told {
             kind,
             symbol: merged.symbol,
             data: merged.json,
-            id: fill.map(str::to_string).or_else(own_id),
+            id,
             timestamp: timestamp.map(str::to_string),
         })
     }
@@ -184,6 +206,15 @@ impl Account {
             timestamp: last.fields.timestamp.as_deref().map(str::to_string),
         })
     }
+}
+
+fn is_fill(fields: &Execution<'_>) -> bool {
+    fields.exec_type.as_deref() == Some("trade")
+}
+
+/// When it happened; first, where that is not known.
+fn time_of(fields: &Execution<'_>) -> Option<jiff::Timestamp> {
+    fields.timestamp.as_deref()?.parse().ok()
 }
 
 #[cfg(test)]

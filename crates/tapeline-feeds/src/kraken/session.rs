@@ -231,7 +231,9 @@ impl Session {
     }
 
     fn tell_connected(&mut self, events: &mut Vec<Event>) {
-        if !self.is_connected_told && self.subscriptions.is_all_asked() {
+        // Anybody may ask; only what is held shows that an account's token is believed.
+        let is_let_in = self.credential.is_none() || self.subscriptions.is_any_held();
+        if !self.is_connected_told && is_let_in && self.subscriptions.is_all_asked() {
             self.is_connected_told = true;
             events.push(Event::Connected);
         }

@@ -69,7 +69,8 @@ pub struct Patience {
     /// So long a connection must hold for the next loss to count as the first.
     pub steady: Duration,
     /// How long a channel may be without data while the connection lives and the venue is online. A channel that is not
-    /// named may be quiet for ever: an instrument without trades is no fault.
+    /// named may be quiet for ever: an instrument without trades is no fault. So a ticker is silent only where no
+    /// instrument has one, a book by itself.
     pub silence: Vec<(VenueChannel, Duration)>,
 }
 

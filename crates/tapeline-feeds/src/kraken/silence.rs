@@ -1,4 +1,5 @@
-//! Channels that have no data though the connection lives: found once, told once, and told when it is over. It does not
+//! Channels that have no data though the connection lives: found once, told once, and told when it is over. Where a quiet
+//! instrument is no fault (a ticker comes with trades), only a channel that is quiet as a whole is silent. It does not
 //! know whether the venue has a reason; who asks does.
 
 use std::sync::Arc;
@@ -25,7 +26,15 @@ struct Heard {
 struct Watched {
     channel: VenueChannel,
     limit_us: u64,
-    heard: HashMap<Arc<str>, Heard, FixedState>,
+    /// By instrument, or by `None` alone for the channel as a whole.
+    heard: HashMap<Option<Arc<str>>, Heard, FixedState>,
+}
+
+impl Watched {
+    /// What of it is watched, of this instrument.
+    fn part(&self, symbol: &Arc<str>) -> Option<Arc<str>> {
+        (self.channel != VenueChannel::Ticker).then(|| symbol.clone())
+    }
 }
 
 /// See the module.
@@ -51,16 +60,17 @@ impl Silences {
             return;
         };
         let heard = Heard { last_us: now.mono_us, is_silent: false };
-        watched.heard.entry(symbol.clone()).or_insert(heard);
+        watched.heard.entry(watched.part(symbol)).or_insert(heard);
     }
 
     /// It is not subscribed to for now. One that is silent stays so, until it has data.
-    pub(super) fn pause(&mut self, channel: &VenueChannel, symbol: &str) {
+    pub(super) fn pause(&mut self, channel: &VenueChannel, symbol: &Arc<str>) {
         let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else {
             return;
         };
-        if watched.heard.get(symbol).is_some_and(|heard| !heard.is_silent) {
-            watched.heard.remove(symbol);
+        let part = watched.part(symbol);
+        if part.is_some() && watched.heard.get(&part).is_some_and(|heard| !heard.is_silent) {
+            watched.heard.remove(&part);
         }
     }
 
@@ -82,17 +92,18 @@ impl Silences {
     pub(super) fn on_data(
         &mut self,
         channel: &VenueChannel,
-        symbol: &str,
+        symbol: &Arc<str>,
         now: Now,
         events: &mut Vec<Event>,
     ) {
         let Some(watched) = self.channels.iter_mut().find(|watched| watched.channel == *channel) else {
             return;
         };
-        let Some(heard) = watched.heard.get_mut(symbol) else { return };
+        let part = watched.part(symbol);
+        let Some(heard) = watched.heard.get_mut(&part) else { return };
         heard.last_us = now.mono_us;
         if std::mem::take(&mut heard.is_silent) {
-            events.push(Event::Resumed { channel: channel.clone(), symbol: Some(symbol.into()) });
+            events.push(Event::Resumed { channel: channel.clone(), symbol: part });
         }
     }
 
@@ -106,13 +117,13 @@ impl Silences {
         }
         self.look_us = now.mono_us.saturating_add(LOOK_US);
         for watched in &mut self.channels {
-            for (symbol, heard) in &mut watched.heard {
+            for (part, heard) in &mut watched.heard {
                 if heard.is_silent || now.mono_us.saturating_sub(heard.last_us) < watched.limit_us {
                     continue;
                 }
                 heard.is_silent = true;
                 counts.silences += 1;
-                let (channel, symbol) = (watched.channel.clone(), Some(symbol.clone()));
+                let (channel, symbol) = (watched.channel.clone(), part.clone());
                 events.push(Event::Silent { channel, symbol, since_us: heard.last_us });
             }
         }

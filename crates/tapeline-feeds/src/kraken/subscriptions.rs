@@ -91,9 +91,14 @@ impl Item {
 
     /// Without success: later again, and later still the next time.
     fn fail(&mut self, now: Now, counts: &mut Counts, error: Option<&str>, events: &mut Vec<Event>) {
-        self.tries = self.tries.saturating_add(1);
-        let seconds = 1_u64.checked_shl(self.tries - 1).unwrap_or(LONGEST_S).min(LONGEST_S);
+        let seconds = 1_u64.checked_shl(self.tries).unwrap_or(LONGEST_S).min(LONGEST_S);
         self.want(now.after(Duration::from_secs(seconds)));
+        self.count_try(counts, error, events);
+    }
+
+    /// One more try without success; the third in a row is told.
+    fn count_try(&mut self, counts: &mut Counts, error: Option<&str>, events: &mut Vec<Event>) {
+        self.tries = self.tries.saturating_add(1);
         counts.retries += 1;
         if self.tries == TOLD_TRIES {
             let (channel, symbol) = (self.channel.clone(), self.symbol.clone());
@@ -280,7 +285,7 @@ impl Subscriptions {
         for item in self.items.iter_mut().filter(is_meant) {
             match (item.standing, &answer.outcome) {
                 (Standing::Leaving, _) => item.want(item.again_us),
-                (Standing::Asked, Ok(_)) => item.hold(&mut on_held),
+                (Standing::Asked, Ok(_)) => item.hold(events, &mut on_held),
                 (Standing::Asked, Err(error)) => {
                     verdict = item.refuse(error, now, counts, events, &mut on_held);
                 }
@@ -291,12 +296,17 @@ impl Subscriptions {
     }
 
     /// Its data is there, so it is held whatever became of the answer.
-    pub(super) fn on_snapshot(&mut self, channel: &VenueChannel, symbol: Option<&str>) -> bool {
+    pub(super) fn on_snapshot(
+        &mut self,
+        channel: &VenueChannel,
+        symbol: Option<&str>,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let is_meant = |item: &&mut Item| {
             item.standing == Standing::Asked && item.channel == *channel && item.symbol.as_deref() == symbol
         };
         let Some(item) = self.items.iter_mut().find(is_meant) else { return false };
-        (item.standing, item.tries) = (Standing::Held, 0);
+        item.hold(events, &mut |_, _| {});
         true
     }
 
@@ -310,6 +320,17 @@ impl Subscriptions {
     /// Whether everything was asked for on this connection that will ever be.
     pub(super) fn is_all_asked(&self) -> bool {
         self.items.iter().all(|item| item.was_asked || item.standing == Standing::Refused)
+    }
+
+    /// Whether data of this instrument was asked for, and not yet asked to end.
+    pub(super) fn is_expected(&self, channel: &VenueChannel, symbol: &str) -> bool {
+        let stands = |item: &&Item| matches!(item.standing, Standing::Asked | Standing::Held);
+        self.items.iter().filter(stands).any(|item| item.is(channel, symbol))
+    }
+
+    /// Whether the venue sends anything that was asked for.
+    pub(super) fn is_any_held(&self) -> bool {
+        self.items.iter().any(|item| item.standing == Standing::Held)
     }
 
     /// Whether nothing of a channel is on its way any more, for better or worse.
@@ -327,8 +348,11 @@ impl Subscriptions {
 }
 
 impl Item {
-    fn hold(&mut self, on_held: &mut impl FnMut(&VenueChannel, Option<&Arc<str>>)) {
-        (self.standing, self.tries) = (Standing::Held, 0);
+    fn hold(&mut self, events: &mut Vec<Event>, on_held: &mut impl FnMut(&VenueChannel, Option<&Arc<str>>)) {
+        self.standing = Standing::Held;
+        if std::mem::take(&mut self.tries) >= TOLD_TRIES {
+            events.push(Event::Held { channel: self.channel.clone(), symbol: self.symbol.clone() });
+        }
         on_held(&self.channel, self.symbol.as_ref());
     }
 
@@ -342,10 +366,11 @@ impl Item {
     ) -> Verdict {
         match Refusal::of(error) {
             Refusal::ForGood => self.refuse_for_good(error, counts, events),
-            Refusal::Already => self.hold(on_held),
+            Refusal::Already => self.hold(events, on_held),
             // The next token decides; until then there is nothing to ask with.
             Refusal::Token => {
                 self.want(now.mono_us);
+                self.count_try(counts, Some(error), events);
                 return Verdict::BadToken;
             }
             Refusal::TooMany => {

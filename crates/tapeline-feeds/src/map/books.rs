@@ -264,9 +264,11 @@ fn reason(why: &Lost) -> &'static str {
     match why {
         Lost::Disconnected => "disconnected",
         Lost::Checksum { .. } => "checksum",
+        Lost::Malformed => "malformed",
         Lost::Maintenance => "maintenance",
         Lost::Unanswered => "unanswered",
         Lost::Numbers { .. } => "numbers",
+        Lost::Renumbered => "renumbered",
     }
 }
 

@@ -98,6 +98,9 @@ impl Maker<'_> {
 
     fn order_status(&self, out: &mut Out<'_>) -> Result<(), Untold> {
         let order = Order::of(self.update)?;
+        if order.is_without_status() {
+            return Ok(());
+        }
         let order_id = order.id(self.update)?;
         let channel = self.channel(Filling { order_id, ..self.plan.filling() })?;
         let symbol = order.symbol().map(|symbol| self.plan.name_of(symbol));

@@ -43,6 +43,11 @@ impl<'a> Order<'a> {
         self.order_id.as_deref().ok_or_else(|| malformed(update, "it has no order_id"))
     }
 
+    /// Whether it is a fill that does not say how the order stands: that says nothing of the status.
+    pub(super) fn is_without_status(&self) -> bool {
+        self.order_status.is_none() && self.exec_type.as_deref() == Some("trade")
+    }
+
     /// The data of an order's status; `symbol` is the hub's name.
     pub(super) fn status(
         &self,

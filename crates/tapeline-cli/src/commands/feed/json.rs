@@ -31,6 +31,9 @@ pub(super) fn line(event: &Event, now: Now) -> Option<String> {
         Event::Unanswered { channel, symbol, error } => json!({
             "event": "unanswered", "channel": channel.name(), "symbol": symbol.as_deref(), "error": error.as_deref(),
         }),
+        Event::Held { channel, symbol } => {
+            json!({"event": "held", "channel": channel.name(), "symbol": symbol.as_deref()})
+        }
         Event::Silent { channel, symbol, .. } => {
             json!({"event": "silent", "channel": channel.name(), "symbol": symbol.as_deref()})
         }

@@ -38,6 +38,9 @@ pub(super) fn line(event: &Event, session: &dyn Session, now: Now) -> Option<Str
                 format!("NOT SUBSCRIBED: {error}; trying again"),
             )
         }
+        Event::Held { channel, symbol } => {
+            (symbol.as_deref().unwrap_or_default(), channel.name(), "subscribed after all".to_string())
+        }
         Event::Silent { channel, symbol, .. } => {
             let text = "SILENT: no data for too long, although the connection lives".to_string();
             (symbol.as_deref().unwrap_or_default(), channel.name(), text)
@@ -57,10 +60,12 @@ pub(super) fn reason(why: &Lost) -> String {
     match why {
         Lost::Disconnected => "the connection was lost".to_string(),
         Lost::Checksum { expected, found } => format!("its checksum is {found}, the venue says {expected}"),
+        Lost::Malformed => "a message of it cannot be read".to_string(),
         Lost::Maintenance => "the venue was in maintenance".to_string(),
         Lost::Unanswered => "the venue did not send it".to_string(),
         Lost::Numbers { from, to } if from == to => format!("number {from} is missing"),
         Lost::Numbers { from, to } => format!("numbers {from} to {to} are missing"),
+        Lost::Renumbered => "its numbers begin anew".to_string(),
     }
 }
 

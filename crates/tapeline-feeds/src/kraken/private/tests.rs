@@ -62,6 +62,66 @@ fn the_end_of_an_order_is_told_though_it_names_its_last_fill() {
     assert!(!told[0].data.contains("E1"));
 }
 
+/// Type, status, `cum_qty` and id of what is told.
+fn told(told: &[Told]) -> Vec<(String, Option<String>, String, Option<String>)> {
+    let of = |told: &Told| {
+        let data: serde_json::Value = serde_json::from_str(&told.data).unwrap();
+        let word = |name: &str| data[name].as_str().map(str::to_string);
+        (word("exec_type").unwrap(), word("order_status"), data["cum_qty"].to_string(), told.id.clone())
+    };
+    told.iter().map(of).collect()
+}
+
+#[test]
+fn an_open_order_of_a_snapshot_is_no_repeat_and_comes_after_its_old_fills_in_their_order() {
+    let (mut account, mut counts) = (Account::new(), Counts::default());
+    let new = |qty: &str| {
+        format!(
+            r#"{{"order_id":"O1","exec_type":"new","order_status":"new","cum_qty":{qty},"timestamp":"2024-05-18T12:00:00Z"}}"#
+        )
+    };
+    let fill = |order: &str, exec: &str, status: &str, time: &str| {
+        format!(
+            r#"{{"order_id":"{order}","exec_id":"{exec}","exec_type":"trade","order_status":"{status}","cum_qty":1,"timestamp":"{time}"}}"#
+        )
+    };
+    let message = |kind: &str, items: &[String]| {
+        format!(r#"{{"channel":"executions","type":"{kind}","data":[{}],"sequence":1}}"#, items.join(","))
+    };
+    let first = executions(&mut account, &message("update", &[new("0")]), &mut counts);
+    let items = [
+        new("1.5"),
+        fill("O2", "E3", "filled", "2024-05-18T12:00:03Z"),
+        fill("O2", "E2", "partially_filled", "2024-05-18T12:00:02.5Z"),
+        fill("O1", "E1", "partially_filled", "2024-05-18T12:00:01Z"),
+    ];
+    let snapshot = executions(&mut account, &message("snapshot", &items), &mut counts);
+    assert_eq!(told(&first)[0].3.as_deref(), Some("O1:new:2024-05-18T12:00:00Z"));
+    let text = |text: &str| Some(text.to_string());
+    assert_eq!(
+        told(&snapshot),
+        [
+            ("trade".into(), None, "1".into(), text("E1")),
+            ("trade".into(), text("partially_filled"), "1".into(), text("E2")),
+            ("trade".into(), text("filled"), "1".into(), text("E3")),
+            ("new".into(), text("new"), "1.5".into(), None),
+        ]
+    );
+}
+
+#[test]
+fn an_order_that_a_snapshot_names_only_by_its_fills_is_not_open() {
+    let (mut account, mut counts) = (Account::new(), Counts::default());
+    let new = r#"{"channel":"executions","type":"update","data":[{"order_id":"O1","exec_type":"new"}],"sequence":2}"#;
+    executions(&mut account, new, &mut counts);
+    let fill = r#"{"channel":"executions","type":"snapshot","data":[{"order_id":"O1","exec_id":"E1","exec_type":"trade"}],"sequence":1}"#;
+    executions(&mut account, fill, &mut counts);
+    let later = Now { mono_us: NOW.mono_us + 3_600_000_000, ..NOW };
+    account.orders.keep_only(&HashSet::default(), later);
+    account.orders.merge("O2", "{}", Taken::Change, false, later);
+    assert_eq!(account.orders.len(), 1, "it was finished, and is forgotten");
+}
+
 #[test]
 fn ledger_entries_are_told_once_in_one_list_a_message() {
     let (mut account, mut counts) = (Account::new(), Counts::default());

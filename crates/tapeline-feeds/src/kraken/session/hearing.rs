@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tapeline_core::Now;
@@ -42,12 +44,33 @@ impl Session {
     pub(super) fn hear(&mut self, text: &str, now: Now, events: &mut Vec<Event>) {
         match Message::parse(text) {
             Ok(message) => self.handle(message, text, now, events),
+            Err(error) if error.is_of_book(text) => {
+                self.counts.malformed += 1;
+                self.on_unreadable_book(text, now, events);
+            }
             Err(error) if error.is_stray() => self.counts.strays += 1,
             Err(error) => {
                 // Its words may be an account's: what cannot be read is not shown.
                 tracing::debug!("a message of {} cannot be read: {error}", self.settings.source);
                 self.counts.malformed += 1;
             }
+        }
+    }
+
+    /// A change of a book is not known. The checksum is of ten levels, so it may never tell: the book is fetched anew,
+    /// and where it cannot be seen which one, all are.
+    fn on_unreadable_book(&mut self, text: &str, now: Now, events: &mut Vec<Event>) {
+        let named = only_symbol(text).and_then(|symbol| self.names.get(symbol).cloned());
+        match named.filter(|symbol| self.books.state(symbol).is_some()) {
+            Some(symbol) => self.lose_book(&symbol, now, events),
+            None => self.books.whole().iter().for_each(|symbol| self.lose_book(symbol, now, events)),
+        }
+    }
+
+    fn lose_book(&mut self, symbol: &Arc<str>, now: Now, events: &mut Vec<Event>) {
+        if self.books.book(symbol).is_some() {
+            events.push(Event::BookLost { symbol: symbol.clone(), why: Lost::Malformed });
+            self.rebuild(symbol, now);
         }
     }
 
@@ -129,13 +152,19 @@ impl Session {
         events: &mut Vec<Event>,
     ) {
         self.silences.on_data(channel, symbol, now, events);
-        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, Some(symbol)) {
+        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, Some(symbol), events) {
             self.silences.watch(channel, symbol, now);
         }
     }
 
     fn on_book(&mut self, message: BookMessage<'_>, now: Now, events: &mut Vec<Event>) {
         let Some(symbol) = self.asked_for(&VenueChannel::Book, &message.symbol) else { return };
+        // One of a subscription that is to end would be a book that nothing keeps right.
+        let is_snapshot = message.kind == UpdateKind::Snapshot;
+        if is_snapshot && !self.subscriptions.is_expected(&VenueChannel::Book, &symbol) {
+            self.counts.ignored += 1;
+            return;
+        }
         self.on_data(&VenueChannel::Book, &symbol, message.kind, now, events);
         match self.books.handle(message, now) {
             Outcome::Applied(change) => {
@@ -157,6 +186,7 @@ impl Session {
     fn on_trades(&mut self, mut items: Items<'_, Trade<'_>>, now: Now, events: &mut Vec<Event>) {
         // Numbers only grow, in whichever order a snapshot has them.
         items.items.sort_by_key(|item| item.fields.trade_id);
+        self.look_at_numbers(&items, events);
         for item in &items.items {
             let Some(symbol) = self.asked_for(&VenueChannel::Trade, &item.fields.symbol) else { continue };
             self.on_data(&VenueChannel::Trade, &symbol, items.kind, now, events);
@@ -181,6 +211,21 @@ impl Session {
                 timestamp: item.fields.timestamp.as_deref(),
             };
             events.push(Event::Update(self.update(piece, now)));
+        }
+    }
+
+    /// Whether an instrument's trades are numbered anew, by the highest number that the message has of it.
+    fn look_at_numbers(&mut self, items: &Items<'_, Trade<'_>>, events: &mut Vec<Event>) {
+        let mut highest: HashMap<&str, u64, FixedState> = HashMap::default();
+        for item in &items.items {
+            highest.insert(&item.fields.symbol, item.fields.trade_id);
+        }
+        for (symbol, highest) in highest {
+            if self.trades.begins_anew(symbol, highest, items.kind) {
+                self.counts.gaps += 1;
+                let symbol = self.names.get(symbol).cloned();
+                events.push(Event::Gap { channel: VenueChannel::Trade, symbol, why: Lost::Renumbered });
+            }
         }
     }
 
@@ -209,8 +254,8 @@ impl Session {
             self.counts.ignored += 1;
             return false;
         }
-        if kind == UpdateKind::Snapshot {
-            self.subscriptions.on_snapshot(channel, None);
+        if kind == UpdateKind::Snapshot && self.subscriptions.on_snapshot(channel, None, events) {
+            self.wake_us = 0;
         }
         match self.account.number(channel, kind, sequence) {
             Numbered::Next => true,
@@ -261,7 +306,7 @@ impl Session {
     fn on_instruments(&mut self, instruments: &Instruments<'_>, now: Now, events: &mut Vec<Event>) {
         self.books.handle_instruments(instruments);
         if instruments.kind == UpdateKind::Snapshot {
-            self.subscriptions.on_snapshot(&VenueChannel::Instrument, None);
+            self.subscriptions.on_snapshot(&VenueChannel::Instrument, None, events);
             self.knows_instruments = true;
             self.wake_us = 0;
         }
@@ -322,7 +367,8 @@ impl Session {
             }
         };
         let verdict = self.subscriptions.handle(answer, now, &mut self.counts, events, on_held);
-        self.wake_us = if is_held { self.wake_us.min(by_us) } else { 0 };
+        let is_waited_for = self.credential.is_some() && !self.is_connected_told;
+        self.wake_us = if is_held && !is_waited_for { self.wake_us.min(by_us) } else { 0 };
         let fraction = self.dice.fraction();
         let credential = self.credential.as_mut();
         match verdict {
@@ -332,6 +378,7 @@ impl Session {
             Verdict::Fine => {}
             Verdict::TooFast => self.pace.slow_down(now),
             Verdict::BadToken => {
+                tracing::warn!("{} does not believe the token", self.settings.source);
                 let req_id = answer.req_id.unwrap_or_default();
                 credential.into_iter().for_each(|credential| credential.on_refused(req_id, fraction));
             }
@@ -358,6 +405,13 @@ impl Session {
             received,
         }
     }
+}
+
+/// The instrument that a text names, if it names one only.
+fn only_symbol(text: &str) -> Option<&str> {
+    let mut after = text.split(r#""symbol":""#).skip(1);
+    let (symbol, _) = after.next()?.split_once('"')?;
+    after.next().is_none().then_some(symbol)
 }
 
 /// Microseconds since 1970 of a time as the venue writes it.

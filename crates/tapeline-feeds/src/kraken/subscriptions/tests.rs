@@ -108,6 +108,25 @@ fn what_is_never_answered_is_told_once_and_asked_for_ever() {
 }
 
 #[test]
+fn what_was_told_as_unanswered_is_told_again_once_it_is_held() {
+    let mut asking = Asking::new(&settings(1));
+    let mut last = 0;
+    for _ in 0..30 {
+        last = asking.take().map_or(last, |request| request.req_id);
+        asking.pass(1);
+    }
+    while asking.take().is_none() {
+        asking.pass(1);
+    }
+    asking.accept(last + 1, "S0/USD");
+    assert!(
+        matches!(&asking.events[..], [Event::Unanswered { .. }, Event::Held { symbol: Some(_), .. }]),
+        "{:?}",
+        asking.events
+    );
+}
+
+#[test]
 fn an_answer_to_another_request_changes_nothing() {
     let mut asking = Asking::new(&settings(1));
     asking.take();

@@ -41,6 +41,14 @@ fn what_is_not_known_of_an_order_is_left_away() {
     assert_eq!(desk.due.len(), 1, "the account's own channel has it");
 }
 
+#[test]
+fn a_fill_that_does_not_say_how_its_order_stands_is_no_status() {
+    let mut desk = Desk::new();
+    let data = r#"{"order_id":"O-2","exec_type":"trade","exec_id":"E-1"}"#;
+    let told = desk.said(&[Event::Update(update(VenueChannel::Executions, None, data))]);
+    assert_eq!(told, [said("executions:kraken", data)]);
+}
+
 fn balances(kind: UpdateKind, data: &str) -> Event {
     Event::Update(Update { kind, ..update(VenueChannel::Balances, None, data) })
 }

@@ -52,7 +52,7 @@ fn an_account_is_subscribed_with_a_token_and_its_updates_say_what_they_are() {
     let mut talk = private();
     subscribe(&mut talk, "t1");
     let events = talk.take_events();
-    let [_, Event::Connected, Event::Update(balances)] = &events[..] else { panic!("{events:?}") };
+    let [_, Event::Update(balances), Event::Connected] = &events[..] else { panic!("{events:?}") };
     assert_eq!((&balances.channel, balances.kind), (&VenueChannel::Balances, UpdateKind::Snapshot));
     assert_eq!(&balances.data[..], br#"[{"asset":"USD","balance":1.10}]"#);
     talk.say(event(2, &json!({"order_id": "O1", "symbol": "ADX/USD", "exec_type": "new", "timestamp": "2024-05-18T12:00:00Z"})));
@@ -146,6 +146,30 @@ fn a_token_that_is_not_believed_is_replaced_once_at_once_and_then_later() {
     );
     talk.session.on_token(Ok("good".to_string()), talk.now);
     assert_eq!(talk.accept().len(), 2);
+}
+
+#[test]
+fn a_token_that_is_never_believed_is_told_and_nobody_is_told_that_it_is_connected() {
+    let mut talk = private();
+    talk.steps();
+    for _ in 0..5 {
+        talk.session.on_token(Ok("stale".to_string()), talk.now);
+        for request in talk.sent() {
+            talk.say(refusal(&request, None, "ESession:Invalid session"));
+        }
+        talk.steps();
+        talk.move_by(SECOND);
+    }
+    let events = talk.take_events();
+    let unanswered = |event: &&Event| {
+        matches!(event, Event::Unanswered { error: Some(error), .. } if error.contains("Invalid session"))
+    };
+    assert_eq!(events.iter().filter(unanswered).count(), 2, "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Connected)), "{events:?}");
+    talk.session.on_token(Ok("good".to_string()), talk.now);
+    assert_eq!(talk.accept().len(), 2);
+    talk.steps();
+    assert!(talk.take_events().iter().any(|event| matches!(event, Event::Connected)));
 }
 
 #[test]

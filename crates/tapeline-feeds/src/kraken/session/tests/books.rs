@@ -21,10 +21,15 @@ struct Trading {
 impl Trading {
     /// One book, whole.
     fn new() -> Self {
+        Self::of_depth(10)
+    }
+
+    fn of_depth(depth: usize) -> Self {
         let mut dice = Random::new(3);
         let mut settings = settings(&["book"], &[BTC]);
+        settings.depth = depth;
         settings.patience = Patience { silence: Vec::new(), ..settings.patience };
-        let mut trading = Trading { talk: Talk::new(settings), venue: Venue::new(&[BTC], &mut dice), dice };
+        let mut trading = Trading { talk: Talk::new(settings), venue: Venue::new(&[BTC], depth, &mut dice), dice };
         trading.connect();
         trading.talk.take_events();
         trading
@@ -97,6 +102,49 @@ fn after_a_lost_message_the_book_is_told_lost_subscribed_anew_and_told_whole_aga
     assert_eq!(words(trading.talk.session.book(BTC).unwrap()), trading.venue.words(BTC));
     let counts = trading.talk.session.counts();
     assert_eq!((counts.checksum_failures, counts.resyncs), (1, 1));
+}
+
+#[test]
+fn a_book_of_which_a_message_cannot_be_read_is_fetched_anew_though_every_checksum_holds() {
+    type Spoil = fn(&str) -> String;
+    let spoils: [Spoil; 3] = [
+        |text| text.replace("\"checksum\":", "\"checksum\":-"),
+        |text| text[..text.len() / 2].to_string(),
+        |text| text.replace("BTC/USD", "BTC_USD").replace("\"qty\":", "\"quantity\":"),
+    ];
+    for spoil in spoils {
+        let mut trading = Trading::of_depth(25);
+        let text = spoil(&trading.trade());
+        trading.talk.say(text);
+        assert!(trading.talk.session.book(BTC).is_none());
+        let events = trading.talk.take_events();
+        assert!(matches!(&events[..], [Event::BookLost { why: Lost::Malformed, .. }]), "{events:?}");
+        assert_eq!(Trading::methods(&trading.answer()), ["unsubscribe"]);
+        assert_eq!(Trading::methods(&trading.answer()), ["subscribe"]);
+        assert_eq!(words(trading.talk.session.book(BTC).unwrap()), trading.venue.words(BTC));
+        assert_eq!(trading.talk.session.counts().malformed, 1);
+    }
+}
+
+#[test]
+fn a_snapshot_that_was_not_asked_for_is_ignored() {
+    let mut trading = Trading::new();
+    let text = wrong(&trading.trade());
+    trading.talk.say(text);
+    trading.talk.take_events();
+    // To be ended, on its way out, and wanted again.
+    let request = serde_json::json!({"method": "subscribe", "params": {"channel": "book", "symbol": [BTC]}});
+    let snapshot = trading.venue.answer(&request).remove(1);
+    trading.talk.say(&snapshot);
+    let end = trading.talk.sent().remove(0);
+    assert_eq!(end["method"], "unsubscribe");
+    trading.talk.say(&snapshot);
+    trading.venue.answer(&end).into_iter().for_each(|text| trading.talk.say(text));
+    trading.talk.say(&snapshot);
+    assert_eq!((trading.talk.session.counts().ignored, trading.talk.events.len()), (3, 0));
+    assert!(trading.talk.session.book(BTC).is_none());
+    assert_eq!(Trading::methods(&trading.answer()), ["subscribe"]);
+    assert!(trading.talk.session.book(BTC).is_some());
 }
 
 #[test]

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::talk::{SECOND, Talk, heartbeat, instruments, settings, status};
-use super::venue::{DEPTH, Venue, words};
+use super::venue::{Venue, words};
 use crate::book::{Book, Row};
+use crate::kraken::KrakenSettings;
 use crate::random::Random;
 use crate::venue::{Event, Session as _, Step};
 
@@ -22,6 +23,8 @@ enum Deed {
     Lose,
     Double,
     Spoil(u16, u8),
+    /// The next message of a book has a number that is none.
+    Break,
     /// The connection breaks.
     Cut,
     /// It cannot be made.
@@ -33,23 +36,37 @@ enum Deed {
     Hurry,
 }
 
+/// What checksums find.
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let deed = prop_oneof![
+        4 => visible(),
+        1 => Just(Deed::Lose),
+        1 => any::<(u16, u8)>().prop_map(|(at, byte)| Deed::Spoil(at, byte)),
+    ];
+    prop::collection::vec(deed, 1..200)
+}
+
+/// What can be seen without: the checksum of a deep book is of its ten best levels only.
+fn visible_deeds() -> impl Strategy<Value = Vec<Deed>> {
+    prop::collection::vec(visible(), 1..200)
+}
+
+fn visible() -> impl Strategy<Value = Deed> {
+    prop_oneof![
         20 => any::<bool>().prop_map(Deed::Trade),
-        2 => Just(Deed::Lose),
+        2 => Just(Deed::Break),
         2 => Just(Deed::Double),
-        2 => any::<(u16, u8)>().prop_map(|(at, byte)| Deed::Spoil(at, byte)),
         1 => Just(Deed::Cut),
         1 => Just(Deed::Refuse),
         4 => any::<u8>().prop_map(Deed::Pass),
         1 => any::<u8>().prop_map(Deed::State),
         1 => Just(Deed::Stray),
         1 => Just(Deed::Hurry),
-    ];
-    prop::collection::vec(deed, 1..200)
+    ]
 }
 
 struct Chaos {
+    depth: usize,
     talk: Talk,
     venue: Venue,
     dice: Random,
@@ -62,11 +79,13 @@ struct Chaos {
 }
 
 impl Chaos {
-    fn new(seed: u64) -> Self {
+    fn new(depth: usize, seed: u64) -> Self {
         let mut dice = Random::new(seed);
-        let venue = Venue::new(&SYMBOLS, &mut dice);
+        let venue = Venue::new(&SYMBOLS, depth, &mut dice);
+        let settings = KrakenSettings { depth, ..settings(&["book"], &SYMBOLS) };
         Chaos {
-            talk: Talk::new(settings(&["book"], &SYMBOLS)),
+            depth,
+            talk: Talk::new(settings),
             venue,
             dice,
             line: VecDeque::new(),
@@ -86,6 +105,7 @@ impl Chaos {
                 bytes[at] = byte % 128;
                 self.line.push_back(String::from_utf8(bytes).unwrap());
             }
+            Some(Deed::Break) => self.line.push_back(text.replace("\"qty\":", "\"qty\":\"\",\"was\":")),
             _ => self.line.push_back(text),
         }
     }
@@ -136,7 +156,7 @@ impl Chaos {
                     let book = self.talk.session.book(&symbol).expect("what is told can be looked at");
                     let told = format!("{symbol} {}", words(book));
                     assert!(self.venue.past.contains(&told), "a book that never was: {told}");
-                    let mirror = self.mirrors.entry(symbol.clone()).or_insert_with(|| Book::new(DEPTH));
+                    let mirror = self.mirrors.entry(symbol.clone()).or_insert_with(|| Book::new(self.depth));
                     if change.is_snapshot {
                         mirror.clear();
                     }
@@ -167,7 +187,7 @@ impl Chaos {
     fn live(&mut self, deed: Deed) {
         match deed {
             Deed::Trade(first) => self.trade(SYMBOLS[usize::from(first)]),
-            Deed::Lose | Deed::Double | Deed::Spoil(..) => self.faults.push_back(deed),
+            Deed::Lose | Deed::Double | Deed::Break | Deed::Spoil(..) => self.faults.push_back(deed),
             Deed::Cut => self.cut("cut"),
             Deed::Refuse => self.refuses = true,
             Deed::Pass(quarters) => self.talk.move_by(SECOND / 4 * u32::from(quarters)),
@@ -197,6 +217,21 @@ impl Chaos {
     }
 }
 
+/// Lives through it, and what is left in the end.
+fn live(depth: usize, seed: u64, deeds: Vec<Deed>) -> Result<(), TestCaseError> {
+    let mut chaos = Chaos::new(depth, seed);
+    chaos.settle();
+    for deed in deeds {
+        chaos.live(deed);
+    }
+    chaos.behave();
+    for symbol in SYMBOLS {
+        let book = chaos.talk.session.book(symbol).expect("every book is whole in the end");
+        prop_assert_eq!(words(book), chaos.venue.words(symbol));
+    }
+    Ok(())
+}
+
 fn apply(mirror: &mut Book, rows: &[Row]) {
     mirror.apply(rows, &mut Vec::new());
 }
@@ -206,15 +241,11 @@ proptest! {
 
     #[test]
     fn whatever_the_line_does_no_false_book_is_shown_and_all_are_whole_in_the_end(seed: u64, deeds in deeds()) {
-        let mut chaos = Chaos::new(seed);
-        chaos.settle();
-        for deed in deeds {
-            chaos.live(deed);
-        }
-        chaos.behave();
-        for symbol in SYMBOLS {
-            let book = chaos.talk.session.book(symbol).expect("every book is whole in the end");
-            prop_assert_eq!(words(book), chaos.venue.words(symbol));
-        }
+        live(10, seed, deeds)?;
+    }
+
+    #[test]
+    fn so_it_is_with_deep_books_whatever_can_be_seen_without_their_checksum(seed: u64, deeds in visible_deeds()) {
+        live(25, seed, deeds)?;
     }
 }

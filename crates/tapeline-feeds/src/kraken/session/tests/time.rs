@@ -75,16 +75,30 @@ fn a_channel_without_data_on_a_living_socket_is_told_once_and_again_when_it_has_
     assert!(talk.events.is_empty());
     beat(&mut talk, 300);
     let events = talk.take_events();
-    let [Event::Silent { channel: VenueChannel::Ticker, symbol: Some(symbol), since_us: told_us }] =
+    let [Event::Silent { channel: VenueChannel::Ticker, symbol: None, since_us: told_us }] =
         &events[..]
     else {
         panic!("{events:?}")
     };
-    assert_eq!((&**symbol, *told_us), ("BTC/USD", since_us));
+    assert_eq!(*told_us, since_us);
     talk.say(price("BTC/USD"));
     let events = talk.take_events();
     assert!(matches!(&events[..], [Event::Resumed { .. }, Event::Update(_)]), "{events:?}");
     assert_eq!(talk.session.counts().silences, 1);
+}
+
+#[test]
+fn a_quiet_instrument_is_no_fault_while_another_has_tickers() {
+    let mut talk = Talk::greeted(settings(&["ticker"], &["BTC/USD", "ETH/USD"]));
+    talk.accept();
+    for _ in 0..10 {
+        beat(&mut talk, 100);
+        talk.say(price("BTC/USD"));
+    }
+    assert!(!talk.take_events().iter().any(|event| matches!(event, Event::Silent { .. })));
+    beat(&mut talk, 130);
+    let events = talk.take_events();
+    assert!(matches!(&events[..], [Event::Silent { symbol: None, .. }]), "{events:?}");
 }
 
 #[test]
@@ -264,6 +278,25 @@ fn trades_are_told_once_over_connections_and_holes_in_their_numbers_are_told() {
     };
     assert_eq!(*why, crate::venue::Lost::Numbers { from: 55, to: 57 });
     assert_eq!((talk.session.counts().repeated, talk.session.counts().gaps), (3, 3));
+}
+
+#[test]
+fn a_number_of_a_trade_that_is_absurd_does_not_end_the_trades_for_ever() {
+    let trade = |number: u64| {
+        format!(
+            r#"{{"channel":"trade","type":"update","data":[{{"symbol":"BTC/USD","price":1.50,"trade_id":{number}}}]}}"#
+        )
+    };
+    let mut talk = Talk::greeted(settings(&["trade"], &["BTC/USD"]));
+    talk.accept();
+    talk.say(trade(u64::MAX));
+    talk.take_events();
+    (50..60).for_each(|number| talk.say(trade(number)));
+    let events = talk.take_events();
+    let [Event::Gap { why: crate::venue::Lost::Renumbered, .. }, Event::Update(first), ..] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((first.sequence, events.len()), (Some(57), 4));
 }
 
 #[test]

@@ -9,13 +9,16 @@ use super::talk::acks;
 use crate::book::{Book, Side};
 use crate::random::Random;
 
-pub(super) const DEPTH: usize = 10;
-
 /// Price in tenths, quantity in parts of 10^8.
 type Levels = BTreeMap<i64, i64>;
 
+/// Levels of a side that a checksum is of.
+const CHECKED: usize = 10;
+
 #[derive(Default)]
 pub(super) struct Venue {
+    /// Levels of a side in sight.
+    depth: usize,
     books: BTreeMap<&'static str, [Levels; 2]>,
     subscribed: Vec<&'static str>,
     /// All states that were in sight, as text.
@@ -31,9 +34,9 @@ fn qty(parts: i64) -> String {
 }
 
 /// The levels in sight, best first.
-fn sight([bids, asks]: &[Levels; 2]) -> [Vec<(i64, i64)>; 2] {
+fn sight([bids, asks]: &[Levels; 2], depth: usize) -> [Vec<(i64, i64)>; 2] {
     let level = |(price, qty): (&i64, &i64)| (*price, *qty);
-    [bids.iter().rev().take(DEPTH).map(level).collect(), asks.iter().take(DEPTH).map(level).collect()]
+    [bids.iter().rev().take(depth).map(level).collect(), asks.iter().take(depth).map(level).collect()]
 }
 
 fn shown([bids, asks]: &[Vec<(i64, i64)>; 2]) -> String {
@@ -52,7 +55,7 @@ pub(super) fn words(book: &Book) -> String {
 fn checksum([bids, asks]: &[Vec<(i64, i64)>; 2]) -> u32 {
     let digits = |text: String| text.replace('.', "").trim_start_matches('0').to_string();
     let level = |(p, q): &(i64, i64)| digits(price(*p)) + &digits(qty(*q));
-    let text: String = asks.iter().chain(bids).map(level).collect();
+    let text: String = asks.iter().take(CHECKED).chain(bids.iter().take(CHECKED)).map(level).collect();
     crc32fast::hash(text.as_bytes())
 }
 
@@ -70,18 +73,23 @@ fn message(kind: &str, symbol: &str, sides: &[Vec<(i64, i64)>; 2], checksum: u32
 }
 
 impl Venue {
-    pub(super) fn new(symbols: &[&'static str], dice: &mut Random) -> Self {
-        let mut venue = Venue::default();
+    pub(super) fn new(symbols: &[&'static str], depth: usize, dice: &mut Random) -> Self {
+        let mut venue = Venue { depth, ..Venue::default() };
         for symbol in symbols {
             let mut book = <[Levels; 2]>::default();
-            for tick in 1..=20 {
+            for tick in 1..=venue.reach() {
                 book[0].insert(10_000 - tick, dice.between(1, 500_000_000));
                 book[1].insert(10_000 + tick, dice.between(1, 500_000_000));
             }
-            venue.past.insert(format!("{symbol} {}", shown(&sight(&book))));
+            venue.past.insert(format!("{symbol} {}", shown(&sight(&book, depth))));
             venue.books.insert(symbol, book);
         }
         venue
+    }
+
+    /// How far from the middle levels are: twice what is in sight.
+    fn reach(&self) -> i64 {
+        2 * i64::try_from(self.depth).unwrap()
     }
 
     /// The other side hung up.
@@ -101,7 +109,7 @@ impl Venue {
             self.subscribed.retain(|subscribed| subscribed != symbol);
             if request["method"] == "subscribe" {
                 self.subscribed.push(symbol);
-                let sides = sight(book);
+                let sides = sight(book, self.depth);
                 said.push(message("snapshot", symbol, &sides, checksum(&sides)));
             }
         }
@@ -110,19 +118,20 @@ impl Venue {
 
     /// Something happens in this book; the message, if it is subscribed to and anything in sight has changed.
     pub(super) fn trade(&mut self, symbol: &'static str, dice: &mut Random) -> Option<String> {
+        let (depth, reach) = (self.depth, self.reach());
         let book = self.books.get_mut(symbol).unwrap();
-        let before = sight(book);
+        let before = sight(book, depth);
         for _ in 0..dice.between(1, 4) {
             let side = usize::try_from(dice.between(0, 1)).unwrap();
-            let away = dice.between(1, 20);
+            let away = dice.between(1, reach);
             let at = if side == 0 { 10_000 - away } else { 10_000 + away };
-            if dice.chance(40) && book[side].len() > 12 {
+            if dice.chance(40) && book[side].len() > depth + 2 {
                 book[side].remove(&at);
             } else {
                 book[side].insert(at, dice.between(1, 500_000_000));
             }
         }
-        let after = sight(book);
+        let after = sight(book, depth);
         let changed = [0, 1].map(|side| {
             let gone =
                 before[side].iter().filter(|(at, _)| !book[side].contains_key(at)).map(|(at, _)| (*at, 0));
@@ -135,6 +144,6 @@ impl Venue {
 
     /// Its book of this symbol, in words.
     pub(super) fn words(&self, symbol: &str) -> String {
-        shown(&sight(&self.books[symbol]))
+        shown(&sight(&self.books[symbol], self.depth))
     }
 }
