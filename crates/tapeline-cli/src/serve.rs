@@ -343,9 +343,18 @@ async fn beat(app: Arc<App>) {
 
 async fn sweep(hub: Arc<Hub>) {
     let mut known = 0;
+    let mut said = false;
     loop {
         tokio::time::sleep(SWEEP).await;
         hub.sweep();
+        let critical = hub.dead_letters().lost_critical();
+        if critical > 0 && !said {
+            tracing::error!(
+                lost = critical,
+                "dead letters of critical messages are being lost; /stats says whose"
+            );
+            said = true;
+        }
         let lost = hub.dead_letters().lost();
         if lost > known {
             tracing::warn!(

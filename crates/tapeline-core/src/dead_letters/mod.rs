@@ -2,9 +2,11 @@
 //! the broker takes, whoever wrote it, is counted by source and reason.
 //!
 //! Giving up never waits and never comes back on itself: a letter that finds no room waits in a bounded queue, and one
-//! that cannot be published at all is counted as lost. It does not know how letters are read, redriven or purged.
+//! that cannot be published at all is counted as lost; those of critical messages are [`kept`] until an outage ends. It
+//! does not know how letters are read, redriven or purged.
 
 mod counts;
+mod kept;
 mod letter;
 
 use std::collections::VecDeque;
@@ -16,15 +18,17 @@ use tapeline_schema::events::{DEAD_LETTERS, DeadLetterReason};
 
 use crate::broker::{Broker, Busy, Drafts, Receipts, SLICE};
 use crate::channel::Channel;
+use crate::clock::Now;
 use crate::command::Publication;
 use crate::hub::Hub;
-use crate::message::Draft;
+use crate::message::{Draft, IdempotencyKey};
 use crate::rights::Grant;
 use crate::settings::Rate;
 use crate::watch::PRINCIPAL;
 
 pub use counts::LetterCount;
 use counts::{Became, Counts};
+use kept::Kept;
 pub use letter::{GivenUp, Original, reason_in};
 
 /// Letters of one source that the hub writes, but for those of critical messages: more are lost, and counted.
@@ -46,6 +50,7 @@ pub fn source_of(channel: &str) -> Option<&str> {
 pub struct DeadLetters {
     counts: Arc<Mutex<Counts>>,
     waiting: Mutex<Waiting>,
+    kept: Kept,
 }
 
 /// Letters that found no room, oldest first.
@@ -97,6 +102,11 @@ impl DeadLetters {
     /// Letters that the hub gave up writing, since the start.
     pub fn lost(&self) -> u64 {
         self.counts().iter().map(|count| count.lost).sum()
+    }
+
+    /// Of those, letters of critical messages: never for want of room among others, nor in a short outage.
+    pub fn lost_critical(&self) -> u64 {
+        self.kept.lost()
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -177,6 +187,9 @@ impl Hub {
         let publication = Publication { channel: &*channel, data, ..Publication::default() };
         let drafted = self.drafter(&PRINCIPAL.into(), &Grant::Anyone, now).draft(publication, None);
         let Ok(draft) = drafted else { return self.dead_letters().lose(source, reason) };
+        if is_critical {
+            return self.keep_letter(source, Letter { draft, reason }, now);
+        }
         // Let go of the queue before it is flushed.
         let pushed = self.dead_letters().waiting().push(Letter { draft, reason });
         match pushed {
@@ -189,8 +202,33 @@ impl Hub {
         }
     }
 
-    /// Offers letters that wait for room once more; `false` if some still wait.
+    fn keep_letter(&self, source: &str, mut letter: Letter, now: Now) {
+        let reason = letter.reason;
+        let key = letter.draft.id.to_string().into();
+        letter.draft.idempotency = Some(Box::new(IdempotencyKey { principal: PRINCIPAL.into(), key }));
+        match self.dead_letters().kept.push(letter) {
+            Pushed::First => {
+                self.offer_kept(now);
+            }
+            Pushed::Behind => {}
+            Pushed::NoRoom => self.dead_letters().lose(source, reason),
+        }
+    }
+
+    fn offer_kept(&self, now: Now) -> bool {
+        let DeadLetters { counts, kept, .. } = self.dead_letters();
+        kept.offer(&**self.broker(), counts, now)
+    }
+
+    /// Offers letters that wait for room once more, and those of critical messages that the broker has refused for now;
+    /// `false` if some still wait.
     pub fn flush_dead_letters(&self) -> bool {
+        // What is critical first.
+        let none_kept = self.offer_kept(self.now());
+        self.flush_waiting_letters() && none_kept
+    }
+
+    fn flush_waiting_letters(&self) -> bool {
         loop {
             let letters = self.dead_letters().waiting().take();
             let Some(first) = letters.first() else { return true };

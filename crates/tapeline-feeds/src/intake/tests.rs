@@ -243,3 +243,63 @@ fn a_table_that_changes_more_than_may_wait_is_dropped_whole_and_named() {
     let letter = &letters(&notebook)[0];
     assert_eq!(letter["original"]["data"]["rows"].as_array().map(Vec::len), None, "too long to be kept");
 }
+
+#[test]
+fn letters_of_what_is_critical_outlive_the_outage_that_they_come_from() {
+    let (mut intake, notebook) = intake();
+    for busy in [true, false] {
+        notebook.be_busy(busy);
+        notebook.refuse("");
+        let spilled = 2_000;
+        for n in 0..critical::LIMIT + spilled {
+            intake.publish([said("trades:p", n)]);
+        }
+        intake.hub.sweep();
+        assert_eq!(intake.hub.dead_letters().lost(), 0);
+        notebook.be_busy(false);
+        notebook.refuse_nothing();
+        let before = notebook.taken().len();
+        intake.hub.sweep();
+        let numbers: Vec<_> = letters(&notebook)
+            .iter()
+            .rev()
+            .take(spilled)
+            .map(|letter| letter["original"]["data"].as_u64().unwrap())
+            .collect();
+        assert_eq!(numbers, (0..spilled as u64).rev().collect::<Vec<_>>());
+        assert_eq!(notebook.taken().len() - before, spilled, "each is written once");
+        assert!(intake.flush());
+    }
+}
+
+#[test]
+fn what_is_critical_when_a_feed_ends_in_an_outage_is_a_letter_once_it_is_over() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse("");
+    intake.publish((0..1_500).map(|n| said("trades:p", n)));
+    intake.close();
+    let hub = intake.hub.clone();
+    drop(intake);
+    assert!(!hub.flush_dead_letters());
+    assert_eq!(hub.dead_letters().lost(), 0);
+    let offered = letters(&notebook).len();
+    notebook.refuse_nothing();
+    assert!(hub.flush_dead_letters());
+    assert_eq!(letters(&notebook).len() - offered, 1_500);
+    assert_eq!(hub.dead_letters().counts()[0].taken, 1_500);
+}
+
+#[test]
+fn past_the_bound_letters_of_what_is_critical_are_lost_and_counted() {
+    let (hub, notebook) = super::fake::hub();
+    notebook.be_busy(true);
+    let mut intake = Intake::new(hub, "feed:test");
+    for _ in 0..2 {
+        intake.publish((0..critical::LIMIT).map(|n| said("trades:p", n)));
+        intake.close();
+    }
+    assert_eq!(intake.hub.dead_letters().lost(), critical::LIMIT as u64);
+    notebook.be_busy(false);
+    assert!(intake.hub.flush_dead_letters());
+    assert_eq!(letters(&notebook).len(), critical::LIMIT);
+}
