@@ -253,3 +253,45 @@ fn components_come_and_go_while_updates_come_in() {
     assert_eq!(source.push(execution(100)), Pushed::Accepted);
     stays.await_count(1);
 }
+
+/// Asks for the numbers on the thread where something happens.
+struct Asks(std::sync::Weak<Pipeline>, SyncSender<u64>);
+
+impl Observe for Asks {
+    fn on_happening(&self, _: &str, happening: Happening) {
+        if happening == Happening::Spilled
+            && let Some(pipeline) = self.0.upgrade()
+        {
+            let _ = self.1.try_send(pipeline.stats().sources["kraken"].accepted);
+        }
+    }
+}
+
+/// A pipeline with a component that holds its first call, and a source that has filled its lane.
+fn with_a_full_lane(pipeline: &Pipeline) -> Arc<Latch> {
+    let latch = Latch::new();
+    let held = latch.clone();
+    let probe = Probe::new(move |_| {
+        held.wait();
+        Ok(())
+    });
+    pipeline.register("slow", probe, &[VenueChannel::Executions], patient()).unwrap();
+    let source = pipeline.source("kraken");
+    assert_eq!(source.push(execution(0)), Pushed::Accepted);
+    support::until(|| pipeline.stats().components["slow"].calls == 1);
+    (1..5).for_each(|number| assert_eq!(source.push(execution(number)), Pushed::Accepted));
+    latch
+}
+
+#[test]
+fn an_observer_may_ask_the_pipeline_for_its_numbers_during_a_push() {
+    let pipeline = Arc::new(Pipeline::builder(PipelineConfig::default()).start().unwrap());
+    let (answer, answers) = sync_channel(10);
+    pipeline.observe(Arc::new(Asks(Arc::downgrade(&pipeline), answer)));
+    let latch = with_a_full_lane(&pipeline);
+    let source = pipeline.source("kraken");
+    let pushing = std::thread::spawn(move || source.push(execution(5)));
+    assert_eq!(answers.recv_timeout(LONG), Ok(6));
+    assert_eq!(pushing.join().unwrap(), Pushed::Accepted);
+    latch.open();
+}

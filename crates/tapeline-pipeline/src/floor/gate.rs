@@ -16,7 +16,7 @@ use crate::config::QueueConfig;
 use crate::intake::{Admission, Intake, IntakeConfig, Invalid};
 use crate::lanes::Item;
 use crate::stats::SourceStats;
-use crate::worker::Worker;
+use crate::worker::{Happening, Worker};
 
 /// Channels and symbols of which the newest is remembered.
 const NEWEST: usize = 65_536;
@@ -89,6 +89,9 @@ impl Newest {
     }
 }
 
+/// What has happened to components, to be told once no lock is held.
+type Told = Vec<(Arc<str>, Vec<Happening>)>;
+
 /// A critical update was not taken.
 enum Untaken {
     /// A component holds the source back for a moment.
@@ -132,25 +135,25 @@ impl Floor {
     /// Takes an update in; `None` where a source that can wait is to try again when there is room.
     pub(crate) fn push(&self, gate: &Gate, update: &Arc<Update>, patience: Patience) -> Option<Pushed> {
         let now = self.clock.now();
+        let mut told = Told::new();
         let mut state = gate.state();
-        let pushed = self.push_into(&mut state, update, now, patience)?;
-        let counts = &mut state.counts;
-        counts.taken_in += 1;
-        match pushed {
-            Pushed::Accepted => counts.accepted += 1,
-            Pushed::Invalid(_) => counts.invalid += 1,
-            Pushed::Repeated => counts.deduplicated += 1,
-            Pushed::Refused(_) => counts.refused += 1,
+        let pushed = self.push_into(&mut state, update, (now, patience), &mut told);
+        if let Some(pushed) = &pushed {
+            state.counts.count(pushed);
         }
-        Some(pushed)
+        drop(state);
+        for (component, happenings) in told {
+            self.tell(&component, happenings);
+        }
+        pushed
     }
 
     fn push_into(
         &self,
         state: &mut State,
         update: &Arc<Update>,
-        now: Now,
-        patience: Patience,
+        (now, patience): (Now, Patience),
+        told: &mut Told,
     ) -> Option<Pushed> {
         if !self.is_open() {
             return Some(Pushed::Refused(Refusal::Stopped));
@@ -168,7 +171,7 @@ impl Floor {
         let (key, serial) = (self.key(update), self.serials.fetch_add(1, Ordering::Relaxed));
         let item = || Item { update: update.clone(), key, serial, queued_us: now.mono_us, past: None };
         if update.channel.priority() == Priority::Critical {
-            match self.give_critical(&route.takers, item, now, patience) {
+            match self.give_critical(&route.takers, item, (now, patience), told) {
                 Ok(()) => {}
                 Err(Untaken::Held) => return None,
                 Err(Untaken::NoRoom) => return Some(Pushed::Refused(Refusal::NoRoom)),
@@ -204,8 +207,8 @@ impl Floor {
         &self,
         takers: &[Arc<Cell>],
         item: impl Fn() -> Item,
-        now: Now,
-        patience: Patience,
+        (now, patience): (Now, Patience),
+        told: &mut Told,
     ) -> Result<(), Untaken> {
         let mut locked: Vec<(&Cell, MutexGuard<'_, Worker>)> = takers
             .iter()
@@ -221,7 +224,7 @@ impl Floor {
                 worker.offer(item());
             }
         }
-        self.let_go(locked);
+        let_go(locked, told);
         Ok(())
     }
 
@@ -252,20 +255,6 @@ impl Floor {
         Ok(full)
     }
 
-    /// Lets the locks go, then wakes and tells.
-    fn let_go(&self, locked: Vec<(&Cell, MutexGuard<'_, Worker>)>) {
-        let told: Vec<_> = locked
-            .into_iter()
-            .map(|(cell, mut worker)| (cell, worker.take_idle(), worker.take_happenings()))
-            .collect();
-        for (cell, wakes, happenings) in told {
-            if wakes {
-                cell.wake.notify_one();
-            }
-            self.tell(&cell.name, happenings);
-        }
-    }
-
     /// Takes an update in, waiting while a component holds its source back.
     pub(crate) async fn push_waiting(&self, gate: &Gate, update: &Arc<Update>) -> Pushed {
         if let Some(pushed) = self.push(gate, update, Patience::Waits) {
@@ -291,6 +280,33 @@ impl Floor {
         let (key, serial) = (self.key(update), if run == self.run { serial } else { 0 });
         self.gates().values().any(|gate| gate.state().newest.is_after(key, serial))
     }
+}
+
+impl SourceStats {
+    fn count(&mut self, pushed: &Pushed) {
+        self.taken_in += 1;
+        match pushed {
+            Pushed::Accepted => self.accepted += 1,
+            Pushed::Invalid(_) => self.invalid += 1,
+            Pushed::Repeated => self.deduplicated += 1,
+            Pushed::Refused(_) => self.refused += 1,
+        }
+    }
+}
+
+/// Lets the locks go, then wakes; what is to be told waits until the gate is let go too.
+fn let_go(locked: Vec<(&Cell, MutexGuard<'_, Worker>)>, told: &mut Told) {
+    let wakes: Vec<_> = locked
+        .into_iter()
+        .filter_map(|(cell, mut worker)| {
+            let happenings = worker.take_happenings();
+            if !happenings.is_empty() {
+                told.push((cell.name.clone(), happenings));
+            }
+            worker.take_idle().then_some(cell)
+        })
+        .collect();
+    wakes.iter().for_each(|cell| cell.wake.notify_one());
 }
 
 fn skip(route: &Route) {
