@@ -6,6 +6,7 @@ mod gate;
 mod routes;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -52,6 +53,8 @@ pub(crate) struct Floor {
     waiting: AtomicUsize,
     room: Notify,
     observers: RwLock<Vec<Arc<dyn Observe>>>,
+    /// Said once: an observer that panics does so often.
+    has_panicked: AtomicBool,
 }
 
 impl Floor {
@@ -71,6 +74,7 @@ impl Floor {
             waiting: AtomicUsize::new(0),
             room: Notify::new(),
             observers: RwLock::default(),
+            has_panicked: AtomicBool::new(false),
         }
     }
 
@@ -124,7 +128,15 @@ impl Floor {
         let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for happening in happenings {
             tracing::debug!(component, ?happening, "pipeline");
-            observers.iter().for_each(|observer| observer.on_happening(component, happening));
+            observers.iter().for_each(|observer| self.tell_one(&**observer, component, happening));
+        }
+    }
+
+    /// A panic of an observer must take neither a component's thread along, nor the watchdog, nor a stop.
+    fn tell_one(&self, observer: &dyn Observe, component: &str, happening: Happening) {
+        let told = catch_unwind(AssertUnwindSafe(|| observer.on_happening(component, happening)));
+        if told.is_err() && !self.has_panicked.swap(true, Ordering::Relaxed) {
+            tracing::error!(component, ?happening, "an observer panicked; said once");
         }
     }
 

@@ -295,3 +295,28 @@ fn an_observer_may_ask_the_pipeline_for_its_numbers_during_a_push() {
     assert_eq!(pushing.join().unwrap(), Pushed::Accepted);
     latch.open();
 }
+
+struct Panics;
+
+impl Observe for Panics {
+    fn on_happening(&self, _: &str, _: Happening) {
+        panic!("an observer's own fault");
+    }
+}
+
+#[test]
+fn an_observer_that_panics_costs_neither_a_component_nor_the_others_their_news() {
+    let pipeline = Pipeline::builder(PipelineConfig::default()).start().unwrap();
+    pipeline.observe(Arc::new(Panics));
+    let heard = listen(&pipeline);
+    let probe = Probe::new(|number| if number == 0 { panic!("a call's") } else { Ok(()) });
+    pipeline
+        .register("one", probe.clone(), &[VenueChannel::Executions], ComponentOptions::default())
+        .unwrap();
+    let source = pipeline.source("kraken");
+    assert_eq!(source.push(execution(0)), Pushed::Accepted);
+    await_happening(&heard, Happening::Panicked);
+    assert_eq!(source.push(execution(1)), Pushed::Accepted);
+    probe.await_count(1);
+    assert_eq!(pipeline.stop(LONG).components["one"].delivered, 1);
+}
