@@ -52,7 +52,7 @@ impl Drop for Guarded<'_> {
 }
 
 /// What a panic says.
-fn told(panic: &(dyn std::any::Any + Send)) -> Box<str> {
+pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> Box<str> {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without words")

@@ -85,8 +85,7 @@ impl Floor {
     /// Takes nothing in any more. When this returns, no push is under way.
     pub(crate) fn close(&self) {
         self.is_open.store(false, Ordering::Release);
-        let gates: Vec<_> = self.gates().values().cloned().collect();
-        gates.iter().for_each(|gate| gate.pass_barrier());
+        self.all_gates().iter().for_each(|(_, gate)| gate.pass_barrier());
         self.room.notify_waiters();
     }
 
@@ -100,8 +99,13 @@ impl Floor {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All gates, as they are now: none is waited for while the list is held.
+    fn all_gates(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
+        self.gates().iter().map(|(name, gate)| (name.clone(), gate.clone())).collect()
+    }
+
     pub(crate) fn source_stats(&self) -> BTreeMap<String, SourceStats> {
-        self.gates().iter().map(|(name, gate)| (name.to_string(), gate.stats())).collect()
+        self.all_gates().into_iter().map(|(name, gate)| (name.to_string(), gate.stats())).collect()
     }
 
     pub(crate) fn set_routes(&self, routes: Routes) {

@@ -278,7 +278,7 @@ impl Floor {
             return false;
         }
         let (key, serial) = (self.key(update), if run == self.run { serial } else { 0 });
-        self.gates().values().any(|gate| gate.state().newest.is_after(key, serial))
+        self.all_gates().iter().any(|(_, gate)| gate.state().newest.is_after(key, serial))
     }
 }
 
