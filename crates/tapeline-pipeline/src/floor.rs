@@ -131,7 +131,10 @@ impl Floor {
         }
         let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for happening in happenings {
-            tracing::debug!(component, ?happening, "pipeline");
+            match happening {
+                Happening::Lost => tracing::error!(component, "a critical message is lost: no room for its dead letter"),
+                _ => tracing::debug!(component, ?happening, "pipeline"),
+            }
             observers.iter().for_each(|observer| self.tell_one(&**observer, component, happening));
         }
     }

@@ -1,5 +1,6 @@
-//! One source's way in: through its intake, and into the lanes of every component that takes the channel. Of a critical
-//! update, either all of them take it or none does.
+//! One source's way in: through its intake, and into the lanes of every component that takes the channel. A critical
+//! update goes into each one's lane, else to its dead letters. Who has room for it in neither loses it, counted and said,
+//! and costs the others nothing; where nobody has, its source is told and keeps it.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ const NEWEST: usize = 65_536;
 #[must_use = "a refused update is still its source's"]
 pub enum Pushed {
     /// Every component that takes its channel has it, in its lanes or, where a critical one found no room, as a dead
-    /// letter.
+    /// letter. A component whose share of the dead letters was full too has counted it as dropped.
     Accepted,
     /// It is not what its channel says.
     Invalid(Invalid),
@@ -42,8 +43,8 @@ pub enum Refusal {
     /// The pipeline is stopped.
     #[error("the pipeline is stopped")]
     Stopped,
-    /// It is critical, a component has no room for it, and nor have its dead letters.
-    #[error("no room in a component's critical lane, nor among its dead letters")]
+    /// It is critical, and no component has room for it, nor for its dead letter.
+    #[error("no room in any component's critical lane, nor among its dead letters")]
     NoRoom,
 }
 
@@ -202,7 +203,7 @@ impl Floor {
         }
     }
 
-    /// Room is sought in all before any is given it: in a lane, else among the dead letters.
+    /// Each gets it into its lane, else as a dead letter; who has no room for either loses it, unless that is everybody.
     fn give_critical(
         &self,
         takers: &[Arc<Cell>],
@@ -218,41 +219,25 @@ impl Floor {
         if patience == Patience::Waits && locked.iter().any(|(_, worker)| worker.holds_back()) {
             return Err(Untaken::Held);
         }
-        let spilled = self.spill(&mut locked, &item, now)?;
+        let mut is_taken = locked.is_empty();
+        let mut without = Vec::new();
         for (place, (_, worker)) in locked.iter_mut().enumerate() {
-            if !spilled.contains(&place) {
+            if !worker.is_critical_full() {
                 worker.offer(item());
+            } else if worker.spill(&item(), now, &*self.letters).is_err() {
+                without.push(place);
+                continue;
             }
+            is_taken = true;
+        }
+        if !is_taken {
+            return Err(Untaken::NoRoom);
+        }
+        for place in without {
+            locked.get_mut(place).into_iter().for_each(|(_, worker)| worker.lose());
         }
         let_go(locked, told);
         Ok(())
-    }
-
-    /// Makes dead letters for those whose lane is full, or for none; tells for whom.
-    fn spill(
-        &self,
-        locked: &mut [(&Cell, MutexGuard<'_, Worker>)],
-        item: &impl Fn() -> Item,
-        now: Now,
-    ) -> Result<Vec<usize>, Untaken> {
-        let full = locked.iter().enumerate().filter(|(_, (_, worker))| worker.is_critical_full());
-        let full: Vec<usize> = full.map(|(place, _)| place).collect();
-        let mut made = Vec::with_capacity(full.len());
-        for place in &full {
-            let Some((_, worker)) = locked.get_mut(*place) else { continue };
-            match worker.spill(&item(), now, &*self.letters) {
-                Ok(spilled) => made.push((*place, spilled)),
-                Err(_) => {
-                    for (place, spilled) in made {
-                        if let Some((_, worker)) = locked.get_mut(place) {
-                            worker.take_back(&spilled, &*self.letters);
-                        }
-                    }
-                    return Err(Untaken::NoRoom);
-                }
-            }
-        }
-        Ok(full)
     }
 
     /// Takes an update in, waiting while a component holds its source back.

@@ -101,18 +101,22 @@ fn every_cut_of_the_file_leaves_the_whole_lines_before_it() {
 #[test]
 fn a_full_store_parts_with_the_oldest_that_is_not_critical_and_refuses_when_there_is_none() {
     let folder = Folder::new("full");
-    let letters = folder.open(3);
+    let letters = folder.open(4);
     put(&letters, "executions", 1);
-    put(&letters, "ticker", 2);
-    put(&letters, "ticker", 3);
-    put(&letters, "executions", 4);
-    assert_eq!(serials(&letters), [1, 3, 4]);
+    (2..5).for_each(|number| drop(put(&letters, "ticker", number)));
     put(&letters, "executions", 5);
-    assert_eq!(letters.put(letter("executions", 6, DeadLetterReason::Timeout)), Err(NoRoom));
-    put(&letters, "ticker", 7);
-    assert_eq!((serials(&letters), letters.kept().evicted), (vec![1, 4, 5], 3));
+    assert_eq!(serials(&letters), [1, 3, 4, 5]);
+    let other = |number| {
+        let letter = letter("executions", number, DeadLetterReason::Timeout);
+        letters.put(crate::dead_letters::Letter { component: "other".into(), ..letter })
+    };
+    assert_eq!(letters.put(letter("executions", 6, DeadLetterReason::Timeout)), Err(NoRoom), "it has its share");
+    assert!(other(7).is_ok(), "another has one too");
+    assert_eq!(other(8), Err(NoRoom));
+    put(&letters, "ticker", 9);
+    assert_eq!((serials(&letters), letters.kept().evicted), (vec![1, 5, 7, 9], 3));
     drop(letters);
-    assert_eq!(serials(&folder.open(3)), [1, 4, 5]);
+    assert_eq!(serials(&folder.open(4)), [1, 5, 7, 9]);
 }
 
 #[test]
