@@ -190,7 +190,7 @@ impl Floor {
         Some(Pushed::Accepted)
     }
 
-    pub(super) fn give(&self, cell: &Cell, item: Item) {
+    fn give(&self, cell: &Cell, item: Item) {
         let mut worker = cell.lock();
         if worker.is_closed() {
             return;
