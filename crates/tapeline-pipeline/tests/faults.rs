@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use support::{Latch, Probe, ticker, update};
 use tapeline_core::clock::Clock;
-use tapeline_core::feed::VenueChannel;
+use tapeline_core::feed::{Update, VenueChannel};
 use tapeline_core::testkit::ManualClock;
-use tapeline_pipeline::component::Failure;
+use tapeline_pipeline::component::{Component, Failure, Handling};
 use tapeline_pipeline::config::{BreakerConfig, QueueConfig, RetryConfig};
 use tapeline_pipeline::stats::BreakerState;
 use tapeline_pipeline::{ComponentOptions, Happening, Observe, Pipeline, PipelineConfig, Pushed, Refusal};
@@ -319,4 +319,40 @@ fn an_observer_that_panics_costs_neither_a_component_nor_the_others_their_news()
     assert_eq!(source.push(execution(1)), Pushed::Accepted);
     probe.await_count(1);
     assert_eq!(pipeline.stop(LONG).components["one"].delivered, 1);
+}
+
+/// Begins work on a thread of its runtime that does not end, and succeeds.
+struct LeavesWork(Arc<Latch>);
+
+impl Component for LeavesWork {
+    fn takes(&self, _: &VenueChannel) -> bool {
+        true
+    }
+
+    fn handle<'a>(&'a self, _: &'a Arc<Update>) -> Handling<'a> {
+        let latch = self.0.clone();
+        Box::pin(async move {
+            drop(tokio::task::spawn_blocking(move || latch.wait()));
+            Ok(())
+        })
+    }
+}
+
+#[test]
+fn blocking_work_that_a_component_has_begun_holds_up_neither_a_restart_nor_a_stop() {
+    let pipeline = Pipeline::builder(PipelineConfig::default()).start().unwrap();
+    let latch = Latch::new();
+    let component = Arc::new(LeavesWork(latch.clone()));
+    pipeline.register("one", component, &[VenueChannel::Executions], ComponentOptions::default()).unwrap();
+    let source = pipeline.source("kraken");
+    for number in 0..2 {
+        assert_eq!(source.push(execution(number)), Pushed::Accepted);
+        support::until(|| pipeline.stats().components["one"].delivered == number + 1);
+        assert!(pipeline.restart().unwrap().is_empty());
+    }
+    let (stop, stopped) = sync_channel(1);
+    let stopping = std::thread::spawn(move || stop.send(pipeline.stop(LONG).components["one"].delivered));
+    assert_eq!(stopped.recv_timeout(LONG), Ok(2));
+    stopping.join().unwrap().unwrap();
+    latch.open();
 }
