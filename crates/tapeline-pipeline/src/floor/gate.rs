@@ -128,9 +128,9 @@ impl Gate {
 }
 
 impl Floor {
-    /// The key of an update's channel and symbol.
+    /// The key of an update's source, channel and symbol.
     pub(crate) fn key(&self, update: &Update) -> u64 {
-        self.keys.hash_one((&update.channel, &update.symbol))
+        self.keys.hash_one((&update.source, &update.channel, &update.symbol))
     }
 
     /// Takes an update in; `None` where a source that can wait is to try again when there is room.

@@ -153,3 +153,14 @@ fn a_rule_that_panics_lets_nothing_in() {
         IntakeConfig { rules: vec![(VenueChannel::Ticker, rule)], ..IntakeConfig::default() };
     assert_eq!(invalid(&update("ticker", "a", 1), config).as_deref(), Some("a rule panicked: not thought of"));
 }
+
+#[test]
+fn the_same_number_of_another_venue_is_another_update() {
+    let mut intake = intake(IntakeConfig::default());
+    for channel in ["ticker", "executions"] {
+        let of = |source: &str| Update { source: source.into(), ..update(channel, "a", 1) };
+        assert!(takes(&mut intake, &of("kraken"), 1.0));
+        assert!(takes(&mut intake, &of("futu"), 1.0));
+        assert!(!takes(&mut intake, &of("kraken"), 1.0));
+    }
+}

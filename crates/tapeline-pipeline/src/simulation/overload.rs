@@ -161,3 +161,12 @@ fn a_critical_update_that_nobody_has_room_for_stays_its_sources() {
         assert!(stats.balances() && stats.dropped.is_empty() && stats.accepted == 2_000, "{stats:?}");
     }
 }
+
+#[test]
+fn venues_that_share_a_source_and_a_symbol_do_not_conflate_each_other() {
+    let clock = Arc::new(ManualClock::default());
+    let floor = floor(&clock);
+    let of = |source: &str| tapeline_core::feed::Update { source: source.into(), ..update("ticker", "a", 1) };
+    assert_ne!(floor.key(&of("kraken")), floor.key(&of("futu")));
+    assert_eq!(floor.key(&of("kraken")), floor.key(&of("kraken")));
+}
