@@ -6,15 +6,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tapeline_core::feed::Update;
 
 use crate::component::{Component, Handling};
 use crate::worker::Outcome;
 
+/// Longer than any process lives.
+const NO_LIMIT: Duration = Duration::from_secs(86_400 * 365 * 10);
+
 /// Calls a component; on a current-thread runtime with a timer.
 pub(crate) async fn call(component: &dyn Component, update: &Arc<Update>, limit: Duration) -> Outcome {
+    // The time that the first poll takes counts too.
+    let since = Instant::now();
     let mut guarded = match catch_unwind(AssertUnwindSafe(|| component.handle(update))) {
         Ok(handling) => Guarded(Some(handling)),
         Err(panic) => return Outcome::Panicked(told(&*panic)),
@@ -22,7 +27,10 @@ pub(crate) async fn call(component: &dyn Component, update: &Arc<Update>, limit:
     // Most calls are over at once, and need no timer.
     match poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await {
         Poll::Ready(outcome) => outcome,
-        Poll::Pending => tokio::time::timeout(limit, &mut guarded).await.unwrap_or(Outcome::TimedOut),
+        Poll::Pending => {
+            let until = since.checked_add(limit).unwrap_or_else(|| since + NO_LIMIT);
+            tokio::time::timeout_at(until.into(), &mut guarded).await.unwrap_or(Outcome::TimedOut)
+        }
     }
 }
 
@@ -52,9 +60,50 @@ impl Drop for Guarded<'_> {
 }
 
 /// What a panic says.
-fn told(panic: &(dyn std::any::Any + Send)) -> Box<str> {
+pub(crate) fn told(panic: &(dyn std::any::Any + Send)) -> Box<str> {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without words")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tapeline_core::feed::VenueChannel;
+
+    use super::*;
+    use crate::testing::update;
+
+    /// Takes more than its time before it awaits anything, and then goes on.
+    struct SlowStart;
+
+    impl Component for SlowStart {
+        fn takes(&self, _: &VenueChannel) -> bool {
+            true
+        }
+
+        fn handle<'a>(&'a self, _: &'a Arc<Update>) -> Handling<'a> {
+            Box::pin(async {
+                std::thread::sleep(LIMIT * 2);
+                std::future::pending::<()>().await;
+                Ok(())
+            })
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn the_time_before_a_call_first_awaits_counts_too() {
+        let started = Instant::now();
+        let update = Arc::new(update("ticker", "a", 1));
+        let mut calling = Box::pin(call(&SlowStart, &update, LIMIT));
+        // Its time is over when it first awaits, so its timer is due at once.
+        let first = poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
+        assert!(started.elapsed() >= LIMIT * 2);
+        match first {
+            Poll::Ready(outcome) => assert_eq!(outcome, Outcome::TimedOut),
+            Poll::Pending => assert_eq!(calling.await, Outcome::TimedOut),
+        }
+    }
 }

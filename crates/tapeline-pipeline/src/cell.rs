@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 use crate::dead_letters::DeadLetters;
 use crate::worker::{CallId, Happening, Outcome, Step, Worker};
 
-/// Is told at once of what happens; called on the thread where it does, under no lock, so it must be quick.
+/// Is told at once of what happens; called on the thread where it does, under no lock, so it must be quick. A panic is
+/// caught, and said once.
 pub trait Observe: Send + Sync {
     /// Something has happened to a component.
     fn on_happening(&self, component: &str, happening: Happening);

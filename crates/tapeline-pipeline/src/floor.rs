@@ -6,6 +6,7 @@ mod gate;
 mod routes;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -52,6 +53,8 @@ pub(crate) struct Floor {
     waiting: AtomicUsize,
     room: Notify,
     observers: RwLock<Vec<Arc<dyn Observe>>>,
+    /// Said once: an observer that panics does so often.
+    has_panicked: AtomicBool,
 }
 
 impl Floor {
@@ -71,6 +74,7 @@ impl Floor {
             waiting: AtomicUsize::new(0),
             room: Notify::new(),
             observers: RwLock::default(),
+            has_panicked: AtomicBool::new(false),
         }
     }
 
@@ -81,8 +85,7 @@ impl Floor {
     /// Takes nothing in any more. When this returns, no push is under way.
     pub(crate) fn close(&self) {
         self.is_open.store(false, Ordering::Release);
-        let gates: Vec<_> = self.gates().values().cloned().collect();
-        gates.iter().for_each(|gate| gate.pass_barrier());
+        self.all_gates().iter().for_each(|(_, gate)| gate.pass_barrier());
         self.room.notify_waiters();
     }
 
@@ -96,8 +99,13 @@ impl Floor {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All gates, as they are now: none is waited for while the list is held.
+    fn all_gates(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
+        self.gates().iter().map(|(name, gate)| (name.clone(), gate.clone())).collect()
+    }
+
     pub(crate) fn source_stats(&self) -> BTreeMap<String, SourceStats> {
-        self.gates().iter().map(|(name, gate)| (name.to_string(), gate.stats())).collect()
+        self.all_gates().into_iter().map(|(name, gate)| (name.to_string(), gate.stats())).collect()
     }
 
     pub(crate) fn set_routes(&self, routes: Routes) {
@@ -123,8 +131,19 @@ impl Floor {
         }
         let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for happening in happenings {
-            tracing::debug!(component, ?happening, "pipeline");
-            observers.iter().for_each(|observer| observer.on_happening(component, happening));
+            match happening {
+                Happening::Lost => tracing::error!(component, "a critical message is lost: no room for its dead letter"),
+                _ => tracing::debug!(component, ?happening, "pipeline"),
+            }
+            observers.iter().for_each(|observer| self.tell_one(&**observer, component, happening));
+        }
+    }
+
+    /// A panic of an observer must take neither a component's thread along, nor the watchdog, nor a stop.
+    fn tell_one(&self, observer: &dyn Observe, component: &str, happening: Happening) {
+        let told = catch_unwind(AssertUnwindSafe(|| observer.on_happening(component, happening)));
+        if told.is_err() && !self.has_panicked.swap(true, Ordering::Relaxed) {
+            tracing::error!(component, ?happening, "an observer panicked; said once");
         }
     }
 

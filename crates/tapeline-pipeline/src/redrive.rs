@@ -1,5 +1,6 @@
-//! Dead letters sent anew: which, how many at a time, and what became of each. A letter leaves its store once its
-//! component has it again, so a crash may send it twice but never loses it.
+//! Dead letters sent anew: which, how many at a time, and what became of each. A letter leaves its store once it
+//! is in its component's lane. From there it is as any message that waits: given up again, it is a letter again, but a
+//! crash before its end loses it, as lanes are in memory only.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

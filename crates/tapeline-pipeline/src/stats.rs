@@ -45,7 +45,8 @@ pub struct ComponentStats {
     pub delivered: u64,
     /// Given way to a newer one of the same channel and symbol.
     pub conflated: u64,
-    /// Dropped, by cause: `overflow`, `expired`, `stopped`.
+    /// Dropped, by cause: `overflow`, `expired`, `stopped`; and of critical ones alone, `no_room_for_letters`: its lane
+    /// is full and so is its share of the store of dead letters.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Given up, and kept as a dead letter, by reason.
     pub dead_lettered: BTreeMap<&'static str, u64>,

@@ -53,6 +53,8 @@ pub(crate) fn start(
     let name = format!("pipe {}", cell.name);
     let join = tapeline_runtime::spawn(&name, move || {
         runtime.block_on(run(&floor, &cell, &*component));
+        // Dropped, it would wait without limit for blocking work that the component has begun.
+        runtime.shutdown_background();
         drop(alive);
     })?;
     Ok(Running { join, ended })

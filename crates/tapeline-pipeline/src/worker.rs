@@ -113,8 +113,11 @@ pub enum Happening {
     Panicked,
     /// A critical message found no room in its lane and became a dead letter.
     Spilled,
-    /// A critical message cannot be given up, as the store of dead letters is full of critical ones; it is kept.
+    /// A critical message cannot be given up, as its share of the store of dead letters is full; it is kept.
     NoRoomForLetters,
+    /// A critical message is lost to this component, and counted as dropped for `no_room_for_letters`: its lane is full
+    /// and so is its share of the store of dead letters. Other components have it.
+    Lost,
 }
 
 #[derive(Debug)]

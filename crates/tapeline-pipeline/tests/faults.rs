@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use support::{Latch, Probe, ticker, update};
 use tapeline_core::clock::Clock;
-use tapeline_core::feed::VenueChannel;
+use tapeline_core::feed::{Update, VenueChannel};
 use tapeline_core::testkit::ManualClock;
-use tapeline_pipeline::component::Failure;
+use tapeline_pipeline::component::{Component, Failure, Handling};
 use tapeline_pipeline::config::{BreakerConfig, QueueConfig, RetryConfig};
 use tapeline_pipeline::stats::BreakerState;
 use tapeline_pipeline::{ComponentOptions, Happening, Observe, Pipeline, PipelineConfig, Pushed, Refusal};
@@ -252,4 +252,107 @@ fn components_come_and_go_while_updates_come_in() {
     assert!(pipeline.unregister("goes").is_err());
     assert_eq!(source.push(execution(100)), Pushed::Accepted);
     stays.await_count(1);
+}
+
+/// Asks for the numbers on the thread where something happens.
+struct Asks(std::sync::Weak<Pipeline>, SyncSender<u64>);
+
+impl Observe for Asks {
+    fn on_happening(&self, _: &str, happening: Happening) {
+        if happening == Happening::Spilled
+            && let Some(pipeline) = self.0.upgrade()
+        {
+            let _ = self.1.try_send(pipeline.stats().sources["kraken"].accepted);
+        }
+    }
+}
+
+/// A pipeline with a component that holds its first call, and a source that has filled its lane.
+fn with_a_full_lane(pipeline: &Pipeline) -> Arc<Latch> {
+    let latch = Latch::new();
+    let held = latch.clone();
+    let probe = Probe::new(move |_| {
+        held.wait();
+        Ok(())
+    });
+    pipeline.register("slow", probe, &[VenueChannel::Executions], patient()).unwrap();
+    let source = pipeline.source("kraken");
+    assert_eq!(source.push(execution(0)), Pushed::Accepted);
+    support::until(|| pipeline.stats().components["slow"].calls == 1);
+    (1..5).for_each(|number| assert_eq!(source.push(execution(number)), Pushed::Accepted));
+    latch
+}
+
+#[test]
+fn an_observer_may_ask_the_pipeline_for_its_numbers_during_a_push() {
+    let pipeline = Arc::new(Pipeline::builder(PipelineConfig::default()).start().unwrap());
+    let (answer, answers) = sync_channel(10);
+    pipeline.observe(Arc::new(Asks(Arc::downgrade(&pipeline), answer)));
+    let latch = with_a_full_lane(&pipeline);
+    let source = pipeline.source("kraken");
+    let pushing = std::thread::spawn(move || source.push(execution(5)));
+    assert_eq!(answers.recv_timeout(LONG), Ok(6));
+    assert_eq!(pushing.join().unwrap(), Pushed::Accepted);
+    latch.open();
+}
+
+struct Panics;
+
+impl Observe for Panics {
+    fn on_happening(&self, _: &str, _: Happening) {
+        panic!("an observer's own fault");
+    }
+}
+
+#[test]
+fn an_observer_that_panics_costs_neither_a_component_nor_the_others_their_news() {
+    let pipeline = Pipeline::builder(PipelineConfig::default()).start().unwrap();
+    pipeline.observe(Arc::new(Panics));
+    let heard = listen(&pipeline);
+    let probe = Probe::new(|number| if number == 0 { panic!("a call's") } else { Ok(()) });
+    pipeline
+        .register("one", probe.clone(), &[VenueChannel::Executions], ComponentOptions::default())
+        .unwrap();
+    let source = pipeline.source("kraken");
+    assert_eq!(source.push(execution(0)), Pushed::Accepted);
+    await_happening(&heard, Happening::Panicked);
+    assert_eq!(source.push(execution(1)), Pushed::Accepted);
+    probe.await_count(1);
+    assert_eq!(pipeline.stop(LONG).components["one"].delivered, 1);
+}
+
+/// Begins work on a thread of its runtime that does not end, and succeeds.
+struct LeavesWork(Arc<Latch>);
+
+impl Component for LeavesWork {
+    fn takes(&self, _: &VenueChannel) -> bool {
+        true
+    }
+
+    fn handle<'a>(&'a self, _: &'a Arc<Update>) -> Handling<'a> {
+        let latch = self.0.clone();
+        Box::pin(async move {
+            drop(tokio::task::spawn_blocking(move || latch.wait()));
+            Ok(())
+        })
+    }
+}
+
+#[test]
+fn blocking_work_that_a_component_has_begun_holds_up_neither_a_restart_nor_a_stop() {
+    let pipeline = Pipeline::builder(PipelineConfig::default()).start().unwrap();
+    let latch = Latch::new();
+    let component = Arc::new(LeavesWork(latch.clone()));
+    pipeline.register("one", component, &[VenueChannel::Executions], ComponentOptions::default()).unwrap();
+    let source = pipeline.source("kraken");
+    for number in 0..2 {
+        assert_eq!(source.push(execution(number)), Pushed::Accepted);
+        support::until(|| pipeline.stats().components["one"].delivered == number + 1);
+        assert!(pipeline.restart().unwrap().is_empty());
+    }
+    let (stop, stopped) = sync_channel(1);
+    let stopping = std::thread::spawn(move || stop.send(pipeline.stop(LONG).components["one"].delivered));
+    assert_eq!(stopped.recv_timeout(LONG), Ok(2));
+    stopping.join().unwrap().unwrap();
+    latch.open();
 }

@@ -58,3 +58,18 @@ fn a_panic_costs_one_message_and_the_thread_goes_on() {
         letters.list(&Default::default(), 10).iter().map(|(_, letter)| letter.error.clone()).collect();
     assert_eq!(told, ["three is too much".into(), "five is none".into()]);
 }
+
+#[test]
+fn a_channel_that_is_named_twice_is_taken_once() {
+    let pipeline = Pipeline::builder(PipelineConfig::default()).start().unwrap();
+    let probe = Probe::new(|_| Ok(()));
+    let (ticker_channel, critical) = (VenueChannel::Ticker, VenueChannel::Balances);
+    let channels = [ticker_channel.clone(), critical.clone(), ticker_channel, critical];
+    pipeline.register("twice", probe.clone(), &channels, ComponentOptions::default()).unwrap();
+    let source = pipeline.source("kraken");
+    assert_eq!(source.push(ticker("BTC/USD", 1)), Pushed::Accepted);
+    // Before the critical one, which would lock for ever.
+    assert_eq!(pipeline.stats().components["twice"].accepted, 1);
+    assert_eq!(source.push(support::update(VenueChannel::Balances, "BTC", 2)), Pushed::Accepted);
+    assert_eq!(pipeline.stop(LONG).components["twice"].delivered, 2);
+}

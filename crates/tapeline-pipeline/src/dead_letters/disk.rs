@@ -2,7 +2,8 @@
 //! in groups, so that putting a letter never waits for the disk; what is not written yet is bounded like what is kept.
 //!
 //! A line that was torn by a crash is cut off when the file is opened. A disk that fails is tried again; meanwhile
-//! letters stay in memory, until there is no more room.
+//! letters stay in memory. When the disk is too far behind it takes no more critical ones, and lines are thrown away:
+//! the file is then rewritten from what is kept.
 
 mod line;
 mod log;
@@ -40,11 +41,47 @@ struct Shared {
 struct State {
     shelf: Shelf,
     pending: Vec<u8>,
+    /// Lines were thrown away, so the file is to be rewritten.
+    wants_rewrite: bool,
+    /// What had been handed to the writer when that was last done.
+    thrown_at: u64,
     /// Bytes ever handed to the writer, and of those, how many are synced.
     handed: u64,
     synced: u64,
     failing: Option<String>,
     is_closing: bool,
+}
+
+/// What a write that failed was about.
+enum Lines {
+    /// Everything that is kept.
+    All,
+    Some(Vec<u8>),
+}
+
+impl State {
+    /// Whether more waits for the disk than may.
+    fn is_behind(&self) -> bool {
+        self.wants_rewrite || self.handed - self.synced > PENDING_BYTES as u64
+    }
+
+    /// What is kept says it all.
+    fn throw_lines_away(&mut self) {
+        self.pending = Vec::new();
+        self.wants_rewrite = true;
+        self.thrown_at = self.handed;
+    }
+
+    /// What was not written waits before what came since.
+    fn put_back(&mut self, lines: Lines) {
+        match lines {
+            Lines::Some(lines) if !self.wants_rewrite => {
+                let since = std::mem::replace(&mut self.pending, lines);
+                self.pending.extend_from_slice(&since);
+            }
+            _ => self.throw_lines_away(),
+        }
+    }
 }
 
 impl DiskLetters {
@@ -56,8 +93,20 @@ impl DiskLetters {
         let path: PathBuf = folder.join("dead_letters.jsonl");
         let mut shelf = Shelf::new(bounds);
         let log = Log::open(&path, &mut shelf)?;
-        let state =
-            State { shelf, pending: Vec::new(), handed: 0, synced: 0, failing: None, is_closing: false };
+        DiskLetters::begin(shelf, log)
+    }
+
+    fn begin(shelf: Shelf, log: Log) -> io::Result<Self> {
+        let state = State {
+            shelf,
+            pending: Vec::new(),
+            wants_rewrite: false,
+            thrown_at: 0,
+            handed: 0,
+            synced: 0,
+            failing: None,
+            is_closing: false,
+        };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), synced: Condvar::new() });
         let writers = shared.clone();
@@ -86,29 +135,37 @@ impl Shared {
     }
 
     fn hand(&self, state: &mut State, line: &[u8]) {
-        state.pending.extend_from_slice(line);
         state.handed += line.len() as u64;
+        if state.is_behind() {
+            state.throw_lines_away();
+        } else {
+            state.pending.extend_from_slice(line);
+        }
         self.work.notify_one();
     }
 
     /// Writes until the store is closed and everything is written, or the disk fails at the end.
     fn write(&self, mut log: Log) {
         loop {
-            let waits = |state: &mut State| state.pending.is_empty() && !state.is_closing;
+            let has_work = |state: &State| state.wants_rewrite || !state.pending.is_empty();
+            let waits = |state: &mut State| !has_work(state) && !state.is_closing;
             let state = self.work.wait_while(self.state(), waits);
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            let (lines, closes) = (std::mem::take(&mut state.pending), state.is_closing);
-            if lines.is_empty() {
+            if !has_work(&state) {
                 return;
             }
-            let rewritten = log.wants_rewrite(state.shelf.bytes()).then(|| state.shelf.all());
+            let (lines, closes) = (std::mem::take(&mut state.pending), state.is_closing);
+            let until = state.handed;
+            let rewrites = state.wants_rewrite || log.wants_rewrite(state.shelf.bytes());
+            let rewritten = rewrites.then(|| state.shelf.all());
             drop(state);
             let outcome = match rewritten {
                 // The letters as they are now; the lines are about them.
                 Some(letters) => log.rewrite(&letters),
                 None => log.append(&lines),
             };
-            if self.on_written(outcome, lines) || !closes {
+            let lines = if rewrites { Lines::All } else { Lines::Some(lines) };
+            if self.on_written(outcome, lines, until) || !closes {
                 continue;
             }
             return;
@@ -116,10 +173,12 @@ impl Shared {
     }
 
     /// What has been written is done; what has not, waits before what came since. Says whether it was written.
-    fn on_written(&self, outcome: io::Result<()>, lines: Vec<u8>) -> bool {
+    fn on_written(&self, outcome: io::Result<()>, lines: Lines, until: u64) -> bool {
         let mut state = self.state();
         let Err(error) = outcome else {
-            state.synced += lines.len() as u64;
+            // What was thrown away while a rewrite was under way may not be in it.
+            state.wants_rewrite &= state.thrown_at > until;
+            state.synced = until;
             state.failing = None;
             self.synced.notify_all();
             return true;
@@ -128,8 +187,7 @@ impl Shared {
             tracing::error!(%error, "dead letters cannot be written to disk; they wait in memory");
         }
         state.failing = Some(error.to_string());
-        let since = std::mem::replace(&mut state.pending, lines);
-        state.pending.extend_from_slice(&since);
+        state.put_back(lines);
         let is_open = |state: &mut State| !state.is_closing;
         drop(self.work.wait_timeout_while(state, TRY_AGAIN, is_open));
         false
@@ -139,7 +197,7 @@ impl Shared {
 impl DeadLetters for DiskLetters {
     fn put(&self, letter: Letter) -> Result<LetterId, NoRoom> {
         let (letter, mut state) = (Arc::new(letter), self.shared.state());
-        if state.pending.len() > PENDING_BYTES && letter.is_critical() {
+        if state.is_behind() && letter.is_critical() {
             return Err(NoRoom);
         }
         let (id, gone) = state.shelf.put(letter.clone())?;

@@ -1,6 +1,9 @@
 //! Letters in memory: gone with the process, bounded in count and bytes.
+//!
+//! Room is shared by components: one may have as many critical letters as there is room left besides all critical
+//! ones. So one alone gets half, and whoever comes next gets at least half of what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{DeadLetters, Filter, Kept, Letter, LetterId, NoRoom};
@@ -34,10 +37,20 @@ pub struct MemoryLetters {
 pub(super) struct Shelf {
     bounds: MemoryBounds,
     critical: BTreeMap<LetterId, Arc<Letter>>,
+    critical_bytes: usize,
+    /// Critical letters by component.
+    shares: HashMap<Arc<str>, Share>,
     others: BTreeMap<LetterId, Arc<Letter>>,
     bytes: usize,
     last: LetterId,
     evicted: u64,
+}
+
+/// What one component has of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    letters: usize,
+    bytes: usize,
 }
 
 /// What a letter costs.
@@ -55,16 +68,34 @@ impl Shelf {
             && self.bytes + more <= self.bounds.bytes
     }
 
-    /// Whether there would be room if everything gave way that may.
-    fn can_make_room(&self, more: usize) -> bool {
-        let critical: usize = self.critical.values().map(|letter| cost(letter)).sum();
-        self.critical.len() < self.bounds.letters && critical + more <= self.bounds.bytes
+    /// Whether a component has not had its share of what would be there if everything gave way that may.
+    fn has_share_left(&self, component: &str, more: usize) -> bool {
+        let own = self.shares.get(component).copied().unwrap_or_default();
+        own.letters < self.bounds.letters.saturating_sub(self.critical.len())
+            && own.bytes + more <= self.bounds.bytes.saturating_sub(self.critical_bytes)
+    }
+
+    fn count_critical(&mut self, letter: &Letter) {
+        let share = self.shares.entry(letter.component.clone()).or_default();
+        share.letters += 1;
+        share.bytes += cost(letter);
+        self.critical_bytes += cost(letter);
+    }
+
+    fn uncount_critical(&mut self, letter: &Letter) {
+        self.critical_bytes -= cost(letter);
+        let Some(share) = self.shares.get_mut(&letter.component) else { return };
+        share.letters -= 1;
+        share.bytes -= cost(letter);
+        if share.letters == 0 {
+            self.shares.remove(&letter.component);
+        }
     }
 
     /// Keeps a letter; tells its name and those that gave way to it, which may be itself.
     pub(super) fn put(&mut self, letter: Arc<Letter>) -> Result<(LetterId, Vec<LetterId>), NoRoom> {
         let (more, is_critical) = (cost(&letter), letter.is_critical());
-        if !self.has_room(more) && is_critical && !self.can_make_room(more) {
+        if is_critical && !self.has_share_left(&letter.component, more) {
             return Err(NoRoom);
         }
         self.last += 1;
@@ -86,10 +117,13 @@ impl Shelf {
 
     pub(super) fn insert(&mut self, id: LetterId, letter: Arc<Letter>) {
         self.last = self.last.max(id);
+        drop(self.take(id));
         self.bytes += cost(&letter);
-        let letters = if letter.is_critical() { &mut self.critical } else { &mut self.others };
-        if let Some(same) = letters.insert(id, letter) {
-            self.bytes -= cost(&same);
+        if letter.is_critical() {
+            self.count_critical(&letter);
+            self.critical.insert(id, letter);
+        } else {
+            self.others.insert(id, letter);
         }
     }
 
@@ -104,7 +138,13 @@ impl Shelf {
     }
 
     pub(super) fn take(&mut self, id: LetterId) -> Option<Arc<Letter>> {
-        let letter = self.critical.remove(&id).or_else(|| self.others.remove(&id))?;
+        let letter = match self.critical.remove(&id) {
+            Some(letter) => {
+                self.uncount_critical(&letter);
+                letter
+            }
+            None => self.others.remove(&id)?,
+        };
         self.bytes -= cost(&letter);
         Some(letter)
     }

@@ -1,5 +1,6 @@
 //! Dead letters of components: what was given up, kept with its reason until somebody looks, sends it anew or throws
-//! it away. A store is bounded; what is critical is the last that it parts with, and never unsaid.
+//! it away. A store is bounded; what is critical is the last that it parts with, and never unsaid. It is shared by
+//! components: one that fills it leaves the others as much as it has.
 //!
 //! It does not know why a message is given up, nor how it is called.
 
@@ -18,9 +19,9 @@ pub use memory::{MemoryBounds, MemoryLetters};
 
 use std::collections::BTreeMap;
 
-/// There is no room for a critical letter, as everything kept is critical too.
+/// There is no room for a critical letter: its component has its share of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no room for a critical dead letter: everything that is kept is critical")]
+#[error("no room for a critical dead letter: its component has its share of the store already")]
 pub struct NoRoom;
 
 /// What a store keeps, in numbers.
@@ -41,7 +42,8 @@ pub trait DeadLetters: Send + Sync {
     /// Keeps a letter and names it. The oldest that is not critical gives way where there is no room.
     ///
     /// # Errors
-    /// It is critical, and there is no room: whoever has it must not let go of it.
+    /// It is critical, and there is no room within its component's share, or the disk has not taken the last ones:
+    /// whoever has it keeps it, or counts it as lost and says so.
     fn put(&self, letter: Letter) -> Result<LetterId, NoRoom>;
 
     /// Letters that a filter lets through, the oldest first, so many at most.

@@ -49,3 +49,20 @@ fn a_letter_tells_of_its_earlier_times_the_last_ones_only() {
     let told: Vec<_> = letter.history.iter().map(|earlier| earlier.attempts).collect();
     assert_eq!(told, (12..20).collect::<Vec<_>>());
 }
+
+#[test]
+fn one_component_leaves_the_next_as_much_room_as_it_has() {
+    let letters = MemoryLetters::new(MemoryBounds { letters: 12, ..MemoryBounds::default() });
+    let fill = |component: &str| {
+        let of = |number| {
+            let letter = letter("executions", number, DeadLetterReason::Timeout);
+            letters.put(Letter { component: component.into(), ..letter })
+        };
+        (0..20).map_while(|number| of(number).ok()).count()
+    };
+    assert_eq!([fill("one"), fill("two"), fill("three")], [6, 3, 2]);
+    for (id, _) in letters.list(&Filter { component: Some("one".into()), ..Filter::default() }, 20) {
+        assert!(letters.take(id).is_some());
+    }
+    assert_eq!(fill("three"), 3, "room that was given back is shared anew");
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::{Cell, Floor};
 use crate::dead_letters::Letter;
 use crate::lanes::{Item, Past};
+use crate::worker::Worker;
 
 /// Why a letter was not sent anew; it stays where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -33,19 +34,17 @@ pub enum NotRedriven {
 impl Floor {
     /// Whether a letter may be sent anew to its component.
     pub(crate) fn may_redrive(&self, cell: &Cell, letter: &Letter) -> Result<(), NotRedriven> {
-        if !self.is_open() || cell.lock().is_closed() {
+        if !self.is_open() {
             return Err(NotRedriven::NoComponent);
         }
+        // Before the component is locked: a push locks the gate first.
         if self.has_newer(&letter.update, letter.run, letter.serial) {
             return Err(NotRedriven::Older);
         }
-        if cell.lock().is_full(letter.update.channel.priority().lane()) {
-            return Err(NotRedriven::NoRoom);
-        }
-        Ok(())
+        may_take(&cell.lock(), letter)
     }
 
-    /// Sends a letter anew; it is accepted once more.
+    /// Sends a letter anew; it is accepted once more. Where it says that it did, the component has it.
     pub(crate) fn redrive(&self, cell: &Cell, letter: &Letter) -> Result<(), NotRedriven> {
         self.may_redrive(cell, letter)?;
         let is_of_this_life = letter.run == self.run;
@@ -62,7 +61,25 @@ impl Floor {
             queued_us: self.clock.now().mono_us,
             past: Some(Box::new(past)),
         };
-        self.give(cell, item);
+        let mut worker = cell.lock();
+        // Once more, under the lock under which it is given: meanwhile the component may have been taken out.
+        may_take(&worker, letter)?;
+        worker.offer(item);
+        let wakes = worker.take_idle();
+        drop(worker);
+        if wakes {
+            cell.wake.notify_one();
+        }
         Ok(())
     }
+}
+
+fn may_take(worker: &Worker, letter: &Letter) -> Result<(), NotRedriven> {
+    if worker.is_closed() {
+        return Err(NotRedriven::NoComponent);
+    }
+    if worker.is_full(letter.update.channel.priority().lane()) {
+        return Err(NotRedriven::NoRoom);
+    }
+    Ok(())
 }

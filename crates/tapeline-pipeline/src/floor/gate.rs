@@ -1,5 +1,6 @@
-//! One source's way in: through its intake, and into the lanes of every component that takes the channel. Of a critical
-//! update, either all of them take it or none does.
+//! One source's way in: through its intake, and into the lanes of every component that takes the channel. A critical
+//! update goes into each one's lane, else to its dead letters. Who has room for it in neither loses it, counted and said,
+//! and costs the others nothing; where nobody has, its source is told and keeps it.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
@@ -16,7 +17,7 @@ use crate::config::QueueConfig;
 use crate::intake::{Admission, Intake, IntakeConfig, Invalid};
 use crate::lanes::Item;
 use crate::stats::SourceStats;
-use crate::worker::Worker;
+use crate::worker::{Happening, Worker};
 
 /// Channels and symbols of which the newest is remembered.
 const NEWEST: usize = 65_536;
@@ -26,7 +27,7 @@ const NEWEST: usize = 65_536;
 #[must_use = "a refused update is still its source's"]
 pub enum Pushed {
     /// Every component that takes its channel has it, in its lanes or, where a critical one found no room, as a dead
-    /// letter.
+    /// letter. A component whose share of the dead letters was full too has counted it as dropped.
     Accepted,
     /// It is not what its channel says.
     Invalid(Invalid),
@@ -42,8 +43,8 @@ pub enum Refusal {
     /// The pipeline is stopped.
     #[error("the pipeline is stopped")]
     Stopped,
-    /// It is critical, a component has no room for it, and nor have its dead letters.
-    #[error("no room in a component's critical lane, nor among its dead letters")]
+    /// It is critical, and no component has room for it, nor for its dead letter.
+    #[error("no room in any component's critical lane, nor among its dead letters")]
     NoRoom,
 }
 
@@ -89,6 +90,9 @@ impl Newest {
     }
 }
 
+/// What has happened to components, to be told once no lock is held.
+type Told = Vec<(Arc<str>, Vec<Happening>)>;
+
 /// A critical update was not taken.
 enum Untaken {
     /// A component holds the source back for a moment.
@@ -124,33 +128,33 @@ impl Gate {
 }
 
 impl Floor {
-    /// The key of an update's channel and symbol.
+    /// The key of an update's source, channel and symbol.
     pub(crate) fn key(&self, update: &Update) -> u64 {
-        self.keys.hash_one((&update.channel, &update.symbol))
+        self.keys.hash_one((&update.source, &update.channel, &update.symbol))
     }
 
     /// Takes an update in; `None` where a source that can wait is to try again when there is room.
     pub(crate) fn push(&self, gate: &Gate, update: &Arc<Update>, patience: Patience) -> Option<Pushed> {
         let now = self.clock.now();
+        let mut told = Told::new();
         let mut state = gate.state();
-        let pushed = self.push_into(&mut state, update, now, patience)?;
-        let counts = &mut state.counts;
-        counts.taken_in += 1;
-        match pushed {
-            Pushed::Accepted => counts.accepted += 1,
-            Pushed::Invalid(_) => counts.invalid += 1,
-            Pushed::Repeated => counts.deduplicated += 1,
-            Pushed::Refused(_) => counts.refused += 1,
+        let pushed = self.push_into(&mut state, update, (now, patience), &mut told);
+        if let Some(pushed) = &pushed {
+            state.counts.count(pushed);
         }
-        Some(pushed)
+        drop(state);
+        for (component, happenings) in told {
+            self.tell(&component, happenings);
+        }
+        pushed
     }
 
     fn push_into(
         &self,
         state: &mut State,
         update: &Arc<Update>,
-        now: Now,
-        patience: Patience,
+        (now, patience): (Now, Patience),
+        told: &mut Told,
     ) -> Option<Pushed> {
         if !self.is_open() {
             return Some(Pushed::Refused(Refusal::Stopped));
@@ -168,7 +172,7 @@ impl Floor {
         let (key, serial) = (self.key(update), self.serials.fetch_add(1, Ordering::Relaxed));
         let item = || Item { update: update.clone(), key, serial, queued_us: now.mono_us, past: None };
         if update.channel.priority() == Priority::Critical {
-            match self.give_critical(&route.takers, item, now, patience) {
+            match self.give_critical(&route.takers, item, (now, patience), told) {
                 Ok(()) => {}
                 Err(Untaken::Held) => return None,
                 Err(Untaken::NoRoom) => return Some(Pushed::Refused(Refusal::NoRoom)),
@@ -186,7 +190,7 @@ impl Floor {
         Some(Pushed::Accepted)
     }
 
-    pub(super) fn give(&self, cell: &Cell, item: Item) {
+    fn give(&self, cell: &Cell, item: Item) {
         let mut worker = cell.lock();
         if worker.is_closed() {
             return;
@@ -199,13 +203,13 @@ impl Floor {
         }
     }
 
-    /// Room is sought in all before any is given it: in a lane, else among the dead letters.
+    /// Each gets it into its lane, else as a dead letter; who has no room for either loses it, unless that is everybody.
     fn give_critical(
         &self,
         takers: &[Arc<Cell>],
         item: impl Fn() -> Item,
-        now: Now,
-        patience: Patience,
+        (now, patience): (Now, Patience),
+        told: &mut Told,
     ) -> Result<(), Untaken> {
         let mut locked: Vec<(&Cell, MutexGuard<'_, Worker>)> = takers
             .iter()
@@ -215,55 +219,25 @@ impl Floor {
         if patience == Patience::Waits && locked.iter().any(|(_, worker)| worker.holds_back()) {
             return Err(Untaken::Held);
         }
-        let spilled = self.spill(&mut locked, &item, now)?;
+        let mut is_taken = locked.is_empty();
+        let mut without = Vec::new();
         for (place, (_, worker)) in locked.iter_mut().enumerate() {
-            if !spilled.contains(&place) {
+            if !worker.is_critical_full() {
                 worker.offer(item());
+            } else if worker.spill(&item(), now, &*self.letters).is_err() {
+                without.push(place);
+                continue;
             }
+            is_taken = true;
         }
-        self.let_go(locked);
+        if !is_taken {
+            return Err(Untaken::NoRoom);
+        }
+        for place in without {
+            locked.get_mut(place).into_iter().for_each(|(_, worker)| worker.lose());
+        }
+        let_go(locked, told);
         Ok(())
-    }
-
-    /// Makes dead letters for those whose lane is full, or for none; tells for whom.
-    fn spill(
-        &self,
-        locked: &mut [(&Cell, MutexGuard<'_, Worker>)],
-        item: &impl Fn() -> Item,
-        now: Now,
-    ) -> Result<Vec<usize>, Untaken> {
-        let full = locked.iter().enumerate().filter(|(_, (_, worker))| worker.is_critical_full());
-        let full: Vec<usize> = full.map(|(place, _)| place).collect();
-        let mut made = Vec::with_capacity(full.len());
-        for place in &full {
-            let Some((_, worker)) = locked.get_mut(*place) else { continue };
-            match worker.spill(&item(), now, &*self.letters) {
-                Ok(spilled) => made.push((*place, spilled)),
-                Err(_) => {
-                    for (place, spilled) in made {
-                        if let Some((_, worker)) = locked.get_mut(place) {
-                            worker.take_back(&spilled, &*self.letters);
-                        }
-                    }
-                    return Err(Untaken::NoRoom);
-                }
-            }
-        }
-        Ok(full)
-    }
-
-    /// Lets the locks go, then wakes and tells.
-    fn let_go(&self, locked: Vec<(&Cell, MutexGuard<'_, Worker>)>) {
-        let told: Vec<_> = locked
-            .into_iter()
-            .map(|(cell, mut worker)| (cell, worker.take_idle(), worker.take_happenings()))
-            .collect();
-        for (cell, wakes, happenings) in told {
-            if wakes {
-                cell.wake.notify_one();
-            }
-            self.tell(&cell.name, happenings);
-        }
     }
 
     /// Takes an update in, waiting while a component holds its source back.
@@ -289,8 +263,35 @@ impl Floor {
             return false;
         }
         let (key, serial) = (self.key(update), if run == self.run { serial } else { 0 });
-        self.gates().values().any(|gate| gate.state().newest.is_after(key, serial))
+        self.all_gates().iter().any(|(_, gate)| gate.state().newest.is_after(key, serial))
     }
+}
+
+impl SourceStats {
+    fn count(&mut self, pushed: &Pushed) {
+        self.taken_in += 1;
+        match pushed {
+            Pushed::Accepted => self.accepted += 1,
+            Pushed::Invalid(_) => self.invalid += 1,
+            Pushed::Repeated => self.deduplicated += 1,
+            Pushed::Refused(_) => self.refused += 1,
+        }
+    }
+}
+
+/// Lets the locks go, then wakes; what is to be told waits until the gate is let go too.
+fn let_go(locked: Vec<(&Cell, MutexGuard<'_, Worker>)>, told: &mut Told) {
+    let wakes: Vec<_> = locked
+        .into_iter()
+        .filter_map(|(cell, mut worker)| {
+            let happenings = worker.take_happenings();
+            if !happenings.is_empty() {
+                told.push((cell.name.clone(), happenings));
+            }
+            worker.take_idle().then_some(cell)
+        })
+        .collect();
+    wakes.iter().for_each(|cell| cell.wake.notify_one());
 }
 
 fn skip(route: &Route) {

@@ -24,7 +24,7 @@ enum Id {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mark {
     Hash(u128),
-    Whole(Box<(VenueChannel, Option<Arc<str>>, WholeId)>),
+    Whole(Box<(Arc<str>, VenueChannel, Option<Arc<str>>, WholeId)>),
 }
 
 /// An id of a critical update.
@@ -63,7 +63,8 @@ impl Dedup {
         if update.channel.priority() == Priority::Critical {
             let named = update.id.clone().map(Id::Named).or(update.sequence.map(Id::Numbered));
             let id = WholeId(named.or_else(|| content.cloned().map(Id::Content))?);
-            return Some(Mark::Whole(Box::new((update.channel.clone(), update.symbol.clone(), id))));
+            let (source, channel) = (update.source.clone(), update.channel.clone());
+            return Some(Mark::Whole(Box::new((source, channel, update.symbol.clone(), id))));
         }
         let halves = match (&update.id, update.sequence, content) {
             (Some(id), _, _) => self.halves(update, &(0_u8, id)),
@@ -78,6 +79,7 @@ impl Dedup {
     fn halves(&self, update: &Update, id: &impl Hash) -> [u64; 2] {
         self.states.each_ref().map(|state| {
             let mut hasher = state.build_hasher();
+            update.source.hash(&mut hasher);
             update.channel.hash(&mut hasher);
             update.symbol.hash(&mut hasher);
             id.hash(&mut hasher);

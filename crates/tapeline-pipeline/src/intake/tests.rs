@@ -145,3 +145,22 @@ fn data_that_is_only_looked_at_at_its_ends_may_be_broken_between() {
     assert!(invalid(&broken, IntakeConfig::default()).is_some());
     let _ = Arc::new(broken);
 }
+
+#[test]
+fn a_rule_that_panics_lets_nothing_in() {
+    let rule = Rule::new(|_| panic!("not thought of"));
+    let config =
+        IntakeConfig { rules: vec![(VenueChannel::Ticker, rule)], ..IntakeConfig::default() };
+    assert_eq!(invalid(&update("ticker", "a", 1), config).as_deref(), Some("a rule panicked: not thought of"));
+}
+
+#[test]
+fn the_same_number_of_another_venue_is_another_update() {
+    let mut intake = intake(IntakeConfig::default());
+    for channel in ["ticker", "executions"] {
+        let of = |source: &str| Update { source: source.into(), ..update(channel, "a", 1) };
+        assert!(takes(&mut intake, &of("kraken"), 1.0));
+        assert!(takes(&mut intake, &of("futu"), 1.0));
+        assert!(!takes(&mut intake, &of("kraken"), 1.0));
+    }
+}

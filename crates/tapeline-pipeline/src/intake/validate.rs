@@ -1,12 +1,14 @@
 //! Whether an update is what its channel says.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use tapeline_core::feed::{Update, VenueChannel};
 
 use super::{IntakeConfig, Look};
+use crate::call::told;
 
 /// What a channel's data is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,8 @@ pub struct Rule(Arc<RuleFn>);
 type RuleFn = dyn Fn(&Update) -> Result<(), String> + Send + Sync;
 
 impl Rule {
-    /// A rule from a function. It is called on the source's thread, so it must be quick.
+    /// A rule from a function. It is called on the source's thread, so it must be quick, and it must not ask the
+    /// pipeline anything. Where it panics, the update is invalid.
     pub fn new(rule: impl Fn(&Update) -> Result<(), String> + Send + Sync + 'static) -> Self {
         Rule(Arc::new(rule))
     }
@@ -101,5 +104,11 @@ pub(super) fn validate(update: &Update, config: &IntakeConfig) -> Result<(), Inv
         return Err(Invalid::NotJson);
     }
     let mut rules = config.rules.iter().filter(|(of, _)| of == channel);
-    rules.try_for_each(|(_, rule)| (rule.0)(update)).map_err(Invalid::Rule)
+    rules.try_for_each(|(_, rule)| ask(rule, update)).map_err(Invalid::Rule)
+}
+
+/// A rule that panics lets nothing in; it must not take its source's thread along.
+fn ask(rule: &Rule, update: &Update) -> Result<(), String> {
+    let asked = catch_unwind(AssertUnwindSafe(|| (rule.0)(update)));
+    asked.unwrap_or_else(|panic| Err(format!("a rule panicked: {}", told(&*panic))))
 }

@@ -31,9 +31,14 @@ impl Member {
         channels: &[VenueChannel],
         running: Running,
     ) -> Self {
-        let mut channels = channels.to_vec();
-        channels.dedup();
-        let (takes, skips) = channels.into_iter().partition(|channel| component.takes(channel));
+        // Named twice it is still taken once: a route that has a cell twice would lock it twice.
+        let mut once: Vec<VenueChannel> = Vec::with_capacity(channels.len());
+        for channel in channels {
+            if !once.contains(channel) {
+                once.push(channel.clone());
+            }
+        }
+        let (takes, skips) = once.into_iter().partition(|channel| component.takes(channel));
         let taker = Taker { cell: cell.clone(), takes, skips };
         Member { cell, component, taker, running: Some(running) }
     }

@@ -11,16 +11,20 @@ use tapeline_core::testkit::{ManualClock, Rng};
 use super::actor::{Actor, Taste};
 use crate::cell::Cell;
 use crate::config::QueueConfig;
-use crate::dead_letters::MemoryLetters;
+use crate::dead_letters::{DeadLetters, MemoryBounds, MemoryLetters};
 use crate::floor::{Floor, FloorParts, Patience, Pushed, Routes, Taker};
 use crate::intake::IntakeConfig;
 use crate::testing::update;
 use crate::worker::{Bounds, Step, Worker};
 
 fn floor(clock: &Arc<ManualClock>) -> Floor {
+    floor_with(clock, MemoryBounds::default())
+}
+
+fn floor_with(clock: &Arc<ManualClock>, bounds: MemoryBounds) -> Floor {
     Floor::new(FloorParts {
         clock: clock.clone(),
-        letters: Arc::new(MemoryLetters::default()),
+        letters: Arc::new(MemoryLetters::new(bounds)),
         queue: QueueConfig::default(),
         intake: IntakeConfig::default(),
         run: 1,
@@ -115,4 +119,54 @@ fn a_clock_that_leaps_while_a_call_is_under_way_does_not_make_it_hung() {
     }
     let stats = cells[0].lock().stats();
     assert_eq!((stats.delivered, stats.dead_lettered["timeout"]), (1, 1));
+}
+
+#[test]
+fn a_component_that_hangs_and_has_filled_its_share_of_a_small_store_costs_the_others_nothing() {
+    let clock = Arc::new(ManualClock::default());
+    let floor = floor_with(&clock, MemoryBounds { letters: 10, ..MemoryBounds::default() });
+    let mut actors: Vec<Actor> = (0..3).map(|number| actor(&floor, number, Taste::Good)).collect();
+    connect(&floor, &actors);
+    let gate = floor.gate("kraken");
+    // The first never asks for anything: its thread is in a call that does not come back.
+    for number in 1..=3_000 {
+        let pushed = floor.push(&gate, &Arc::new(update("executions", "a", number)), Patience::None);
+        assert_eq!(pushed, Some(Pushed::Accepted));
+        clock.advance(Duration::from_millis(1));
+        actors.iter_mut().skip(1).for_each(|actor| actor.act(&floor));
+    }
+    for actor in &actors[1..] {
+        let stats = actor.cell.lock().stats();
+        assert!(stats.delivered == 3_000 && stats.dropped.is_empty(), "{stats:?}");
+    }
+    let stats = actors[0].cell.lock().stats();
+    assert!(stats.balances() && stats.queued[0] == 2_000, "{stats:?}");
+    assert_eq!((stats.dead_lettered["overflow"], stats.dropped["no_room_for_letters"]), (5, 995));
+    assert_eq!(floor.letters.kept().letters.values().sum::<u64>(), 5, "half of the store is left");
+}
+
+#[test]
+fn a_critical_update_that_nobody_has_room_for_stays_its_sources() {
+    let clock = Arc::new(ManualClock::default());
+    let floor = floor_with(&clock, MemoryBounds { letters: 0, ..MemoryBounds::default() });
+    let actors = [actor(&floor, 0, Taste::Good), actor(&floor, 1, Taste::Good)];
+    connect(&floor, &actors);
+    let gate = floor.gate("kraken");
+    let mut pushed = (1..=2_001_u64)
+        .map(|number| floor.push(&gate, &Arc::new(update("executions", "a", number)), Patience::None));
+    assert!(pushed.by_ref().take(2_000).all(|pushed| pushed == Some(Pushed::Accepted)));
+    assert_eq!(pushed.next(), Some(Some(Pushed::Refused(crate::floor::Refusal::NoRoom))));
+    for actor in &actors {
+        let stats = actor.cell.lock().stats();
+        assert!(stats.balances() && stats.dropped.is_empty() && stats.accepted == 2_000, "{stats:?}");
+    }
+}
+
+#[test]
+fn venues_that_share_a_source_and_a_symbol_do_not_conflate_each_other() {
+    let clock = Arc::new(ManualClock::default());
+    let floor = floor(&clock);
+    let of = |source: &str| tapeline_core::feed::Update { source: source.into(), ..update("ticker", "a", 1) };
+    assert_ne!(floor.key(&of("kraken")), floor.key(&of("futu")));
+    assert_eq!(floor.key(&of("kraken")), floor.key(&of("kraken")));
 }

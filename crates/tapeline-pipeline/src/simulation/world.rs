@@ -73,7 +73,7 @@ impl Seen {
             "accepted",
             "invalid",
             "deduplicated",
-            "refused",
+            "no_room_for_letters",
             "held back",
             "delivered",
             "conflated",
@@ -94,6 +94,11 @@ impl Seen {
             assert!(self.0.get(what).is_some_and(|times| *times > 0), "never happened: {what}; {:?}", self.0);
         }
     }
+}
+
+/// Critical messages that a component has lost for want of room for letters.
+fn lost(actor: &Actor) -> u64 {
+    actor.cell.lock().stats().dropped.get("no_room_for_letters").copied().unwrap_or_default()
 }
 
 struct Feed {
@@ -257,6 +262,7 @@ impl World {
             None => (drawn, patient),
         };
         let patience = if patient { Patience::Waits } else { Patience::None };
+        let lost_before: Vec<u64> = self.actors.iter().map(lost).collect();
         let Some(pushed) = self.floor.push(&feed.gate, &update, patience) else {
             feed.waiting = Some(update);
             return self.seen.count("held back", 1);
@@ -264,7 +270,7 @@ impl World {
         match pushed {
             Pushed::Accepted => {
                 feed.last = Some(update.clone());
-                self.owe(&update);
+                self.owe(&update, &lost_before);
             }
             // It may come again.
             Pushed::Refused(Refusal::NoRoom) => feed.waiting = Some(update),
@@ -304,9 +310,11 @@ impl World {
         })
     }
 
-    fn owe(&mut self, update: &Update) {
+    /// Everybody answers for a critical one, but who has said that it is lost: only where letters have little room.
+    fn owe(&mut self, update: &Update, lost_before: &[u64]) {
         if update.channel.priority() == Priority::Critical {
-            for actor in &self.actors {
+            let answers = |(actor, before): &(&Actor, &u64)| lost(actor) == **before;
+            for (actor, _) in self.actors.iter().zip(lost_before).filter(answers) {
                 self.owed.insert((actor.cell.name.to_string(), which(update)));
             }
         }

@@ -9,7 +9,7 @@ use tapeline_schema::events::DeadLetterReason;
 use super::{CallId, Happening, InFlight, Outcome, Worker};
 use crate::breaker::Verdict;
 use crate::component::Failure;
-use crate::dead_letters::{DeadLetters, Letter, LetterId, NoRoom, cut};
+use crate::dead_letters::{DeadLetters, Letter, NoRoom, cut};
 use crate::lanes::Item;
 use crate::stats::BreakerState;
 
@@ -115,28 +115,21 @@ impl Worker {
     }
 
     /// Makes a dead letter of a critical message that comes in and finds no room.
-    pub(crate) fn spill(
-        &mut self,
-        item: &Item,
-        now: Now,
-        letters: &dyn DeadLetters,
-    ) -> Result<Spilled, NoRoom> {
+    pub(crate) fn spill(&mut self, item: &Item, now: Now, letters: &dyn DeadLetters) -> Result<(), NoRoom> {
         let is_on = self.hung.is_none() && self.breaker.state() == BreakerState::Closed;
         let reason = if is_on { DeadLetterReason::Overflow } else { DeadLetterReason::CircuitOpen };
-        let id = letters.put(self.letter(item, reason, now))?;
+        letters.put(self.letter(item, reason, now))?;
         self.counts.accepted += 1;
         *self.counts.dead_lettered.entry(reason.name()).or_default() += 1;
         self.tell(Happening::Spilled);
-        Ok(Spilled { id, reason })
+        Ok(())
     }
 
-    /// Takes a spill back, as another component had no room even for its letter.
-    pub(crate) fn take_back(&mut self, spilled: &Spilled, letters: &dyn DeadLetters) {
-        if letters.take(spilled.id).is_some() {
-            self.counts.accepted -= 1;
-            let count = self.counts.dead_lettered.entry(spilled.reason.name()).or_default();
-            *count = count.saturating_sub(1);
-        }
+    /// Counts a critical message that others have and for which there was not even room as a dead letter.
+    pub(crate) fn lose(&mut self) {
+        self.counts.accepted += 1;
+        *self.counts.dropped.entry("no_room_for_letters").or_default() += 1;
+        self.tell(Happening::Lost);
     }
 
     /// The call under way does not come back: it counts as timed out, and what it was called with is given up, since
@@ -175,13 +168,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// A critical message that became a dead letter as it came in.
-#[derive(Debug)]
-pub(crate) struct Spilled {
-    id: LetterId,
-    reason: DeadLetterReason,
 }
 
 fn verdict(outcome: &Outcome) -> Verdict {

@@ -12,6 +12,10 @@ use crate::dead_letters::{Letter, LetterId};
 /// The file is rewritten when it is longer than this, and than twice what is kept.
 const LEAST_REWRITE: u64 = 1 << 20;
 
+/// Read and written by its owner alone.
+#[cfg(unix)]
+const OWN: u32 = 0o600;
+
 /// See the module.
 pub(super) struct Log {
     path: PathBuf,
@@ -20,13 +24,28 @@ pub(super) struct Log {
     length: u64,
 }
 
+/// A file that is made where it is missing: letters hold what an account did, so only its owner may read it.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWN);
+    options
+}
+
 impl Log {
+    /// One that cannot be written to; rewritten at `path` where that can be.
+    #[cfg(test)]
+    pub(super) fn failing(path: &Path) -> Self {
+        Log { path: path.to_owned(), file: File::open("/dev/null").unwrap(), length: 0 }
+    }
+
     /// Opens a file and puts what it tells on the shelf.
     pub(super) fn open(path: &Path, shelf: &mut Shelf) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = options().truncate(false).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -70,7 +89,7 @@ impl Log {
     /// Writes the letters that are kept, and nothing else, in the file's place.
     pub(super) fn rewrite(&mut self, letters: &[(LetterId, Arc<Letter>)]) -> io::Result<()> {
         let beside = self.path.with_extension("jsonl.new");
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
+        let mut file = options().truncate(true).open(&beside)?;
         let mut length = 0;
         for (id, letter) in letters {
             let line = encode_put(*id, letter);

@@ -101,18 +101,22 @@ fn every_cut_of_the_file_leaves_the_whole_lines_before_it() {
 #[test]
 fn a_full_store_parts_with_the_oldest_that_is_not_critical_and_refuses_when_there_is_none() {
     let folder = Folder::new("full");
-    let letters = folder.open(3);
+    let letters = folder.open(4);
     put(&letters, "executions", 1);
-    put(&letters, "ticker", 2);
-    put(&letters, "ticker", 3);
-    put(&letters, "executions", 4);
-    assert_eq!(serials(&letters), [1, 3, 4]);
+    (2..5).for_each(|number| drop(put(&letters, "ticker", number)));
     put(&letters, "executions", 5);
-    assert_eq!(letters.put(letter("executions", 6, DeadLetterReason::Timeout)), Err(NoRoom));
-    put(&letters, "ticker", 7);
-    assert_eq!((serials(&letters), letters.kept().evicted), (vec![1, 4, 5], 3));
+    assert_eq!(serials(&letters), [1, 3, 4, 5]);
+    let other = |number| {
+        let letter = letter("executions", number, DeadLetterReason::Timeout);
+        letters.put(crate::dead_letters::Letter { component: "other".into(), ..letter })
+    };
+    assert_eq!(letters.put(letter("executions", 6, DeadLetterReason::Timeout)), Err(NoRoom), "it has its share");
+    assert!(other(7).is_ok(), "another has one too");
+    assert_eq!(other(8), Err(NoRoom));
+    put(&letters, "ticker", 9);
+    assert_eq!((serials(&letters), letters.kept().evicted), (vec![1, 5, 7, 9], 3));
     drop(letters);
-    assert_eq!(serials(&folder.open(3)), [1, 4, 5]);
+    assert_eq!(serials(&folder.open(4)), [1, 5, 7, 9]);
 }
 
 #[test]
@@ -130,4 +134,40 @@ fn the_file_is_bounded_however_many_letters_come_and_go() {
     let length = std::fs::metadata(folder.file()).unwrap().len();
     assert!(length < 1_200_000, "{length}");
     assert_eq!(serials(&folder.open(10)), (3_990..4_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_waits_for_a_disk_that_fails_is_bounded_and_all_that_is_kept_is_written_once_it_works() {
+    let folder = Folder::new("failing");
+    let log = Log::failing(&folder.file());
+    let letters = DiskLetters::begin(Shelf::new(MemoryBounds { letters: 20, ..MemoryBounds::default() }), log);
+    let letters = letters.unwrap();
+    let large = |channel: &str, number| {
+        let letter = letter(channel, number, DeadLetterReason::Timeout);
+        let data = format!("\"{}\"", "x".repeat(1 << 20)).into();
+        let update = Arc::new(Update { data, ..(*letter.update).clone() });
+        letters.put(Letter { update, ..letter })
+    };
+    for number in 0..40 {
+        large("trade", number).unwrap();
+        assert!(letters.shared.state().pending.len() <= 2 * PENDING_BYTES);
+    }
+    assert_eq!(large("executions", 40), Err(NoRoom), "what cannot be written must not be let go of");
+    assert!(letters.shared.state().pending.is_empty());
+    std::fs::create_dir_all(&folder.0).unwrap();
+    assert!(letters.flush(LONG));
+    put(&letters, "executions", 41);
+    assert!(letters.flush(LONG));
+    drop(letters);
+    assert_eq!(serials(&folder.open(20)), (21..40).chain([41]).collect::<Vec<_>>());
+}
+
+#[cfg(unix)]
+#[test]
+fn only_their_owner_may_read_the_letters() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("own");
+    drop(folder.open(10));
+    let mode = std::fs::metadata(folder.file()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
