@@ -12,6 +12,7 @@ use tapeline_core::Now;
 use tapeline_core::feed::{Update, UpdateKind, VenueChannel};
 
 use super::super::books::Outcome;
+use super::super::complaints::cut;
 use super::super::message::{
     Answer, Balances, BookMessage, Instruments, Items, Message, Status, Text, Trade,
 };
@@ -387,7 +388,9 @@ impl Session {
 
     /// About the connection, not about a request.
     fn on_error(&mut self, error: &str, now: Now) {
-        tracing::warn!("{} says: {error}", self.settings.source);
+        if let Some(count) = self.complaints.take(now) {
+            tracing::warn!(count, "{} says: {}", self.settings.source, cut(error));
+        }
         self.pace.slow_down(now);
         self.wake_us = 0;
     }
