@@ -23,6 +23,11 @@ use super::super::trades::Place;
 use super::Session;
 use crate::venue::{Event, Lost, VenueState};
 
+/// Rows of one message of a book for each level of its depth, and some more: more are not those of such a book, and
+/// would cost much.
+const ROWS_A_LEVEL: usize = 4;
+const ROWS_MORE: usize = 1_000;
+
 /// A message's elements as they came.
 #[derive(Deserialize)]
 struct Elements<'a> {
@@ -160,6 +165,11 @@ impl Session {
 
     fn on_book(&mut self, message: BookMessage<'_>, now: Now, events: &mut Vec<Event>) {
         let Some(symbol) = self.asked_for(&VenueChannel::Book, &message.symbol) else { return };
+        if message.rows.len() > ROWS_A_LEVEL * self.settings.depth + ROWS_MORE {
+            self.counts.malformed += 1;
+            self.lose_book(&symbol, now, events);
+            return;
+        }
         // One of a subscription that is to end would be a book that nothing keeps right.
         let is_snapshot = message.kind == UpdateKind::Snapshot;
         if is_snapshot && !self.subscriptions.is_expected(&VenueChannel::Book, &symbol) {
