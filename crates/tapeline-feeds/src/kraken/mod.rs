@@ -5,6 +5,7 @@
 mod attempts;
 pub mod books;
 pub mod checksum;
+mod complaints;
 mod credential;
 pub mod message;
 mod orders;

@@ -14,6 +14,10 @@ use tapeline_core::Now;
 
 /// Orders that are kept; of others what came is passed on as it came.
 const LIMIT: usize = 100_000;
+/// Fields of one order; the venue has some fifty.
+const FIELDS_LIMIT: usize = 256;
+/// Bytes of one order as JSON.
+const BYTES_LIMIT: usize = 64 * 1024;
 /// How long a finished order is remembered: its last fill may come after its end.
 const FINISHED_US: u64 = 600_000_000;
 
@@ -136,7 +140,8 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// Takes in an event: one JSON object. The order is finished where `is_end`.
+    /// Takes in an event: one JSON object. The order is finished where `is_end`. Nothing, where it cannot be read or
+    /// would make an order beyond all measure.
     pub(super) fn merge(
         &mut self,
         order_id: &str,
@@ -146,7 +151,13 @@ impl Orders {
         now: Now,
     ) -> Option<Merged> {
         self.forget_finished(now);
+        if raw.len() > BYTES_LIMIT {
+            return None;
+        }
         let Fields(said) = serde_json::from_str(raw).ok()?;
+        if said.len() > FIELDS_LIMIT {
+            return None;
+        }
         let is_fill = said.iter().any(|(name, value)| name == "exec_type" && value.get() == "\"trade\"");
         let known = self.orders.get(order_id).filter(|_| taken != Taken::Whole);
         let mut order = known.map_or_else(Order::default, |known| {
@@ -163,7 +174,11 @@ impl Orders {
         if taken == Taken::OldFillOfOpen {
             order.fields.retain(|(name, _)| **name != *"order_status");
         }
-        let merged = Merged { json: order.json(), symbol: order.text("symbol") };
+        let json = order.json();
+        if order.fields.len() > FIELDS_LIMIT || json.len() > BYTES_LIMIT {
+            return None;
+        }
+        let merged = Merged { json, symbol: order.text("symbol") };
         if matches!(taken, Taken::Change | Taken::Whole) {
             self.keep(order_id, order, is_end, now);
         }

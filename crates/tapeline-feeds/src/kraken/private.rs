@@ -158,7 +158,10 @@ impl Account {
             return None;
         }
         let is_end = is_end(fields.order_status.as_deref().unwrap_or_default());
-        let merged = self.orders.merge(&fields.order_id, item.raw, taken, is_end, now)?;
+        let Some(merged) = self.orders.merge(&fields.order_id, item.raw, taken, is_end, now) else {
+            counts.malformed += 1;
+            return None;
+        };
         let timestamp = fields.timestamp.as_deref();
         let own_id = || Some(format!("{}:{exec_type}:{}", &*fields.order_id, timestamp?));
         // A whole order may differ from what was told of the event of the same type and time: it is never a repeat.

@@ -14,6 +14,7 @@ use tapeline_core::feed::VenueChannel;
 
 use super::attempts::Attempts;
 use super::books::Books;
+use super::complaints::Complaints;
 use super::credential::Credential;
 use super::pace::Pace;
 use super::private::Account;
@@ -66,6 +67,7 @@ pub struct Session {
     rebuilds: Rebuilds,
     trades: Trades,
     account: Account,
+    complaints: Complaints,
     names: HashSet<Arc<str>, FixedState>,
     /// Why the connection is to be closed.
     broken: Option<String>,
@@ -104,6 +106,7 @@ impl Session {
             rebuilds: Rebuilds::default(),
             trades: Trades::default(),
             account: Account::new(),
+            complaints: Complaints::default(),
             names: settings.symbols.iter().cloned().collect(),
             broken: None,
             untold: Vec::new(),

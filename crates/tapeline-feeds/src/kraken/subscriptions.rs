@@ -9,6 +9,7 @@ use tapeline_core::Now;
 use tapeline_core::clock::micros;
 use tapeline_core::feed::VenueChannel;
 
+use super::complaints::cut;
 use super::message::Answer;
 use super::refusal::Refusal;
 use super::request::{Method, Request};
@@ -102,7 +103,7 @@ impl Item {
         counts.retries += 1;
         if self.tries == TOLD_TRIES {
             let (channel, symbol) = (self.channel.clone(), self.symbol.clone());
-            events.push(Event::Unanswered { channel, symbol, error: error.map(Into::into) });
+            events.push(Event::Unanswered { channel, symbol, error: error.map(|error| cut(error).into()) });
         }
     }
 
@@ -386,7 +387,7 @@ impl Item {
         self.standing = Standing::Refused;
         counts.refused += 1;
         let (channel, symbol) = (self.channel.clone(), self.symbol.clone());
-        events.push(Event::Refused { channel, symbol, error: error.into() });
+        events.push(Event::Refused { channel, symbol, error: cut(error).into() });
     }
 }
 

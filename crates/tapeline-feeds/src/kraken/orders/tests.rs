@@ -101,6 +101,24 @@ fn finished_orders_are_forgotten_by_and_by_and_so_are_those_that_ended_unseen() 
 }
 
 #[test]
+fn an_order_beyond_all_measure_is_not_taken_and_the_one_before_stays() {
+    let mut orders = Orders::default();
+    let new = r#"{"order_id":"O1","exec_type":"new"}"#;
+    change(&mut orders, new);
+    let fields = |from: usize, to: usize| {
+        let fields: String = (from..to).map(|number| format!(r#","f{number}":1"#)).collect();
+        format!(r#"{{"order_id":"O1"{fields}}}"#)
+    };
+    let long = format!(r#"{{"order_id":"O1","x":"{}"}}"#, "y".repeat(BYTES_LIMIT));
+    for wrong in [fields(0, 256), long] {
+        assert_eq!(orders.merge("O1", &wrong, Taken::Change, false, NOW), None);
+    }
+    change(&mut orders, &fields(0, 200));
+    assert_eq!(orders.merge("O1", &fields(200, 300), Taken::Change, false, NOW), None, "not by and by either");
+    assert!(change(&mut orders, r#"{"f0":2}"#).contains(r#""f0":2,"#));
+}
+
+#[test]
 fn names_with_escapes_and_values_of_any_shape_are_kept() {
     let mut orders = Orders::default();
     let odd = r#"{"order_id":"O1","a\"b":{"deep":[1.0,null]},"exec_type":"new"}"#;

@@ -12,6 +12,7 @@ use tapeline_core::Now;
 use tapeline_core::feed::{Update, UpdateKind, VenueChannel};
 
 use super::super::books::Outcome;
+use super::super::complaints::cut;
 use super::super::message::{
     Answer, Balances, BookMessage, Instruments, Items, Message, Status, Text, Trade,
 };
@@ -21,6 +22,11 @@ use super::super::subscriptions::Verdict;
 use super::super::trades::Place;
 use super::Session;
 use crate::venue::{Event, Lost, VenueState};
+
+/// Rows of one message of a book for each level of its depth, and some more: more are not those of such a book, and
+/// would cost much.
+const ROWS_A_LEVEL: usize = 4;
+const ROWS_MORE: usize = 1_000;
 
 /// A message's elements as they came.
 #[derive(Deserialize)]
@@ -159,6 +165,11 @@ impl Session {
 
     fn on_book(&mut self, message: BookMessage<'_>, now: Now, events: &mut Vec<Event>) {
         let Some(symbol) = self.asked_for(&VenueChannel::Book, &message.symbol) else { return };
+        if message.rows.len() > ROWS_A_LEVEL * self.settings.depth + ROWS_MORE {
+            self.counts.malformed += 1;
+            self.lose_book(&symbol, now, events);
+            return;
+        }
         // One of a subscription that is to end would be a book that nothing keeps right.
         let is_snapshot = message.kind == UpdateKind::Snapshot;
         if is_snapshot && !self.subscriptions.is_expected(&VenueChannel::Book, &symbol) {
@@ -387,7 +398,9 @@ impl Session {
 
     /// About the connection, not about a request.
     fn on_error(&mut self, error: &str, now: Now) {
-        tracing::warn!("{} says: {error}", self.settings.source);
+        if let Some(count) = self.complaints.take(now) {
+            tracing::warn!(count, "{} says: {}", self.settings.source, cut(error));
+        }
         self.pace.slow_down(now);
         self.wake_us = 0;
     }

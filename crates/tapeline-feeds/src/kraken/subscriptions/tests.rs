@@ -92,6 +92,14 @@ fn of_one_request_some_may_be_held_some_refused_for_good_and_some_asked_again() 
 }
 
 #[test]
+fn what_the_venue_says_at_length_is_cut() {
+    let mut asking = Asking::new(&settings(1));
+    asking.take();
+    asking.refuse(1, "S0/USD", &format!("Currency pair not supported {}", "x".repeat(100_000)));
+    assert!(matches!(&asking.events[..], [Event::Refused { error, .. }] if error.len() == 200));
+}
+
+#[test]
 fn what_is_never_answered_is_told_once_and_asked_for_ever() {
     let mut asking = Asking::new(&settings(1));
     let (mut asked, mut at) = (0, Vec::new());

@@ -148,6 +148,17 @@ fn a_snapshot_that_was_not_asked_for_is_ignored() {
 }
 
 #[test]
+fn a_message_with_more_rows_than_such_a_book_can_have_is_malformed() {
+    let mut trading = Trading::new();
+    let text = trading.trade();
+    let rows = (0..1_100).map(|row| format!(r#"{{"price":{row}.5,"qty":0}}"#)).collect::<Vec<_>>().join(",");
+    trading.talk.say(text.replace(r#""asks":["#, &format!(r#""asks":[{rows},"#)).replace(",]", "]"));
+    let events = trading.talk.take_events();
+    assert!(matches!(&events[..], [Event::BookLost { why: Lost::Malformed, .. }]), "{events:?}");
+    assert_eq!(trading.talk.session.counts().malformed, 1);
+}
+
+#[test]
 fn a_doubled_message_does_no_harm() {
     let mut trading = Trading::new();
     for _ in 0..100 {
