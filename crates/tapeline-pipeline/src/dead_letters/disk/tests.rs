@@ -103,7 +103,9 @@ fn a_full_store_parts_with_the_oldest_that_is_not_critical_and_refuses_when_ther
     let folder = Folder::new("full");
     let letters = folder.open(4);
     put(&letters, "executions", 1);
-    (2..5).for_each(|number| drop(put(&letters, "ticker", number)));
+    for number in 2..5 {
+        put(&letters, "ticker", number);
+    }
     put(&letters, "executions", 5);
     assert_eq!(serials(&letters), [1, 3, 4, 5]);
     let other = |number| {
