@@ -132,7 +132,9 @@ impl Floor {
         let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for happening in happenings {
             match happening {
-                Happening::Lost => tracing::error!(component, "a critical message is lost: no room for its dead letter"),
+                Happening::Lost => {
+                    tracing::error!(component, "a critical message is lost: no room for its dead letter")
+                }
                 _ => tracing::debug!(component, ?happening, "pipeline"),
             }
             observers.iter().for_each(|observer| self.tell_one(&**observer, component, happening));

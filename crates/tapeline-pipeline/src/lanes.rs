@@ -133,8 +133,12 @@ impl Lanes {
         let full = lane.is_full();
         let may_conflate = item.is_latest() && (newest_only || (full && number == 1));
         let item = if may_conflate {
-            made.conflated += lane.keep_newest();
-            match lane.replace(item) {
+            // Only what finds no older one of its own asks for a sweep, which looks at the whole lane.
+            let unplaced = lane.replace(item).and_then(|item| {
+                made.conflated += lane.keep_newest();
+                lane.replace(item)
+            });
+            match unplaced {
                 None => return Made { conflated: made.conflated + 1, ..made },
                 Some(item) => item,
             }

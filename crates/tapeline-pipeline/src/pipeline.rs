@@ -2,6 +2,7 @@
 //! stops them; what becomes of messages is decided elsewhere.
 
 mod members;
+mod settings;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,8 @@ use crate::source::Source;
 use crate::stats::{ComponentStats, PipelineStats};
 use crate::thread::{Watchdog, start};
 use crate::worker::{Bounds, Ending, Latencies, Measure, Worker};
-use members::{Member, Members};
+use members::{Member, Members, wait_all};
+use settings::check;
 
 /// How often the watchdog looks, at least and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -78,9 +80,10 @@ impl PipelineBuilder {
     /// Starts it, without components.
     ///
     /// # Errors
-    /// The system has no thread left.
+    /// A number makes no sense, or the system has no thread left.
     pub fn start(self) -> Result<Pipeline, PipelineError> {
         let PipelineBuilder { config, clock, letters } = self;
+        check(&config)?;
         let floor = Arc::new(Floor::new(FloorParts {
             clock,
             letters,
@@ -101,6 +104,7 @@ impl PipelineBuilder {
             floor,
             redrives: Redrives::default(),
             members,
+            lifecycle: Mutex::default(),
             watchdog: Mutex::new(Some(watchdog)),
         })
     }
@@ -115,6 +119,16 @@ pub enum PipelineError {
     /// There is no such component.
     #[error("no component is named {0}")]
     Unknown(Box<str>),
+    /// A setting's number makes no sense.
+    #[error("{name} is {value}; it must be {must}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its number.
+        value: f64,
+        /// What it must be.
+        must: &'static str,
+    },
     /// It has been stopped.
     #[error("the pipeline is stopped")]
     Stopped,
@@ -129,6 +143,8 @@ pub struct Pipeline {
     floor: Arc<Floor>,
     redrives: Redrives,
     members: Arc<Mutex<Members>>,
+    /// Held by who ends threads; the members themselves are locked for a moment only, so that others may look.
+    lifecycle: Mutex<()>,
     watchdog: Mutex<Option<Watchdog>>,
 }
 
@@ -181,7 +197,8 @@ impl Pipeline {
     /// the others, it is counted that they were skipped.
     ///
     /// # Errors
-    /// The name is taken, the pipeline is stopped, or the system has no thread left.
+    /// The name is taken, a number of its options makes no sense, the pipeline is stopped, or the system has no thread
+    /// left.
     pub fn register(
         &self,
         name: &str,
@@ -189,6 +206,7 @@ impl Pipeline {
         channels: &[VenueChannel],
         options: ComponentOptions,
     ) -> Result<(), PipelineError> {
+        settings::check_options(&options)?;
         let mut members = locked(&self.members);
         if !self.floor.is_open() {
             return Err(PipelineError::Stopped);
@@ -231,12 +249,14 @@ impl Pipeline {
     /// # Errors
     /// There is no such component.
     pub fn unregister(&self, name: &str) -> Result<ComponentStats, PipelineError> {
+        let _one = self.lifecycle();
         let mut members = locked(&self.members);
-        let member = members.take(name).ok_or_else(|| PipelineError::Unknown(name.into()))?;
+        let mut member = members.take(name).ok_or_else(|| PipelineError::Unknown(name.into()))?;
         self.floor.set_routes(members.routes());
         drop(members);
         member.cell.lock().close();
-        Ok(self.finish(member, Duration::ZERO))
+        wait_all(std::slice::from_mut(&mut member), Duration::ZERO);
+        Ok(self.finish(&member))
     }
 
     /// What has been counted.
@@ -262,6 +282,10 @@ impl Pipeline {
         self.redrives.run(redrive, &self.floor, &cells)
     }
 
+    fn lifecycle(&self) -> MutexGuard<'_, ()> {
+        self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends every component's thread and starts it anew, its breaker closed. Calls under way end or time out. Lanes
     /// outlive their threads, so nothing is lost, and sources go on meanwhile. A component that hangs keeps its thread:
     /// calls of one component come one after the other. Answers who that is.
@@ -269,12 +293,13 @@ impl Pipeline {
     /// # Errors
     /// The pipeline is stopped, or the system has no thread left.
     pub fn restart(&self) -> Result<Vec<Arc<str>>, PipelineError> {
-        let mut members = locked(&self.members);
+        let _one = self.lifecycle();
         if !self.floor.is_open() {
             return Err(PipelineError::Stopped);
         }
-        members.end(Ending::Now);
-        let hung = members.restart(&self.floor).map_err(PipelineError::Thread)?;
+        let ends = locked(&self.members).end();
+        let still = ends.wait();
+        let hung = locked(&self.members).restart(still, &self.floor).map_err(PipelineError::Thread)?;
         self.floor.tell_room();
         Ok(hung)
     }
@@ -284,25 +309,22 @@ impl Pipeline {
     /// end: what is still queued are critical messages for which there was no room even as dead letters.
     pub fn stop(&self, limit: Duration) -> PipelineStats {
         self.floor.close();
-        let members = locked(&self.members).take_all();
+        let _one = self.lifecycle();
+        let mut members = locked(&self.members).take_all();
         for member in &members {
             member.end(Ending::Drained);
         }
-        let until = std::time::Instant::now() + limit.min(Duration::from_secs(86_400));
+        wait_all(&mut members, limit);
         let mut stats = PipelineStats { sources: self.floor.source_stats(), ..self.stats() };
-        for member in members {
-            let left = until.saturating_duration_since(std::time::Instant::now());
-            let name = member.cell.name.to_string();
-            let counted = self.finish(member, left);
-            stats.components.insert(name, counted);
+        for member in &members {
+            stats.components.insert(member.cell.name.to_string(), self.finish(member));
         }
         self.watchdog.lock().unwrap_or_else(PoisonError::into_inner).take();
         stats
     }
 
-    /// Waits for a component's thread for so long, ends it, and gives up what still waits.
-    fn finish(&self, mut member: Member, limit: Duration) -> ComponentStats {
-        member.wait(limit);
+    /// Gives up what still waits for a component, whose thread has been waited for.
+    fn finish(&self, member: &Member) -> ComponentStats {
         let now = || self.floor.clock.now();
         let letters = &*self.floor.letters;
         let mut worker = member.cell.lock();

@@ -356,3 +356,29 @@ fn blocking_work_that_a_component_has_begun_holds_up_neither_a_restart_nor_a_sto
     stopping.join().unwrap().unwrap();
     latch.open();
 }
+
+#[test]
+fn the_numbers_can_be_read_while_a_restart_waits_for_a_call() {
+    let pipeline = Arc::new(Pipeline::builder(PipelineConfig::default()).start().unwrap());
+    let latch = Latch::new();
+    let held = latch.clone();
+    let (called, calls) = sync_channel(10);
+    let probe = Probe::new(move |_| {
+        let _ = called.try_send(());
+        held.wait();
+        Ok(())
+    });
+    pipeline.register("slow", probe, &[VenueChannel::Executions], patient()).unwrap();
+    assert_eq!(pipeline.source("kraken").push(execution(0)), Pushed::Accepted);
+    calls.recv_timeout(LONG).unwrap();
+    let restarted = pipeline.clone();
+    let restarting = std::thread::spawn(move || restarted.restart());
+    // However far the restart has come by then: the call ends only after this.
+    for _ in 0..1_000 {
+        assert_eq!(pipeline.stats().components["slow"].calls, 1);
+        std::thread::yield_now();
+    }
+    latch.open();
+    assert!(restarting.join().unwrap().unwrap().is_empty());
+    assert_eq!(pipeline.stop(LONG).components["slow"].delivered, 1);
+}

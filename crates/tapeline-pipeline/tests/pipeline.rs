@@ -9,6 +9,7 @@ use std::time::Duration;
 use support::{Probe, ticker};
 use tapeline_core::feed::VenueChannel;
 use tapeline_pipeline::component::Failure;
+use tapeline_pipeline::config::QueueConfig;
 use tapeline_pipeline::{ComponentOptions, Pipeline, PipelineConfig, Pushed};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -72,4 +73,19 @@ fn a_channel_that_is_named_twice_is_taken_once() {
     assert_eq!(pipeline.stats().components["twice"].accepted, 1);
     assert_eq!(source.push(support::update(VenueChannel::Balances, "BTC", 2)), Pushed::Accepted);
     assert_eq!(pipeline.stop(LONG).components["twice"].delivered, 2);
+}
+
+#[test]
+fn a_number_that_makes_no_sense_is_refused_by_its_name() {
+    let with = |timeout_seconds| QueueConfig { timeout_seconds, ..QueueConfig::default() };
+    for seconds in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
+        let config = PipelineConfig { queue: with(seconds), ..PipelineConfig::default() };
+        let error = Pipeline::builder(config).start().unwrap_err();
+        assert!(error.to_string().starts_with("timeout_seconds is "), "{error}");
+    }
+    let pipeline = Pipeline::builder(PipelineConfig::default()).start().unwrap();
+    let options = ComponentOptions { queue: Some(with(-1.0)), ..ComponentOptions::default() };
+    let error =
+        pipeline.register("one", Probe::new(|_| Ok(())), &[VenueChannel::Ticker], options).unwrap_err();
+    assert_eq!(error.to_string(), "timeout_seconds is -1; it must be greater than 0 and at most 3.2e9");
 }

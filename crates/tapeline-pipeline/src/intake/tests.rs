@@ -149,9 +149,11 @@ fn data_that_is_only_looked_at_at_its_ends_may_be_broken_between() {
 #[test]
 fn a_rule_that_panics_lets_nothing_in() {
     let rule = Rule::new(|_| panic!("not thought of"));
-    let config =
-        IntakeConfig { rules: vec![(VenueChannel::Ticker, rule)], ..IntakeConfig::default() };
-    assert_eq!(invalid(&update("ticker", "a", 1), config).as_deref(), Some("a rule panicked: not thought of"));
+    let config = IntakeConfig { rules: vec![(VenueChannel::Ticker, rule)], ..IntakeConfig::default() };
+    assert_eq!(
+        invalid(&update("ticker", "a", 1), config).as_deref(),
+        Some("a rule panicked: not thought of")
+    );
 }
 
 #[test]

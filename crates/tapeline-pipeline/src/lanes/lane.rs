@@ -27,13 +27,16 @@ pub(super) struct Lane {
     left: u64,
     /// The places in the queue of the latest of each key, while only the newest is kept.
     newest: Option<HashMap<u64, u64>>,
+    /// How many in the queue have a newer one behind them, appended while there was room.
+    repeats: usize,
     /// Of this lane, held back elsewhere.
     pub(super) held: usize,
 }
 
 impl Lane {
     pub(super) fn new(capacity: usize) -> Self {
-        Lane { capacity, returned: VecDeque::new(), queue: VecDeque::new(), left: 0, newest: None, held: 0 }
+        let (returned, queue) = (VecDeque::new(), VecDeque::new());
+        Lane { capacity, returned, queue, left: 0, newest: None, repeats: 0, held: 0 }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -52,7 +55,8 @@ impl Lane {
         if let Some(newest) = &mut self.newest
             && item.is_latest()
         {
-            newest.insert(item.key, self.left + self.queue.len() as u64);
+            let older = newest.insert(item.key, self.left + self.queue.len() as u64);
+            self.repeats += usize::from(older.is_some());
         }
         self.queue.push_back(item);
     }
@@ -79,9 +83,13 @@ impl Lane {
         let place = self.left;
         self.left += 1;
         if let Some(newest) = &mut self.newest
-            && newest.get(&item.key) == Some(&place)
+            && item.is_latest()
         {
-            newest.remove(&item.key);
+            if newest.get(&item.key) == Some(&place) {
+                newest.remove(&item.key);
+            } else {
+                self.repeats = self.repeats.saturating_sub(1);
+            }
         }
         if self.newest.is_some() && self.waiting() < self.capacity / 2 {
             self.newest = None;
@@ -102,11 +110,13 @@ impl Lane {
     }
 
     /// Keeps only the newest of each key that is latest in the queue, and goes on so until there is room again. What
-    /// has been returned stays: others may be waiting for it to have its turn.
+    /// has been returned stays: others may be waiting for it to have its turn. While the index lives there may be older
+    /// ones again, as what comes in is appended while there is room: they are swept too.
     pub(super) fn keep_newest(&mut self) -> u64 {
-        if self.newest.is_some() {
+        if self.newest.is_some() && self.repeats == 0 {
             return 0;
         }
+        self.repeats = 0;
         let mut newest = HashMap::new();
         let before = self.queue.len();
         let mut kept = VecDeque::with_capacity(before);

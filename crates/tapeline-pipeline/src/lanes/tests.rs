@@ -185,3 +185,18 @@ fn a_drained_lane_gives_everything_in_the_order_in_which_it_came() {
     assert_eq!(drained, [1, 2, 3, 4]);
     assert!(lanes.is_empty());
 }
+
+#[test]
+fn a_lane_that_is_full_again_gives_up_what_is_older_before_anything_else() {
+    let mut lanes = lanes(4);
+    for (number, symbol) in ["a", "b", "c", "d", "a"].into_iter().enumerate() {
+        push(&mut lanes, "ticker", symbol, number as u64);
+    }
+    // There is room for one; it is filled with a repeat while the index still lives.
+    assert_eq!(lanes.take().unwrap().serial, 4);
+    push(&mut lanes, "ticker", "b", 5);
+    assert_eq!(lanes.waiting(), [0, 4, 0, 0]);
+    let made = push(&mut lanes, "ticker", "e", 6);
+    assert_eq!(made, Made { conflated: 1, dropped: 0 });
+    assert_eq!(numbers(&mut lanes), [2, 3, 5, 6]);
+}

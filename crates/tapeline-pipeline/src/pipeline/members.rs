@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tapeline_core::feed::VenueChannel;
 
@@ -48,42 +48,61 @@ impl Member {
         self.cell.wake.notify_one();
     }
 
-    /// Waits for the thread for so long, then tells it to end; it may still be in a call that does not come back.
-    pub(super) fn wait(&mut self, limit: Duration) {
+    /// Waits as long as its call may take, of which so much has passed already.
+    fn wait_for_call(&mut self, passed: Duration) {
         let Some(running) = self.running.take() else { return };
-        self.running = running.wait(limit).err();
-        self.end(Ending::Now);
-        self.wait_for_call();
-    }
-
-    /// Waits for the thread as long as its call may take.
-    fn wait_for_call(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        let worker = self.cell.lock();
-        let limit =
-            if worker.is_hung() { Duration::ZERO } else { worker.call_timeout().saturating_add(GRACE) };
-        drop(worker);
-        self.running = running.wait(limit).err();
+        self.running = running.wait(call_limit(&self.cell).saturating_sub(passed)).err();
     }
 
     /// Starts the thread anew, which was told to end; says whether it still runs, as its call does not come back.
     fn restart(&mut self, floor: &Arc<Floor>) -> io::Result<bool> {
-        self.wait_for_call();
         let has_ended = {
             let mut worker = self.cell.lock();
             worker.restart();
             worker.take_ended()
         };
-        if let Some(running) = self.running.take_if(|_| has_ended) {
-            // It has been told to end, and does so without another call.
-            self.running = running.wait(Duration::MAX).err();
-        }
+        // One that has been told to end does so without another call.
+        self.running.take_if(|_| has_ended);
         if self.running.is_some() {
             return Ok(true);
         }
         self.cell.lock().take_ended();
         self.running = Some(start(floor.clone(), self.cell.clone(), self.component.clone())?);
         Ok(false)
+    }
+}
+
+/// How long a component's thread may take to end once it was told to; one that hangs is not waited for.
+fn call_limit(cell: &Cell) -> Duration {
+    let worker = cell.lock();
+    if worker.is_hung() { Duration::ZERO } else { worker.call_timeout().saturating_add(GRACE) }
+}
+
+/// Waits for threads for so long, all together, then tells them to end, and waits for their calls, all at the same time
+/// too. Some may still be in a call that does not come back.
+pub(super) fn wait_all(members: &mut [Member], limit: Duration) {
+    let since = Instant::now();
+    for member in &mut *members {
+        let Some(running) = member.running.take() else { continue };
+        member.running = running.wait(limit.saturating_sub(since.elapsed())).err();
+    }
+    members.iter().for_each(|member| member.end(Ending::Now));
+    let since = Instant::now();
+    members.iter_mut().for_each(|member| member.wait_for_call(since.elapsed()));
+}
+
+/// Threads that were told to end, waited for while others may look at the members.
+pub(super) struct Ends(Vec<(Arc<Cell>, Running)>);
+
+impl Ends {
+    /// Waits for all of them at the same time; keeps those that still run.
+    pub(super) fn wait(self) -> Self {
+        let since = Instant::now();
+        let still = self.0.into_iter().filter_map(|(cell, running)| {
+            let left = call_limit(&cell).saturating_sub(since.elapsed());
+            running.wait(left).err().map(|running| (cell, running))
+        });
+        Ends(still.collect())
     }
 }
 
@@ -124,17 +143,37 @@ impl Members {
         Routes::new(self.members.values().map(|member| member.taker.clone()).collect())
     }
 
-    pub(super) fn end(&self, ending: Ending) {
-        self.members.values().for_each(|member| member.end(ending));
+    /// Tells every thread to end, and hands them out to be waited for.
+    pub(super) fn end(&mut self) -> Ends {
+        let ends = self.members.values_mut().filter_map(|member| {
+            member.end(Ending::Now);
+            member.running.take().map(|running| (member.cell.clone(), running))
+        });
+        Ends(ends.collect())
     }
 
-    pub(super) fn restart(&mut self, floor: &Arc<Floor>) -> io::Result<Vec<Arc<str>>> {
+    /// Starts those anew that have ended; answers who still runs.
+    pub(super) fn restart(&mut self, still: Ends, floor: &Arc<Floor>) -> io::Result<Vec<Arc<str>>> {
+        let mut ended: Vec<Arc<str>> = self.without_thread();
+        for (cell, running) in still.0 {
+            if let Some(member) = self.members.get_mut(&cell.name) {
+                member.running = Some(running);
+                ended.push(cell.name.clone());
+            }
+        }
         let mut hung = Vec::new();
-        for (name, member) in &mut self.members {
+        for name in ended {
+            let Some(member) = self.members.get_mut(&name) else { continue };
             if member.restart(floor)? {
-                hung.push(name.clone());
+                hung.push(name);
             }
         }
         Ok(hung)
+    }
+
+    /// Whose thread was taken out and has ended; who has come meanwhile has one.
+    fn without_thread(&self) -> Vec<Arc<str>> {
+        let without = self.members.iter().filter(|(_, member)| member.running.is_none());
+        without.map(|(name, _)| name.clone()).collect()
     }
 }

@@ -11,7 +11,7 @@ use tapeline_core::testkit::{ManualClock, Rng};
 use super::actor::{Actor, Taste};
 use crate::cell::Cell;
 use crate::config::QueueConfig;
-use crate::dead_letters::{DeadLetters, MemoryBounds, MemoryLetters};
+use crate::dead_letters::{MemoryBounds, MemoryLetters};
 use crate::floor::{Floor, FloorParts, Patience, Pushed, Routes, Taker};
 use crate::intake::IntakeConfig;
 use crate::testing::update;

@@ -103,14 +103,20 @@ fn a_full_store_parts_with_the_oldest_that_is_not_critical_and_refuses_when_ther
     let folder = Folder::new("full");
     let letters = folder.open(4);
     put(&letters, "executions", 1);
-    (2..5).for_each(|number| drop(put(&letters, "ticker", number)));
+    for number in 2..5 {
+        put(&letters, "ticker", number);
+    }
     put(&letters, "executions", 5);
     assert_eq!(serials(&letters), [1, 3, 4, 5]);
     let other = |number| {
         let letter = letter("executions", number, DeadLetterReason::Timeout);
         letters.put(crate::dead_letters::Letter { component: "other".into(), ..letter })
     };
-    assert_eq!(letters.put(letter("executions", 6, DeadLetterReason::Timeout)), Err(NoRoom), "it has its share");
+    assert_eq!(
+        letters.put(letter("executions", 6, DeadLetterReason::Timeout)),
+        Err(NoRoom),
+        "it has its share"
+    );
     assert!(other(7).is_ok(), "another has one too");
     assert_eq!(other(8), Err(NoRoom));
     put(&letters, "ticker", 9);
@@ -140,7 +146,8 @@ fn the_file_is_bounded_however_many_letters_come_and_go() {
 fn what_waits_for_a_disk_that_fails_is_bounded_and_all_that_is_kept_is_written_once_it_works() {
     let folder = Folder::new("failing");
     let log = Log::failing(&folder.file());
-    let letters = DiskLetters::begin(Shelf::new(MemoryBounds { letters: 20, ..MemoryBounds::default() }), log);
+    let letters =
+        DiskLetters::begin(Shelf::new(MemoryBounds { letters: 20, ..MemoryBounds::default() }), log);
     let letters = letters.unwrap();
     let large = |channel: &str, number| {
         let letter = letter(channel, number, DeadLetterReason::Timeout);
