@@ -18,7 +18,7 @@ pub const DEAD_LETTER_REDRIVEN: &str = "dead_letter_redriven";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetter {
     /// Why it was given up: `refused`, `not_json`, `overflow`, `expired`, `max_retries`, `circuit_open`, `validation`,
-    /// `timeout`, `panic`, or a word of the publisher's own.
+    /// `timeout`, `panic`, `stopped`, or a word of the publisher's own.
     pub reason: String,
     /// How often it was tried.
     pub attempts: u64,
