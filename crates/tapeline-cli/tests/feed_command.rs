@@ -89,6 +89,14 @@ fn it_ends_well_at_ctrl_c_and_when_nobody_reads_any_more() {
 }
 
 #[test]
+fn it_ends_with_standard_input() {
+    // Its input is empty: at its end there is nothing left to wait for.
+    let (status, out, err) = run_to_end(tapeline(&["feed", "futu", "--url", "-", "--json"]));
+    assert!(status.success(), "{err}");
+    assert!(out.contains("\"connected\""), "{out}");
+}
+
+#[test]
 fn what_a_feed_cannot_be_started_with_is_said_with_the_flag_that_is_wrong() {
     for (words, told) in [
         (&["--feed", "krakn"][..], "there is no feed \"krakn\"; there are kraken and futu"),

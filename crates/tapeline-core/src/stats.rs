@@ -218,6 +218,8 @@ pub struct FeedStats {
     pub refused: Count,
     /// Critical ones that found no room for too long and became dead letters; among `dropped`.
     pub spilled: Count,
+    /// Critical ones that wait now for the hub or its broker to take them.
+    pub critical_waiting: Count,
     venue: OnceLock<VenueStats>,
 }
 

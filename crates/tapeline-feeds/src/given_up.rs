@@ -13,6 +13,7 @@ pub(crate) struct Sent {
     kind: Option<Box<str>>,
     data: Bytes,
     correlation_id: Option<Box<str>>,
+    idempotency_key: Option<Box<str>>,
     owner: Option<Box<str>>,
     at_us: u64,
 }
@@ -24,6 +25,7 @@ impl From<&Draft> for Sent {
             kind: draft.kind.clone(),
             data: draft.data.clone(),
             correlation_id: draft.correlation_id.clone(),
+            idempotency_key: draft.idempotency.as_ref().map(|idempotency| idempotency.key.clone()),
             owner: draft.owner.clone(),
             at_us: draft.timestamp_us,
         }
@@ -52,7 +54,7 @@ impl Sent {
             kind: self.kind.as_deref(),
             data: &self.data,
             correlation_id: self.correlation_id.as_deref(),
-            idempotency_key: None,
+            idempotency_key: self.idempotency_key.as_deref(),
             owner: self.owner.as_deref(),
         }
     }

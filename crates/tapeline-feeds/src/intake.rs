@@ -10,6 +10,7 @@ mod unpublished;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tapeline_core::broker::{Drafts, Receipts, SLICE};
 use tapeline_core::command::Publication;
@@ -27,8 +28,15 @@ use crate::given_up::{self, Sent};
 /// Messages that stay while the hub is busy.
 pub const WAITING_LIMIT: usize = 1_024;
 
-/// Messages of tables are merged again when so many more wait than after the last time: it looks at all their rows.
+/// Messages of tables are merged again when so many more wait than after the last time, since it looks at all their rows,
+/// and before any is dropped.
 const MERGE_EVERY: usize = 256;
+
+/// How often the log says at most that what is critical waits.
+const SAY_EVERY: Duration = Duration::from_secs(1);
+/// How long the end waits for answers that the broker owes, and how often it looks.
+const ANSWERS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Where a feed hands in its publications.
 pub struct Intake {
@@ -40,6 +48,8 @@ pub struct Intake {
     unpublished: Unpublished,
     /// How many waited when tables were merged.
     merged: usize,
+    /// When the log said that what is critical waits.
+    said_us: u64,
 }
 
 impl Intake {
@@ -54,6 +64,7 @@ impl Intake {
             critical: Critical::default(),
             unpublished: Unpublished::default(),
             merged: 0,
+            said_us: 0,
         }
     }
 
@@ -65,6 +76,7 @@ impl Intake {
     /// Publishes in order; `false` if the hub is busy and something stays for [`Intake::flush`].
     pub fn publish(&mut self, due: impl IntoIterator<Item = Publication>) -> bool {
         let now = self.hub.now();
+        let mut roomy = true;
         for publication in due {
             match self.draft(&publication, now) {
                 Ok(draft) if draft.channel.spec().priority == Priority::Critical => {
@@ -80,11 +92,19 @@ impl Intake {
                     }
                 }
             }
-            if self.waiting.len() >= SLICE {
-                self.flush_waiting();
+            // A hub that is busy is not asked again for each message: what waits is looked at as a whole.
+            if roomy && self.waiting.len() >= SLICE {
+                roomy = self.flush_waiting();
+            } else if self.waiting.len() >= WAITING_LIMIT + SLICE {
+                self.make_room();
             }
         }
-        self.flush()
+        if roomy {
+            return self.flush();
+        }
+        self.flush_critical();
+        self.make_room();
+        false
     }
 
     fn draft(&self, publication: &Publication, now: Now) -> Result<Draft, Refusal> {
@@ -114,10 +134,12 @@ impl Intake {
     }
 
     fn flush_critical(&mut self) -> bool {
-        let Intake { hub, principal, stats, critical, unpublished, .. } = self;
-        let roomy = critical.flush(hub, hub.now(), |answer| match answer {
+        let Intake { hub, principal, stats, critical, unpublished, .. } = &mut *self;
+        let now = hub.now();
+        let mut later = None;
+        let roomy = critical.flush(hub, now, |answer| match answer {
             Answer::Taken => stats.published.add(1),
-            Answer::Later(_) => {}
+            Answer::Later(_, refusal) => later = refusal.clone().or(later.take()),
             Answer::Refused(draft, refusal) => {
                 stats.refused.add(1);
                 tracing::warn!(feed = &**principal, %refusal, "the message broker refused a feed's critical message");
@@ -125,6 +147,14 @@ impl Intake {
                 unpublished.add(&draft.channel);
             }
         });
+        stats.critical_waiting.set(self.critical.len() as u64);
+        if let Some(refusal) = later
+            && now.since(self.said_us) >= SAY_EVERY
+        {
+            self.said_us = now.mono_us;
+            let waiting = self.critical.len();
+            tracing::warn!(feed = &*self.principal, waiting, %refusal, "critical messages of a feed wait for the message broker");
+        }
         if !roomy {
             let over = self.critical.take_over();
             self.spill(
@@ -161,12 +191,19 @@ impl Intake {
         true
     }
 
-    /// Offers everything a last time; what is critical and still stays becomes dead letters.
+    /// Offers everything a last time, and waits up to two seconds for the answers that the broker owes; what is critical and
+    /// still stays becomes dead letters.
     pub fn close(&mut self) {
         self.flush();
+        let end = Instant::now() + ANSWERS;
+        while self.critical.is_owed() && Instant::now() < end {
+            std::thread::sleep(LOOK);
+            self.flush_critical();
+        }
         if !self.critical.is_empty() {
             let left = self.critical.take_all();
             self.spill(left, "the feed ended before the hub took all of its critical messages");
+            self.stats.critical_waiting.set(0);
         }
     }
 
@@ -194,6 +231,11 @@ impl Intake {
         for draft in drafts.into_iter().rev() {
             self.waiting.push_front(draft);
         }
+        self.make_room();
+    }
+
+    /// What waits gives way to what is newer, and past the bound the oldest are dropped.
+    fn make_room(&mut self) {
         let before = self.waiting.len();
         conflate(&mut self.waiting);
         let too_long = self.merge_tables();
@@ -209,7 +251,8 @@ impl Intake {
     }
 
     fn merge_tables(&mut self) -> Vec<Draft> {
-        if self.waiting.len() < self.merged.saturating_add(MERGE_EVERY) {
+        let grown = self.waiting.len() >= self.merged.saturating_add(MERGE_EVERY);
+        if !grown && self.waiting.len() <= WAITING_LIMIT {
             return Vec::new();
         }
         let too_long = merge_tables(&mut self.waiting);

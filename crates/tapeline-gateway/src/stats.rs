@@ -217,6 +217,7 @@ fn feeds(hub: &Hub) -> BTreeMap<String, FeedCounts> {
             dropped: feed.dropped.read(),
             refused: feed.refused.read(),
             spilled: feed.spilled.read(),
+            critical_waiting: feed.critical_waiting.read(),
             venue: feed.find_venue().map(venue),
         };
         (name.into(), counts)

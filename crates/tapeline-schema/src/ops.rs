@@ -248,6 +248,8 @@ pub struct FeedCounts {
     pub refused: u64,
     /// Critical ones that found no room for too long and became dead letters; among `dropped`.
     pub spilled: u64,
+    /// Critical ones that wait now for the hub or its broker to take them.
+    pub critical_waiting: u64,
     /// Of a feed that is connected to a venue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venue: Option<VenueCounts>,

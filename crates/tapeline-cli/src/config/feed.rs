@@ -195,6 +195,7 @@ impl FeedValues {
             }
             venue.check_url(url).or_else(|told| wrong("feed.urls", told))?;
         }
+        self.check_map()?;
         if self.names.iter().any(|name| name == Venue::Kraken.name()) { self.check_kraken() } else { Ok(()) }
     }
 
@@ -203,7 +204,8 @@ impl FeedValues {
         let map = map.map_err(|error| ("feed.map", format!("feed.map: {error}")))?;
         let told =
             |error| ("feed.symbols", format!("feed.symbols: {error}; give it another name in feed.rename"));
-        self.symbols.iter().try_for_each(|symbol| map.check_symbol(symbol).map_err(told))
+        let symbols: Vec<&str> = self.symbols.iter().map(String::as_str).collect();
+        map.check_symbols(&symbols).map_err(told)
     }
 
     fn check_kraken(&self) -> Result<(), (&'static str, String)> {
@@ -213,7 +215,6 @@ impl FeedValues {
         if self.symbols.is_empty() && self.channels().iter().any(is_by_symbol) {
             return wrong("feed.names", "feed.symbols is missing (--symbols BTC/USD,ETH/USD)");
         }
-        self.check_map()?;
         if !self.channels().iter().any(C::is_private) {
             return Ok(());
         }
@@ -315,6 +316,17 @@ mod tests {
         assert!(told(|values| values.urls = vec!["ws://x".into(), "ws://y".into()]).contains("more of them"));
         assert!(told(|values| values.names = vec!["futu".into()]).contains("--feed-url"));
         assert!(told(|values| values.channels.push("executions".into())).contains("feed.token"));
+        let taken = told(|values| {
+            values.symbols.push("ETH/USD".into());
+            values.rename.insert("BTC/USD".into(), "ETH/USD".into());
+        });
+        assert!(taken.contains("BTC/USD and ETH/USD are both named ETH/USD"), "{taken}");
+        let futu = told(|values| {
+            values.names = vec!["futu".into()];
+            values.urls = vec!["-".into()];
+            values.map.insert("tickr".into(), "off".into());
+        });
+        assert!(futu.contains("no row tickr"), "{futu}");
         assert_eq!(kraken(|values| values.urls = vec!["ws://127.0.0.1:9/v2".into()]), Ok(()));
     }
 

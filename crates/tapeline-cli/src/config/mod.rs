@@ -27,7 +27,7 @@ pub(crate) use feed::FeedValues;
 pub(crate) use file::{FileFamily, read_schema};
 pub(crate) use layers::{Flag, Layers, Loaded};
 pub(crate) use show::{effective, family_toml, key_toml, reference};
-pub(crate) use table::{ROWS, When};
+pub(crate) use table::{ROWS, When, without_password};
 pub(crate) use tls::TlsValues;
 
 /// Whom the limits of addresses do not concern by default: this machine.

@@ -116,7 +116,7 @@ rows! {
         "Open /echo for WebSocket conformance suites."
     "feed.names" Restart No feed_names feed.names
         "Venues whose data is brought in: kraken, futu."
-    "feed.urls" Restart No any feed.urls
+    "feed.urls" Restart UrlPassword any feed.urls
         "Where they are, in the same order: ws:// or wss:// (without one, Kraken's own), for futu tcp://HOST:PORT of the process that gives its order books as JSON lines, or - for standard input."
     "feed.symbols" Restart No feed_symbols feed.symbols
         "Pairs that Kraken is asked for: \"BTC/USD\"."
@@ -138,9 +138,9 @@ rows! {
         "What an account's executions and balances are named by; empty for the feed's name."
     "feed.owner" Restart No any feed.owner
         "Who may read them: a token's subject. Empty: operators alone."
-    "feed.private_url" Restart No any feed.private_url
+    "feed.private_url" Restart UrlPassword any feed.private_url
         "Where Kraken's account channels are."
-    "feed.rest_url" Restart No any feed.rest_url
+    "feed.rest_url" Restart UrlPassword any feed.rest_url
         "Where Kraken gives tokens for them."
     "feed.token" Restart Whole any feed.token
         "A token for them, where one is made elsewhere."
@@ -331,6 +331,10 @@ impl Row {
         let text = (self.show)(config);
         match self.secret {
             Secret::No => text,
+            // Of a list, each: no URL of a feed has a space.
+            Secret::UrlPassword if text.starts_with('[') => {
+                text.split("\", \"").map(without_password).collect::<Vec<_>>().join("\", \"")
+            }
             Secret::UrlPassword => without_password(&text),
             Secret::Whole if self.hides(config) => "\"***\"".to_string(),
             Secret::Whole => text,
@@ -339,7 +343,7 @@ impl Row {
 }
 
 /// `redis://user:***@host`: what stands between the scheme and the last `@` is a name and a password.
-pub(super) fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
     let Some((login, host)) = rest.rsplit_once('@') else { return url.to_string() };
     let user = login.split_once(':').map_or("", |(user, _)| user);

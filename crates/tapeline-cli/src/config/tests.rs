@@ -68,6 +68,9 @@ fn a_password_is_masked_wherever_a_value_is_shown() {
     config.serve.broker = "redis://bob:hunter2@redis.local:6379/0".to_string();
     let row = ROWS.iter().find(|row| row.name == "serve.broker").unwrap();
     assert_eq!(row.show(&config), "\"redis://bob:***@redis.local:6379/0\"");
+    config.feed.urls = vec!["wss://ann:secret@a.example/v2".to_string(), "tcp://b:1".to_string()];
+    let row = ROWS.iter().find(|row| row.name == "feed.urls").unwrap();
+    assert_eq!(row.show(&config), "[\"wss://ann:***@a.example/v2\", \"tcp://b:1\"]");
 }
 
 #[test]

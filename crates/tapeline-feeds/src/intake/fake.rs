@@ -32,7 +32,11 @@ pub(crate) struct Notebook {
     /// Channels that are refused late, by the start of their names.
     refuses: Mutex<Option<(&'static str, ErrorCode)>>,
     taken: Mutex<Vec<String>>,
+    /// Answers that it owes, while it owes them.
+    owed: Mutex<Option<Vec<Answering>>>,
 }
+
+type Answering = Box<dyn FnOnce() + Send>;
 
 impl Notebook {
     pub(crate) fn be_busy(&self, busy: bool) {
@@ -50,6 +54,17 @@ impl Notebook {
 
     pub(crate) fn refuse_nothing(&self) {
         *self.refuses.lock().unwrap() = None;
+    }
+
+    /// From now on it answers only when told.
+    pub(crate) fn owe(&self) {
+        *self.owed.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// Gives the answers that it owes.
+    pub(crate) fn answer(&self) {
+        let owed = self.owed.lock().unwrap().take();
+        owed.into_iter().flatten().for_each(|answer| answer());
     }
 
     /// How often it was busy.
@@ -89,7 +104,11 @@ impl Broker for Notebook {
             })
         };
         if let Some(receipts) = receipts {
-            receipts(drafts.into_iter().map(receipt).collect());
+            let outcomes = drafts.into_iter().map(receipt).collect();
+            match &mut *self.owed.lock().unwrap() {
+                Some(owed) => owed.push(Box::new(move || receipts(outcomes))),
+                None => receipts(outcomes),
+            }
         }
         Ok(())
     }

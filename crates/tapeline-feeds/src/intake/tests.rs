@@ -190,8 +190,12 @@ fn a_feed_that_ends_leaves_what_is_critical_as_letters() {
     let (mut intake, notebook) = intake();
     notebook.refuse("trades");
     intake.publish([said("trades:p", 1), said("trades:p", 2)]);
+    assert_eq!(intake.stats().critical_waiting.read(), 2);
     intake.close();
-    assert_eq!(letters(&notebook).len(), 2);
+    let letters = letters(&notebook);
+    assert_eq!(letters.len(), 2);
+    assert!(letters[0]["original"]["idempotency_key"].is_string(), "under which it was offered: {letters:?}");
+    assert_eq!(intake.stats().critical_waiting.read(), 0);
     assert_eq!(counts(&intake), [0, 0, 2, 0]);
 }
 
@@ -302,4 +306,57 @@ fn past_the_bound_letters_of_what_is_critical_are_lost_and_counted() {
     notebook.be_busy(false);
     assert!(intake.hub.flush_dead_letters());
     assert_eq!(letters(&notebook).len(), critical::LIMIT);
+}
+
+#[test]
+fn what_the_broker_answers_while_a_feed_ends_is_no_letter() {
+    let (mut intake, notebook) = intake();
+    notebook.owe();
+    assert!(!intake.publish([said("trades:p", 1)]));
+    let (closing, broker) = (std::sync::Barrier::new(2), notebook.clone());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            closing.wait();
+            // The intake is looking by then, or looks next.
+            std::thread::yield_now();
+            broker.answer();
+        });
+        closing.wait();
+        intake.close();
+    });
+    assert_eq!(counts(&intake), [1, 0, 0, 0]);
+    assert!(letters(&notebook).is_empty());
+}
+
+#[test]
+fn a_critical_message_that_the_broker_fails_at_for_good_becomes_a_letter_and_the_next_goes_on() {
+    let (mut intake, notebook) = intake();
+    notebook.refuse_with("trades:bad", tapeline_schema::ErrorCode::Internal);
+    intake.publish([said("trades:bad", 1), said("trades:p", 2)]);
+    let tries = (0..100).take_while(|_| !intake.flush()).count();
+    assert!(tries < 50, "it comes back for ever");
+    let offered = notebook.taken().iter().filter(|line| line.starts_with("trades:bad")).count();
+    assert_eq!(offered, 25);
+    assert_eq!(counts(&intake), [1, 0, 0, 1]);
+    assert_eq!(letters(&notebook)[0]["original"]["channel"], "trades:bad");
+}
+
+#[test]
+fn a_table_is_merged_before_anything_is_dropped_for_it() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    intake.publish((0..900).map(|n| said("news", n)));
+    for n in 0..400 {
+        intake.publish([position(n % 7, 1)]);
+    }
+    assert_eq!(intake.stats().dropped.read(), 0);
+}
+
+#[test]
+fn a_busy_hub_is_asked_once_for_all_that_is_handed_in_together() {
+    let (mut intake, notebook) = intake();
+    notebook.be_busy(true);
+    intake.publish((0..5_000).map(|n| said("news", n)));
+    assert_eq!(notebook.refused(), 1);
+    assert_eq!(intake.stats().dropped.read(), 5_000 - WAITING_LIMIT as u64);
 }

@@ -85,8 +85,18 @@ pub enum MapError {
         /// What both are named.
         name: String,
     },
+    /// Two rows would publish to one channel.
+    #[error("{one} and {other} both lead to {template:?}: their messages would share a channel")]
+    SameChannel {
+        /// The first row.
+        one: &'static str,
+        /// The second.
+        other: &'static str,
+        /// Where both lead.
+        template: String,
+    },
     /// Too few or too many levels.
-    #[error("book_levels is {levels}; it must be from 1 to {BOOK_LEVELS_LIMIT}")]
+    #[error("feed.levels is {levels}; it must be from 1 to {BOOK_LEVELS_LIMIT}")]
     Levels {
         /// As it was given.
         levels: usize,
@@ -128,8 +138,10 @@ impl Plan {
         nameable("account", account)?;
         let active: Result<Vec<_>, _> =
             MAP_ROWS.iter().filter_map(|row| active(row, config).transpose()).collect();
+        let active = active?;
+        apart(&active, config)?;
         Ok(Plan {
-            active: active?,
+            active,
             symbols: renamed(&config.symbols)?,
             source: source.into(),
             account: account.into(),
@@ -161,6 +173,22 @@ impl Plan {
     /// What every message has.
     pub(super) fn filling(&self) -> Filling<'_> {
         Filling { source: &self.source, account: &self.account, ..Filling::default() }
+    }
+
+    /// See [`super::Map::check_symbols`].
+    pub(super) fn check_symbols<'a>(&self, symbols: &[&'a str]) -> Result<(), MapError> {
+        let mut taken: HashMap<&str, &'a str> = HashMap::new();
+        for symbol in symbols {
+            self.check_symbol(symbol)?;
+            let name = self.name_of(symbol);
+            if let Some(one) = taken.insert(name, symbol)
+                && one != *symbol
+            {
+                let (one, other, name) = (one.to_owned(), (*symbol).to_owned(), name.to_owned());
+                return Err(MapError::SameName { one, other, name });
+            }
+        }
+        Ok(())
     }
 
     /// See [`super::Map::check_symbol`].
@@ -201,6 +229,18 @@ fn active(row: &'static MapRow, config: &MapConfig) -> Result<Option<Active>, Ma
         return Err(wrong(format!("{unknown} is not known of {}", row.name)));
     }
     Ok(Some(Active { row, template }))
+}
+
+/// No two rows may have one template.
+fn apart(active: &[Active], config: &MapConfig) -> Result<(), MapError> {
+    let mut taken: BTreeMap<&str, &'static str> = BTreeMap::new();
+    for Active { row, .. } in active {
+        let Some(template) = config.rows.get(row.name).map(String::as_str).or(row.template) else { continue };
+        if let Some(one) = taken.insert(template, row.name) {
+            return Err(MapError::SameChannel { one, other: row.name, template: template.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn renamed(symbols: &BTreeMap<String, String>) -> Result<HashMap<Box<str>, Box<str>>, MapError> {

@@ -84,6 +84,14 @@ impl Map {
         self.plan.check_symbol(symbol)
     }
 
+    /// The same of all instruments that are to be subscribed, among one another too.
+    ///
+    /// # Errors
+    /// As of one; or two of them have one name at the hub.
+    pub fn check_symbols(&self, symbols: &[&str]) -> Result<(), MapError> {
+        self.plan.check_symbols(symbols)
+    }
+
     /// The hub's channels that what the venue says on this channel goes to; to tell what a gap is about. Channels whose
     /// names need more than the instrument (candles, orders) are named by their template.
     pub fn channels_of(&self, channel: &VenueChannel, symbol: Option<&str>) -> Vec<String> {

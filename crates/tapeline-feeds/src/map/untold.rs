@@ -44,7 +44,7 @@ pub enum Untold {
 }
 
 fn hint(field: Field) -> &'static str {
-    if field == Field::Symbol { "; give it another name (symbols)" } else { "" }
+    if field == Field::Symbol { "; give it another name (feed.rename)" } else { "" }
 }
 
 impl Untold {

@@ -46,6 +46,9 @@ pub(super) fn push(hub: &Hub, page: &mut Page<'_>) -> Told {
     let spilled = feeds.iter().map(|(name, feed)| ([&**name], feed.spilled.read()));
     let about = "Critical messages of feeds that found no room and became dead letters";
     page.counters("tapeline_feed_spilled", about, ["feed"], spilled)?;
+    let waiting = feeds.iter().map(|(name, feed)| ([&**name], feed.critical_waiting.read()));
+    let about = "Critical messages of feeds that wait for the hub or its broker to take them";
+    page.gauges("tapeline_feed_critical_waiting", about, ["feed"], waiting)?;
     let venues: Vec<(&str, &VenueStats)> =
         feeds.iter().filter_map(|(name, feed)| Some((&**name, feed.find_venue()?))).collect();
     let of = |count: fn(&VenueStats) -> &Count| {

@@ -5,8 +5,8 @@ mod json;
 mod show;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -16,7 +16,7 @@ use tapeline_feeds::venue::{Event, Session};
 use tapeline_runtime::SystemClock;
 
 use super::output::{Output, counted, note};
-use crate::config::{Flag, Layers};
+use crate::config::{Flag, Layers, without_password};
 use crate::{live, log};
 
 /// Lines that may wait for the terminal; then the venue waits.
@@ -76,7 +76,7 @@ enum Form {
 /// Makes lines of events.
 struct Printer {
     form: Form,
-    lines: SyncSender<Said>,
+    lines: Arc<SyncSender<Said>>,
     /// Of the session, as of the last event.
     clock: Arc<dyn Clock>,
 }
@@ -118,10 +118,11 @@ impl Feed {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let form = if self.json { Form::Json } else { Form::Text };
         let (lines, said) = sync_channel(LINES);
+        let lines = Arc::new(lines);
         let mut running = Vec::new();
         for (venue, url) in values.venues() {
             if let Form::Text = form {
-                note(&format!("{} at {url}", venue.name()));
+                note(&format!("{} at {}", venue.name(), without_password(url)));
             }
             for planned in live::plan(&values, venue, url, &clock)? {
                 let printer = Printer { form, lines: lines.clone(), clock: clock.clone() };
@@ -131,7 +132,9 @@ impl Feed {
         if running.is_empty() {
             bail!("nothing is asked for");
         }
-        end_on_interrupt(lines)?;
+        end_on_interrupt(Arc::downgrade(&lines))?;
+        // When the last venue has ended (standard input may), so do the lines.
+        drop(lines);
         let printed = print(&said, self.count);
         let told = summary(&running);
         // Who still waits for room among the lines is let go.
@@ -171,7 +174,7 @@ fn print(said: &Receiver<Said>, count: Option<u64>) -> anyhow::Result<()> {
 }
 
 /// Ends the command at Ctrl-C or SIGTERM: with what it has to say, or without where the terminal takes nothing.
-fn end_on_interrupt(lines: SyncSender<Said>) -> anyhow::Result<()> {
+fn end_on_interrupt(lines: Weak<SyncSender<Said>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("signals cannot be watched")?;
     let wait = move || {
@@ -184,7 +187,8 @@ fn end_on_interrupt(lines: SyncSender<Said>) -> anyhow::Result<()> {
             }
         });
         let end = Instant::now() + GRACE;
-        while lines.try_send(Said::End).is_err() && Instant::now() < end {
+        let try_end = || lines.upgrade().is_none_or(|lines| lines.try_send(Said::End).is_ok());
+        while !try_end() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
         }
         std::thread::sleep(GRACE);

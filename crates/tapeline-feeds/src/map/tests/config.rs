@@ -82,7 +82,7 @@ fn what_is_wrong_is_said_with_the_row_and_the_reason() {
     assert!(wrong(&account).starts_with("account \"my account\" cannot be in a channel's name: "));
     assert_eq!(
         wrong(&MapConfig { book_levels: 0, ..MapConfig::default() }),
-        "book_levels is 0; it must be from 1 to 1000"
+        "feed.levels is 0; it must be from 1 to 1000"
     );
     let name = |symbol: &str| (symbol.to_owned(), "X".to_owned());
     let symbols = BTreeMap::from([name("A"), name("B")]);
@@ -99,4 +99,23 @@ fn the_channels_that_a_gap_is_about_are_named() {
     assert_eq!(of(&VenueChannel::Executions, None), ["executions:kraken", "order_status:{order_id}"]);
     assert_eq!(of(&VenueChannel::Book, Some("A")), ["orderbook:A", "orderbook_rows:A"]);
     assert_eq!(of(&VenueChannel::Status, None), Vec::<String>::new());
+}
+
+#[test]
+fn two_instruments_of_one_name_and_two_rows_with_one_channel_are_refused() {
+    let renamed = |symbols: &[(&str, &str)]| MapConfig {
+        symbols: symbols.iter().map(|(one, other)| (one.to_string(), other.to_string())).collect(),
+        ..MapConfig::default()
+    };
+    let map = Map::new("kraken", &renamed(&[("BTC/USD", "ETH/USD")])).unwrap();
+    let error = map.check_symbols(&["BTC/USD", "ETH/USD"]).unwrap_err().to_string();
+    assert_eq!(error, "BTC/USD and ETH/USD are both named ETH/USD: they would take each other's place");
+    assert_eq!(map.check_symbols(&["BTC/USD", "XRP/USD", "BTC/USD"]), Ok(()));
+    let swapped = Map::new("kraken", &renamed(&[("BTC/USD", "ETH/USD"), ("ETH/USD", "BTC/USD")])).unwrap();
+    assert_eq!(swapped.check_symbols(&["BTC/USD", "ETH/USD"]), Ok(()));
+
+    let rows = [("ticker".to_string(), "market_trades:{symbol}".to_string())];
+    let config = MapConfig { rows: rows.into(), ..MapConfig::default() };
+    let error = Map::new("kraken", &config).map(|_| ()).unwrap_err().to_string();
+    assert!(error.starts_with("ticker and trade both lead to"), "{error}");
 }

@@ -83,7 +83,7 @@ fn a_symbol_that_cannot_be_in_a_channels_name_is_not_published_and_says_so() {
     let untold = desk.take(&[event(VenueChannel::Ticker, "BTC USD", TICKER)]);
     assert_eq!(
         untold[0].to_string(),
-        "symbol \"BTC USD\" of ticker cannot be in a channel's name: channel name has ' ' at byte 3; allowed is printable ASCII without space , * ? [ ] \\; give it another name (symbols)"
+        "symbol \"BTC USD\" of ticker cannot be in a channel's name: channel name has ' ' at byte 3; allowed is printable ASCII without space , * ? [ ] \\; give it another name (feed.rename)"
     );
     assert_eq!(desk.map.counts().unnameable, 8);
     // A quote may be in a name, so it has to be escaped in the data.
