@@ -9,7 +9,7 @@ use tapeline_core::{Clock, Now};
 use tapeline_schema::events::{Alert, AlertState};
 
 use super::Watched;
-use super::measure::{Metrics, measure};
+use super::measure::{Metrics, Timed, measure};
 use super::memory::resident_bytes;
 use super::pulse::{NAME, Pulses, SourceState};
 use super::rules::{About, Evidence, Judged, Rule};
@@ -17,7 +17,6 @@ use super::window::{Sample, Window};
 use crate::alerts::AlertSink;
 use crate::config::{AlertConfig, PerformanceConfig};
 use crate::report::{Facts, Report};
-use crate::worker::Latencies;
 
 /// Looks that reports tell of.
 const HISTORY: usize = 120;
@@ -97,12 +96,10 @@ impl Core {
         let resident = self.parts.memory.as_ref().map_or_else(resident_bytes, |memory| memory());
         let timed =
             if self.parts.performance.enable_latency_tracking { watched.latencies() } else { Vec::new() };
-        let mut latencies = None;
-        for (_, timed) in timed.iter().filter(|(name, _)| **name != *NAME) {
-            latencies.get_or_insert_with(Latencies::default).merge(timed);
-        }
+        let others = timed.iter().filter(|(name, _)| **name != *NAME);
+        let timed = others.map(|(name, latencies)| (name.clone(), Timed::from(latencies))).collect();
         let (stats, kept) = (watched.stats(), watched.kept());
-        Sample { now, stats, latencies, resident_bytes: resident, kept }
+        Sample { now, stats, timed, resident_bytes: resident, kept }
     }
 
     /// A source that works, and somebody who hears it: else silence is no fault.

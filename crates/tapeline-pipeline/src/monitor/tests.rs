@@ -122,14 +122,15 @@ fn well(numbers: &mut Numbers) {
 }
 
 /// Raised and resolved, each once, however long it stays and however it swings below.
-fn rings_once(bench: &Bench, rule: &str, bad: impl Fn(&mut Numbers), good: impl Fn(&mut Numbers)) {
+fn rings_once(bench: &Bench, rules: &[&str], bad: impl Fn(&mut Numbers), good: impl Fn(&mut Numbers)) {
+    let all = |state: AlertState| rules.iter().map(|rule| (rule.to_string(), state)).collect::<Vec<_>>();
     bench.looks(4, &good);
-    assert_eq!(bench.told(), [], "{rule} is not raised while all is well");
+    assert_eq!(bench.told(), [], "{rules:?} is not raised while all is well");
     bench.looks(6, &bad);
-    assert_eq!(bench.told(), [(rule.to_string(), AlertState::Raised)]);
-    assert!(bench.report()["alerts"][0]["rule"] == rule);
+    assert_eq!(bench.told(), all(AlertState::Raised));
+    assert!(bench.report()["alerts"][0]["rule"] == rules[0]);
     bench.looks(8, &good);
-    assert_eq!(bench.told(), [(rule.to_string(), AlertState::Resolved)]);
+    assert_eq!(bench.told(), all(AlertState::Resolved));
     assert!(bench.monitor.alerts().is_empty() && bench.monitor.is_healthy());
 }
 
@@ -139,7 +140,7 @@ fn a_slow_tail_is_alerted_by_the_99th_percentile_and_not_by_the_mean() {
         well(numbers);
         (0..60).for_each(|_| numbers.latencies.add(1, Stage::Done, 70_000));
     };
-    rings_once(&bench(), "latency", slow, well);
+    rings_once(&bench(), &["latency"], slow, well);
     let bench = bench();
     bench.looks(6, |numbers| {
         well(numbers);
@@ -158,7 +159,7 @@ fn memory_is_alerted_at_both_its_thresholds() {
             well(numbers);
         }
     };
-    rings_once(&bench, "memory_usage", at(101_000_000), at(1_000_000));
+    rings_once(&bench, &["memory_usage"], at(101_000_000), at(1_000_000));
     assert!(bench.monitor.is_healthy());
     bench.looks(3, at(501_000_000));
     let rules: Vec<_> = bench.told().into_iter().map(|(rule, _)| rule).collect();
@@ -177,7 +178,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
         stats.delivered -= 180;
         stats.conflated += 180;
     };
-    rings_once(&bench(), "dead_letters:strategy", failing, well);
+    rings_once(&bench(), &["dead_letters:strategy"], failing, well);
     let failing = |numbers: &mut Numbers| {
         well(numbers);
         let stats = component(numbers);
@@ -196,7 +197,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
         stats.delivered -= 75;
         *stats.dropped.entry("overflow").or_default() += 75;
     };
-    rings_once(&bench(), "drop_rate", dropping, well);
+    rings_once(&bench(), &["drop_rate"], dropping, well);
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn queues_are_judged_by_the_sum_of_a_components_lanes() {
         }
     };
     let bench = bench();
-    rings_once(&bench, "queue_size_warning:strategy", waiting([400, 400, 400, 301]), well);
+    rings_once(&bench, &["queue_size_warning:strategy"], waiting([400, 400, 400, 301]), well);
     bench.looks(4, waiting([375, 375, 375, 375]));
     assert_eq!(bench.told(), [], "the threshold itself is not past it");
     bench.looks(1, waiting([500, 500, 500, 301]));
@@ -242,7 +243,7 @@ fn slow_calls_are_alerted_when_more_than_one_of_a_hundred_takes_too_long() {
         well(numbers);
         component(numbers).slow += 33;
     };
-    rings_once(&bench(), "processing_time:strategy", slow, well);
+    rings_once(&bench(), &["processing_time:strategy"], slow, well);
 }
 
 #[test]
@@ -254,7 +255,7 @@ fn breakers_calls_that_hang_and_spilled_messages_are_alerted_at_the_next_look() 
         }
     };
     let bench = bench();
-    rings_once(&bench, "breaker_open:strategy", open(BreakerState::Open), open(BreakerState::Closed));
+    rings_once(&bench, &["breaker_open:strategy"], open(BreakerState::Open), open(BreakerState::Closed));
     bench.looks(1, open(BreakerState::Open));
     bench.looks(2, open(BreakerState::HalfOpen));
     bench.looks(1, open(BreakerState::Open));
@@ -265,12 +266,12 @@ fn breakers_calls_that_hang_and_spilled_messages_are_alerted_at_the_next_look() 
             component(numbers).hung = hung;
         }
     };
-    rings_once(&self::bench(), "hung:strategy", hung(true), hung(false));
+    rings_once(&self::bench(), &["hung:strategy"], hung(true), hung(false));
     let spilling = |numbers: &mut Numbers| {
         well(numbers);
         *component(numbers).dead_lettered.entry("overflow").or_default() += 1;
     };
-    rings_once(&self::bench(), "critical_spill:strategy", spilling, well);
+    rings_once(&self::bench(), &["critical_spill:strategy"], spilling, well);
 }
 
 #[test]
@@ -285,14 +286,33 @@ fn dead_letters_that_nobody_looks_at_are_alerted() {
         well(numbers);
         numbers.kept.oldest_us = None;
     };
-    rings_once(&bench, "dead_letter_age", old, none);
+    rings_once(&bench, &["dead_letter_age"], old, none);
 }
 
 fn silent(_: &mut Numbers) {}
 
 #[test]
 fn silence_is_alerted_where_data_is_to_be_expected() {
-    rings_once(&bench(), "throughput", silent, well);
+    rings_once(&bench(), &["throughput"], silent, well);
+}
+
+#[test]
+fn heartbeats_are_no_data() {
+    let beats = |numbers: &mut Numbers| {
+        numbers.stats.messages_processed += 3_000;
+        numbers.stats.sources.entry("kraken".into()).or_default().taken_in += 3_000;
+        numbers.stats.components.entry(NAME.into()).or_default().accepted += 3_000;
+    };
+    rings_once(&bench(), &["throughput"], beats, |numbers| {
+        beats(numbers);
+        well(numbers);
+    });
+    let bench = bench();
+    bench.looks(6, |numbers| {
+        beats(numbers);
+        component(numbers);
+    });
+    assert_eq!(bench.told(), [], "no data has ever come");
 }
 
 fn status(text: &str) -> Arc<Update> {
