@@ -9,9 +9,9 @@ use tapeline_core::{Clock, Now};
 use tapeline_schema::events::{Alert, AlertState};
 
 use super::Watched;
-use super::measure::{Metrics, Timed, measure};
+use super::measure::{Metrics, Timed, brought, measure};
 use super::memory::resident_bytes;
-use super::pulse::{NAME, Pulses, SourceState};
+use super::pulse::{NAME, Pulses, is_any_live};
 use super::rules::{About, Evidence, Judged, Rule};
 use super::window::{Sample, Window};
 use crate::alerts::AlertSink;
@@ -104,10 +104,9 @@ impl Core {
 
     /// A source that works, and somebody who hears it: else silence is no fault.
     fn is_awaited(&self, sample: &Sample) -> bool {
-        let told = self.pulses.list();
-        let state = |source: &str| told.get(source).map_or(SourceState::Live, |pulse| pulse.state);
-        let mut known = sample.stats.sources.iter();
-        let brings = known.any(|(source, stats)| stats.taken_in > 0 && state(source) == SourceState::Live);
+        let sources = &sample.stats.sources;
+        let used = sources.iter().filter(|(_, stats)| stats.taken_in > 0).map(|(name, _)| name);
+        let brings = brought(sample) > 0 && is_any_live(&self.pulses.list(), sources, used);
         brings && sample.stats.components.keys().any(|name| name != NAME)
     }
 

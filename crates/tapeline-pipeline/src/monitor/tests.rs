@@ -358,6 +358,29 @@ fn silence_is_no_fault_before_data_in_maintenance_and_without_subscriptions() {
 }
 
 #[test]
+fn a_venues_maintenance_is_heard_of_a_source_that_is_fed_under_another_name() {
+    let desk = |numbers: &mut Numbers| {
+        well(numbers);
+        let mut sources = std::mem::take(&mut numbers.stats.sources).into_values();
+        numbers.stats.sources.insert("desk".into(), sources.next().unwrap());
+    };
+    let bench = bench();
+    bench.looks(4, desk);
+    handle(&*bench.monitor.component(), &status(r#"{"system":"maintenance"}"#));
+    bench.looks(6, silent);
+    assert_eq!(bench.told(), []);
+    bench.monitor.set_source_state("desk", SourceState::Live);
+    bench.looks(2, silent);
+    assert_eq!(bench.told(), [], "the venue has not said that it is over");
+    handle(&*bench.monitor.component(), &status(r#"{"system":"online"}"#));
+    bench.looks(3, silent);
+    assert_eq!(bench.told(), [("throughput".to_string(), AlertState::Raised)]);
+    handle(&*bench.monitor.component(), &status(r#"{"system":"maintenance"}"#));
+    bench.looks(3, silent);
+    assert_eq!(bench.told(), [("throughput".to_string(), AlertState::Resolved)], "silence is no fault now");
+}
+
+#[test]
 fn heartbeats_reach_the_monitor() {
     let bench = bench();
     bench.looks(1, well);
