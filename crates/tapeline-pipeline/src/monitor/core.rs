@@ -1,6 +1,6 @@
 //! What a monitor knows and does at a look. Time and memory are handed in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ pub struct MonitorParts {
     pub performance: PerformanceConfig,
     /// When somebody is told.
     pub alerts: AlertConfig,
+    /// How long a breaker must have been closed until its alert is resolved: longer than it stays open, so that a
+    /// component that goes on failing is one alert.
+    pub breaker_rest: Duration,
     /// Who is told.
     pub sinks: Vec<Arc<dyn AlertSink>>,
     /// Tells the bytes of memory that the process takes; `None` asks the system.
@@ -137,9 +140,11 @@ impl Core {
             is_awaited,
             // A thread that was late for one look is not late for the next.
             hold: self.interval().mul_f64(0.9),
+            breaker_rest: self.parts.breaker_rest,
         };
         let judged = evidence.judge();
-        let told = judged.iter().filter_map(|judged| self.turn(&mut state, judged, sample.now)).collect();
+        let mut told = end_absent(&mut state, &judged);
+        told.extend(judged.iter().filter_map(|judged| self.turn(&mut state, judged, sample.now)));
         if before.is_some() {
             state.history.push_back(metrics);
         }
@@ -152,9 +157,9 @@ impl Core {
 
     /// Shows an alarm its measure.
     fn turn(&self, state: &mut State, judged: &Judged, now: Now) -> Option<Alert> {
-        let Judged { about, value, bounds } = judged;
+        let Judged { about, value, bounds, release } = judged;
         let (alarm, raised) = state.alarms.entry(about.clone()).or_default();
-        let turn = alarm.look(bounds, *value, now)?;
+        let turn = alarm.look_until(bounds, *release, *value, now)?;
         let alert = turn.alert(&self.parts.name, &about.to_string(), bounds);
         let count = state.counts.entry(about.rule).or_default();
         match alert.state {
@@ -206,4 +211,17 @@ impl Core {
             counts,
         }
     }
+}
+
+/// Nothing is known any more of a component that was unregistered: its alerts are over.
+fn end_absent(state: &mut State, judged: &[Judged]) -> Vec<Alert> {
+    let known: BTreeSet<&About> = judged.iter().map(|judged| &judged.about).collect();
+    let absent = |about: &About| !known.contains(about);
+    let gone: Vec<_> = state.alarms.extract_if(.., |about, _| absent(about)).collect();
+    let raised = gone.into_iter().filter_map(|(about, (_, alert))| Some((about, alert?)));
+    let resolve = |(about, alert): (About, Alert)| {
+        state.counts.entry(about.rule).or_default().resolved += 1;
+        Alert { state: AlertState::Resolved, ..alert }
+    };
+    raised.map(resolve).collect()
 }

@@ -69,6 +69,7 @@ fn bench_with(performance: PerformanceConfig, alerts: AlertConfig) -> Bench {
         clock: clock.clone(),
         performance,
         alerts,
+        breaker_rest: Duration::from_secs(60),
         sinks: vec![Arc::new(tell)],
         memory: Some(Box::new(move || Some(bytes.load(Ordering::Relaxed)))),
     });
@@ -140,7 +141,7 @@ fn a_slow_tail_is_alerted_by_the_99th_percentile_and_not_by_the_mean() {
         well(numbers);
         (0..60).for_each(|_| numbers.latencies.add(1, Stage::Done, 70_000));
     };
-    rings_once(&bench(), &["latency"], slow, well);
+    rings_once(&bench(), &["latency", "latency:strategy"], slow, well);
     let bench = bench();
     bench.looks(6, |numbers| {
         well(numbers);
@@ -188,7 +189,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
     let both = bench();
     both.looks(6, failing);
     let rules: Vec<_> = both.told().into_iter().map(|(rule, _)| rule).collect();
-    assert_eq!(rules, ["dead_letters:strategy", "error_rate"]);
+    assert_eq!(rules, ["dead_letters:strategy", "error_rate", "error_rate:strategy"]);
     let rate = both.report()["current_metrics"]["error_rate_percent"].as_f64().unwrap();
     assert!((rate - 6.0).abs() < 1e-9, "{rate}");
     let dropping = |numbers: &mut Numbers| {
@@ -197,7 +198,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
         stats.delivered -= 75;
         *stats.dropped.entry("overflow").or_default() += 75;
     };
-    rings_once(&bench(), &["drop_rate"], dropping, well);
+    rings_once(&bench(), &["drop_rate", "drop_rate:strategy"], dropping, well);
 }
 
 #[test]
@@ -272,6 +273,96 @@ fn breakers_calls_that_hang_and_spilled_messages_are_alerted_at_the_next_look() 
         *component(numbers).dead_lettered.entry("overflow").or_default() += 1;
     };
     rings_once(&self::bench(), &["critical_spill:strategy"], spilling, well);
+}
+
+#[test]
+fn refused_updates_are_alerted_at_the_next_look() {
+    let refusing = |numbers: &mut Numbers| {
+        well(numbers);
+        numbers.stats.sources.get_mut("kraken").unwrap().refused += 1;
+    };
+    rings_once(&bench(), &["refused"], refusing, well);
+}
+
+#[test]
+fn alerts_of_a_component_that_is_unregistered_are_resolved() {
+    let bench = bench();
+    bench.looks(2, |numbers| {
+        well(numbers);
+        (component(numbers).hung, component(numbers).breaker) = (true, BreakerState::Open);
+    });
+    assert_eq!(bench.told().len(), 2);
+    assert!(!bench.monitor.is_healthy());
+    bench.looks(1, |numbers| {
+        numbers.stats.components.clear();
+    });
+    let resolved = ["breaker_open:strategy", "hung:strategy"].map(|rule| (rule.into(), AlertState::Resolved));
+    assert_eq!(bench.told(), resolved);
+    assert!(bench.monitor.is_healthy() && bench.monitor.alerts().is_empty());
+}
+
+#[test]
+fn rates_that_cannot_be_judged_any_more_are_resolved() {
+    let bench = bench();
+    let dropping = |numbers: &mut Numbers| {
+        well(numbers);
+        let stats = component(numbers);
+        stats.delivered -= 300;
+        *stats.dropped.entry("overflow").or_default() += 300;
+        (0..100).for_each(|_| numbers.latencies.add(1, Stage::Done, 900_000));
+    };
+    bench.looks(4, dropping);
+    let raised =
+        |told: &[(String, AlertState)], state| told.iter().filter(|(_, told)| *told == state).count();
+    assert_eq!(raised(&bench.told(), AlertState::Raised), 4);
+    bench.looks(6, |numbers| {
+        let stats = component(numbers);
+        (stats.accepted, stats.delivered) = (stats.accepted + 1, stats.delivered + 1);
+        numbers.stats.messages_processed += 100;
+    });
+    assert_eq!(raised(&bench.told(), AlertState::Resolved), 4);
+    assert!(bench.monitor.alerts().is_empty());
+}
+
+#[test]
+fn one_component_that_fails_beside_a_busy_one_is_alerted_by_itself() {
+    let failing = |numbers: &mut Numbers| {
+        well(numbers);
+        let executor = numbers.stats.components.entry("executor".into()).or_default();
+        executor.accepted += 4;
+        *executor.dead_lettered.entry("validation").or_default() += 4;
+    };
+    rings_once(&bench(), &["error_rate:executor"], failing, well);
+}
+
+#[test]
+fn a_few_critical_messages_that_take_too_long_are_alerted() {
+    let slow = |numbers: &mut Numbers| {
+        well(numbers);
+        (0..2).for_each(|_| numbers.latencies.add(0, Stage::Done, 900_000));
+    };
+    rings_once(&bench(), &["latency:strategy"], slow, well);
+}
+
+#[test]
+fn a_component_that_goes_on_failing_and_a_queue_around_its_bound_are_one_alert() {
+    let bench = bench();
+    let turn = std::cell::Cell::new(0);
+    let flapping = |numbers: &mut Numbers| {
+        well(numbers);
+        turn.set(turn.get() + 1);
+        let is_bad = turn.get() % 2 == 1;
+        component(numbers).breaker = if is_bad { BreakerState::Open } else { BreakerState::Closed };
+    };
+    bench.looks(20, flapping);
+    assert_eq!(bench.told(), [("breaker_open:strategy".to_string(), AlertState::Raised)]);
+    let bench = self::bench();
+    for n in 0..100 {
+        bench.clock.advance(Duration::from_secs(1));
+        component(&mut bench.fake.lock()).queued = [if n % 4 < 2 { 1_900 } else { 0 }, 0, 0, 0];
+        bench.monitor.look();
+    }
+    assert_eq!(bench.told(), [("queue_size_critical:strategy".to_string(), AlertState::Raised)]);
 }
 
 #[test]
@@ -480,8 +571,11 @@ fn every_alert_setting_moves_its_threshold() {
         rules,
         [
             "drop_rate",
+            "drop_rate:strategy",
             "error_rate",
+            "error_rate:strategy",
             "latency",
+            "latency:strategy",
             "memory",
             "memory_usage",
             "queue_size_critical:strategy",
