@@ -1,6 +1,7 @@
 //! What a monitor knows and does at a look. Time and memory are handed in.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -120,10 +121,12 @@ impl Core {
         }
         let sample = self.sample();
         let told = self.judge(sample);
-        for alert in &told {
-            self.parts.sinks.iter().for_each(|sink| sink.tell(alert));
+        for sink in &self.parts.sinks {
+            for alert in &told {
+                guarded(&alert.rule, || sink.tell(alert));
+            }
+            guarded("those before", || sink.flush());
         }
-        self.parts.sinks.iter().for_each(|sink| sink.flush());
     }
 
     fn judge(&self, sample: Sample) -> Vec<Alert> {
@@ -224,4 +227,11 @@ fn end_absent(state: &mut State, judged: &[Judged]) -> Vec<Alert> {
         Alert { state: AlertState::Resolved, ..alert }
     };
     raised.map(resolve).collect()
+}
+
+/// A sink that panics costs nobody else an alert, nor the next look.
+fn guarded(alert: &str, tell: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+        tracing::error!("an alert sink panicked, and may not have told of {alert}");
+    }
 }

@@ -63,6 +63,7 @@ fn bench_with(performance: PerformanceConfig, alerts: AlertConfig) -> Bench {
     let (resident, told) = (Arc::new(AtomicU64::new(1_000_000)), Arc::<Mutex<Vec<Alert>>>::default());
     let (bytes, telling) = (resident.clone(), told.clone());
     let tell = move |alert: &Alert| telling.lock().unwrap().push(alert.clone());
+    let breaks = |_: &Alert| panic!("a sink that breaks");
     let monitor = Monitor::new(MonitorParts {
         name: "kraken".into(),
         watched: fake.clone(),
@@ -70,7 +71,8 @@ fn bench_with(performance: PerformanceConfig, alerts: AlertConfig) -> Bench {
         performance,
         alerts,
         breaker_rest: Duration::from_secs(60),
-        sinks: vec![Arc::new(tell)],
+        // Whatever becomes of one sink, the next is told, by every test here.
+        sinks: vec![Arc::new(breaks), Arc::new(tell)],
         memory: Some(Box::new(move || Some(bytes.load(Ordering::Relaxed)))),
     });
     Bench { fake, clock, resident, told, monitor }
