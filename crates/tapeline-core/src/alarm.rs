@@ -58,6 +58,15 @@ impl Bounds {
     }
 }
 
+/// How an alarm that is on goes off, besides its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// How long the measure must have stood past the bound that resolves it.
+    pub hold: Duration,
+    /// Without anything to measure for so long, it is resolved with the last measure; `None` is never.
+    pub quiet: Option<Duration>,
+}
+
 /// The state of one rule of one source.
 #[derive(Clone, Debug, Default)]
 pub struct Alarm {
@@ -65,6 +74,10 @@ pub struct Alarm {
     raised_us: Option<u64>,
     /// Since when the measure stands past the bound that would change that, by the monotonic clock.
     pending_us: Option<u64>,
+    /// Since when there is nothing to measure, by the monotonic clock.
+    quiet_us: Option<u64>,
+    /// The last measure.
+    last: f64,
 }
 
 /// An alarm has gone on or off.
@@ -81,7 +94,7 @@ pub struct Turn {
 impl Alarm {
     /// An alarm that was raised before, so that it is resolved and not raised again.
     pub fn raised_at(wall_us: u64) -> Self {
-        Alarm { raised_us: Some(wall_us), pending_us: None }
+        Alarm { raised_us: Some(wall_us), ..Alarm::default() }
     }
 
     /// Whether it is on.
@@ -91,27 +104,51 @@ impl Alarm {
 
     /// Takes in the measure as it is now; `None` is not enough to measure by, and changes nothing.
     pub fn look(&mut self, bounds: &Bounds, value: Option<f64>, now: Now) -> Option<Turn> {
-        let Some(value) = value else {
-            self.pending_us = None;
-            return None;
+        self.look_until(bounds, Release { hold: bounds.hold, quiet: None }, value, now)
+    }
+
+    /// [`Alarm::look`], with its own way of going off: a hold of its own, and an end where there is nothing to measure.
+    pub fn look_until(
+        &mut self,
+        bounds: &Bounds,
+        release: Release,
+        value: Option<f64>,
+        now: Now,
+    ) -> Option<Turn> {
+        let Some(value) = value else { return self.look_at_nothing(release, now) };
+        (self.quiet_us, self.last) = (None, value);
+        let (turns, hold) = match self.is_on() {
+            true => (bounds.is_clear(value), release.hold),
+            false => (bounds.is_past_raise(value), bounds.hold),
         };
-        let turns = if self.is_on() { bounds.is_clear(value) } else { bounds.is_past_raise(value) };
         if !turns {
             self.pending_us = None;
             return None;
         }
         let pending_us = *self.pending_us.get_or_insert(now.mono_us);
-        if now.since(pending_us) < bounds.hold {
+        if now.since(pending_us) < hold {
             return None;
         }
+        Some(self.turn(now))
+    }
+
+    fn look_at_nothing(&mut self, release: Release, now: Now) -> Option<Turn> {
         self.pending_us = None;
-        Some(match self.raised_us.take() {
-            Some(since_us) => Turn { state: AlertState::Resolved, value, since_us },
+        let quiet_us = *self.quiet_us.get_or_insert(now.mono_us);
+        let is_over = self.is_on() && release.quiet.is_some_and(|quiet| now.since(quiet_us) >= quiet);
+        is_over.then(|| self.turn(now))
+    }
+
+    /// Goes on, or off.
+    fn turn(&mut self, now: Now) -> Turn {
+        self.pending_us = None;
+        match self.raised_us.take() {
+            Some(since_us) => Turn { state: AlertState::Resolved, value: self.last, since_us },
             None => {
                 self.raised_us = Some(now.wall_us);
-                Turn { state: AlertState::Raised, value, since_us: now.wall_us }
+                Turn { state: AlertState::Raised, value: self.last, since_us: now.wall_us }
             }
-        })
+        }
     }
 
     /// Takes back a turn that could not be told, so that the next look makes it again.
@@ -187,5 +224,36 @@ mod tests {
         assert!(alarm.is_on());
         alarm.undo(turn);
         assert!(!alarm.is_on());
+    }
+
+    #[test]
+    fn it_is_resolved_with_the_last_measure_when_nothing_was_measured_for_longer() {
+        let bounds = Bounds::at_most(1.0, Duration::ZERO);
+        let release = Release { hold: Duration::ZERO, quiet: Some(Duration::from_secs(3)) };
+        let mut alarm = Alarm::default();
+        let mut look = |value, second| alarm.look_until(&bounds, release, value, at(second));
+        assert_eq!(look(None, 0), None, "what is not on does not end");
+        assert!(look(Some(2.0), 10).is_some_and(|turn| turn.state == AlertState::Raised));
+        assert_eq!((look(None, 11), look(None, 13)), (None, None));
+        assert_eq!(
+            (look(Some(5.0), 14), look(None, 15), look(None, 17)),
+            (None, None, None),
+            "it begins anew"
+        );
+        let turn = look(None, 18).unwrap();
+        assert_eq!(turn, Turn { state: AlertState::Resolved, value: 5.0, since_us: 1_010 });
+        assert_eq!(look(None, 40), None);
+    }
+
+    #[test]
+    fn what_is_raised_at_once_may_have_to_be_well_for_a_while_until_it_is_resolved() {
+        let bounds = Bounds { bad: Bad::Above, raise: 0.0, clear: 0.0, hold: Duration::ZERO };
+        let release = Release { hold: Duration::from_secs(30), quiet: None };
+        let mut alarm = Alarm::default();
+        let swings = (0..200).map(|n| (n, if n < 100 && n % 5 < 3 { 1.0 } else { 0.0 }));
+        let turns: Vec<_> = swings
+            .filter_map(|(n, value)| Some((n, alarm.look_until(&bounds, release, Some(value), at(n))?.state)))
+            .collect();
+        assert_eq!(turns, [(0, AlertState::Raised), (128, AlertState::Resolved)]);
     }
 }

@@ -29,6 +29,9 @@ use crate::registry::Bot;
 use crate::source::Source;
 use crate::stats::PipelineStats;
 
+/// A breaker's alert is resolved once it was closed for so many times as long as it opens at first: 30 s.
+const RESTS: u32 = 6;
+
 /// What [`Initializer::initialize_complete`] is given; what is left out is as in balanced mode.
 #[derive(Clone, Debug, Default)]
 pub struct Complete {
@@ -195,6 +198,7 @@ impl Initializer {
             clock: pipeline.clock().clone(),
             performance: settings.performance.clone(),
             alerts: settings.alerts.clone(),
+            breaker_rest: settings.breaker.open.saturating_mul(RESTS),
             sinks: self.sinks.clone(),
             memory: None,
         });

@@ -198,12 +198,12 @@ impl Report {
 }
 
 fn component(before: Option<&ComponentStats>, counts: ComponentStats, latency: Times) -> ComponentReport {
-    let (error_rate_percent, drop_rate_percent) = rates(before, &counts);
+    let rates = rates(before, &counts);
     ComponentReport {
         health: Health::of(&counts),
         queue_size: counts.queued.iter().sum(),
-        error_rate_percent,
-        drop_rate_percent,
+        error_rate_percent: rates.error_percent,
+        drop_rate_percent: rates.drop_percent,
         latency,
         counts,
     }

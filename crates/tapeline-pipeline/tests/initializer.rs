@@ -14,11 +14,12 @@ use support::{ticker, update};
 use tapeline_core::feed::{Update, VenueChannel};
 use tapeline_pipeline::component::Failure;
 use tapeline_pipeline::config::{PerformanceConfig, QueueConfig};
+use tapeline_pipeline::dead_letters::{DeadLetters, Filter, Kept, Letter, LetterId, MemoryLetters, NoRoom};
 use tapeline_pipeline::modes::{Mode, Monitoring};
 use tapeline_pipeline::monitor::Health;
 use tapeline_pipeline::roles::{Methods, Object};
 use tapeline_pipeline::sources::{Poured, pour, pour_async};
-use tapeline_pipeline::{Complete, Initializer, PipelineError, Pushed, SetupError, quick_setup};
+use tapeline_pipeline::{Complete, Initializer, PipelineError, Pushed, SetupError, Source, quick_setup};
 use tapeline_schema::events::{Alert, AlertState};
 
 /// Far longer than anything here takes.
@@ -312,4 +313,81 @@ fn an_iterator_and_a_channel_are_poured_in_until_the_pipeline_is_stopped() {
     initializer.stop(PATIENCE);
     let endless = (7..).map(|number| ticker("BTC/USD", number));
     assert_eq!(pour(&source, endless), Poured { accepted: 0, left_out: 0, refused: 1 });
+}
+
+/// Letters that have no room until they are told that they have.
+#[derive(Default)]
+struct FullLetters {
+    has_room: AtomicBool,
+    refused: std::sync::atomic::AtomicU64,
+    kept: MemoryLetters,
+}
+
+impl DeadLetters for FullLetters {
+    fn put(&self, letter: Letter) -> Result<LetterId, NoRoom> {
+        if self.has_room.load(Ordering::Acquire) {
+            return self.kept.put(letter);
+        }
+        self.refused.fetch_add(1, Ordering::AcqRel);
+        Err(NoRoom)
+    }
+
+    fn list(&self, filter: &Filter, most: usize) -> Vec<(LetterId, Arc<Letter>)> {
+        self.kept.list(filter, most)
+    }
+
+    fn take(&self, id: LetterId) -> Option<Arc<Letter>> {
+        self.kept.take(id)
+    }
+
+    fn kept(&self) -> Kept {
+        self.kept.kept()
+    }
+}
+
+/// A component that does not come back, a critical lane of one, and letters without room: until there is, what is poured
+/// is refused.
+fn poured_without_room(pour_all: impl FnOnce(&Source) -> Poured + Send + 'static) {
+    let (letters, free) = (Arc::<FullLetters>::default(), Arc::<AtomicBool>::default());
+    let hangs = free.clone();
+    let hanging = Methods::new().on_data("process_execution", move |_| {
+        while !hangs.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        async {}
+    });
+    let initializer =
+        Initializer::new("kraken", bot([("trade_executor", Arc::new(hanging) as Arc<dyn Object>)]))
+            .with_dead_letters(letters.clone());
+    let queue = QueueConfig {
+        max_size: 1,
+        priority_multiplier: 1.0,
+        timeout_seconds: 0.02,
+        ..QueueConfig::default()
+    };
+    let complete = Complete { queue_config: Some(queue), ..Complete::default() };
+    initializer.initialize_complete(complete).unwrap();
+    let source = initializer.source().unwrap();
+    let pouring = std::thread::spawn(move || pour_all(&source));
+    until("an update is refused", || initializer.pipeline_stats().sources["kraken"].refused > 1);
+    letters.has_room.store(true, Ordering::Release);
+    assert_eq!(pouring.join().unwrap(), Poured { accepted: 4, left_out: 0, refused: 0 });
+    free.store(true, Ordering::Release);
+    let stats = initializer.stop(PATIENCE);
+    let component = &stats.components["trade_executor"];
+    assert!(component.accepted == 4 && component.balances(), "{component:?}");
+}
+
+fn executions() -> impl Iterator<Item = Update> {
+    (1..=4).map(|number| update(VenueChannel::Executions, "BTC/USD", number))
+}
+
+#[test]
+fn what_is_poured_and_finds_no_room_is_offered_until_it_is_taken() {
+    poured_without_room(|source| pour(source, executions()));
+    poured_without_room(|source| {
+        let mut updates = executions();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(pour_async(source, async || updates.next()))
+    });
 }

@@ -1,6 +1,7 @@
 //! What a monitor knows and does at a look. Time and memory are handed in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +10,14 @@ use tapeline_core::{Clock, Now};
 use tapeline_schema::events::{Alert, AlertState};
 
 use super::Watched;
-use super::measure::{Metrics, measure};
+use super::measure::{Metrics, Timed, brought, measure};
 use super::memory::resident_bytes;
-use super::pulse::{NAME, Pulses, SourceState};
+use super::pulse::{NAME, Pulses, is_any_live};
 use super::rules::{About, Evidence, Judged, Rule};
 use super::window::{Sample, Window};
 use crate::alerts::AlertSink;
 use crate::config::{AlertConfig, PerformanceConfig};
 use crate::report::{Facts, Report};
-use crate::worker::Latencies;
 
 /// Looks that reports tell of.
 const HISTORY: usize = 120;
@@ -36,6 +36,9 @@ pub struct MonitorParts {
     pub performance: PerformanceConfig,
     /// When somebody is told.
     pub alerts: AlertConfig,
+    /// How long a breaker must have been closed until its alert is resolved: longer than it stays open, so that a
+    /// component that goes on failing is one alert.
+    pub breaker_rest: Duration,
     /// Who is told.
     pub sinks: Vec<Arc<dyn AlertSink>>,
     /// Tells the bytes of memory that the process takes; `None` asks the system.
@@ -97,20 +100,17 @@ impl Core {
         let resident = self.parts.memory.as_ref().map_or_else(resident_bytes, |memory| memory());
         let timed =
             if self.parts.performance.enable_latency_tracking { watched.latencies() } else { Vec::new() };
-        let mut latencies = None;
-        for (_, timed) in timed.iter().filter(|(name, _)| **name != *NAME) {
-            latencies.get_or_insert_with(Latencies::default).merge(timed);
-        }
+        let others = timed.iter().filter(|(name, _)| **name != *NAME);
+        let timed = others.map(|(name, latencies)| (name.clone(), Timed::from(latencies))).collect();
         let (stats, kept) = (watched.stats(), watched.kept());
-        Sample { now, stats, latencies, resident_bytes: resident, kept }
+        Sample { now, stats, timed, resident_bytes: resident, kept }
     }
 
     /// A source that works, and somebody who hears it: else silence is no fault.
     fn is_awaited(&self, sample: &Sample) -> bool {
-        let told = self.pulses.list();
-        let state = |source: &str| told.get(source).map_or(SourceState::Live, |pulse| pulse.state);
-        let mut known = sample.stats.sources.iter();
-        let brings = known.any(|(source, stats)| stats.taken_in > 0 && state(source) == SourceState::Live);
+        let sources = &sample.stats.sources;
+        let used = sources.iter().filter(|(_, stats)| stats.taken_in > 0).map(|(name, _)| name);
+        let brings = brought(sample) > 0 && is_any_live(&self.pulses.list(), sources, used);
         brings && sample.stats.components.keys().any(|name| name != NAME)
     }
 
@@ -121,10 +121,12 @@ impl Core {
         }
         let sample = self.sample();
         let told = self.judge(sample);
-        for alert in &told {
-            self.parts.sinks.iter().for_each(|sink| sink.tell(alert));
+        for sink in &self.parts.sinks {
+            for alert in &told {
+                guarded(&alert.rule, || sink.tell(alert));
+            }
+            guarded("those before", || sink.flush());
         }
-        self.parts.sinks.iter().for_each(|sink| sink.flush());
     }
 
     fn judge(&self, sample: Sample) -> Vec<Alert> {
@@ -141,9 +143,11 @@ impl Core {
             is_awaited,
             // A thread that was late for one look is not late for the next.
             hold: self.interval().mul_f64(0.9),
+            breaker_rest: self.parts.breaker_rest,
         };
         let judged = evidence.judge();
-        let told = judged.iter().filter_map(|judged| self.turn(&mut state, judged, sample.now)).collect();
+        let mut told = end_absent(&mut state, &judged);
+        told.extend(judged.iter().filter_map(|judged| self.turn(&mut state, judged, sample.now)));
         if before.is_some() {
             state.history.push_back(metrics);
         }
@@ -156,9 +160,9 @@ impl Core {
 
     /// Shows an alarm its measure.
     fn turn(&self, state: &mut State, judged: &Judged, now: Now) -> Option<Alert> {
-        let Judged { about, value, bounds } = judged;
+        let Judged { about, value, bounds, release } = judged;
         let (alarm, raised) = state.alarms.entry(about.clone()).or_default();
-        let turn = alarm.look(bounds, *value, now)?;
+        let turn = alarm.look_until(bounds, *release, *value, now)?;
         let alert = turn.alert(&self.parts.name, &about.to_string(), bounds);
         let count = state.counts.entry(about.rule).or_default();
         match alert.state {
@@ -209,5 +213,25 @@ impl Core {
             alerts: self.raised().into_iter().map(|(_, alert)| alert).collect(),
             counts,
         }
+    }
+}
+
+/// Nothing is known any more of a component that was unregistered: its alerts are over.
+fn end_absent(state: &mut State, judged: &[Judged]) -> Vec<Alert> {
+    let known: BTreeSet<&About> = judged.iter().map(|judged| &judged.about).collect();
+    let absent = |about: &About| !known.contains(about);
+    let gone: Vec<_> = state.alarms.extract_if(.., |about, _| absent(about)).collect();
+    let raised = gone.into_iter().filter_map(|(about, (_, alert))| Some((about, alert?)));
+    let resolve = |(about, alert): (About, Alert)| {
+        state.counts.entry(about.rule).or_default().resolved += 1;
+        Alert { state: AlertState::Resolved, ..alert }
+    };
+    raised.map(resolve).collect()
+}
+
+/// A sink that panics costs nobody else an alert, nor the next look.
+fn guarded(alert: &str, tell: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+        tracing::error!("an alert sink panicked, and may not have told of {alert}");
     }
 }

@@ -7,9 +7,10 @@ use tapeline_core::clock::rfc3339;
 use tapeline_core::lanes::LANES;
 
 use super::memory::MB;
+use super::pulse::NAME;
 use super::window::Sample;
 use crate::stats::{BreakerState, ComponentStats};
-use crate::worker::{Histogram, Stage};
+use crate::worker::{Histogram, Latencies, Stage};
 
 /// Rates of fewer messages say nothing.
 pub(crate) const FEWEST: u64 = 50;
@@ -74,7 +75,7 @@ pub struct Metrics {
     pub at: String,
     /// What the rates and latencies are of, in seconds; 0 before the second look.
     pub window_seconds: f64,
-    /// Updates that sources got rid of.
+    /// Updates that sources got rid of, without heartbeats and what venues say of their state.
     pub throughput_msgs_per_sec: f64,
     /// From receipt to the end of a call, mean.
     pub avg_latency_ms: f64,
@@ -96,8 +97,9 @@ pub struct Metrics {
 }
 
 /// How many messages rates are of.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
+    pub(crate) failed: u64,
     pub(crate) done: u64,
     pub(crate) accepted: u64,
 }
@@ -116,7 +118,7 @@ pub(crate) fn spilled(stats: &ComponentStats) -> u64 {
     ["overflow", "circuit_open"].iter().filter_map(|reason| stats.dead_lettered.get(reason)).sum()
 }
 
-/// Counts of components added up, which grow.
+/// What became of messages between two samples.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     failed: u64,
@@ -126,29 +128,67 @@ struct Sums {
 }
 
 impl Sums {
-    fn of<'a>(components: impl Iterator<Item = &'a ComponentStats>) -> Self {
-        components.fold(Sums::default(), |sums, stats| Sums {
-            failed: sums.failed + failed(stats),
-            delivered: sums.delivered + stats.delivered,
-            dropped: sums.dropped + stats.dropped.values().sum::<u64>(),
-            accepted: sums.accepted + stats.accepted,
-        })
+    fn of(stats: &ComponentStats) -> Self {
+        Sums {
+            failed: failed(stats),
+            delivered: stats.delivered,
+            dropped: stats.dropped.values().sum(),
+            accepted: stats.accepted,
+        }
     }
 
-    fn since(self, earlier: Sums) -> Self {
+    /// Of one component. One that is newer than `before`, or was registered anew since, counts from nothing.
+    fn between(before: Option<&ComponentStats>, now: &ComponentStats) -> Self {
+        let (earlier, sums) = (before.map(Sums::of).unwrap_or_default(), Sums::of(now));
+        let earlier = if earlier.accepted > sums.accepted { Sums::default() } else { earlier };
         Sums {
-            failed: self.failed.saturating_sub(earlier.failed),
-            delivered: self.delivered.saturating_sub(earlier.delivered),
-            dropped: self.dropped.saturating_sub(earlier.dropped),
-            accepted: self.accepted.saturating_sub(earlier.accepted),
+            failed: sums.failed.saturating_sub(earlier.failed),
+            delivered: sums.delivered.saturating_sub(earlier.delivered),
+            dropped: sums.dropped.saturating_sub(earlier.dropped),
+            accepted: sums.accepted.saturating_sub(earlier.accepted),
+        }
+    }
+
+    fn and(self, other: Sums) -> Self {
+        Sums {
+            failed: self.failed + other.failed,
+            delivered: self.delivered + other.delivered,
+            dropped: self.dropped + other.dropped,
+            accepted: self.accepted + other.accepted,
+        }
+    }
+
+    fn rates(self) -> Rates {
+        let done = self.failed + self.delivered;
+        Rates {
+            error_percent: percent(self.failed, done),
+            drop_percent: percent(self.dropped, self.accepted),
+            counted: Counted { failed: self.failed, done, accepted: self.accepted },
         }
     }
 }
 
-/// Rates of one component over a window, in percent.
-pub(crate) fn rates(before: Option<&ComponentStats>, now: &ComponentStats) -> (f64, f64) {
-    let sums = Sums::of(std::iter::once(now)).since(Sums::of(before.into_iter()));
-    (percent(sums.failed, sums.failed + sums.delivered), percent(sums.dropped, sums.accepted))
+/// What became of a window's messages, and of how many that is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) error_percent: f64,
+    pub(crate) drop_percent: f64,
+    pub(crate) counted: Counted,
+}
+
+/// Rates of one component over a window.
+pub(crate) fn rates(before: Option<&ComponentStats>, now: &ComponentStats) -> Rates {
+    Sums::between(before, now).rates()
+}
+
+/// Signs of life and of a venue's state since the start: those that the monitor was given.
+fn signs(sample: &Sample) -> u64 {
+    sample.stats.components.get(NAME).map_or(0, |stats| stats.accepted.saturating_sub(stats.redriven))
+}
+
+/// Updates of data that sources got rid of since the start, without signs of life.
+pub(crate) fn brought(sample: &Sample) -> u64 {
+    sample.stats.messages_processed.saturating_sub(signs(sample))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
@@ -175,28 +215,100 @@ pub(crate) fn measure(before: Option<&Sample>, sample: &Sample) -> Metrics {
     };
     let Some(before) = before else { return standing };
     let seconds = sample.now.since(before.now.mono_us).as_secs_f64();
-    let sums = Sums::of(sample.stats.components.values());
-    let sums = sums.since(Sums::of(before.stats.components.values()));
-    let processed = sample.stats.messages_processed.saturating_sub(before.stats.messages_processed);
+    // What a component counted that is gone by now is gone from both sides.
+    let window = |(name, stats)| Sums::between(before.stats.components.get(name), stats);
+    let sums = components().filter(|(name, _)| *name != NAME).map(window).fold(Sums::default(), Sums::and);
+    let rates = sums.rates();
+    let brought = brought(sample).saturating_sub(brought(before));
     let latency = latency(before, sample);
-    let done = sums.failed + sums.delivered;
     Metrics {
         window_seconds: seconds,
-        throughput_msgs_per_sec: if seconds > 0.0 { processed as f64 / seconds } else { 0.0 },
+        throughput_msgs_per_sec: if seconds > 0.0 { brought as f64 / seconds } else { 0.0 },
         avg_latency_ms: latency.avg_ms,
         latency,
-        error_rate_percent: percent(sums.failed, done),
-        drop_rate_percent: percent(sums.dropped, sums.accepted),
-        counted: Counted { done, accepted: sums.accepted },
+        error_rate_percent: rates.error_percent,
+        drop_rate_percent: rates.drop_percent,
+        counted: rates.counted,
         ..standing
     }
 }
 
-/// Of all lanes, from receipt to the end of the call.
+/// Of all components and lanes, from receipt to the end of the call.
 fn latency(before: &Sample, sample: &Sample) -> Spread {
-    let Some(now) = &sample.latencies else { return Spread::default() };
-    let counted = before.latencies.as_ref().map_or_else(|| now.clone(), |before| now.since(before));
     let mut all = Histogram::default();
-    (0..LANES).filter_map(|lane| counted.of(lane, Stage::Done)).for_each(|lane| all.merge(lane));
+    for name in sample.timed.keys() {
+        all.merge(&timed_since(Some(before), sample, name).all);
+    }
     Spread::from(&all)
+}
+
+/// Times of one component in a window; none where nothing is timed.
+pub(crate) fn timed_since(before: Option<&Sample>, sample: &Sample, component: &str) -> Timed {
+    let Some(now) = sample.timed.get(component) else { return Timed::default() };
+    match before.and_then(|before| before.timed.get(component)) {
+        Some(before) if before.all.count() <= now.all.count() => {
+            Timed { all: now.all.since(&before.all), critical: now.critical.since(&before.critical) }
+        }
+        _ => now.clone(),
+    }
+}
+
+/// From receipt to the end of the call, of one component.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timed {
+    /// Of all lanes.
+    pub(crate) all: Histogram,
+    /// Of the critical one.
+    pub(crate) critical: Histogram,
+}
+
+impl From<&Latencies> for Timed {
+    fn from(latencies: &Latencies) -> Self {
+        let of = |lane| latencies.of(lane, Stage::Done);
+        let mut all = Histogram::default();
+        (0..LANES).filter_map(of).for_each(|lane| all.merge(lane));
+        Timed { all, critical: of(0).cloned().unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(accepted: u64, failed: u64) -> ComponentStats {
+        let dead_lettered = BTreeMap::from([("max_retries", failed)]);
+        ComponentStats { accepted, delivered: accepted - failed, dead_lettered, ..ComponentStats::default() }
+    }
+
+    fn sample(seconds: u64, components: impl IntoIterator<Item = (&'static str, ComponentStats)>) -> Sample {
+        let now = tapeline_core::Now { mono_us: seconds * 1_000_000, wall_us: seconds };
+        let mut sample = Sample { now, ..Sample::default() };
+        sample.stats.components =
+            components.into_iter().map(|(name, stats)| (name.to_string(), stats)).collect();
+        sample
+    }
+
+    #[test]
+    fn a_component_that_is_unregistered_or_registered_anew_makes_no_rate_of_the_others() {
+        let before = sample(0, [("a", stats(1_000, 0)), ("b", stats(50_000, 10)), ("c", stats(9_000, 900))]);
+        let now = sample(60, [("a", stats(2_000, 10)), ("c", stats(1_000, 10))]);
+        let metrics = measure(Some(&before), &now);
+        assert_eq!(metrics.counted, Counted { failed: 20, done: 2_000, accepted: 2_000 });
+        assert!((metrics.error_rate_percent - 1.0).abs() < 1e-9, "{}", metrics.error_rate_percent);
+    }
+
+    #[test]
+    fn times_of_a_component_that_is_gone_are_not_taken_off_the_others() {
+        let timed = |count: u64, us: u64| {
+            let mut all = Histogram::default();
+            (0..count).for_each(|_| all.add(us));
+            Timed { all, critical: Histogram::default() }
+        };
+        let mut before = sample(0, []);
+        before.timed = [("a".into(), timed(10, 100)), ("b".into(), timed(500, 2_000))].into();
+        let mut now = sample(60, []);
+        now.timed = [("a".into(), timed(110, 100))].into();
+        let latency = measure(Some(&before), &now).latency;
+        assert_eq!((latency.count, latency.avg_ms), (100, 0.1));
+    }
 }

@@ -172,7 +172,7 @@ impl Drop for Monitor {
         if let Some((stop, join)) = thread {
             stop.0.store(true, std::sync::atomic::Ordering::Release);
             self.waker.wake();
-            // A sink that panics has ended the thread already.
+            // It has no answer, and what it could panic of was logged.
             let _ = join.join();
         }
     }

@@ -10,6 +10,7 @@ use tapeline_core::Clock;
 use tapeline_core::feed::{Update, VenueChannel};
 
 use crate::component::{Component, Handling};
+use crate::stats::SourceStats;
 
 /// The name of the monitor as a component.
 pub const NAME: &str = "monitor";
@@ -37,6 +38,9 @@ pub struct Pulse {
     /// When the last came, by the monotonic clock in microseconds.
     #[serde(skip)]
     pub beat_us: Option<u64>,
+    /// Whether updates came that name it as their source; else only its owner has spoken of it.
+    #[serde(skip)]
+    pub(crate) is_heard: bool,
 }
 
 /// See the module.
@@ -77,18 +81,35 @@ impl Pulses {
             VenueChannel::Heartbeat => {
                 let now = self.clock.now();
                 self.with(&update.source, |pulse| {
+                    pulse.is_heard = true;
                     pulse.heartbeats += 1;
                     pulse.beat_us = Some(now.mono_us);
                 });
             }
             VenueChannel::Status => {
                 if let Some(state) = update.json().ok().and_then(|status| state_in(&status)) {
-                    self.set(&update.source, state);
+                    self.with(&update.source, |pulse| (pulse.is_heard, pulse.state) = (true, state));
                 }
             }
             _ => {}
         }
     }
+}
+
+/// Whether any of these sources is to be expected to bring data. A source of a pipeline may be fed under a name that its
+/// updates do not have: then it is as the venues are that were heard under names of their own.
+pub(crate) fn is_any_live<'a>(
+    told: &BTreeMap<String, Pulse>,
+    sources: &BTreeMap<String, SourceStats>,
+    mut brings: impl Iterator<Item = &'a String>,
+) -> bool {
+    let is_live = |pulse: &Pulse| pulse.state == SourceState::Live;
+    let mut others = told.iter().filter(|(name, pulse)| pulse.is_heard && !sources.contains_key(*name));
+    let are_others_live = others.clone().any(|(_, pulse)| is_live(pulse)) || others.next().is_none();
+    brings.any(|source| match told.get(source) {
+        Some(pulse) => is_live(pulse) && (pulse.is_heard || are_others_live),
+        None => are_others_live,
+    })
 }
 
 /// What a venue's status says, alone or in a list; `None` where it says nothing of the kind.

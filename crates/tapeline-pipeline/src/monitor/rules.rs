@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapeline_core::alarm::{Bad, Bounds};
+use tapeline_core::alarm::{Bad, Bounds, Release};
 
-use super::measure::{FEWEST, Metrics, percent, spilled};
+use super::measure::{FEWEST, Metrics, percent, rates, spilled, timed_since};
 use super::memory::MB;
-use super::window::Sample;
+use super::window::{Sample, WINDOW};
 use crate::config::{AlertConfig, PerformanceConfig};
 use crate::stats::{BreakerState, ComponentStats};
+use crate::worker::Histogram;
 
 /// Dead letters within a window that are no alert.
 pub const DEAD_LETTERS_IN_A_WINDOW: f64 = 10.0;
@@ -18,21 +19,26 @@ pub const DEAD_LETTERS_IN_A_WINDOW: f64 = 10.0;
 pub const DEAD_LETTER_AGE_SECONDS: f64 = 3_600.0;
 /// Of calls, in percent, that may be slow: 99 of 100 are then within `max_processing_time_ms`.
 pub const SLOW_CALLS_PERCENT: f64 = 1.0;
+/// So many failed messages of one component, or critical ones that were timed, are enough to judge its rates by.
+const FEW: u64 = 3;
+/// How long a queue must be short again until its alerts are resolved, or longer.
+const QUEUES_REST: Duration = Duration::from_secs(5);
 /// A source is not judged silent before it was looked at for so long.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// 99th percentile from receipt to the end of the call, in ms: `max_latency_ms`.
+    /// 99th percentile from receipt to the end of the call, in ms: `max_latency_ms`. Of all components together and of
+    /// each: there, critical messages are also judged by themselves.
     Latency,
     /// Resident memory in MB: `max_memory_mb`.
     Memory,
     /// The same, earlier: `memory_usage_threshold_mb`.
     MemoryUsage,
-    /// Messages that failed, in percent: `max_error_rate_percent`.
+    /// Messages that failed, in percent: `max_error_rate_percent`. Of all components together and of each.
     ErrorRate,
-    /// Messages that were dropped, in percent: `max_drop_rate_percent`.
+    /// Messages that were dropped, in percent: `max_drop_rate_percent`. Of all components together and of each.
     DropRate,
     /// Messages a second: `min_throughput_msgs_per_sec`.
     Throughput,
@@ -48,6 +54,9 @@ pub enum Rule {
     Hung,
     /// Critical messages of a component that became dead letters for want of room, in the window.
     CriticalSpill,
+    /// Updates that no component has, as there was no room even for a dead letter, or the pipeline is stopped; in the
+    /// window.
+    Refused,
     /// Dead letters of a component in the window.
     DeadLetters,
     /// Age of the oldest dead letter, in seconds.
@@ -79,6 +88,7 @@ impl Rule {
             Rule::BreakerOpen => "breaker_open",
             Rule::Hung => "hung",
             Rule::CriticalSpill => "critical_spill",
+            Rule::Refused => "refused",
             Rule::DeadLetters => "dead_letters",
             Rule::DeadLetterAge => "dead_letter_age",
         }
@@ -119,6 +129,7 @@ pub(crate) struct Judged {
     pub(crate) about: About,
     pub(crate) value: Option<f64>,
     pub(crate) bounds: Bounds,
+    pub(crate) release: Release,
 }
 
 /// What rules are judged by.
@@ -132,7 +143,12 @@ pub(crate) struct Evidence<'a> {
     pub(crate) is_awaited: bool,
     /// How long a measure must stand past its bound.
     pub(crate) hold: Duration,
+    /// How long a breaker must have been closed until its alert is resolved.
+    pub(crate) breaker_rest: Duration,
 }
+
+/// A rule's measure and its bounds.
+type Row = (Rule, Option<f64>, Bounds);
 
 /// Anything is too much.
 fn none() -> Bounds {
@@ -147,20 +163,43 @@ fn measure(count: u64) -> Option<f64> {
 impl Evidence<'_> {
     /// Every rule, of the whole and of each component.
     pub(crate) fn judge(&self) -> Vec<Judged> {
-        let mut judged = self.whole();
+        let mut judged: Vec<_> = self.whole().into_iter().map(|row| self.judged(None, row)).collect();
         for (name, stats) in &self.now.stats.components {
+            let rows = self.component(name, stats).into_iter().chain(self.rates(name, stats));
             let name: Arc<str> = name.as_str().into();
-            let before = self.before.and_then(|before| before.stats.components.get(&*name));
-            judged.extend(self.component(before, stats).into_iter().map(|(rule, value, bounds)| Judged {
-                about: About { rule, component: Some(name.clone()) },
-                value,
-                bounds,
-            }));
+            judged.extend(rows.map(|row| self.judged(Some(name.clone()), row)));
         }
         judged
     }
 
-    fn whole(&self) -> Vec<Judged> {
+    fn judged(&self, component: Option<Arc<str>>, (rule, value, bounds): Row) -> Judged {
+        let release = self.release(rule, &bounds);
+        Judged { about: About { rule, component }, value, bounds, release }
+    }
+
+    /// What swings between good and bad for a while is one alert. What cannot be measured for a window is over.
+    fn release(&self, rule: Rule, bounds: &Bounds) -> Release {
+        let hold = match rule {
+            Rule::BreakerOpen => self.breaker_rest,
+            Rule::QueueSizeWarning | Rule::QueueSizeCritical => bounds.hold.max(QUEUES_REST),
+            _ => bounds.hold,
+        };
+        // Silence that is no fault any more is known at once.
+        let quiet = if rule == Rule::Throughput { bounds.hold } else { WINDOW };
+        Release { hold, quiet: Some(quiet) }
+    }
+
+    /// Updates refused to any source in the window.
+    fn refused(&self) -> u64 {
+        let earlier = |source| {
+            let before = self.before.and_then(|before| before.stats.sources.get(source));
+            before.map_or(0, |before| before.refused)
+        };
+        let sources = self.now.stats.sources.iter();
+        sources.map(|(source, stats)| stats.refused.saturating_sub(earlier(source))).sum()
+    }
+
+    fn whole(&self) -> [Row; 8] {
         let (alerts, performance, metrics, hold) = (self.alerts, self.performance, self.metrics, self.hold);
         let counted = metrics.counted;
         let memory = self.now.resident_bytes.and_then(measure).map(|bytes| bytes / MB);
@@ -168,7 +207,7 @@ impl Evidence<'_> {
         let is_long = metrics.window_seconds >= SILENCE.as_secs_f64();
         let age_us =
             self.now.kept.oldest_us.map_or(0, |oldest_us| self.now.now.wall_us.saturating_sub(oldest_us));
-        let rows = [
+        [
             (
                 Rule::Latency,
                 is_enough(metrics.latency.count).then_some(metrics.latency.p99_ms),
@@ -196,17 +235,43 @@ impl Evidence<'_> {
                 measure(age_us / 1_000_000),
                 Bounds::at_most(DEAD_LETTER_AGE_SECONDS, Duration::ZERO),
             ),
-        ];
-        let of_all = |(rule, value, bounds)| Judged { about: About { rule, component: None }, value, bounds };
-        rows.into_iter().map(of_all).collect()
+            (Rule::Refused, measure(self.refused()), none()),
+        ]
     }
 
-    fn component(
-        &self,
-        before: Option<&ComponentStats>,
-        stats: &ComponentStats,
-    ) -> [(Rule, Option<f64>, Bounds); 7] {
+    /// The same rates as of the whole, where one component's share is lost among the others'.
+    fn rates(&self, name: &str, stats: &ComponentStats) -> [Row; 3] {
+        let (alerts, hold) = (self.alerts, self.hold);
+        let rates = rates(self.before.and_then(|before| before.stats.components.get(name)), stats);
+        let counted = rates.counted;
+        let timed = timed_since(self.before, self.now, name);
+        let tail = |times: &Histogram, least| {
+            (times.count() >= least).then(|| measure(times.quantile_us(0.99))).flatten().map(|us| us / 1e3)
+        };
+        let tails = [tail(&timed.all, FEWEST), tail(&timed.critical, FEW)];
+        let is_enough = counted.done >= FEWEST || counted.failed >= FEW;
+        [
+            (
+                Rule::Latency,
+                tails.into_iter().flatten().reduce(f64::max),
+                Bounds::at_most(alerts.max_latency_ms, hold),
+            ),
+            (
+                Rule::ErrorRate,
+                is_enough.then_some(rates.error_percent),
+                Bounds::at_most(alerts.max_error_rate_percent, hold),
+            ),
+            (
+                Rule::DropRate,
+                (counted.accepted >= FEWEST).then_some(rates.drop_percent),
+                Bounds::at_most(alerts.max_drop_rate_percent, hold),
+            ),
+        ]
+    }
+
+    fn component(&self, name: &str, stats: &ComponentStats) -> [Row; 7] {
         let alerts = self.alerts;
+        let before = self.before.and_then(|before| before.stats.components.get(name));
         let queued = measure(stats.queued.iter().sum());
         let warning = measure(alerts.queue_size_warning_threshold as u64).unwrap_or_default();
         let critical = measure(alerts.queue_size_critical_threshold as u64).unwrap_or_default();

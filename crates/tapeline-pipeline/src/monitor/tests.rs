@@ -63,13 +63,16 @@ fn bench_with(performance: PerformanceConfig, alerts: AlertConfig) -> Bench {
     let (resident, told) = (Arc::new(AtomicU64::new(1_000_000)), Arc::<Mutex<Vec<Alert>>>::default());
     let (bytes, telling) = (resident.clone(), told.clone());
     let tell = move |alert: &Alert| telling.lock().unwrap().push(alert.clone());
+    let breaks = |_: &Alert| panic!("a sink that breaks");
     let monitor = Monitor::new(MonitorParts {
         name: "kraken".into(),
         watched: fake.clone(),
         clock: clock.clone(),
         performance,
         alerts,
-        sinks: vec![Arc::new(tell)],
+        breaker_rest: Duration::from_secs(60),
+        // Whatever becomes of one sink, the next is told, by every test here.
+        sinks: vec![Arc::new(breaks), Arc::new(tell)],
         memory: Some(Box::new(move || Some(bytes.load(Ordering::Relaxed)))),
     });
     Bench { fake, clock, resident, told, monitor }
@@ -122,14 +125,15 @@ fn well(numbers: &mut Numbers) {
 }
 
 /// Raised and resolved, each once, however long it stays and however it swings below.
-fn rings_once(bench: &Bench, rule: &str, bad: impl Fn(&mut Numbers), good: impl Fn(&mut Numbers)) {
+fn rings_once(bench: &Bench, rules: &[&str], bad: impl Fn(&mut Numbers), good: impl Fn(&mut Numbers)) {
+    let all = |state: AlertState| rules.iter().map(|rule| (rule.to_string(), state)).collect::<Vec<_>>();
     bench.looks(4, &good);
-    assert_eq!(bench.told(), [], "{rule} is not raised while all is well");
+    assert_eq!(bench.told(), [], "{rules:?} is not raised while all is well");
     bench.looks(6, &bad);
-    assert_eq!(bench.told(), [(rule.to_string(), AlertState::Raised)]);
-    assert!(bench.report()["alerts"][0]["rule"] == rule);
+    assert_eq!(bench.told(), all(AlertState::Raised));
+    assert!(bench.report()["alerts"][0]["rule"] == rules[0]);
     bench.looks(8, &good);
-    assert_eq!(bench.told(), [(rule.to_string(), AlertState::Resolved)]);
+    assert_eq!(bench.told(), all(AlertState::Resolved));
     assert!(bench.monitor.alerts().is_empty() && bench.monitor.is_healthy());
 }
 
@@ -139,7 +143,7 @@ fn a_slow_tail_is_alerted_by_the_99th_percentile_and_not_by_the_mean() {
         well(numbers);
         (0..60).for_each(|_| numbers.latencies.add(1, Stage::Done, 70_000));
     };
-    rings_once(&bench(), "latency", slow, well);
+    rings_once(&bench(), &["latency", "latency:strategy"], slow, well);
     let bench = bench();
     bench.looks(6, |numbers| {
         well(numbers);
@@ -158,7 +162,7 @@ fn memory_is_alerted_at_both_its_thresholds() {
             well(numbers);
         }
     };
-    rings_once(&bench, "memory_usage", at(101_000_000), at(1_000_000));
+    rings_once(&bench, &["memory_usage"], at(101_000_000), at(1_000_000));
     assert!(bench.monitor.is_healthy());
     bench.looks(3, at(501_000_000));
     let rules: Vec<_> = bench.told().into_iter().map(|(rule, _)| rule).collect();
@@ -177,7 +181,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
         stats.delivered -= 180;
         stats.conflated += 180;
     };
-    rings_once(&bench(), "dead_letters:strategy", failing, well);
+    rings_once(&bench(), &["dead_letters:strategy"], failing, well);
     let failing = |numbers: &mut Numbers| {
         well(numbers);
         let stats = component(numbers);
@@ -187,7 +191,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
     let both = bench();
     both.looks(6, failing);
     let rules: Vec<_> = both.told().into_iter().map(|(rule, _)| rule).collect();
-    assert_eq!(rules, ["dead_letters:strategy", "error_rate"]);
+    assert_eq!(rules, ["dead_letters:strategy", "error_rate", "error_rate:strategy"]);
     let rate = both.report()["current_metrics"]["error_rate_percent"].as_f64().unwrap();
     assert!((rate - 6.0).abs() < 1e-9, "{rate}");
     let dropping = |numbers: &mut Numbers| {
@@ -196,7 +200,7 @@ fn errors_and_drops_are_alerted_in_percent_of_the_window() {
         stats.delivered -= 75;
         *stats.dropped.entry("overflow").or_default() += 75;
     };
-    rings_once(&bench(), "drop_rate", dropping, well);
+    rings_once(&bench(), &["drop_rate", "drop_rate:strategy"], dropping, well);
 }
 
 #[test]
@@ -225,7 +229,7 @@ fn queues_are_judged_by_the_sum_of_a_components_lanes() {
         }
     };
     let bench = bench();
-    rings_once(&bench, "queue_size_warning:strategy", waiting([400, 400, 400, 301]), well);
+    rings_once(&bench, &["queue_size_warning:strategy"], waiting([400, 400, 400, 301]), well);
     bench.looks(4, waiting([375, 375, 375, 375]));
     assert_eq!(bench.told(), [], "the threshold itself is not past it");
     bench.looks(1, waiting([500, 500, 500, 301]));
@@ -242,7 +246,7 @@ fn slow_calls_are_alerted_when_more_than_one_of_a_hundred_takes_too_long() {
         well(numbers);
         component(numbers).slow += 33;
     };
-    rings_once(&bench(), "processing_time:strategy", slow, well);
+    rings_once(&bench(), &["processing_time:strategy"], slow, well);
 }
 
 #[test]
@@ -254,7 +258,7 @@ fn breakers_calls_that_hang_and_spilled_messages_are_alerted_at_the_next_look() 
         }
     };
     let bench = bench();
-    rings_once(&bench, "breaker_open:strategy", open(BreakerState::Open), open(BreakerState::Closed));
+    rings_once(&bench, &["breaker_open:strategy"], open(BreakerState::Open), open(BreakerState::Closed));
     bench.looks(1, open(BreakerState::Open));
     bench.looks(2, open(BreakerState::HalfOpen));
     bench.looks(1, open(BreakerState::Open));
@@ -265,12 +269,102 @@ fn breakers_calls_that_hang_and_spilled_messages_are_alerted_at_the_next_look() 
             component(numbers).hung = hung;
         }
     };
-    rings_once(&self::bench(), "hung:strategy", hung(true), hung(false));
+    rings_once(&self::bench(), &["hung:strategy"], hung(true), hung(false));
     let spilling = |numbers: &mut Numbers| {
         well(numbers);
         *component(numbers).dead_lettered.entry("overflow").or_default() += 1;
     };
-    rings_once(&self::bench(), "critical_spill:strategy", spilling, well);
+    rings_once(&self::bench(), &["critical_spill:strategy"], spilling, well);
+}
+
+#[test]
+fn refused_updates_are_alerted_at_the_next_look() {
+    let refusing = |numbers: &mut Numbers| {
+        well(numbers);
+        numbers.stats.sources.get_mut("kraken").unwrap().refused += 1;
+    };
+    rings_once(&bench(), &["refused"], refusing, well);
+}
+
+#[test]
+fn alerts_of_a_component_that_is_unregistered_are_resolved() {
+    let bench = bench();
+    bench.looks(2, |numbers| {
+        well(numbers);
+        (component(numbers).hung, component(numbers).breaker) = (true, BreakerState::Open);
+    });
+    assert_eq!(bench.told().len(), 2);
+    assert!(!bench.monitor.is_healthy());
+    bench.looks(1, |numbers| {
+        numbers.stats.components.clear();
+    });
+    let resolved = ["breaker_open:strategy", "hung:strategy"].map(|rule| (rule.into(), AlertState::Resolved));
+    assert_eq!(bench.told(), resolved);
+    assert!(bench.monitor.is_healthy() && bench.monitor.alerts().is_empty());
+}
+
+#[test]
+fn rates_that_cannot_be_judged_any_more_are_resolved() {
+    let bench = bench();
+    let dropping = |numbers: &mut Numbers| {
+        well(numbers);
+        let stats = component(numbers);
+        stats.delivered -= 300;
+        *stats.dropped.entry("overflow").or_default() += 300;
+        (0..100).for_each(|_| numbers.latencies.add(1, Stage::Done, 900_000));
+    };
+    bench.looks(4, dropping);
+    let raised =
+        |told: &[(String, AlertState)], state| told.iter().filter(|(_, told)| *told == state).count();
+    assert_eq!(raised(&bench.told(), AlertState::Raised), 4);
+    bench.looks(6, |numbers| {
+        let stats = component(numbers);
+        (stats.accepted, stats.delivered) = (stats.accepted + 1, stats.delivered + 1);
+        numbers.stats.messages_processed += 100;
+    });
+    assert_eq!(raised(&bench.told(), AlertState::Resolved), 4);
+    assert!(bench.monitor.alerts().is_empty());
+}
+
+#[test]
+fn one_component_that_fails_beside_a_busy_one_is_alerted_by_itself() {
+    let failing = |numbers: &mut Numbers| {
+        well(numbers);
+        let executor = numbers.stats.components.entry("executor".into()).or_default();
+        executor.accepted += 4;
+        *executor.dead_lettered.entry("validation").or_default() += 4;
+    };
+    rings_once(&bench(), &["error_rate:executor"], failing, well);
+}
+
+#[test]
+fn a_few_critical_messages_that_take_too_long_are_alerted() {
+    let slow = |numbers: &mut Numbers| {
+        well(numbers);
+        (0..2).for_each(|_| numbers.latencies.add(0, Stage::Done, 900_000));
+    };
+    rings_once(&bench(), &["latency:strategy"], slow, well);
+}
+
+#[test]
+fn a_component_that_goes_on_failing_and_a_queue_around_its_bound_are_one_alert() {
+    let bench = bench();
+    let turn = std::cell::Cell::new(0);
+    let flapping = |numbers: &mut Numbers| {
+        well(numbers);
+        turn.set(turn.get() + 1);
+        let is_bad = turn.get() % 2 == 1;
+        component(numbers).breaker = if is_bad { BreakerState::Open } else { BreakerState::Closed };
+    };
+    bench.looks(20, flapping);
+    assert_eq!(bench.told(), [("breaker_open:strategy".to_string(), AlertState::Raised)]);
+    let bench = self::bench();
+    for n in 0..100 {
+        bench.clock.advance(Duration::from_secs(1));
+        component(&mut bench.fake.lock()).queued = [if n % 4 < 2 { 1_900 } else { 0 }, 0, 0, 0];
+        bench.monitor.look();
+    }
+    assert_eq!(bench.told(), [("queue_size_critical:strategy".to_string(), AlertState::Raised)]);
 }
 
 #[test]
@@ -285,14 +379,33 @@ fn dead_letters_that_nobody_looks_at_are_alerted() {
         well(numbers);
         numbers.kept.oldest_us = None;
     };
-    rings_once(&bench, "dead_letter_age", old, none);
+    rings_once(&bench, &["dead_letter_age"], old, none);
 }
 
 fn silent(_: &mut Numbers) {}
 
 #[test]
 fn silence_is_alerted_where_data_is_to_be_expected() {
-    rings_once(&bench(), "throughput", silent, well);
+    rings_once(&bench(), &["throughput"], silent, well);
+}
+
+#[test]
+fn heartbeats_are_no_data() {
+    let beats = |numbers: &mut Numbers| {
+        numbers.stats.messages_processed += 3_000;
+        numbers.stats.sources.entry("kraken".into()).or_default().taken_in += 3_000;
+        numbers.stats.components.entry(NAME.into()).or_default().accepted += 3_000;
+    };
+    rings_once(&bench(), &["throughput"], beats, |numbers| {
+        beats(numbers);
+        well(numbers);
+    });
+    let bench = bench();
+    bench.looks(6, |numbers| {
+        beats(numbers);
+        component(numbers);
+    });
+    assert_eq!(bench.told(), [], "no data has ever come");
 }
 
 fn status(text: &str) -> Arc<Update> {
@@ -335,6 +448,29 @@ fn silence_is_no_fault_before_data_in_maintenance_and_without_subscriptions() {
     bench.monitor.set_source_state("kraken", SourceState::Live);
     bench.looks(3, silent);
     assert_eq!(bench.told(), [("throughput".to_string(), AlertState::Raised)]);
+}
+
+#[test]
+fn a_venues_maintenance_is_heard_of_a_source_that_is_fed_under_another_name() {
+    let desk = |numbers: &mut Numbers| {
+        well(numbers);
+        let mut sources = std::mem::take(&mut numbers.stats.sources).into_values();
+        numbers.stats.sources.insert("desk".into(), sources.next().unwrap());
+    };
+    let bench = bench();
+    bench.looks(4, desk);
+    handle(&*bench.monitor.component(), &status(r#"{"system":"maintenance"}"#));
+    bench.looks(6, silent);
+    assert_eq!(bench.told(), []);
+    bench.monitor.set_source_state("desk", SourceState::Live);
+    bench.looks(2, silent);
+    assert_eq!(bench.told(), [], "the venue has not said that it is over");
+    handle(&*bench.monitor.component(), &status(r#"{"system":"online"}"#));
+    bench.looks(3, silent);
+    assert_eq!(bench.told(), [("throughput".to_string(), AlertState::Raised)]);
+    handle(&*bench.monitor.component(), &status(r#"{"system":"maintenance"}"#));
+    bench.looks(3, silent);
+    assert_eq!(bench.told(), [("throughput".to_string(), AlertState::Resolved)], "silence is no fault now");
 }
 
 #[test]
@@ -437,8 +573,11 @@ fn every_alert_setting_moves_its_threshold() {
         rules,
         [
             "drop_rate",
+            "drop_rate:strategy",
             "error_rate",
+            "error_rate:strategy",
             "latency",
+            "latency:strategy",
             "memory",
             "memory_usage",
             "queue_size_critical:strategy",

@@ -1,13 +1,14 @@
 //! What was seen lately: samples of all counters, kept for a minute, so that rates are of the last 30 to 60 seconds. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tapeline_core::Now;
 
+use super::measure::Timed;
 use crate::dead_letters::Kept;
 use crate::stats::PipelineStats;
-use crate::worker::Latencies;
 
 /// Rates are of so long a time, or of the time between two looks where that is longer.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
@@ -19,8 +20,8 @@ const STEP: Duration = Duration::from_secs(1);
 pub(crate) struct Sample {
     pub(crate) now: Now,
     pub(crate) stats: PipelineStats,
-    /// Of all components together.
-    pub(crate) latencies: Option<Latencies>,
+    /// Times by component; none where nothing is timed.
+    pub(crate) timed: BTreeMap<Arc<str>, Timed>,
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) kept: Kept,
 }
