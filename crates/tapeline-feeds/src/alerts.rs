@@ -149,7 +149,6 @@ impl FeedAlerts {
 
     fn handle_one(&mut self, event: &Event, now: Now) {
         match event {
-            Event::Update(_) => {}
             Event::Book(change) => {
                 if change.is_snapshot && !self.books_lost.is_empty() {
                     self.books_lost.remove(&change.symbol);
@@ -160,7 +159,7 @@ impl FeedAlerts {
             }
             // What anybody trades is numbered too, but only an account's own is a loss that somebody must know of.
             Event::Gap { channel, .. } if channel.is_private() => self.gaps.add(1, now),
-            Event::Gap { .. } => {}
+            Event::Gap { .. } | Event::Update(_) => {}
             Event::Connected => self.away_us = None,
             Event::Disconnected { .. } => {
                 self.away_us.get_or_insert(now.mono_us);
@@ -336,7 +335,7 @@ mod tests {
         desk.say(Event::State(VenueState::Maintenance));
         assert_eq!(desk.wait(600), said("maintenance", "raised"), "it stands, and cannot be asked");
         desk.say(Event::Disconnected { why: "cut".into() });
-        assert_eq!(desk.wait(1), [said("maintenance", "resolved")].concat());
+        assert_eq!(desk.wait(1), said("maintenance", "resolved"));
     }
 
     #[test]

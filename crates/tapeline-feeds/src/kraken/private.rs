@@ -130,9 +130,9 @@ impl Account {
         // Orders are taken in first: a fill may lack what they say.
         let orders: Vec<_> =
             orders.into_iter().filter_map(|item| self.execution(item, Taken::Whole, now, counts)).collect();
-        let old = |item: &Item<'_, Execution<'_>>| match open.contains(&*item.fields.order_id) {
-            true => Taken::OldFillOfOpen,
-            false => Taken::OldFill,
+        let old = |item: &Item<'_, Execution<'_>>| {
+            let is_open = open.contains(&*item.fields.order_id);
+            if is_open { Taken::OldFillOfOpen } else { Taken::OldFill }
         };
         let mut told: Vec<_> =
             fills.into_iter().filter_map(|item| self.execution(item, old(item), now, counts)).collect();

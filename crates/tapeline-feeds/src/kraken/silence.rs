@@ -60,7 +60,8 @@ impl Silences {
             return;
         };
         let heard = Heard { last_us: now.mono_us, is_silent: false };
-        watched.heard.entry(watched.part(symbol)).or_insert(heard);
+        let part = watched.part(symbol);
+        watched.heard.entry(part).or_insert(heard);
     }
 
     /// It is not subscribed to for now. One that is silent stays so, until it has data.

@@ -279,8 +279,8 @@ mod tests {
             assert_eq!(told.recv().unwrap(), "connected");
             assert_eq!(told.recv().unwrap(), "book HK.1");
             drop(gateway);
-            assert_eq!(told.recv().unwrap(), "disconnected: the input ended");
             assert_eq!(told.recv().unwrap(), "lost");
+            assert_eq!(told.recv().unwrap(), "disconnected: the input ended");
         }
         assert_eq!(live.stats().session.strays, 2);
         live.stop();

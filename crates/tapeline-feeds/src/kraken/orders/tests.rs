@@ -114,7 +114,11 @@ fn an_order_beyond_all_measure_is_not_taken_and_the_one_before_stays() {
         assert_eq!(orders.merge("O1", &wrong, Taken::Change, false, NOW), None);
     }
     change(&mut orders, &fields(0, 200));
-    assert_eq!(orders.merge("O1", &fields(200, 300), Taken::Change, false, NOW), None, "not by and by either");
+    assert_eq!(
+        orders.merge("O1", &fields(200, 300), Taken::Change, false, NOW),
+        None,
+        "not by and by either"
+    );
     assert!(change(&mut orders, r#"{"f0":2}"#).contains(r#""f0":2,"#));
 }
 

@@ -161,9 +161,7 @@ fn a_token_that_is_never_believed_is_told_and_nobody_is_told_that_it_is_connecte
         talk.move_by(SECOND);
     }
     let events = talk.take_events();
-    let unanswered = |event: &&Event| {
-        matches!(event, Event::Unanswered { error: Some(error), .. } if error.contains("Invalid session"))
-    };
+    let unanswered = |event: &&Event| matches!(event, Event::Unanswered { error: Some(error), .. } if error.contains("Invalid session"));
     assert_eq!(events.iter().filter(unanswered).count(), 2, "{events:?}");
     assert!(!events.iter().any(|event| matches!(event, Event::Connected)), "{events:?}");
     talk.session.on_token(Ok("good".to_string()), talk.now);

@@ -29,7 +29,8 @@ impl Trading {
         let mut settings = settings(&["book"], &[BTC]);
         settings.depth = depth;
         settings.patience = Patience { silence: Vec::new(), ..settings.patience };
-        let mut trading = Trading { talk: Talk::new(settings), venue: Venue::new(&[BTC], depth, &mut dice), dice };
+        let mut trading =
+            Trading { talk: Talk::new(settings), venue: Venue::new(&[BTC], depth, &mut dice), dice };
         trading.connect();
         trading.talk.take_events();
         trading

@@ -75,8 +75,7 @@ fn a_channel_without_data_on_a_living_socket_is_told_once_and_again_when_it_has_
     assert!(talk.events.is_empty());
     beat(&mut talk, 300);
     let events = talk.take_events();
-    let [Event::Silent { channel: VenueChannel::Ticker, symbol: None, since_us: told_us }] =
-        &events[..]
+    let [Event::Silent { channel: VenueChannel::Ticker, symbol: None, since_us: told_us }] = &events[..]
     else {
         panic!("{events:?}")
     };
@@ -293,7 +292,8 @@ fn a_number_of_a_trade_that_is_absurd_does_not_end_the_trades_for_ever() {
     talk.take_events();
     (50..60).for_each(|number| talk.say(trade(number)));
     let events = talk.take_events();
-    let [Event::Gap { why: crate::venue::Lost::Renumbered, .. }, Event::Update(first), ..] = &events[..] else {
+    let [Event::Gap { why: crate::venue::Lost::Renumbered, .. }, Event::Update(first), ..] = &events[..]
+    else {
         panic!("{events:?}")
     };
     assert_eq!((first.sequence, events.len()), (Some(57), 4));
