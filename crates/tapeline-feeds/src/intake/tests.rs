@@ -255,9 +255,7 @@ fn letters_of_what_is_critical_outlive_the_outage_that_they_come_from() {
         notebook.be_busy(busy);
         notebook.refuse("");
         let spilled = 2_000;
-        for n in 0..critical::LIMIT + spilled {
-            intake.publish([said("trades:p", n)]);
-        }
+        intake.publish((0..critical::LIMIT + spilled).map(|n| said("trades:p", n)));
         intake.hub.sweep();
         assert_eq!(intake.hub.dead_letters().lost(), 0);
         notebook.be_busy(false);
