@@ -147,7 +147,7 @@ impl Intake {
                 unpublished.add(&draft.channel);
             }
         });
-        stats.critical_waiting.set(self.critical.len() as u64);
+        stats.critical_waiting.set(critical.len() as u64);
         if let Some(refusal) = later
             && now.since(self.said_us) >= SAY_EVERY
         {

@@ -105,10 +105,16 @@ impl Broker for Notebook {
         };
         if let Some(receipts) = receipts {
             let outcomes = drafts.into_iter().map(receipt).collect();
-            match &mut *self.owed.lock().unwrap() {
-                Some(owed) => owed.push(Box::new(move || receipts(outcomes))),
-                None => receipts(outcomes),
-            }
+            let answer: Answering = Box::new(move || receipts(outcomes));
+            // An answer may come back to the broker: not under the lock.
+            let now = match &mut *self.owed.lock().unwrap() {
+                Some(owed) => {
+                    owed.push(answer);
+                    None
+                }
+                None => Some(answer),
+            };
+            now.into_iter().for_each(|answer| answer());
         }
         Ok(())
     }
