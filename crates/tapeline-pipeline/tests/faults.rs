@@ -1,6 +1,6 @@
 //! Components that hang, panic, fail for a while and are too slow, with real threads. Nothing here waits for a time to
 //! pass: each test awaits what it is about.
-#![expect(clippy::expect_used, reason = "a test stops where it cannot go on")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test stops where it cannot go on")]
 
 mod support;
 
