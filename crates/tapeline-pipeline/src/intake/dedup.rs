@@ -24,8 +24,11 @@ enum Id {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mark {
     Hash(u128),
-    Whole(Box<(Arc<str>, VenueChannel, Option<Arc<str>>, WholeId)>),
+    Whole(Box<Whole>),
 }
+
+/// Source, channel, symbol and id of a critical update.
+type Whole = (Arc<str>, VenueChannel, Option<Arc<str>>, WholeId);
 
 /// An id of a critical update.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
