@@ -2,6 +2,7 @@
 //!
 //! The hub is in this process; `ws://127.0.0.1:8000` instead of `memory://` listens to one that runs elsewhere.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,10 @@ use tapeline_pipeline::component::{Failure, Handling};
 use tapeline_pipeline::data::Data;
 use tapeline_pipeline::quick_setup;
 use tapeline_pipeline::roles::{Arguments, Arity, Object};
-use tapeline_pipeline::sources::{HubMessage, from_hub};
+use tapeline_pipeline::sources::{HubMessage, from_hub, pour_async};
+
+/// Books that are published here; a process that listens for ever does not count.
+const PUBLISHED: usize = 3;
 
 /// Any object may become a component: it says which methods it has, and is called by their names. This is how a Python
 /// object is called too.
@@ -77,20 +81,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
         bus.publish(format!("orderbook:{symbol}").as_str(), &book).await?;
     }
     bus.publish("orderbook:EMPTY", &serde_json::json!({"bids": [], "asks": []})).await?;
-    for _ in 0..3 {
-        let Some(Event::Message(message)) = books.next().await else { break };
-        let message = HubMessage {
-            channel: message.channel(),
-            data: message.data_json().to_owned().into(),
-            id: message.id(),
-            offset: message.offset(),
-            received: clock.now(),
-        };
-        for update in from_hub(&"hub".into(), &message) {
-            // It waits for room on any runtime; a plain thread calls `push_wait`.
-            println!("{}: {:?}", message.channel, source.push_async(update).await);
+    let (hub, mut heard, mut ready) = (Arc::from("hub"), 0, VecDeque::new());
+    // It waits for room on any runtime; a plain thread calls `pour`.
+    let poured = pour_async(&source, async || {
+        while ready.is_empty() && heard < PUBLISHED {
+            match books.next().await? {
+                Event::Message(message) => {
+                    heard += 1;
+                    let message = HubMessage {
+                        channel: message.channel(),
+                        data: message.data_json().to_owned().into(),
+                        id: message.id(),
+                        offset: message.offset(),
+                        received: clock.now(),
+                    };
+                    ready.extend(from_hub(&hub, &message));
+                }
+                // A component that counts on every message must ask for a fresh state now.
+                Event::Gap(gap) => println!("{}: lost from {} on: {}", gap.channel, gap.from, gap.reason),
+                Event::Notice(notice) => println!("the hub says: {}", notice.notice),
+                Event::Ended(error) => {
+                    println!("the subscription is over: {error}");
+                    return None;
+                }
+            }
         }
-    }
+        ready.pop_front()
+    })
+    .await;
+    println!("poured: {} accepted, {} left out", poured.accepted, poured.left_out);
     bus.close().await;
 
     let stats = pipeline.stop(Duration::from_secs(5));

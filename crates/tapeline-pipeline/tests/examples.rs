@@ -63,7 +63,7 @@ fn custom_component_hears_a_hub_and_what_it_refuses_is_a_dead_letter() {
             "balances -> on_balances_update",
             "BTC/USD: the spread is 0.10",
             "ETH/USD: the spread is 0.50",
-            "orderbook:EMPTY: Accepted",
+            "poured: 3 accepted, 0 left out",
             r#"dead letters of my_custom_analyzer: {"validation": 1}"#,
         ],
     );

@@ -237,15 +237,15 @@ pub(crate) fn measure(before: Option<&Sample>, sample: &Sample) -> Metrics {
 fn latency(before: &Sample, sample: &Sample) -> Spread {
     let mut all = Histogram::default();
     for name in sample.timed.keys() {
-        all.merge(&timed_since(Some(before), sample, name).all);
+        all.merge(&timed_since(before, sample, name).all);
     }
     Spread::from(&all)
 }
 
 /// Times of one component in a window; none where nothing is timed.
-pub(crate) fn timed_since(before: Option<&Sample>, sample: &Sample, component: &str) -> Timed {
+pub(crate) fn timed_since(before: &Sample, sample: &Sample, component: &str) -> Timed {
     let Some(now) = sample.timed.get(component) else { return Timed::default() };
-    match before.and_then(|before| before.timed.get(component)) {
+    match before.timed.get(component) {
         Some(before) if before.all.count() <= now.all.count() => {
             Timed { all: now.all.since(&before.all), critical: now.critical.since(&before.critical) }
         }

@@ -242,9 +242,10 @@ impl Evidence<'_> {
     /// The same rates as of the whole, where one component's share is lost among the others'.
     fn rates(&self, name: &str, stats: &ComponentStats) -> [Row; 3] {
         let (alerts, hold) = (self.alerts, self.hold);
-        let rates = rates(self.before.and_then(|before| before.stats.components.get(name)), stats);
+        let rates = self.before.map(|before| rates(before.stats.components.get(name), stats));
+        let rates = rates.unwrap_or_default();
         let counted = rates.counted;
-        let timed = timed_since(self.before, self.now, name);
+        let timed = self.before.map(|before| timed_since(before, self.now, name)).unwrap_or_default();
         let tail = |times: &Histogram, least| {
             (times.count() >= least).then(|| measure(times.quantile_us(0.99))).flatten().map(|us| us / 1e3)
         };
