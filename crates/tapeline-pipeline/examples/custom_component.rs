@@ -45,7 +45,7 @@ impl Object for SpreadAnalyzer {
 /// What is wrong with the message is the message's fault: it becomes a dead letter, and the breaker does not count it.
 fn spread(book: &Data) -> Result<f64, Failure> {
     let book = book.value();
-    let best = |side: &str| book[side][0]["price"].as_f64();
+    let best = |side: &str| book.pointer(&format!("/{side}/0/price"))?.as_f64();
     match (best("bids"), best("asks")) {
         (Some(bid), Some(ask)) => Ok(ask - bid),
         _ => Err(Failure::Message("a book without a best bid and ask".into())),
@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         bus.publish(format!("orderbook:{symbol}").as_str(), &book).await?;
     }
-    bus.publish("orderbook:EMPTY", &serde_json::json!({"bids": [], "asks": []})).await?;
+    bus.publish("orderbook:EMPTY", serde_json::json!({"bids": [], "asks": []})).await?;
     let (hub, mut heard, mut ready) = (Arc::from("hub"), 0, VecDeque::new());
     // It waits for room on any runtime; a plain thread calls `pour`.
     let poured = pour_async(&source, async || {

@@ -262,7 +262,8 @@ impl Observe for Asks {
         if happening == Happening::Spilled
             && let Some(pipeline) = self.0.upgrade()
         {
-            let _ = self.1.try_send(pipeline.stats().sources["kraken"].accepted);
+            let _ =
+                self.1.try_send(pipeline.stats().sources.get("kraken").map_or(0, |counts| counts.accepted));
         }
     }
 }
@@ -278,7 +279,7 @@ fn with_a_full_lane(pipeline: &Pipeline) -> Arc<Latch> {
     pipeline.register("slow", probe, &[VenueChannel::Executions], patient()).unwrap();
     let source = pipeline.source("kraken");
     assert_eq!(source.push(execution(0)), Pushed::Accepted);
-    support::until(|| pipeline.stats().components["slow"].calls == 1);
+    support::until(|| pipeline.stats().components.get("slow").is_some_and(|counts| counts.calls == 1));
     (1..5).for_each(|number| assert_eq!(source.push(execution(number)), Pushed::Accepted));
     latch
 }
@@ -299,6 +300,7 @@ fn an_observer_may_ask_the_pipeline_for_its_numbers_during_a_push() {
 struct Panics;
 
 impl Observe for Panics {
+    #[expect(clippy::panic, reason = "the fault that is tried")]
     fn on_happening(&self, _: &str, _: Happening) {
         panic!("an observer's own fault");
     }
