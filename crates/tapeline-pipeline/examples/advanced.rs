@@ -4,59 +4,65 @@
 //! The feed is Kraken's session, shown messages that were captured from the venue; in production `tapeline_feeds::live`
 //! drives the same session over a socket.
 
+use std::collections::VecDeque;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapeline_core::feed::{Update, UpdateKind, VenueChannel};
-use tapeline_feeds::book::{Book, Side};
+use tapeline_core::feed::Update;
 use tapeline_feeds::kraken::{KrakenSettings, Session as Kraken};
-use tapeline_feeds::venue::{BookChange, Event, Session, Step};
+use tapeline_feeds::venue::{Session, Step};
 use tapeline_pipeline::config::{AlertConfig, PerformanceConfig, QueueConfig};
 use tapeline_pipeline::roles::{Member, Methods, Role};
 use tapeline_pipeline::transform::Transform;
-use tapeline_pipeline::{Complete, ComponentOptions, Initializer};
+use tapeline_pipeline::{Complete, ComponentOptions, Initializer, Pushed, Refusal, Source};
+use tapeline_schema::Priority;
 
 const CAPTURED: [&str; 2] = [
     include_str!("../../tapeline-feeds/tests/captured/one-of-every-kind.jsonl"),
     include_str!("../../tapeline-feeds/tests/captured/book-depth10.jsonl"),
 ];
 
-/// A feed's event as what a pipeline takes: of a book, the best levels as they are now.
-fn update(event: Event, session: &dyn Session) -> Option<Update> {
-    match event {
-        Event::Update(update) => Some(update),
-        Event::Book(change) => {
-            let book = session.book(&change.symbol)?;
-            Some(book_update(&change, book))
-        }
-        // Connections, gaps and the venue's state are for whoever runs the feed.
-        _ => None,
-    }
+/// Critical updates that a component has no room for, nor its dead letters.
+const UNPLACED: usize = 1_000;
+
+/// A socket cannot be made to wait: what finds no room is conflated, dropped or kept as a dead letter. Only a critical
+/// update may be refused, and then it is still ours: it is offered again, in order, before what comes later. When there
+/// are too many, the feed is to be ended, and balances and executions asked for anew once there is room.
+struct Offers {
+    source: Source,
+    unplaced: VecDeque<Arc<Update>>,
 }
 
-fn book_update(change: &BookChange, book: &Book) -> Update {
-    let side = |side| {
-        let level = |(price, qty)| format!(r#"{{"price":{price},"qty":{qty}}}"#);
-        book.levels(side).take(10).map(level).collect::<Vec<_>>().join(",")
-    };
-    let (bids, asks) = (side(Side::Bid), side(Side::Ask));
-    let mut data = format!(r#"{{"symbol":"{}","bids":[{bids}],"asks":[{asks}]"#, change.symbol);
-    if let Some(checksum) = change.checksum {
-        let _ = write!(data, r#","checksum":{checksum}"#);
+impl Offers {
+    fn offer(&mut self, update: Update) -> Result<(), Refusal> {
+        let is_critical = update.channel.priority() == Priority::Critical;
+        if !is_critical {
+            self.told(self.source.push(update));
+            return self.offer_again();
+        }
+        self.unplaced.push_back(Arc::new(update));
+        self.offer_again()
     }
-    data.push('}');
-    Update {
-        source: "kraken".into(),
-        channel: VenueChannel::Book,
-        kind: if change.is_snapshot { UpdateKind::Snapshot } else { UpdateKind::Change },
-        symbol: Some(change.symbol.clone()),
-        data: data.into(),
-        id: None,
-        sequence: None,
-        venue_us: None,
-        received: change.received,
+
+    fn offer_again(&mut self) -> Result<(), Refusal> {
+        while let Some(first) = self.unplaced.front() {
+            match self.source.push(first.clone()) {
+                Pushed::Refused(Refusal::NoRoom) if self.unplaced.len() <= UNPLACED => return Ok(()),
+                Pushed::Refused(refusal) => return Err(refusal),
+                pushed => self.told(pushed),
+            }
+            self.unplaced.pop_front();
+        }
+        Ok(())
+    }
+
+    fn told(&self, pushed: Pushed) {
+        match pushed {
+            Pushed::Accepted | Pushed::Repeated => {}
+            Pushed::Invalid(why) => eprintln!("left out: {why}"),
+            Pushed::Refused(why) => eprintln!("not taken: {why}"),
+        }
     }
 }
 
@@ -90,7 +96,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("callback  {} traded", update.symbol.as_deref().unwrap_or("?"));
     })?;
 
-    let source = initializer.source()?;
+    let name = Arc::from("kraken");
+    let mut offers = Offers { source: initializer.source()?, unplaced: VecDeque::new() };
     let clock = integrator.pipeline().clock().clone();
     let symbols = ["BTC/USD", "ETH/USD", "MATIC/USD"].map(Into::into).to_vec();
     let mut session = Kraken::new(KrakenSettings { symbols, ..KrakenSettings::default() }, 1)?;
@@ -100,11 +107,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in CAPTURED.iter().flat_map(|captured| captured.lines()) {
         session.on_text(line, clock.now(), &mut events);
         for event in std::mem::take(&mut events) {
-            if let Some(update) = update(event, &session) {
-                // A socket cannot be made to wait; what finds no room is conflated, dropped or kept as a dead letter.
-                let _ = source.push(update);
+            // Of a book, the ten best levels a side as they are now; other events are for whoever runs the feed.
+            if let Some(update) = event.update(&name, &session, 10) {
+                offers.offer(update)?;
             }
         }
+    }
+    // Before the end there is time to wait for room.
+    for update in std::mem::take(&mut offers.unplaced) {
+        offers.told(offers.source.push_wait(update));
     }
 
     let stats = initializer.stop(Duration::from_secs(5));
