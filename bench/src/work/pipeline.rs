@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tapeline_core::feed::{Update, UpdateKind, VenueChannel};
 use tapeline_pipeline::component::{Component, Handling};
-use tapeline_pipeline::config::QueueConfig;
+use tapeline_pipeline::modes::{Mode, Settings};
 use tapeline_pipeline::{ComponentOptions, Pipeline, PipelineConfig, Pushed, Source};
 
 use crate::procfs::{cpu_seconds, float};
@@ -17,8 +17,6 @@ use crate::report::{Bound, Goal, Report};
 use crate::server::Target;
 use crate::session::Common;
 
-/// Messages that a lane holds in high-performance mode.
-const LANE: usize = 5_000;
 /// Messages that wait at most, so that none is dropped.
 const AHEAD: u64 = 4_000;
 const SYMBOLS: u64 = 10;
@@ -107,8 +105,8 @@ struct Stage {
 
 impl Stage {
     fn new(components: usize) -> Result<Self> {
-        let queue = QueueConfig { max_size: LANE, ..QueueConfig::default() };
-        let config = PipelineConfig { queue, ..PipelineConfig::default() };
+        let Settings { queue, performance, retry, breaker, .. } = Mode::HighPerformance.settings();
+        let config = PipelineConfig { queue, performance, retry, breaker, ..PipelineConfig::default() };
         let pipeline = Pipeline::builder(config).start()?;
         let components: Vec<Arc<Trivial>> = (0..components).map(|_| Arc::default()).collect();
         for (number, component) in components.iter().enumerate() {

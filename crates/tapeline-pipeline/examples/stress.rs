@@ -20,7 +20,7 @@ const SYMBOLS: [&str; 4] = ["BTC/USD", "ETH/USD", "SOL/USD", "ADA/USD"];
 fn components() -> [(&'static str, Arc<dyn Object>); 4] {
     let every = |number: u64| {
         let calls = Arc::new(AtomicU64::new(0));
-        move || calls.fetch_add(1, Ordering::Relaxed) % number == 0
+        move || calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(number)
     };
     let (is_slow, fails, panics) = (every(50), every(100), every(1_000));
     let fast = Methods::new().on("process_websocket_data", |_, _| async {});

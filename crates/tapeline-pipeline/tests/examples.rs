@@ -1,5 +1,7 @@
 //! Each example, run as a user runs it: what it prints is what it promises.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -1,6 +1,8 @@
 //! From an exchange to components: the stand-in for Kraken, both of its sockets, the feed's driver, a pipeline with the
 //! document's roles, and a callback of before.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,7 +30,7 @@ impl Sink for IntoPipeline {
         for event in events {
             if let Some(update) = event.update(&self.name, session, 10) {
                 // An exchange's socket cannot wait.
-                self.source.push(update);
+                let _ = self.source.push(update);
             }
         }
     }
