@@ -1,7 +1,7 @@
 //! A bot's components through the initializer, as the document sets them up: who is called, what is counted, and what is
 //! told.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[expect(dead_code, reason = "each file of tests uses some of it")]
 mod support;
