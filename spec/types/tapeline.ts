@@ -454,7 +454,7 @@ export interface SourceHeartbeat {
 /** A message that could not be delivered or understood, published by whoever gave it up. */
 export interface DeadLetter {
   /** Why it was given up: `refused`, `not_json`, `overflow`, `expired`, `max_retries`, `circuit_open`, `validation`,
-   * `timeout`, `panic`, or a word of the publisher's own. */
+   * `timeout`, `panic`, `stopped`, or a word of the publisher's own. */
   reason: string;
   /** How often it was tried. */
   attempts: number;

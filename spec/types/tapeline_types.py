@@ -610,7 +610,7 @@ class DeadLetter(TypedDict):
 
     reason: Required[str]
     """Why it was given up: `refused`, `not_json`, `overflow`, `expired`, `max_retries`, `circuit_open`, `validation`,
-    `timeout`, `panic`, or a word of the publisher's own."""
+    `timeout`, `panic`, `stopped`, or a word of the publisher's own."""
 
     attempts: Required[int]
     """How often it was tried."""

@@ -1,3 +1,5 @@
+//! Alerts and their sinks: what is told, once, and to whom.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 

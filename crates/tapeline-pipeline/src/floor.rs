@@ -135,6 +135,7 @@ impl Floor {
                 Happening::Lost => {
                     tracing::error!(component, "a critical message is lost: no room for its dead letter")
                 }
+                Happening::Hung => tracing::warn!(component, "a component does not come back from a call"),
                 _ => tracing::debug!(component, ?happening, "pipeline"),
             }
             observers.iter().for_each(|observer| self.tell_one(&**observer, component, happening));

@@ -1,3 +1,5 @@
+//! The monitor with a clock of its own: rates, percentiles, and every alert raised and resolved once.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker as TaskWaker};

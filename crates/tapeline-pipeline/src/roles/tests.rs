@@ -1,3 +1,5 @@
+//! Which role gets what, and which of its methods is called.
+
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
