@@ -129,7 +129,7 @@ rows! {
     "feed.ohlc_intervals" Restart No feed_intervals feed.ohlc_intervals
         "Minutes that candles last: 1, 5, 15, 30, 60, 240, 1440, 10080, 21600."
     "feed.silence_s" Restart No some feed.silence
-        "Seconds after which a book without data counts as silent although the connection lives; a ticker, twice as many."
+        "Seconds after which a book without data counts as silent although the connection lives; twice as many without a ticker of any symbol do too."
     "feed.map" Restart No any feed.map
         "Where on the hub what a venue says goes, by the rows of docs/feeds.md: { ticker = \"prices:{symbol}\", ohlc = \"off\" }."
     "feed.rename" Restart No any feed.rename
