@@ -39,6 +39,7 @@ mod process;
 mod publish;
 mod requests;
 mod routes;
+pub mod socketio;
 mod spec;
 mod sse;
 mod stats;
