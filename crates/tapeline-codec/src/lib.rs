@@ -4,5 +4,6 @@
 //! Refuses to know sockets, clocks, tasks, or what a message means.
 
 pub mod engineio;
+pub mod resp;
 pub mod socketio;
 pub mod websocket;

@@ -59,7 +59,7 @@ fn is_in(networks: &[Network], address: IpAddr) -> bool {
 }
 
 /// The name of who sends from there. This machine keeps the one it is known by.
-fn principal(client: IpAddr) -> Arc<str> {
+pub(crate) fn principal(client: IpAddr) -> Arc<str> {
     let named = if client.is_loopback() { client } else { sender(client) };
     named.to_string().into()
 }

@@ -39,9 +39,9 @@ use crate::peer::Peer;
 const CLIENT_ID_LIMIT: usize = 256;
 /// Unsent bytes that the kernel may hold of a socket before it counts as full: what waits stays where it can still
 /// be conflated and overtaken.
-const NOTSENT_LOWAT: u32 = 16 << 10;
+pub(crate) const NOTSENT_LOWAT: u32 = 16 << 10;
 /// A peer that acknowledges nothing for this long is gone.
-const USER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a WebSocket is told that is asked for over HTTP/2.
 const NOT_HERE: &str = "a WebSocket is opened over HTTP/1.1; ask for http/1.1 in the TLS handshake";
