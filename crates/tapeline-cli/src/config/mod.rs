@@ -96,6 +96,8 @@ pub(crate) struct HttpValues {
 /// `[redis]`
 #[derive(Clone, Debug)]
 pub(crate) struct RedisValues {
+    /// Where Redis' own clients are served; empty for nowhere.
+    pub listen: Vec<SocketAddr>,
     pub intake: bool,
     pub mirror: Vec<String>,
 }
@@ -121,7 +123,11 @@ impl Default for Config {
             },
             tls: TlsValues::default(),
             storage: Storage::default(),
-            redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
+            redis: RedisValues {
+                listen: Vec::new(),
+                intake: true,
+                mirror: vec!["quantum_signals".to_string()],
+            },
             feed: FeedValues::default(),
             admin_listen: Vec::new(),
             audit_file: String::new(),
