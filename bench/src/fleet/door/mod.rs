@@ -188,3 +188,6 @@ impl Speech {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
