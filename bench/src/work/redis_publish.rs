@@ -210,3 +210,41 @@ fn measure(server: &Server, args: &RedisPublishArgs) -> Result<Sample> {
         ("server CPU share", cpu / elapsed),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the subscriber of two publishers hears, as (publisher, number).
+    fn heard(messages: &[(u64, u64)]) -> Tally {
+        let mut tally = Tally::new(2);
+        for (publisher, number) in messages {
+            let data = format!(r#"{{"n":{},"t":1}}"#, FIRST_N + number * 2 + publisher);
+            tally.on_text(SUBSCRIBER, data.as_bytes(), 0);
+        }
+        tally
+    }
+
+    #[test]
+    fn a_hole_a_repetition_and_a_foreign_message_end_the_run() {
+        let right = heard(&[(0, 0), (1, 0), (1, 1), (0, 1)]);
+        assert!(right.check().is_ok());
+        assert_eq!(right.all_heard(), 4);
+        assert!(heard(&[(0, 0), (0, 2)]).check().is_err());
+        assert!(heard(&[(0, 0), (0, 0)]).check().is_err());
+        assert!(heard(&[(1, 1), (1, 0)]).check().is_err());
+        let mut foreign = Tally::new(1);
+        foreign.on_text(SUBSCRIBER, b"hello", 0);
+        assert!(foreign.check().is_err());
+    }
+
+    #[test]
+    fn an_answer_that_nothing_waits_for_ends_the_run() {
+        let mut tally = Tally::new(1);
+        tally.open = vec![1];
+        tally.on_answer(SUBSCRIBER + 1, 0);
+        assert!(tally.check().is_ok());
+        tally.on_answer(SUBSCRIBER + 1, 0);
+        assert!(tally.check().is_err());
+    }
+}
