@@ -1,4 +1,4 @@
-//! Server-Sent Events: one answer without an end, in chunks. A client is ready when it hears the first of it.
+//! Server-Sent Events: one answer without an end, in chunks. Subscriptions are confirmed by events of their own.
 //! The form of an event: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 use anyhow::{Result, bail};
@@ -17,7 +17,7 @@ pub(in crate::fleet) struct Sse {
 /// Channels in the form that an address takes.
 pub(super) fn query(channels: &[String]) -> String {
     let parts: Vec<String> = channels.iter().map(|channel| format!("channel={channel}")).collect();
-    parts.join("&")
+    parts.join("&") + "&heartbeat=0&notices=0"
 }
 
 pub(super) fn request(host: &str, query: &[u8]) -> Vec<u8> {
@@ -35,7 +35,7 @@ impl Sse {
                 bail!("events that do not come in chunks: {}", text::excerpt(head));
             }
             used = head.len();
-            *turn.stage = Stage::Greeting;
+            turn.await_confirmations();
         }
         while let Some((data, whole)) = http::chunk(bytes.get(used..).unwrap_or_default())? {
             used += whole;
@@ -50,9 +50,6 @@ impl Sse {
                 let left = events(&self.begun, turn)?.len();
                 self.begun.drain(..self.begun.len() - left);
             }
-            if *turn.stage == Stage::Greeting {
-                *turn.stage = Stage::Ready;
-            }
         }
         Ok(used)
     }
@@ -63,9 +60,12 @@ fn events<'a, H: Hear>(mut data: &'a [u8], turn: &mut Turn<'_, H>) -> Result<&'a
     while let Some(end) = text::find(data, b"\n\n") {
         let (event, rest) = data.split_at_checked(end + 2).unwrap_or_default();
         data = rest;
-        // Comments and `retry:` carry no data and are no messages.
-        if event.starts_with(b"data:") || text::find(event, b"\ndata:").is_some() {
+        if *turn.stage == Stage::Ready {
             turn.text(event);
+        } else if text::find(event, b"event: subscription_confirmed\n").is_some() {
+            turn.confirm();
+        } else if text::find(event, b"data:").is_some() {
+            bail!("an event before the subscription is confirmed: {}", text::excerpt(event));
         }
     }
     Ok(data)

@@ -144,7 +144,8 @@ fn events_are_put_together_from_chunks() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n";
     let event = "id: k3:1\nevent: message\ndata: {\"n\":1}\n\n";
     let (first, second) = event.split_at(20);
-    let pieces = ["retry: 1000\n\n", ": still here\n\n", event, first, second, &event.repeat(2)];
+    let confirmed = "id: k3:0\nevent: subscription_confirmed\ndata: {}\n\n";
+    let pieces = ["retry: 1000\n\n", confirmed, event, first, second, &event.repeat(2)];
     let chunk = |data: &&str| format!("{:x}\r\n{data}\r\n", data.len());
     let bytes = head.to_owned() + &pieces.iter().map(chunk).collect::<String>();
     for size in [1, 7, 10_000] {
@@ -154,7 +155,10 @@ fn events_are_put_together_from_chunks() {
         assert!(client.told.messages.iter().all(|message| message == event), "{:?}", client.told.messages);
         assert!(client.hear(b"0\r\n\r\n", size).is_err(), "an end is a loss");
     }
-    assert!(Client::new(Door::Sse, &[]).hear(b"HTTP/1.1 404 Not Found\r\n\r\n", 10_000).is_err());
+    let refused = chunk(&"event: refusal\ndata: {}\n\n");
+    for wrong in ["HTTP/1.1 404 Not Found\r\n\r\n".to_owned(), head.to_owned() + &refused] {
+        assert!(Client::new(Door::Sse, &[PLAN_CHANNEL]).hear(wrong.as_bytes(), 10_000).is_err(), "{wrong}");
+    }
 }
 
 #[test]
