@@ -1,4 +1,4 @@
-//! The Python environment of the test scripts: made once under cargo's target directory, remade when the list of
+//! The Python environments of the test scripts: made once under cargo's target directory, remade when their list of
 //! packages changes. Nothing is installed outside it.
 
 use std::fs;
@@ -18,13 +18,51 @@ const PACKAGES: &[&str] = &[
     "prometheus-client==0.26.0",
     "redis==8.1.0",
 ];
+/// What the documents' stack and the clients of the doors are made of, apart from the others, since schemathesis wants other
+/// releases of some of them.
+const DOORS: &[&str] = &[
+    "redis==8.1.0",
+    "python-socketio==5.18.1",
+    "aiohttp==3.14.5",
+    "requests==2.34.2",
+    "websocket-client==1.9.2",
+    "fastapi==0.165.0",
+    "uvicorn==0.54.0",
+    "websockets==17.4",
+    "httpx==0.28.1",
+];
+/// The oldest redis-py that is still met often: it asks differently than its successors.
+const OLD_REDIS: &str = "redis==5.0.8";
 
 /// Answers the environment's interpreter, after making the environment when it is missing or out of date.
 pub(crate) fn python(root: &Root) -> Result<PathBuf> {
-    let venv = root.target.join("venv");
+    environment(root, "venv", PACKAGES)
+}
+
+/// Likewise of the clients of the doors.
+pub(crate) fn doors(root: &Root) -> Result<PathBuf> {
+    environment(root, "venv-doors", DOORS)
+}
+
+/// Answers the folder to put first on PYTHONPATH for an old redis-py.
+pub(crate) fn old_redis(root: &Root) -> Result<PathBuf> {
+    let python = doors(root)?;
+    let folder = root.target.join("tools").join(OLD_REDIS.replace("==", "-"));
+    let stamp = folder.join("tapeline-packages");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == OLD_REDIS) {
+        return Ok(folder);
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"];
+    run(root.command(&python).args(install).arg(&folder).arg(OLD_REDIS))?;
+    fs::write(&stamp, OLD_REDIS)?;
+    Ok(folder)
+}
+
+fn environment(root: &Root, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let venv = root.target.join(name);
     let python = venv.join("bin/python");
     let stamp = venv.join("tapeline-packages");
-    let wanted = PACKAGES.join("\n");
+    let wanted = packages.join("\n");
     if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
@@ -37,7 +75,7 @@ pub(crate) fn python(root: &Root) -> Result<PathBuf> {
     }
     run(root.command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    run(root.command(&python).args(install).args(PACKAGES))?;
+    run(root.command(&python).args(install).args(packages))?;
     // Written last: an interrupted installation leaves no stamp and is done again.
     fs::write(&stamp, wanted)?;
     Ok(python)
