@@ -16,7 +16,7 @@ const BROWSER: &str = "chromium";
 /// Builds, installs what the tests need, and runs them with node's own test runner.
 pub(crate) fn run(root: &Root) -> Result<()> {
     let packages = node::packages(root, FOLDER)?;
-    let python = venv::doors(root)?;
+    let python = venv::python(root)?;
     let old_redis = venv::old_redis(root)?;
     debian::server(root, "redis-server")?;
     debian::program(root, "redis-cli", REDIS_TOOLS)?;

@@ -1,4 +1,4 @@
-//! The Python environments of the test scripts: made once under cargo's target directory, remade when their list of
+//! The Python environment of the test scripts: made once under cargo's target directory, remade when the list of
 //! packages changes. Nothing is installed outside it.
 
 use std::fs;
@@ -11,16 +11,11 @@ use crate::root::{Root, run};
 /// Pinned where another release may hold other cases or find other faults.
 const PACKAGES: &[&str] = &[
     "kosoku==0.1.0",
-    "websockets",
+    "websockets==17.4",
     "openapi-spec-validator==0.9.0",
     "mypy==2.4.1",
     "schemathesis==4.32.5",
     "prometheus-client==0.26.0",
-    "redis==8.1.0",
-];
-/// What the documents' stack and the clients of the doors are made of, apart from the others, since schemathesis wants other
-/// releases of some of them.
-const DOORS: &[&str] = &[
     "redis==8.1.0",
     "python-socketio==5.18.1",
     "aiohttp==3.14.5",
@@ -28,25 +23,14 @@ const DOORS: &[&str] = &[
     "websocket-client==1.9.2",
     "fastapi==0.165.0",
     "uvicorn==0.54.0",
-    "websockets==17.4",
     "httpx==0.28.1",
 ];
 /// The oldest redis-py that is still met often: it asks differently than its successors.
 const OLD_REDIS: &str = "redis==5.0.8";
 
-/// Answers the environment's interpreter, after making the environment when it is missing or out of date.
-pub(crate) fn python(root: &Root) -> Result<PathBuf> {
-    environment(root, "venv", PACKAGES)
-}
-
-/// Likewise of the clients of the doors.
-pub(crate) fn doors(root: &Root) -> Result<PathBuf> {
-    environment(root, "venv-doors", DOORS)
-}
-
 /// Answers the folder to put first on PYTHONPATH for an old redis-py.
 pub(crate) fn old_redis(root: &Root) -> Result<PathBuf> {
-    let python = doors(root)?;
+    let python = python(root)?;
     let folder = root.target.join("tools").join(OLD_REDIS.replace("==", "-"));
     let stamp = folder.join("tapeline-packages");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == OLD_REDIS) {
@@ -58,11 +42,12 @@ pub(crate) fn old_redis(root: &Root) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn environment(root: &Root, name: &str, packages: &[&str]) -> Result<PathBuf> {
-    let venv = root.target.join(name);
+/// Answers the environment's interpreter, after making the environment when it is missing or out of date.
+pub(crate) fn python(root: &Root) -> Result<PathBuf> {
+    let venv = root.target.join("venv");
     let python = venv.join("bin/python");
     let stamp = venv.join("tapeline-packages");
-    let wanted = packages.join("\n");
+    let wanted = PACKAGES.join("\n");
     if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
@@ -75,7 +60,7 @@ fn environment(root: &Root, name: &str, packages: &[&str]) -> Result<PathBuf> {
     }
     run(root.command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    run(root.command(&python).args(install).args(packages))?;
+    run(root.command(&python).args(install).args(PACKAGES))?;
     // Written last: an interrupted installation leaves no stamp and is done again.
     fs::write(&stamp, wanted)?;
     Ok(python)
