@@ -82,6 +82,7 @@ fn subscribe(shard: &mut Shard, sessions: usize, grant: &Grant, quiet: bool, clo
             wire: &JSON,
             notices: !quiet,
             heartbeat: false,
+            beat: None,
         };
         let slot = shard.open(arrival, clock.now()).slot;
         let wanted = vec![Wanted::Channel(HEARD.into())];

@@ -81,6 +81,7 @@ fn hear_everything(shard: &mut Shard, grant: &Grant, clock: &ManualClock) {
         wire: &LINES,
         notices: true,
         heartbeat: false,
+        beat: None,
     };
     let slot = shard.open(arrival, clock.now()).slot;
     let wanted = vec![Wanted::Pattern("*".into())];

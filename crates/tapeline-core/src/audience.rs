@@ -26,6 +26,8 @@ pub struct Hearing {
     pub session: u64,
     /// Since when, microseconds since 1970.
     pub since_us: u64,
+    /// Whether it hears a message once for each topic that covers it, instead of once.
+    pub each_way: bool,
     /// Whose it is.
     pub who: Arc<Who>,
 }
@@ -141,7 +143,8 @@ impl Audience {
         }
     }
 
-    /// Sessions that hear the channel: directly, through a roll-up or a pattern, each counted once.
+    /// Sessions that hear the channel: directly, through a roll-up or a pattern, each counted once, or once for each way
+    /// where it is told of each.
     pub(crate) fn count(&self, channel: &Channel) -> usize {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let heard: Vec<&[Hearing]> = inner.ways(channel).map(|(_, hearing)| hearing).collect();
@@ -215,9 +218,10 @@ fn count_of(heard: &[&[Hearing]]) -> usize {
         [] => 0,
         [only] => only.len(),
         several => {
+            let all = || several.iter().flat_map(|hearing| hearing.iter());
             let distinct: HashSet<u64, FixedState> =
-                several.iter().flat_map(|hearing| hearing.iter().map(|one| one.session)).collect();
-            distinct.len()
+                all().filter(|one| !one.each_way).map(|one| one.session).collect();
+            distinct.len() + all().filter(|one| one.each_way).count()
         }
     }
 }

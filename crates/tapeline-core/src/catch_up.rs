@@ -13,6 +13,7 @@ use crate::reply::{GapReason, Reply, Topic};
 use crate::routing::Elsewhere;
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode};
+use crate::ways::item;
 
 /// Rows of each table that a roll-up begins with.
 const BRIEF_ROWS: usize = 2;
@@ -327,7 +328,9 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Pushed::On };
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return Pushed::On };
         let Some(target) = entry.targets.get_mut(index) else { return Pushed::On };
-        if !skipped {
+        let wire = session.outbox.wire();
+        let way = || item(message, target.ways.as_ref(), message.channel != *channel, wire);
+        if let Some(item) = (!skipped).then(way).flatten() {
             let weight = message.weight();
             if !session.outbox.fits(weight, settings.outbox_bytes, settings.outbox_messages) {
                 return Pushed::Full;
@@ -343,9 +346,9 @@ impl Shard {
                 target.waiting = NOT_WAITING;
             }
             if replaces && (channel.is_table() || session.outbox.waits(target.waiting, id)) {
-                session.outbox.push_latest(entry.lane, id, &mut target.waiting, message.clone());
+                session.outbox.push_latest(entry.lane, id, &mut target.waiting, item);
             } else {
-                session.outbox.push(entry.lane, message.clone());
+                session.outbox.push(entry.lane, item);
             }
             self.scale.add(weight);
             self.dirty.mark(slot, session, entry.lane);

@@ -200,7 +200,7 @@ impl Channel {
         self.inner().spec.delivery == Delivery::Table
     }
 
-    /// The part of a frame that is the same for all its messages: `"channel":"…","symbol":"…","data":`.
+    /// The part of a frame that is the same for all its messages: `"channel":"…","symbol":"…",`.
     pub(crate) fn frame_head(&self) -> &[u8] {
         &self.inner().head
     }
@@ -235,7 +235,7 @@ impl Channel {
                 push_json_string(&mut head, value);
             }
         }
-        head.extend_from_slice(b",\"data\":");
+        head.push(b',');
         let inner = Arc::new(Inner {
             name: name.into(),
             hash: FixedState::default().hash_one(name),

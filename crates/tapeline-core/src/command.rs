@@ -15,7 +15,7 @@ pub struct Publication<Name = Box<str>> {
     pub channel: Name,
     /// Its type, where it is not the family's own.
     pub kind: Option<Box<str>>,
-    /// One JSON value.
+    /// One JSON value, or any bytes where `raw` says that nobody has looked.
     pub data: Bytes,
     /// Carried end to end.
     pub correlation_id: Option<Box<str>>,
@@ -25,6 +25,44 @@ pub struct Publication<Name = Box<str>> {
     pub owner: Option<Box<str>>,
     /// It came from the channel's plain name in Redis, where others have it already.
     pub from_plain_name: bool,
+    /// Nobody has checked that the data is JSON. What is not is taken by channels of undeclared names only.
+    pub raw: bool,
+}
+
+impl<Name> Publication<Name> {
+    /// The same without its channel's name, and the name.
+    pub fn split(self) -> (Publication<()>, Name) {
+        let Publication { channel, kind, data, correlation_id, idempotency_key, owner, from_plain_name, raw } =
+            self;
+        let nameless = Publication {
+            channel: (),
+            kind,
+            data,
+            correlation_id,
+            idempotency_key,
+            owner,
+            from_plain_name,
+            raw,
+        };
+        (nameless, channel)
+    }
+}
+
+impl Publication<()> {
+    /// The same to this channel.
+    pub fn named<Name>(self, channel: Name) -> Publication<Name> {
+        let Publication {
+            channel: (),
+            kind,
+            data,
+            correlation_id,
+            idempotency_key,
+            owner,
+            from_plain_name,
+            raw,
+        } = self;
+        Publication { channel, kind, data, correlation_id, idempotency_key, owner, from_plain_name, raw }
+    }
 }
 
 /// A place in a channel that a client has reached.
@@ -58,6 +96,8 @@ pub struct SubscribeOptions {
     pub since_each: Vec<(Box<str>, Since)>,
     /// With `since_each`: channels not listed are replayed from this time, microseconds since 1970.
     pub since_time_us: Option<u64>,
+    /// The wire's own mark of the subscription, see [`Way::tag`](crate::message::Way::tag).
+    pub tag: u8,
 }
 
 impl Command {

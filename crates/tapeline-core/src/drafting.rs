@@ -14,7 +14,7 @@ use crate::command::Publication;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::inspect::{check_data, check_rows};
-use crate::message::{Draft, IdempotencyKey};
+use crate::message::{Draft, IdempotencyKey, is_json};
 use crate::owner::stated;
 use crate::rights::Grant;
 use crate::table::{Rows, take_apart};
@@ -69,6 +69,13 @@ impl<'a> Drafter<'a> {
             self.grant.may_publish(&channel)?;
             self.has_memory(&channel)?;
             self.check(&publication)?;
+            if publication.raw && channel.declared() && !is_json(&publication.data) {
+                let message = format!(
+                    "{}: the data is not JSON; only channels of undeclared names take any bytes",
+                    channel.name()
+                );
+                return Err(Refusal::new(ErrorCode::InvalidData, message));
+            }
             Ok(channel)
         });
         let channel = checked.inspect_err(|refusal| self.refused(publication.channel, refusal))?;

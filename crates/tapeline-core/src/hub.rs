@@ -145,17 +145,8 @@ impl Hub {
         grant: &Grant,
         now: Now,
     ) -> Result<Draft, Refused> {
-        let Publication { channel, kind, data, correlation_id, idempotency_key, owner, from_plain_name } =
-            publication;
-        let publication = Publication {
-            channel: &*channel,
-            kind,
-            data,
-            correlation_id,
-            idempotency_key,
-            owner,
-            from_plain_name,
-        };
+        let (publication, channel) = publication.split();
+        let publication = publication.named(&*channel);
         let drafted = self.drafter(principal, grant, now).draft(publication, None);
         drafted.map_err(|refusal| Refused { refusal, channel })
     }

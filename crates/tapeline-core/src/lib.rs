@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod audience;
 pub mod backoff;
+pub mod beats;
 pub mod board;
 pub mod broker;
 mod catch_up;
@@ -43,6 +44,7 @@ pub mod rates;
 pub mod registry;
 mod renewing;
 pub mod reply;
+mod replying;
 mod returning;
 mod rhythm;
 pub mod rights;
@@ -63,8 +65,10 @@ mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod text;
+mod turns;
 mod unsubscribing;
 mod watch;
+mod ways;
 mod weighing;
 mod wishes;
 

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -11,28 +13,72 @@ use crate::channel::{Channel, push_json_string};
 use crate::clock::push_rfc3339;
 pub use crate::epoch::Epoch;
 use crate::families::FamilyNumber;
-use crate::reply::Reply;
+use crate::reply::{Reply, Topic};
 use crate::table::{Extent, Merging, Rows};
 use tapeline_schema::CloseCode;
 
+/// The byte formats that a message can be kept encoded in, by [`Wire::slot`].
+pub mod slot {
+    /// The native protocol.
+    pub const NATIVE: usize = 0;
+    /// The native protocol with compressed frames.
+    pub const NATIVE_DEFLATE: usize = 1;
+    /// Socket.IO events that carry the bare data.
+    pub const SOCKET_IO: usize = 2;
+    /// Socket.IO events that carry data and header.
+    pub const SOCKET_IO_HEADERS: usize = 3;
+    /// The Redis protocol, version 2.
+    pub const RESP2: usize = 4;
+    /// The Redis protocol, version 3.
+    pub const RESP3: usize = 5;
+    /// Server-Sent Events.
+    pub const SSE: usize = 6;
+}
+
 /// The number of byte formats a message can be kept encoded in.
-pub const WIRES: usize = 2;
+pub const WIRES: usize = 7;
+/// Those that most messages are encoded in; the cache of the others is made when the first of them is asked for.
+const USUAL_WIRES: usize = 2;
+
+/// One of the subscriptions through which a session hears a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// What was subscribed.
+    pub topic: Topic,
+    /// The wire's own mark of the subscription.
+    pub tag: u8,
+}
 
 /// A byte format. One static value a format; `slot` is its place in [`Message`]'s cache.
 pub trait Wire: Send + Sync {
-    /// Below [`WIRES`], different for each format.
+    /// Below [`WIRES`], different for each format; one of [`slot`].
     fn slot(&self) -> usize;
     /// The message as it goes to every receiver of this format.
     fn message(&self, message: &Message) -> Box<[u8]>;
+    /// Whether it is spoken as Redis does: a message is delivered once for each subscription that covers it, and
+    /// everything, answers too, leaves in one line, in the order in which it was queued.
+    fn by_subscription(&self) -> bool {
+        false
+    }
+    /// The message as it goes to a session that hears it in these ways, all deliveries in a row. Asked where
+    /// [`Wire::by_subscription`] says so and the ways are others than the channel's own name with tag 0 alone.
+    fn named(&self, message: &Message, _ways: &[Way]) -> Box<[u8]> {
+        self.message(message)
+    }
+    /// Which place in the order of answers the reply fills, where the format's answers carry no mark of their request.
+    fn turn(&self, _reply: &Reply) -> Option<u64> {
+        None
+    }
     /// The wire whose bytes of this message serve here too, so that they are not made and kept twice.
     fn same_as(&self, _message: &Message) -> Option<&'static dyn Wire> {
         None
     }
-    /// An answer or notice for one receiver.
+    /// An answer or notice for one receiver; nothing where the format cannot say it.
     fn reply(&self, reply: &Reply) -> Bytes;
-    /// The last bytes before the connection is closed.
+    /// The last bytes before the connection is closed; nothing where the format has none.
     fn close(&self, code: CloseCode, reason: &str) -> Bytes;
-    /// What the receiver has to answer if it lives; nothing where the format has no such thing.
+    /// What the receiver has to answer if it lives. Nothing where the format has no such thing: then nobody is closed
+    /// for being silent.
     fn ping(&self) -> Bytes;
     /// Whether a large message takes long enough that it is encoded before it is delivered, off the shards.
     fn is_slow(&self) -> bool {
@@ -56,7 +102,8 @@ pub struct Draft {
     pub channel: Channel,
     /// Its type, where it is not the family's own.
     pub kind: Option<Box<str>>,
-    /// One JSON value, exactly as it came; in a table's channel the form that subscribers get.
+    /// One JSON value, exactly as it came; in a table's channel the form that subscribers get; in a channel of an
+    /// undeclared name any bytes.
     pub data: Bytes,
     /// Where a table's rows lie in the data.
     pub rows: Option<Box<Rows>>,
@@ -88,6 +135,9 @@ pub struct RollUpMark {
 /// What id, timestamp, offset and the like take beside the data; a roll-up's mark takes less.
 const HEADER_WEIGHT: usize = 192;
 
+/// Made at most once.
+type Encoded = OnceLock<Box<[u8]>>;
+
 /// An event with its header; immutable.
 #[derive(Debug)]
 pub struct Message {
@@ -95,7 +145,8 @@ pub struct Message {
     pub channel: Channel,
     /// Its type, where it is not the family's own.
     pub kind: Option<Box<str>>,
-    /// One JSON value, exactly as it came; in a table's channel the form that subscribers get.
+    /// One JSON value, exactly as it came; in a table's channel the form that subscribers get; in a channel of an
+    /// undeclared name any bytes.
     pub data: Bytes,
     /// Where a table's rows lie in the data.
     pub rows: Option<Box<Rows>>,
@@ -117,7 +168,8 @@ pub struct Message {
     /// Its channel's, so that counting a delivery reads nothing else.
     family: FamilyNumber,
     weight: u32,
-    encoded: [OnceLock<Box<[u8]>>; WIRES],
+    encoded: [Encoded; USUAL_WIRES],
+    rarely_encoded: OnceLock<Box<[Encoded; WIRES - USUAL_WIRES]>>,
 }
 
 impl Message {
@@ -147,6 +199,7 @@ impl Message {
             roll_ups,
             weight: u32::try_from(weight).unwrap_or(u32::MAX),
             encoded: Default::default(),
+            rarely_encoded: OnceLock::new(),
         }
     }
 
@@ -213,7 +266,9 @@ impl Message {
 
     /// Its bytes on this wire, made at the first call.
     pub fn encoded(&self, wire: &'static dyn Wire) -> &[u8] {
-        let Some(cell) = self.encoded.get(wire.slot()) else { return &[] };
+        let rare = || self.rarely_encoded.get_or_init(Box::default);
+        let cell = self.encoded.get(wire.slot()).or_else(|| rare().get(wire.slot() - USUAL_WIRES));
+        let Some(cell) = cell else { return &[] };
         if let Some(bytes) = cell.get() {
             return bytes;
         }
@@ -223,13 +278,25 @@ impl Message {
         }
     }
 
+    /// Whether the data is a JSON value, as it is in all channels but those of undeclared names, which take any bytes.
+    pub fn is_json(&self) -> bool {
+        self.channel.declared() || is_json(&self.data)
+    }
+
     /// Appends the JSON object that the native protocol, history and last values share.
     pub fn push_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":");
         push_json_string(out, self.kind());
         out.push(b',');
         out.extend_from_slice(self.channel.frame_head());
-        out.extend_from_slice(&self.data);
+        if self.is_json() {
+            out.extend_from_slice(b"\"data\":");
+            out.extend_from_slice(&self.data);
+        } else {
+            out.extend_from_slice(b"\"data_b64\":\"");
+            push_base64(out, &self.data);
+            out.push(b'"');
+        }
         out.extend_from_slice(b",\"timestamp\":\"");
         push_rfc3339(out, self.timestamp_us);
         out.extend_from_slice(b"\",\"id\":\"");
@@ -276,6 +343,16 @@ impl Message {
     pub fn weight(&self) -> usize {
         self.weight as usize
     }
+}
+
+/// Whether the bytes are one JSON value.
+pub fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<&serde_json::value::RawValue>(bytes).is_ok()
+}
+
+/// Appends bytes in base64, with padding (RFC 4648 section 4).
+pub fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(BASE64_STANDARD.encode(bytes).as_bytes());
 }
 
 /// Appends a number in decimal digits.

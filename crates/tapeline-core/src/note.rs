@@ -38,6 +38,8 @@ pub enum Note {
     Seated(Box<(Newcomer, Admission)>),
     /// Kept messages that a client asked for.
     Kept(Box<(SessionKey, KeptRequest, Page)>),
+    /// An answer that a protocol had somebody else find, for this place in the order of answers.
+    Answered(Box<(SessionKey, u64, Vec<u8>)>),
 }
 
 /// Where a shard's notes go.

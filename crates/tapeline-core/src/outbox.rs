@@ -23,9 +23,21 @@ const JOINED_BYTES: usize = 64 << 10;
 /// No place in [`Outbox::waiting`].
 pub(crate) const NOT_WAITING: u32 = u32::MAX;
 
+/// A message whose bytes say in which ways the session hears it.
 #[derive(Debug)]
-enum Item {
+pub(crate) struct Named {
+    pub message: Arc<Message>,
+    /// For this session alone.
+    pub bytes: Box<[u8]>,
+    /// How many times the bytes deliver it.
+    pub deliveries: u64,
+}
+
+/// What waits in an outbox.
+#[derive(Debug)]
+pub(crate) enum Item {
     Message(Arc<Message>),
+    Named(Box<Named>),
     Reply(Box<[u8]>),
     /// The newest of a source channel, in `waiting`.
     Waiting(u32),
@@ -36,6 +48,7 @@ impl Item {
     fn weight(&self) -> usize {
         match self {
             Item::Message(message) => message.weight(),
+            Item::Named(named) => named.bytes.len(),
             Item::Reply(bytes) => bytes.len(),
             Item::Waiting(_) => 0,
         }
@@ -44,16 +57,23 @@ impl Item {
     fn bytes<'a>(&'a self, wire: &'static dyn Wire) -> &'a [u8] {
         match self {
             Item::Message(message) => message.encoded(wire),
+            Item::Named(named) => &named.bytes,
             Item::Reply(bytes) => bytes,
             Item::Waiting(_) => &[],
         }
     }
 }
 
+impl From<Arc<Message>> for Item {
+    fn from(message: Arc<Message>) -> Self {
+        Item::Message(message)
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     entry: u32,
-    message: Arc<Message>,
+    item: Item,
 }
 
 /// Reused by every write of a shard, so that joining frames costs no allocation.
@@ -123,6 +143,8 @@ pub(crate) enum FlushEnd {
 pub(crate) enum Unsent {
     /// Shared by all who hear it.
     Message(Arc<Message>),
+    /// A message, with bytes for this session alone.
+    Named(Box<Named>),
     /// For this session alone.
     Reply(Box<[u8]>),
 }
@@ -130,6 +152,8 @@ pub(crate) enum Unsent {
 /// See the module.
 pub(crate) struct Outbox {
     wire: &'static dyn Wire,
+    /// Everything leaves in the order in which it was queued.
+    one_line: bool,
     lanes: Lanes<Item>,
     /// A frame of which some bytes have left; nothing may overtake it.
     begun: Option<(Item, usize)>,
@@ -144,6 +168,7 @@ impl Outbox {
     pub(crate) fn new(wire: &'static dyn Wire) -> Self {
         Outbox {
             wire,
+            one_line: wire.by_subscription(),
             lanes: Lanes::default(),
             begun: None,
             waiting: Slab::new(),
@@ -155,6 +180,16 @@ impl Outbox {
 
     pub(crate) fn wire(&self) -> &'static dyn Wire {
         self.wire
+    }
+
+    /// From now on everything that is written is in this format; answers that wait stay as they are.
+    pub(crate) fn speak(&mut self, wire: &'static dyn Wire) {
+        self.wire = wire;
+        self.one_line = wire.by_subscription();
+    }
+
+    fn lane(&self, lane: usize) -> usize {
+        if self.one_line { 0 } else { lane }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -179,17 +214,26 @@ impl Outbox {
     }
 
     /// Appends a message that must not be replaced.
-    pub(crate) fn push(&mut self, lane: usize, message: Arc<Message>) {
-        self.bytes += message.weight();
+    #[inline]
+    pub(crate) fn push(&mut self, lane: usize, item: impl Into<Item>) {
+        let item = item.into();
+        self.bytes += item.weight();
         self.count += 1;
-        self.lanes.push(lane, Item::Message(message));
+        self.lanes.push(self.lane(lane), item);
+    }
+
+    /// Appends bytes before all others: they were written elsewhere, and nobody has read them.
+    pub(crate) fn push_first(&mut self, bytes: Box<[u8]>) {
+        self.bytes += bytes.len();
+        self.count += 1;
+        self.begun = Some((Item::Reply(bytes), 0));
     }
 
     /// Appends bytes for this session alone.
     pub(crate) fn push_reply(&mut self, lane: usize, bytes: Box<[u8]>) {
         self.bytes += bytes.len();
         self.count += 1;
-        self.lanes.push(lane, Item::Reply(bytes));
+        self.lanes.push(self.lane(lane), Item::Reply(bytes));
     }
 
     /// Sets the last bytes.
@@ -210,20 +254,21 @@ impl Outbox {
         lane: usize,
         entry: u32,
         place: &mut u32,
-        message: Arc<Message>,
+        item: impl Into<Item>,
     ) -> bool {
-        let weight = message.weight();
+        let item = item.into();
+        let weight = item.weight();
         if let Some(waiting) = self.waiting.get_mut(*place as usize)
             && waiting.entry == entry
         {
-            let old = std::mem::replace(&mut waiting.message, message);
+            let old = std::mem::replace(&mut waiting.item, item);
             self.bytes = (self.bytes + weight).saturating_sub(old.weight());
             return true;
         }
-        *place = u32::try_from(self.waiting.insert(Waiting { entry, message })).unwrap_or(NOT_WAITING);
+        *place = u32::try_from(self.waiting.insert(Waiting { entry, item })).unwrap_or(NOT_WAITING);
         self.bytes += weight;
         self.count += 1;
-        self.lanes.push(lane, Item::Waiting(*place));
+        self.lanes.push(self.lane(lane), Item::Waiting(*place));
         false
     }
 
@@ -392,7 +437,7 @@ impl Outbox {
     fn resolve(&mut self, item: Item) -> Item {
         match item {
             Item::Waiting(place) => match self.waiting.try_remove(place as usize) {
-                Some(waiting) => Item::Message(waiting.message),
+                Some(waiting) => waiting.item,
                 None => Item::Reply(Box::default()),
             },
             other => other,
@@ -400,16 +445,17 @@ impl Outbox {
     }
 
     fn sent(&mut self, item: &Item, flushed: &mut Flushed<'_>) {
-        let weight = match item {
-            Item::Message(message) => {
-                // Without counting by family they are still counted together.
-                let family = if COUNTED { message.family() } else { FamilyNumber::default() };
-                flushed.counts.of(family).delivered.bump(1);
-                message.weight()
-            }
-            other => other.weight(),
+        let delivered = match item {
+            Item::Message(message) => Some((message, 1)),
+            Item::Named(named) => Some((&named.message, named.deliveries)),
+            Item::Reply(_) | Item::Waiting(_) => None,
         };
-        self.bytes = self.bytes.saturating_sub(weight);
+        if let Some((message, deliveries)) = delivered {
+            // Without counting by family they are still counted together.
+            let family = if COUNTED { message.family() } else { FamilyNumber::default() };
+            flushed.counts.of(family).delivered.bump(deliveries);
+        }
+        self.bytes = self.bytes.saturating_sub(item.weight());
         self.count = self.count.saturating_sub(1);
     }
 
@@ -423,6 +469,7 @@ impl Outbox {
             self.count = self.count.saturating_sub(1);
             match item {
                 Item::Message(message) => unsent.push(Unsent::Message(message)),
+                Item::Named(named) => unsent.push(Unsent::Named(named)),
                 Item::Reply(bytes) => unsent.push(Unsent::Reply(bytes)),
                 Item::Waiting(_) => {}
             }

@@ -252,6 +252,7 @@ fn clearing_hands_out_what_is_unsent_in_its_order_and_keeps_the_begun_frame() {
     outbox.push_reply(2, reply("[reply]"));
     let cleared = outbox.clear().into_iter().map(|(lane, unsent)| match unsent {
         Unsent::Message(message) => (lane, String::from_utf8_lossy(&message.data).into_owned()),
+        Unsent::Named(_) => unreachable!("none was named"),
         Unsent::Reply(bytes) => (lane, String::from_utf8_lossy(&bytes).into_owned()),
     });
     let cleared: Vec<_> = cleared.collect();

@@ -12,6 +12,7 @@ use crate::message::{Epoch, Message};
 use crate::reply::Topic;
 use crate::session::{Place, Session};
 use crate::target::{Cursor, Mode, Target};
+use crate::ways::Ways;
 use crate::weighing::Awaited;
 use crate::wishes::{both, wish};
 
@@ -85,6 +86,7 @@ impl Entry {
     /// Serves a target as the subscriptions that cover it ask together.
     pub(crate) fn reshape(&mut self, index: usize, id: u32, session: &mut Session) {
         let Some(target) = self.targets.get_mut(index) else { return };
+        target.ways = Ways::of(&self.channel, &target.covers, session);
         let covering = session.subscriptions.iter().filter(|known| target.covers.contains(&known.id));
         let wishes = covering.map(|known| wish(&self.channel, known));
         let Some((mode, rate)) = wishes.reduce(both) else { return };
@@ -244,7 +246,8 @@ impl Router {
             let Ok(index) = u32::try_from(entry.targets.len()) else { return };
             group_change(&mut entry.groups, target.rate, 1);
             session.places.push(Place { entry: id, index });
-            entry.targets.push(target);
+            let ways = Ways::of(&entry.channel, &target.covers, session);
+            entry.targets.push(Target { ways, ..target });
             return;
         };
         let Some(known) = entry.targets.get_mut(index) else { return };

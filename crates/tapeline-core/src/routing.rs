@@ -7,12 +7,14 @@ use crate::channel::Channel;
 use crate::clock::Now;
 use crate::delays::{received, timed};
 use crate::message::{Epoch, Message};
+use crate::outbox::Item;
 use crate::router::{Entry, RateGroup};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
 use crate::stats::{COUNTED, FamilyStats};
 use crate::target::{Cursor, Mode, Target};
+use crate::ways::item;
 
 /// A message on its way into the outboxes of one entry.
 struct Offer<'a> {
@@ -97,11 +99,17 @@ impl Offer<'_> {
             self.stats.catch_ups.bump(1);
             return Offered::FellBehind;
         }
+        let Some(item) = item(self.message, target.ways.as_ref(), self.collected, session.outbox.wire())
+        else {
+            // It comes through another entry.
+            target.sent = self.offset;
+            return Offered::Passed;
+        };
         // What takes an older one's place would leave before what another target of the session has said since.
         if target.mode == Mode::Latest && conflates && !target.overlap {
-            self.overwrite(target, session);
+            self.overwrite(target, session, item);
         } else {
-            session.outbox.push(self.lane, self.message.clone());
+            session.outbox.push(self.lane, item);
         }
         target.sent = self.offset;
         target.owed = None;
@@ -120,9 +128,8 @@ impl Offer<'_> {
         in_order && (whole || !target.whole)
     }
 
-    fn overwrite(&self, target: &mut Target, session: &mut Session) {
-        let message = self.message.clone();
-        if session.outbox.push_latest(self.lane, self.entry, &mut target.waiting, message) {
+    fn overwrite(&self, target: &mut Target, session: &mut Session, item: Item) {
+        if session.outbox.push_latest(self.lane, self.entry, &mut target.waiting, item) {
             self.stats.conflated_pressure.bump(1);
             // What it was the time of does not leave.
             session.oldest = 0;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tapeline_schema::{Delivery, ErrorCode};
 
 use crate::audience::{Hearing, Who};
+use crate::beats::Beat;
 use crate::clock::Now;
 use crate::error::Refusal;
 use crate::hub::Hub;
@@ -16,6 +17,7 @@ use crate::registry::Seat;
 use crate::reply::Topic;
 use crate::rights::Grant;
 use crate::settings::Settings;
+use crate::turns::Turns;
 
 /// What is known of a client when it connects.
 pub struct Arrival {
@@ -35,6 +37,8 @@ pub struct Arrival {
     pub notices: bool,
     /// Whether silence is broken by heartbeats.
     pub heartbeat: bool,
+    /// The heartbeat that its protocol prescribes, if it does.
+    pub beat: Option<Beat>,
 }
 
 /// A standing request to hear a topic.
@@ -44,6 +48,8 @@ pub(crate) struct Subscription {
     pub topic: Topic,
     pub delivery: Option<Delivery>,
     pub max_rate: Option<u32>,
+    /// The wire's own mark.
+    pub tag: u8,
     /// Waiting for the broker's answer.
     pub joining: bool,
     /// It has more sources than the broker listed.
@@ -110,6 +116,9 @@ pub(crate) struct Session {
     pub unweighed: bool,
     pub notices: bool,
     pub heartbeat: bool,
+    pub beat: Option<Beat>,
+    /// The order of its answers, from when its protocol first asked for a place in it.
+    pub turns: Option<Box<Turns>>,
 }
 
 impl Session {
@@ -151,6 +160,8 @@ impl Session {
             unweighed: true,
             notices: arrival.notices,
             heartbeat: arrival.heartbeat,
+            beat: arrival.beat,
+            turns: None,
         }
     }
 
@@ -176,7 +187,8 @@ impl Session {
 
     /// That it hears something, from now on.
     pub(crate) fn hearing(&self, now: Now) -> Hearing {
-        Hearing { session: self.serial, since_us: now.wall_us, who: self.who.clone() }
+        let each_way = self.outbox.wire().by_subscription();
+        Hearing { session: self.serial, since_us: now.wall_us, each_way, who: self.who.clone() }
     }
 
     pub(crate) fn is_blocked(&self) -> bool {
@@ -233,6 +245,47 @@ impl Session {
             seat.pair().drop_subscription();
         }
         Some(self.subscriptions.swap_remove(at))
+    }
+}
+
+/// What a protocol may know of its session.
+pub struct SessionView<'a> {
+    pub(crate) session: &'a Session,
+}
+
+impl SessionView<'_> {
+    /// Never used again by this hub.
+    pub fn serial(&self) -> u64 {
+        self.session.serial
+    }
+
+    /// Who it is.
+    pub fn principal(&self) -> &Arc<str> {
+        &self.session.who.principal
+    }
+
+    /// What it may do.
+    pub fn grant(&self) -> &Grant {
+        &self.session.grant
+    }
+
+    /// Requests that are not answered yet.
+    pub fn in_flight(&self) -> u32 {
+        self.session.in_flight
+    }
+
+    /// What it has subscribed: whether it is a pattern, the wire's mark, and the name.
+    pub fn topics(&self) -> impl Iterator<Item = (bool, u8, &str)> {
+        let topic = |known: &Topic| matches!(known, Topic::Pattern(_));
+        self.session
+            .subscriptions
+            .iter()
+            .map(move |known| (topic(&known.topic), known.tag, known.topic.name()))
+    }
+
+    /// How it is written to.
+    pub fn wire(&self) -> &'static dyn Wire {
+        self.session.outbox.wire()
     }
 }
 

@@ -11,14 +11,13 @@ use std::sync::Arc;
 use slab::Slab;
 use tapeline_schema::CloseCode;
 
+use crate::beats::Beats;
 use crate::broker::Busy;
 use crate::clock::Now;
 use crate::command::{Command, Req};
 use crate::delays::Delays;
 use crate::draining::Leaving;
-use crate::error::Refusal;
 use crate::hub::Hub;
-use crate::incidents::{IncidentKind, Trouble};
 use crate::message::Wire;
 use crate::outbox::{FlushEnd, Scratch, Unsent};
 use crate::reply::{Reply, Topic};
@@ -26,6 +25,7 @@ use crate::router::Router;
 use crate::session::{Arrival, Session};
 use crate::shedding::Scale;
 use crate::stats::{COUNTED, ShardStats};
+use crate::turns::TURNS;
 use crate::watch::Watch;
 
 /// Publishes that one session may have unanswered; asking for kept messages counts for all of them.
@@ -130,6 +130,7 @@ pub struct Shard {
     pub(crate) degraded: bool,
     /// The authority's, when revocations were last looked at.
     pub(crate) revision: u64,
+    pub(crate) beats: Beats,
 }
 
 impl Shard {
@@ -162,6 +163,7 @@ impl Shard {
             followed,
             degraded: false,
             revision,
+            beats: Beats::default(),
         }
     }
 
@@ -169,6 +171,7 @@ impl Shard {
     pub fn open(&mut self, arrival: Arrival, now: Now) -> SessionKey {
         let serial = self.next_serial;
         self.next_serial += self.serial_step;
+        let beat = arrival.beat;
         let slot = self.sessions.insert(Session::new(arrival, serial, now.mono_us));
         self.stats.sessions.bump(1);
         self.stats.opened.bump(1);
@@ -177,6 +180,9 @@ impl Shard {
             self.tell_degraded(key.slot);
         }
         self.leave_soon(key, now);
+        if let Some(beat) = beat {
+            self.begin_beats(key, beat, now);
+        }
         key
     }
 
@@ -214,6 +220,7 @@ impl Shard {
         self.sessions.get(slot as usize).is_some_and(|session| {
             !session.closing
                 && session.in_flight < IN_FLIGHT
+                && session.turns.as_ref().is_none_or(|turns| turns.len() < TURNS)
                 && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
         })
     }
@@ -305,51 +312,13 @@ impl Shard {
                 let (key, request, page) = *kept;
                 self.on_kept(key, request, page);
             }
+            Note::Answered(answered) => {
+                let (key, turn, bytes) = *answered;
+                let Some(session) = self.live(key) else { return };
+                session.in_flight = session.in_flight.saturating_sub(1);
+                self.answer(key.slot, turn, &bytes);
+            }
         }
-    }
-
-    /// Says that something was refused, and remembers it.
-    pub fn reply_error(&mut self, slot: u32, refusal: Refusal, about: Option<Box<str>>, req: &Req) {
-        let about_text = about.as_deref().unwrap_or_default();
-        self.report(slot, IncidentKind::RequestRefused, refusal.code.name(), about_text, &refusal.message);
-        self.reply_refusal(slot, refusal, about, req);
-    }
-
-    /// Remembers trouble that a session has.
-    pub(crate) fn report(
-        &self,
-        slot: u32,
-        kind: IncidentKind,
-        code: &'static str,
-        channel: &str,
-        message: &str,
-    ) {
-        let client = self.sessions.get(slot as usize).map(Session::called).unwrap_or_default();
-        self.hub
-            .incidents()
-            .report(Trouble { kind, code, channel, client: &client, message }, self.hub.now());
-    }
-
-    /// Says that something was refused that has been remembered already.
-    pub(crate) fn reply_refusal(&mut self, slot: u32, refusal: Refusal, about: Option<Box<str>>, req: &Req) {
-        self.reply_in_lane(slot, 0, &Reply::Error { refusal, about, req: req.clone() });
-    }
-
-    pub(crate) fn reply_in_lane(&mut self, slot: u32, lane: usize, reply: &Reply) {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        let bytes = session.outbox.wire().reply(reply);
-        self.send_bytes(slot, lane, &bytes);
-    }
-
-    /// Queues bytes for this session alone.
-    pub fn send_bytes(&mut self, slot: u32, lane: usize, bytes: &[u8]) {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if session.closing {
-            return;
-        }
-        session.outbox.push_reply(lane, bytes.into());
-        self.scale.add(bytes.len());
-        self.dirty.mark(slot, session, lane);
     }
 
     /// Says goodbye: what waits is dropped but for a frame already begun, the close goes out, the socket follows.
@@ -479,13 +448,18 @@ impl Shard {
     pub fn next_tick_us(&self) -> u64 {
         let sweep = self.swept_us + SWEEP_US;
         let leaving = self.leaving.as_ref().map_or(u64::MAX, |leaving| leaving.next_us());
-        self.rates.peek().map_or(sweep, |Reverse(due)| due.due_us.min(sweep)).min(leaving)
+        self.rates
+            .peek()
+            .map_or(sweep, |Reverse(due)| due.due_us.min(sweep))
+            .min(leaving)
+            .min(self.beats.next_us())
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
         self.follow_catalog();
         self.send_due_rates(now);
+        self.beat(now);
         self.weigh_if_due();
         if now.mono_us >= self.swept_us + SWEEP_US {
             self.swept_us = now.mono_us;

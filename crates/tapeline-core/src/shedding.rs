@@ -13,7 +13,7 @@ use tapeline_schema::CloseCode;
 use crate::incidents::IncidentKind;
 use crate::lanes::LANES;
 use crate::message::Message;
-use crate::outbox::Unsent;
+use crate::outbox::{Item, Unsent};
 use crate::session::Session;
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
@@ -110,17 +110,21 @@ impl Shard {
         for unsent in session.outbox.clear_lane(lane) {
             let taken_back = match &unsent {
                 Unsent::Message(message) => self.unsend(slot, message),
+                Unsent::Named(named) => self.unsend(slot, &named.message),
                 Unsent::Reply(_) => false,
             };
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-            match unsent {
-                Unsent::Reply(bytes) => session.outbox.push_reply(lane, bytes),
-                Unsent::Message(message) => {
-                    let id = self.router.find(&message.channel);
-                    if !taken_back && id.is_some_and(|id| session.place(id).is_some()) {
-                        session.outbox.push(lane, message);
-                    }
+            let (channel, item) = match unsent {
+                Unsent::Reply(bytes) => {
+                    session.outbox.push_reply(lane, bytes);
+                    continue;
                 }
+                Unsent::Message(message) => (message.channel.clone(), Item::Message(message)),
+                Unsent::Named(named) => (named.message.channel.clone(), Item::Named(named)),
+            };
+            let id = self.router.find(&channel);
+            if !taken_back && id.is_some_and(|id| session.place(id).is_some()) {
+                session.outbox.push(lane, item);
             }
         }
     }

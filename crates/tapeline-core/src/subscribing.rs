@@ -108,6 +108,7 @@ impl Shard {
                     topic,
                     delivery,
                     max_rate,
+                    tag: options.tag,
                     joining: true,
                     partial: false,
                 });
@@ -127,6 +128,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         if let Some(subscription) = session.subscription(id) {
             subscription.max_rate = options.max_rate;
+            subscription.tag = options.tag;
         }
         let spread = self.router.contract(topic, slot, id);
         self.stop_hearing(topic, spread);
@@ -234,6 +236,10 @@ impl Shard {
     fn mark_overlaps(&mut self, id: u32, slot: u32) {
         let Some(channel) = self.router.entry(id).map(|entry| entry.channel.clone()) else { return };
         let Some(session) = self.sessions.get(slot as usize) else { return };
+        if session.outbox.wire().by_subscription() {
+            // It hears a message as often as it has asked for it.
+            return;
+        }
         let mut overlapping = Vec::new();
         if channel.counts_for_itself() {
             let is_source = |other: &Channel| other.roll_ups().contains(&channel);

@@ -1,10 +1,13 @@
 //! Where one session stands in one source channel: the state machine behind subscribe, resume and slow clients.
 //! Transitions happen only in the shard; nothing else may push a message for a target.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::outbox::NOT_WAITING;
 use crate::session::Session;
+use crate::ways::Ways;
 
 /// How a target is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub(crate) struct Target {
     pub not_before_us: u64,
     /// The subscriptions that ask for it.
     pub covers: SmallVec<[u32; 2]>,
+    /// How the session hears it, where its messages' bytes have to say so.
+    pub ways: Option<Arc<Ways>>,
 }
 
 impl Target {
@@ -86,6 +91,7 @@ impl Target {
             whole: false,
             not_before_us: 0,
             covers: SmallVec::from_slice(&[subscription]),
+            ways: None,
         }
     }
 

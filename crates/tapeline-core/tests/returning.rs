@@ -59,6 +59,7 @@ impl Desk {
             wire: &LINES,
             notices: true,
             heartbeat: false,
+            beat: None,
         };
         self.shard.open(arrival, self.clock.now()).slot
     }

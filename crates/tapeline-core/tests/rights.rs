@@ -94,6 +94,7 @@ impl Desk {
             wire: &LINES,
             notices: true,
             heartbeat: false,
+            beat: None,
         };
         let slot = shard.open(arrival, clock.now()).slot;
         Desk { directory, hub, words, shard, inbox, socket: OpenSocket::default(), clock, slot }

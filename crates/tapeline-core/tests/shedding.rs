@@ -87,6 +87,7 @@ impl Bench {
             wire: &LINES,
             notices: true,
             heartbeat: false,
+            beat: None,
         };
         let now = self.clock.now();
         let slot = self.shard.open(arrival, now).slot;

@@ -117,6 +117,7 @@ impl Intake {
             idempotency_key: publication.idempotency_key.clone(),
             owner: publication.owner.clone(),
             from_plain_name: publication.from_plain_name,
+            raw: publication.raw,
         };
         self.hub.drafter(&self.principal, &Grant::Anyone, now).draft(borrowed, None)
     }

@@ -48,6 +48,7 @@ impl Envelope<'_> {
             idempotency_key: label(&self.idempotency_key),
             owner: label(&self.owner),
             from_plain_name: false,
+            raw: false,
         })
     }
 }

@@ -199,6 +199,7 @@ fn arrival(principal: Arc<str>, grant: Grant, peer: &Peer, wishes: &Wishes) -> A
         wire: &NATIVE,
         notices: !off(wishes.notices.as_ref()),
         heartbeat: !off(wishes.heartbeat.as_ref()),
+        beat: None,
     }
 }
 

@@ -24,6 +24,18 @@ pub trait Protocol: Send {
     fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken;
 }
 
+/// A socket for a session that has begun on a [`Far`](crate::Far) line.
+pub struct Upgrade {
+    /// Upgraded; bytes already read are in `read`.
+    pub stream: TcpStream,
+    /// Its TLS, after the handshake; what that has decrypted already comes after `read`.
+    pub tls: Option<Box<ServerConnection>>,
+    /// Read after the upgrade request.
+    pub read: Vec<u8>,
+    /// What it speaks from now on; its wire stays.
+    pub protocol: Box<dyn Protocol>,
+}
+
 /// A connection on its way to a shard.
 pub struct Handover {
     /// Upgraded; bytes already read are in `read`.

@@ -9,18 +9,26 @@ use mio::Waker;
 use tapeline_core::broker::{Head, Messages, SLICE};
 use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
+use tapeline_core::session::Arrival;
 use tapeline_core::shard::{Mailbox, Note};
 use tapeline_core::stats::HubStats;
 use tapeline_core::{Channel, Deliver, Permits, Refusal};
 use tapeline_schema::CloseCode;
 
 use crate::ahead::Ahead;
-use crate::connection::Handover;
+use crate::conduit::{Far, Near};
+use crate::connection::{Handover, Protocol, Upgrade};
 
 /// What is asked of a shard's thread.
 pub(crate) enum Control {
     /// A connection to serve.
     Open(Box<Handover>),
+    /// A session whose bytes travel through memory.
+    OpenConduit(Box<(Near, Arrival, Box<dyn Protocol>)>),
+    /// Something has happened at the far end of the conduit of this token, or of one that had it before.
+    Stirred(usize),
+    /// A session moves from its conduit to a socket.
+    Upgrade(Box<(Far, Upgrade)>),
     /// Let every session leave within the time; what is held is dropped when the last one has gone.
     Drain(Duration, Box<dyn Send>),
     /// Close every session; the thread ends when they are gone.

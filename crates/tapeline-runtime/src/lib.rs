@@ -4,6 +4,7 @@
 
 mod ahead;
 mod clock;
+mod conduit;
 mod connection;
 mod inbox;
 mod pipe;
@@ -14,9 +15,10 @@ mod thread;
 mod trust;
 
 pub use clock::SystemClock;
-pub use connection::{Handover, Protocol, Taken};
+pub use conduit::{Far, Gone};
+pub use connection::{Handover, Protocol, Taken, Upgrade};
 pub use inbox::Inboxes;
-pub use port::Port;
+pub use port::{Later, Port};
 pub use random::random_fraction;
 pub use shards::{Shards, StartError};
 pub use trust::{TrustError, trust, trusted};

@@ -1,4 +1,5 @@
-//! A connection's socket as its shard reads and writes it: plain, or with TLS that the shard drives itself.
+//! A connection's line as its shard reads and writes it: a socket, plain or with TLS that the shard drives itself, or a
+//! line in memory.
 //! It owns what TLS still holds: of what a session is sent at most one record, which counts as unsent. The queue stays
 //! the session's outbox. It knows no session and no protocol.
 
@@ -6,8 +7,11 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
 use tapeline_core::Written;
+
+use crate::conduit::Near;
 
 /// What is encrypted before the socket is asked to take it: the most that one record has.
 const RECORD_BYTES: usize = 16 << 10;
@@ -29,6 +33,8 @@ pub(crate) enum Heard {
 pub(crate) enum Pipe {
     Plain(TcpStream),
     Tls(Box<TlsPipe>),
+    /// No socket at all.
+    Conduit(Near),
 }
 
 /// A socket whose TLS handshake is over.
@@ -49,17 +55,40 @@ impl Pipe {
         }
     }
 
-    /// For registering.
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+    fn stream(&mut self) -> Option<&mut TcpStream> {
         match self {
-            Pipe::Plain(stream) => stream,
-            Pipe::Tls(pipe) => &mut pipe.stream,
+            Pipe::Plain(stream) => Some(stream),
+            Pipe::Tls(pipe) => Some(&mut pipe.stream),
+            Pipe::Conduit(_) => None,
         }
     }
 
-    /// Whether something may have been read off the socket already.
+    /// From now on the thread is told under this token when there is something to read, or room to write.
+    pub(crate) fn register(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
+        if let Pipe::Conduit(near) = self {
+            near.register(token);
+        }
+        match self.stream() {
+            Some(stream) => registry.register(stream, Token(token), Interest::READABLE | Interest::WRITABLE),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends both directions.
+    pub(crate) fn shut(&mut self, registry: &Registry) {
+        if let Some(stream) = self.stream() {
+            let _ = registry.deregister(stream);
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether there may be something to read of which nobody will be told.
     pub(crate) fn is_ahead(&self) -> bool {
-        matches!(self, Pipe::Tls(_))
+        match self {
+            Pipe::Plain(_) => false,
+            Pipe::Tls(_) => true,
+            Pipe::Conduit(near) => near.is_readable(),
+        }
     }
 
     /// Reads without waiting.
@@ -74,6 +103,7 @@ impl Pipe {
                 Err(_) => Heard::End,
             },
             Pipe::Tls(pipe) => pipe.read(buffer),
+            Pipe::Conduit(near) => near.read(buffer),
         }
     }
 
@@ -82,6 +112,7 @@ impl Pipe {
         match self {
             Pipe::Plain(stream) => write_plain(stream, slices),
             Pipe::Tls(pipe) => pipe.write(slices),
+            Pipe::Conduit(near) => near.write(slices),
         }
     }
 
@@ -100,7 +131,10 @@ impl Pipe {
             // A full socket takes no more; then the end of the connection says it.
             pipe.flush()?;
         }
-        self.stream().shutdown(Shutdown::Write)
+        if let Pipe::Conduit(near) = self {
+            near.end();
+        }
+        self.stream().map_or(Ok(()), |stream| stream.shutdown(Shutdown::Write))
     }
 }
 

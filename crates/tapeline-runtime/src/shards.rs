@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Token, Waker};
+use tapeline_core::session::Arrival;
 use tapeline_core::{Deliver, Hub, Shard};
 use tapeline_schema::CloseCode;
 
-use crate::connection::Handover;
+use crate::conduit::{Far, Gone, conduit};
+use crate::connection::{Handover, Protocol, Upgrade};
 use crate::inbox::{Control, Inbox, Inboxes};
 use crate::thread::{ShardThread, WAKER};
 
@@ -68,13 +70,36 @@ impl Shards {
         Ok(Shards { inboxes, deliver, threads: Mutex::new(threads) })
     }
 
+    /// The shard with the fewest sessions, which has one more from now on.
+    fn least(&self) -> Option<&Arc<Inbox>> {
+        let least = self.inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed))?;
+        least.load.fetch_add(1, Ordering::Relaxed);
+        Some(least)
+    }
+
     /// Gives a connection to the shard with the fewest.
     pub fn open(&self, handover: Handover) {
-        let least = self.inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed));
-        if let Some(inbox) = least {
-            inbox.load.fetch_add(1, Ordering::Relaxed);
+        if let Some(inbox) = self.least() {
             inbox.control(Control::Open(Box::new(handover)));
         }
+    }
+
+    /// Begins a session whose bytes travel through memory: what it writes is read from the far end.
+    ///
+    /// # Errors
+    /// There are no shards.
+    pub fn open_conduit(&self, arrival: Arrival, protocol: Box<dyn Protocol>) -> Result<Far, Gone> {
+        let inbox = self.least().ok_or(Gone)?;
+        let (near, far) = conduit(inbox.clone());
+        inbox.control(Control::OpenConduit(Box::new((near, arrival, protocol))));
+        Ok(far)
+    }
+
+    /// Moves a session from its conduit to a socket. What nobody has read of it yet goes out there first; if the session
+    /// has ended meanwhile, the socket is closed.
+    pub fn upgrade(&self, far: Far, upgrade: Upgrade) {
+        let (inbox, _) = far.place();
+        inbox.control(Control::Upgrade(Box::new((far, upgrade))));
     }
 
     /// Sessions there are, or are about to be.

@@ -6,20 +6,21 @@ mod ending;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{ErrorKind, IoSlice};
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll};
 use tapeline_core::broker::Busy;
 use tapeline_core::lanes::Lanes;
 use tapeline_core::message::Message;
+use tapeline_core::session::Arrival;
 use tapeline_core::shard::{Handled, Note};
 use tapeline_core::{Hub, Now, Pipes, Shard, Written};
 
-use crate::connection::{Handover, Protocol, Taken};
+use crate::conduit::Far;
+use crate::connection::{Handover, Protocol, Taken, Upgrade};
 use crate::inbox::{Control, Inbox, Inboxes};
 use crate::pipe::{Heard, Pipe};
 use crate::port::Port;
@@ -187,21 +188,35 @@ impl ShardThread {
     fn take_controls(&mut self, now: Now) {
         for control in self.inbox.take_controls() {
             match control {
-                Control::Open(handover) => self.open(*handover, now),
+                Control::Open(handover) => {
+                    let Handover { stream, tls, read, arrival, protocol } = *handover;
+                    let pipe = Pipe::new(TcpStream::from_std(stream), tls);
+                    self.open(pipe, read, arrival, protocol, now);
+                }
+                Control::OpenConduit(opened) => {
+                    let (near, arrival, protocol) = *opened;
+                    self.open(Pipe::Conduit(near), Vec::new(), arrival, protocol, now);
+                }
+                Control::Stirred(token) => self.on_stirred(token),
+                Control::Upgrade(upgrade) => self.upgrade(upgrade, now),
                 Control::Drain(window, held) => self.ending.drain(window, held, now),
                 Control::Stop(code, reason) => self.ending.stop(code, reason, now),
             }
         }
     }
 
-    fn open(&mut self, handover: Handover, now: Now) {
-        let Handover { stream, tls, read, arrival, protocol } = handover;
-        let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
+    fn open(
+        &mut self,
+        mut pipe: Pipe,
+        read: Vec<u8>,
+        arrival: Arrival,
+        protocol: Box<dyn Protocol>,
+        now: Now,
+    ) {
         let wire = arrival.wire;
         self.deliver.ahead.open(wire);
         let slot = self.shard.open(arrival, now).slot;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(pipe.stream(), Token(slot as usize), interest) {
+        if let Err(error) = pipe.register(self.poll.registry(), slot as usize) {
             tracing::warn!(%error, "a connection could not be watched");
             self.deliver.ahead.close(wire);
             self.shard.remove(slot);
@@ -230,6 +245,48 @@ impl ShardThread {
         }
         if readable {
             self.readable.push_back(slot);
+        }
+    }
+
+    /// Something was written to a conduit, or read from it, or its far end is gone.
+    fn on_stirred(&mut self, token: usize) {
+        let Ok(slot) = u32::try_from(token) else { return };
+        let Some(connection) = self.sockets.at(slot) else { return };
+        if !std::mem::replace(&mut connection.readable, true) {
+            self.readable.push_back(slot);
+        }
+        self.shard.on_writable(slot);
+    }
+
+    fn upgrade(&mut self, upgrade: Box<(Far, Upgrade)>, now: Now) {
+        let Some(slot) = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()) else { return };
+        let Some(connection) = self.sockets.at(slot) else { return };
+        if !matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0))
+            || connection.lingering
+        {
+            return;
+        }
+        if connection.stalled.is_some() {
+            // What came over the conduit is handled first.
+            return self.inbox.control(Control::Upgrade(upgrade));
+        }
+        let (_far, Upgrade { stream, tls, read, protocol }) = *upgrade;
+        let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
+        if let Err(error) = pipe.register(self.poll.registry(), slot as usize) {
+            tracing::warn!(%error, "a connection could not be watched");
+            return self.drop_connection(slot);
+        }
+        connection.readable = pipe.is_ahead();
+        if connection.readable {
+            self.readable.push_back(slot);
+        }
+        connection.protocol = protocol;
+        if let Pipe::Conduit(near) = std::mem::replace(&mut connection.pipe, pipe) {
+            self.shard.go_on(slot, &near.into_unread());
+        }
+        if !read.is_empty() {
+            let mut read = read;
+            self.hand_in(slot, &mut read, now);
         }
     }
 
@@ -402,8 +459,7 @@ impl ShardThread {
     fn drop_connection(&mut self, slot: u32) {
         let Some(place) = self.sockets.0.get_mut(slot as usize) else { return };
         if let Some(mut connection) = place.take() {
-            let _ = self.poll.registry().deregister(connection.pipe.stream());
-            let _ = connection.pipe.stream().shutdown(Shutdown::Both);
+            connection.pipe.shut(self.poll.registry());
             if let Some(wire) = self.shard.wire(slot) {
                 self.deliver.ahead.close(wire);
             }

@@ -407,6 +407,7 @@ fn read(channel: Box<str>, payload: Bytes) -> Foreign {
             idempotency_key,
             owner,
             from_plain_name,
+            raw: false,
         });
     }
     match serde_json::from_slice::<&RawValue>(&payload) {

@@ -113,6 +113,7 @@ impl Desk {
                 wire: &native::NATIVE,
                 notices: true,
                 heartbeat: true,
+                beat: None,
             };
             shard.open(arrival, clock.now()).slot
         });

@@ -71,6 +71,7 @@ pub fn open(hub: &Hub, shards: &Shards, stream: TcpStream) {
         wire: &NATIVE,
         notices: true,
         heartbeat: true,
+        beat: None,
     };
     // Compression between two threads of one process would cost more than it saves.
     let protocol = Box::new(Native::new(&hub.settings(), false));

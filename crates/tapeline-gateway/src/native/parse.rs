@@ -160,6 +160,7 @@ fn publish(frame: Frame<'_>, req: Req) -> Result<Command, Refusal> {
         idempotency_key: frame.idempotency_key.map(Text::boxed),
         owner: frame.owner.map(Text::boxed),
         from_plain_name: false,
+        raw: false,
     };
     Ok(Command::Publish { publication: Box::new(publication), req })
 }

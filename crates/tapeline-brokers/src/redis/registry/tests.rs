@@ -111,6 +111,7 @@ impl Node {
             wire: &MUTE,
             notices: false,
             heartbeat: false,
+            beat: None,
         };
         let slot = self.shard.open(arrival, self.clock.now()).slot;
         let subscribe = Asked::Subscribe { wanted: vec![wanted], options: Box::default(), req: None };

@@ -353,6 +353,7 @@ impl World {
             wire: &WIRE,
             notices: self.rng.percent(50),
             heartbeat: self.rng.percent(50),
+            beat: None,
         };
         let key = self.hosts[host].shard.open(arrival, self.clock.now());
         self.say(|| format!("client {number} connects to {host}: {key:?}, fast {fast}"));

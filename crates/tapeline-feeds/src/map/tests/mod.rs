@@ -166,6 +166,7 @@ fn drafted(publication: Publication) -> Result<Draft, Refusal> {
         idempotency_key: publication.idempotency_key,
         owner: publication.owner,
         from_plain_name: false,
+        raw: false,
     };
     hub.drafter(&Arc::from("feed:kraken"), &Grant::Anyone, hub.now()).draft(borrowed, None)
 }

@@ -1,0 +1,63 @@
+//! In which ways a session hears a channel, for wires that deliver a message once for each of them and say which it is.
+//! It does not know how that is written.
+
+use std::sync::Arc;
+
+use crate::channel::Channel;
+use crate::message::{Message, Way, Wire};
+use crate::outbox::{Item, Named};
+use crate::reply::Topic;
+use crate::session::Session;
+
+/// The ways of one target; none are remembered where the message's own bytes say it all.
+#[derive(Debug)]
+pub(crate) struct Ways {
+    /// For messages of the entry's own channel.
+    all: Box<[Way]>,
+    /// For those that a roll-up's entry has collected: patterns hear them from their sources' entries.
+    by_name: Box<[Way]>,
+}
+
+impl Ways {
+    /// How the session hears this entry's channel through the subscriptions that `covers` names.
+    pub(crate) fn of(channel: &Channel, covers: &[u32], session: &Session) -> Option<Arc<Self>> {
+        if !session.outbox.wire().by_subscription() {
+            return None;
+        }
+        let covering = session.subscriptions.iter().filter(|known| covers.contains(&known.id));
+        let all: Box<[Way]> =
+            covering.map(|known| Way { topic: known.topic.clone(), tag: known.tag }).collect();
+        let is_own = |way: &Way| matches!(&way.topic, Topic::Channel(asked) if asked == channel);
+        if let [only] = &*all
+            && is_own(only)
+            && only.tag == 0
+            && !channel.is_roll_up()
+        {
+            return None;
+        }
+        let by_name = all.iter().filter(|way| is_own(way)).cloned().collect();
+        Some(Arc::new(Ways { all, by_name }))
+    }
+
+    fn for_message(&self, collected: bool) -> &[Way] {
+        if collected { &self.by_name } else { &self.all }
+    }
+}
+
+/// What goes into the outbox for a message; nothing where no way leads here. `collected` says that the entry is a
+/// roll-up's, and the message one of its sources'.
+#[inline]
+pub(crate) fn item(
+    message: &Arc<Message>,
+    ways: Option<&Arc<Ways>>,
+    collected: bool,
+    wire: &'static dyn Wire,
+) -> Option<Item> {
+    let Some(ways) = ways else { return Some(Item::Message(message.clone())) };
+    let ways = ways.for_message(collected);
+    if ways.is_empty() {
+        return None;
+    }
+    let bytes = wire.named(message, ways);
+    Some(Item::Named(Box::new(Named { message: message.clone(), bytes, deliveries: ways.len() as u64 })))
+}
