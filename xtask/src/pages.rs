@@ -17,6 +17,7 @@ mod commands;
 mod compare;
 mod desk;
 mod process;
+mod redis;
 mod rules;
 mod tools;
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::blocks::Block;
 use super::compare::{self, Extent, Market};
 use super::process::Process;
+use super::redis::Redis;
 use super::rules::{self, Step};
 use super::{commands, tools::Tools};
 use crate::root::program;
@@ -22,6 +23,8 @@ const HUB: &str = "127.0.0.1:8000";
 const TLS_HUB: &str = "127.0.0.1:8443";
 /// Where pages say that a hub's Redis door is.
 const REDIS_DOOR: &str = "127.0.0.1:6380";
+/// Where pages say that a Redis is.
+const REDIS_SERVER: &str = "127.0.0.1:6379";
 /// What a hub is told instead.
 const FREE: &str = "127.0.0.1:0";
 /// The discard port, where nobody listens.
@@ -42,6 +45,8 @@ pub(super) struct Desk<'a> {
     tls_port: u16,
     /// Where its Redis door is, if that is open.
     redis_port: u16,
+    /// Started for the page that first names it.
+    redis_server: Option<Redis>,
     market: Market,
     endless: Vec<(usize, Process, Vec<String>)>,
 }
@@ -66,6 +71,7 @@ impl<'a> Desk<'a> {
             hub: None,
             tls_port: NOBODY,
             redis_port: NOBODY,
+            redis_server: None,
             market,
             endless: Vec::new(),
         })
@@ -131,6 +137,10 @@ impl<'a> Desk<'a> {
 
     fn serve(&mut self, words: &str) -> Result<()> {
         self.hub = None;
+        if words.contains(REDIS_SERVER) && self.redis_server.is_none() {
+            self.redis_server = Some(Redis::start(&self.folder)?);
+        }
+        let words = words.replace(REDIS_SERVER, &self.redis_server());
         let mut serve = program(&self.tools.binary);
         serve.current_dir(&self.folder);
         serve.args(words.split_whitespace().map(|word| match word {
@@ -233,7 +243,13 @@ impl<'a> Desk<'a> {
         let here = here
             .replace("localhost:8443", &behind_tls)
             .replace("-p 6380", &format!("-p {}", self.redis_port));
+        let here = here.replace(REDIS_SERVER, &self.redis_server());
         here.replace(REDIS_DOOR, &format!("127.0.0.1:{}", self.redis_port))
+    }
+
+    /// The address of the page's Redis, if there is one.
+    fn redis_server(&self) -> String {
+        format!("127.0.0.1:{}", self.redis_server.as_ref().map_or(NOBODY, |redis| redis.port))
     }
 
     /// Of the hub, if there is one.
