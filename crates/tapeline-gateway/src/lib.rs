@@ -40,6 +40,7 @@ mod publish;
 mod requests;
 mod routes;
 mod spec;
+mod sse;
 mod stats;
 mod store;
 pub mod tls;

@@ -9,7 +9,7 @@ use axum::routing::{self, MethodRouter};
 use crate::app::App;
 use crate::caller::Needs;
 use crate::{
-    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, spec, stats, store,
+    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, spec, sse, stats, store,
     upgrade,
 };
 
@@ -47,7 +47,7 @@ fn handshake<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>)
 
 /// Every route of the HTTP port, with what it takes, but the one for conformance suites.
 pub(crate) fn table() -> Vec<Served> {
-    use Needs::{Admin, Nothing, Operator, Somebody};
+    use Needs::{Admin, Listener, Nothing, Operator, Somebody};
     vec![
         get(Nothing, "/", page::page),
         get(Nothing, "/page.css", page::style),
@@ -62,6 +62,7 @@ pub(crate) fn table() -> Vec<Served> {
         get(Somebody, "/last/{*channel}", http::last),
         get(Somebody, "/history", http::history),
         get(Somebody, "/history/{*channel}", http::history),
+        get(Listener, "/events", sse::events),
         get(Somebody, "/store", store::list),
         get(Somebody, "/store/{*key}", store::get),
         put(Somebody, "/store/{*key}", store::put),

@@ -239,6 +239,9 @@ impl ShardThread {
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
+        if let Some(connection) = self.sockets.at(slot) {
+            connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
+        }
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
@@ -281,6 +284,7 @@ impl ShardThread {
             self.readable.push_back(slot);
         }
         connection.protocol = protocol;
+        connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
         if let Pipe::Conduit(near) = std::mem::replace(&mut connection.pipe, pipe) {
             self.shard.go_on(slot, &near.into_unread());
         }

@@ -21,6 +21,7 @@ use crate::addresses::Here;
 
 pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
+pub(crate) use wire::push_reply;
 
 pub(crate) use parse::{Text, parse_time, raw};
 

@@ -115,7 +115,8 @@ impl<'a> Object<'a> {
     }
 }
 
-fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
+/// Appends an answer or notice as a JSON object.
+pub(crate) fn push_reply(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::Confirmed(confirmation) => push_confirmation(out, confirmation),
         Reply::Unsubscribed { topic, req } => {
