@@ -42,6 +42,24 @@ impl std::fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
+/// Binds an address that `flag` names; port 0 takes a free one, which is told.
+pub(crate) fn bind(
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let inner = TcpListener::from_std(socket.into())?;
+        let address = inner.local_addr()?;
+        Ok((inner, address))
+    };
+    bind().map_err(|error| ListenError { address, flag, error })
+}
+
 /// A bound address that is not yet served.
 pub struct Listener {
     inner: TcpListener,
@@ -58,17 +76,8 @@ impl Listener {
             (Side::Public, Some(_)) => "--tls-listen",
             (Side::Public, None) => "--listen",
         };
-        let bind = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            let inner = TcpListener::from_std(socket.into())?;
-            let address = inner.local_addr()?;
-            Ok(Listener { inner, address, tls })
-        };
-        bind().map_err(|error| ListenError { address, flag, error })
+        let (inner, address) = bind(address, flag)?;
+        Ok(Listener { inner, address, tls })
     }
 
     /// The address, with the port that was taken.

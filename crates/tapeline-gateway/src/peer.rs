@@ -59,13 +59,13 @@ fn is_in(networks: &[Network], address: IpAddr) -> bool {
 }
 
 /// The name of who sends from there. This machine keeps the one it is known by.
-fn principal(client: IpAddr) -> Arc<str> {
+pub(crate) fn principal(client: IpAddr) -> Arc<str> {
     let named = if client.is_loopback() { client } else { sender(client) };
     named.to_string().into()
 }
 
 /// Whether a request asks for a WebSocket, as its handshake judges it.
-fn stays(request: &Request) -> bool {
+pub(crate) fn stays(request: &Request) -> bool {
     request.headers().get_all(header::UPGRADE).iter().any(|wanted| {
         let mut wanted = wanted.as_bytes().split(|byte| *byte == b',');
         wanted.any(|wanted| wanted.trim_ascii().eq_ignore_ascii_case(b"websocket"))

@@ -261,7 +261,7 @@ impl ShardThread {
         self.shard.on_writable(slot);
     }
 
-    fn upgrade(&mut self, upgrade: Box<(Far, Upgrade)>, now: Now) {
+    fn upgrade(&mut self, upgrade: Box<(Arc<Far>, Upgrade)>, now: Now) {
         let Some(slot) = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()) else { return };
         let Some(connection) = self.sockets.at(slot) else { return };
         if !matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0))

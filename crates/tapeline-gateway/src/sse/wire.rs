@@ -6,7 +6,7 @@ use tapeline_core::message::{push_number, slot};
 use tapeline_core::{Message, Reply, Wire};
 use tapeline_schema::CloseCode;
 
-use crate::native::push_reply;
+use crate::native::said;
 
 /// The byte format of event streams.
 pub(super) static SSE: SseWire = SseWire;
@@ -32,8 +32,8 @@ impl Wire for SseWire {
     }
 
     fn reply(&self, reply: &Reply) -> Bytes {
-        let mut json = Vec::with_capacity(256);
-        push_reply(&mut json, reply);
+        let (kind, json) = said(reply);
+        let kind = if matches!(reply, Reply::Error { .. }) { REFUSAL } else { kind };
         let mut out = Vec::with_capacity(json.len() + 64);
         if let Reply::Reconnect { after_ms } = reply {
             out.extend_from_slice(b"retry: ");
@@ -46,7 +46,7 @@ impl Wire for SseWire {
             // Who is cut off before the first message still knows where it stood. Who resumes has not come so far yet.
             push_id(&mut out, epoch, *offset);
         }
-        push_event(&mut out, name_of(reply), &json);
+        push_event(&mut out, kind, &json);
         out.into()
     }
 
@@ -68,22 +68,6 @@ fn push_id(out: &mut Vec<u8>, epoch: &str, offset: u64) {
     out.push(b':');
     push_number(out, offset);
     out.push(b'\n');
-}
-
-fn name_of(reply: &Reply) -> &'static str {
-    match reply {
-        Reply::Confirmed(_) => "subscription_confirmed",
-        Reply::Gap { .. } => "gap",
-        Reply::Conflated { .. } | Reply::Freshness { .. } | Reply::BookResync { .. } | Reply::Degraded(_) => {
-            "notice"
-        }
-        Reply::Time { .. } => "heartbeat",
-        Reply::TokenExpiring { .. } => "token_expiring",
-        Reply::Reconnect { .. } => "reconnect",
-        Reply::Error { .. } => REFUSAL,
-        // Answers to what nobody can ask here.
-        _ => "answer",
-    }
 }
 
 /// Appends the lines of an event. A line ends at a line feed, a carriage return or both, wherever the name or the data has

@@ -1,0 +1,124 @@
+//! The port of the Redis door: accepts connections within the limits of all, and gives their sockets to the shards.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tapeline_core::session::Arrival;
+use tapeline_core::{Grant, Refusal};
+use tapeline_runtime::Handover;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::wire::{RESP2, refused};
+use super::{Cursors, Resp};
+use crate::app::App;
+use crate::connection::has_room;
+use crate::door::Door;
+use crate::listen::{ListenError, bind};
+use crate::peer::principal;
+use crate::upgrade::{NOTSENT_LOWAT, USER_TIMEOUT};
+
+/// An address that is bound and not yet served.
+pub struct RespListener {
+    inner: TcpListener,
+    address: SocketAddr,
+}
+
+impl RespListener {
+    /// Binds; port 0 takes a free one. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Somebody else listens there, or it is not this machine's.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let (inner, address) = bind(address, "--redis-listen")?;
+        Ok(RespListener { inner, address })
+    }
+
+    /// The address, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the hub stops. Sessions that have begun are the shards'.
+    pub async fn serve(self, app: Arc<App>) {
+        let cursors = Arc::new(Cursors::default());
+        let mut door = app.door().subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.inner.accept() => accepted,
+                _ = door.wait_for(|door| *door != Door::Open) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => open(&app, stream, peer, &cursors),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Out of file descriptors is the usual reason; trying again at once would spin.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+fn open(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, cursors: &Arc<Cursors>) {
+    let address = peer.ip().to_canonical();
+    let name = principal(address);
+    let pressed = || match app.hub.pressure().step() {
+        0 => Ok(()),
+        _ => Err(app.hub.pressure().refusal("new connections are not taken")),
+    };
+    let arrived = has_room(app, 0).and_then(|()| pressed()).and_then(|()| app.arrive(address));
+    let here = match arrived {
+        Ok(here) => here,
+        Err(refusal) => {
+            app.report_refused(&name, &refusal);
+            tokio::spawn(refuse(stream, refusal));
+            return;
+        }
+    };
+    let authority = app.hub.authority();
+    let grant = match authority.anonymous() {
+        _ if authority.is_off() => Grant::Anyone,
+        Some(stranger) => Grant::Known(stranger),
+        None => Grant::Nobody,
+    };
+    let arrival = Arrival {
+        principal: name.clone(),
+        address: name,
+        seat: None,
+        client: None,
+        grant,
+        wire: &RESP2,
+        notices: false,
+        heartbeat: false,
+        beat: None,
+    };
+    set_up(&stream);
+    let protocol = Box::new(Resp::new(&app.hub.settings(), cursors.clone(), here));
+    match stream.into_std() {
+        Ok(stream) => app.shards.open(Handover { stream, tls: None, read: Vec::new(), arrival, protocol }),
+        Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
+    }
+}
+
+fn set_up(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
+    let set = stream
+        .set_nodelay(true)
+        .and(socket.set_tcp_notsent_lowat(NOTSENT_LOWAT))
+        .and(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)))
+        .and(socket.set_tcp_keepalive(&keepalive));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a socket option could not be set");
+    }
+}
+
+/// Says why, as Redis does before it has read anything.
+async fn refuse(mut stream: TcpStream, refusal: Refusal) {
+    let told = format!("-{}\r\n", refused(&refusal));
+    // Told or not, it is one too many.
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(told.as_bytes())).await;
+}
