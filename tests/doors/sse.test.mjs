@@ -88,6 +88,20 @@ describe('EventSource in Node', () => {
     assert.deepEqual(await listener.quantities(4), [1, 2, 3, 4])
   })
 
+  it('misses nothing either when it had heard nothing yet', async t => {
+    const flags = durable(t)
+    const hub = await Hub.start(t, { flags })
+    await publish(hub, FILLS, fill(1))
+    const listener = new Listener(t, hub, `channel=${FILLS}`)
+    await listener.until('subscription_confirmed')
+    await hub.stop('SIGKILL')
+    const next = await Hub.start(t, { address: hub.address, flags })
+    await publish(next, FILLS, fill(2))
+    await listener.until('subscription_confirmed', 2)
+    await publish(next, FILLS, fill(3))
+    assert.deepEqual(await listener.quantities(2), [2, 3])
+  })
+
   it('is told where something is missing', async t => {
     const hub = await Hub.start(t, { config: '[[channel]]\ntemplate = "ticks:{symbol}"\ntype = "trade"\ndelivery = "every"\nkeep = { count = 2 }\n' })
     const published = []
