@@ -23,6 +23,8 @@ mod native;
 mod rows;
 #[path = "fuzzing/settings.rs"]
 mod settings;
+#[path = "fuzzing/socketio.rs"]
+mod socketio;
 #[expect(dead_code, reason = "only the collections are read")]
 mod support;
 #[path = "fuzzing/tokens.rs"]
@@ -90,6 +92,33 @@ fn no_text_breaks_a_shard_or_makes_it_say_what_is_no_json() {
             all.push(0xff);
         }
         native::check(&all);
+    });
+}
+
+/// Packets of a Socket.IO client, some in a row.
+const PACKETS: &[&str] = &[
+    r#"42["subscribe","market_data:AAPL"]"#,
+    r#"421["subscribe",{"channel":"a","since":{"offset":4,"epoch":"k"},"max_rate":10,"delivery":"every"}]"#,
+    r#"422["subscribe",["a","trades","b:c"]]"#,
+    r#"423["publish",{"channel":"a","type":"disconnect","data":{"a":[1.50,"é"]},"correlation_id":"c"}]"#,
+    r#"424["publish",{"channel":"positions:p","data":{"rows":[{"symbol":"A"}],"snapshot":true}}]"#,
+    r#"425["history",{"channel":"a","since":3,"limit":10}]"#,
+    r#"42["last","a"]"#,
+    r#"427["list"]"#,
+    r#"428["token","t"]"#,
+    r#"429["unsubscribe",{"all":true}]"#,
+    r#"452-10["publish",{"channel":"a","data":{"_placeholder":true,"num":0},"b":{"_placeholder":true,"num":1}}]"#,
+    "4hello\u{1e}bAQIDBA==\u{1e}2probe",
+    "42/admin,13[\"x\",{}]",
+];
+
+#[test]
+fn no_packet_breaks_a_shard_or_makes_it_say_what_is_no_packet() {
+    run(PACKETS, 3_000, socketio::check);
+    // Conversations: what one packet begins, another may break.
+    run(PACKETS, 500, |input| {
+        let packets = || PACKETS.iter().map(|packet| packet.as_bytes());
+        socketio::check(&packets().chain([input]).chain(packets()).collect::<Vec<_>>().join(&0xff));
     });
 }
 
