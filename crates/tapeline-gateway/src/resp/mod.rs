@@ -6,6 +6,7 @@ mod channels;
 mod connection;
 mod listen;
 mod mark;
+mod name;
 mod store;
 mod table;
 mod talk;
