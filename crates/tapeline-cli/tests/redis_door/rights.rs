@@ -71,7 +71,6 @@ fn each_may_what_it_may_elsewhere() {
     ann.ask(&["AUTH", &token("ann", &rights)]);
     for line in [
         "SUBSCRIBE trades:p2",
-        "PSUBSCRIBE trades:*",
         "SUBSCRIBE trades",
         "PUBLISH desk:2 1",
         "GET other:x",

@@ -1,6 +1,6 @@
 //! The same conversations with a real Redis and with the door, compared byte by byte, in both versions of the protocol.
 
-use tapeline_faults::redis::RedisServer;
+use tapeline_faults::RedisServer;
 
 use crate::talker::Talker;
 use crate::{client, hub};
@@ -42,7 +42,8 @@ const LINES: &[&str] = &[
     "COMMAND nothing",
     "PUBSUB nothing",
     "CONFIG GET databases",
-    "CONFIG GET save appendonly",
+    "CONFIG GET save",
+    "CONFIG GET appendonly",
     "CONFIG GET nothing*",
     // Channels.
     "PUBLISH nobody hello",
@@ -319,10 +320,6 @@ fn inline_commands_are_understood_as_redis_understands_them() {
         redis.write(line);
         door.write(line);
         let (real, ours) = (redis.hear(), door.hear());
-        if line.starts_with(b"\r\n") {
-            assert!(ours.starts_with("-ERR invalid_request: key has "), "{ours}");
-            continue;
-        }
         assert_eq!(ours, real, "{}", line.escape_ascii());
     }
 }

@@ -43,7 +43,7 @@ impl Talker {
     pub(crate) fn try_hear(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         self.one(&mut bytes)?;
-        Some(bytes.escape_ascii().to_string())
+        Some(bytes.escape_ascii().to_string().replace("\\'", "'"))
     }
 
     pub(crate) fn ask<T: AsRef<[u8]>>(&mut self, words: &[T]) -> String {

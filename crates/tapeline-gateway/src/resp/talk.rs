@@ -9,7 +9,7 @@ use tapeline_core::rights::Identity;
 use tapeline_runtime::Port;
 
 use super::channels::Owed;
-use super::store::{Cursors, Gauge};
+use super::store::{Common, Gauge};
 use super::table::{self, Entry};
 use super::transaction::Transaction;
 use super::wire::wire;
@@ -39,7 +39,7 @@ pub(super) struct Talk {
     pub waiting: VecDeque<Kept>,
     /// What it has asked of the store and has not been answered.
     pub gauge: Arc<Gauge>,
-    pub cursors: Arc<Cursors>,
+    pub common: Arc<Common>,
     /// Bytes of one command, and of one transaction.
     pub command_bytes: usize,
     /// For answers that are written at once.
@@ -81,7 +81,7 @@ impl Call<'_, '_> {
 }
 
 impl Talk {
-    pub(super) fn new(command_bytes: usize, cursors: Arc<Cursors>) -> Self {
+    pub(super) fn new(command_bytes: usize, common: Arc<Common>) -> Self {
         Talk {
             version: Version::Two,
             name: String::new(),
@@ -91,7 +91,7 @@ impl Talk {
             transaction: None,
             waiting: VecDeque::new(),
             gauge: Arc::default(),
-            cursors,
+            common,
             command_bytes,
             scratch: Vec::new(),
         }

@@ -29,7 +29,7 @@ const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
 
 /// Where scans stand, of all connections: clients go on with one over another.
 #[derive(Debug, Default)]
-pub(crate) struct Cursors(Mutex<Places>);
+pub(super) struct Cursors(Mutex<Places>);
 
 #[derive(Debug, Default)]
 struct Places {
@@ -224,7 +224,7 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     let number = std::str::from_utf8(call.words.at(1)).ok().and_then(|text| text.parse::<u64>().ok());
     let place = match number {
         Some(0) => Some(Place::default()),
-        Some(number) => call.talk.cursors.find(number),
+        Some(number) => call.talk.common.cursors.find(number),
         None => None,
     };
     let Some(place) = place else { return call.fail("ERR invalid cursor") };
@@ -233,9 +233,9 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
         Err(text) => return call.fail(&text),
     };
     let left = wanted.count.unwrap_or(PAGE).min(LIST_LIMIT);
-    let cursors = call.talk.cursors.clone();
+    let common = call.talk.common.clone();
     walk(call, (wanted, place, left), Work::Read, move |_, mut found, answer| {
-        let next = found.next.take().map_or(0, |place| cursors.keep(place));
+        let next = found.next.take().map_or(0, |place| common.cursors.keep(place));
         let cursor = Said::Bulk(next.to_string().into_bytes());
         answer.give(&Said::List(vec![cursor, names(&found)]));
     })
