@@ -42,15 +42,20 @@ export class Hub {
     hub.process = spawn(binary, args, { stdio: ['ignore', 'pipe', 'ignore'] })
     hub.ended = once(hub.process, 'exit')
     t.after(() => hub.stop('SIGKILL'))
-    hub.address = await within(new Promise((resolve, reject) => {
+    // It names each of its doors, in no order to rely on.
+    const doors = ['http', ...flags.includes('--redis-listen') ? ['redis'] : []]
+    const addresses = await within(new Promise((resolve, reject) => {
       let said = ''
       hub.process.stdout.on('data', text => {
-        const found = /listening on http:\/\/(\S+)/.exec(said += text)
-        if (found) resolve(found[1])
+        said += text
+        const found = doors.map(door => new RegExp(`listening on ${door}://(\\S+)\\s`).exec(said)?.[1])
+        if (found.every(address => address)) resolve(found)
       })
       hub.process.on('error', reject)
       hub.process.on('exit', code => reject(new Error(`the hub ended with ${code}`)))
     }), () => `${binary} listens`)
+    hub.address = addresses[0]
+    if (addresses[1]) hub.redis = `redis://${addresses[1]}`
     return hub
   }
 

@@ -13,6 +13,7 @@ mod conformance;
 mod debian;
 mod deny;
 mod documents;
+mod doors;
 mod hostile;
 mod metrics;
 mod node;

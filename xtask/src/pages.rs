@@ -17,6 +17,7 @@ mod commands;
 mod compare;
 mod desk;
 mod process;
+mod redis;
 mod rules;
 mod tools;
 
@@ -98,9 +99,12 @@ fn listed(page: &Path, doc_tests: &str) -> Result<()> {
     bail!("neither of {} lists the page, so its Rust is never compiled", DOC_TESTS.join(", "))
 }
 
-/// A saved file is named by a command further down.
+/// A saved file is named by a command further down, or its module is, as in `uvicorn main:app`.
 fn used(name: &str, later: &[Block]) -> Result<()> {
-    if later.iter().any(|block| block.language == "sh" && block.text.contains(name)) {
+    let module = name.strip_suffix(".py").map(|module| format!(" {module}:"));
+    let names =
+        |text: &str| text.contains(name) || module.as_ref().is_some_and(|module| text.contains(module));
+    if later.iter().any(|block| block.language == "sh" && names(&block.text)) {
         return Ok(());
     }
     bail!("no command below uses {name}")
@@ -122,5 +126,8 @@ mod tests {
         let later = blocks::read("```sh\npython3 price.py\n```\n");
         assert!(used("price.py", &later).is_ok());
         assert!(used("other.py", &later).is_err());
+        let later = blocks::read("```sh\npython3 -m uvicorn main:app\n```\n");
+        assert!(used("main.py", &later).is_ok());
+        assert!(used("app.py", &later).is_err());
     }
 }

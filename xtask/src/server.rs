@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 const READY: &str = "http://127.0.0.1:";
-const READY_TLS: &str = "https://127.0.0.1:";
+/// How a hub names the door at which it speaks TLS.
+pub(crate) const TLS: &str = "https://127.0.0.1:";
+/// How it names its Redis door.
+pub(crate) const REDIS: &str = "redis://127.0.0.1:";
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const READY_WITHIN_S: u64 = 20;
 const LINES_KEPT: usize = 40;
@@ -68,16 +71,16 @@ impl Server {
         Ok(self.process.0.try_wait()?)
     }
 
-    /// The port at which it speaks TLS, which it names after the other.
-    pub(crate) fn tls_port(&self) -> Result<u16> {
+    /// The port of another of its doors, `TLS` or `REDIS`, which it may name after the first.
+    pub(crate) fn port_of(&self, door: &str) -> Result<u16> {
         let end = Instant::now() + Duration::from_secs(READY_WITHIN_S);
         loop {
             let said = self.said();
-            if let Some(port) = said.lines().find_map(|line| port_in(line, READY_TLS)) {
+            if let Some(port) = said.lines().find_map(|line| port_in(line, door)) {
                 return Ok(port);
             }
             if Instant::now() > end {
-                bail!("the server named no port for TLS within {READY_WITHIN_S} s; it said:\n{said}");
+                bail!("the server named no {door} within {READY_WITHIN_S} s; it said:\n{said}");
             }
             thread::sleep(LOOK_AGAIN);
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::root::Root;
-use crate::{browser, conformance, debian, deny, documents, hostile, metrics, pages, sim, spec, tidy};
+use crate::{browser, conformance, debian, deny, documents, doors, hostile, metrics, pages, sim, spec, tidy};
 
 struct Suite {
     name: &'static str,
@@ -37,6 +37,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "build", about: "the release binary", run: conformance::build },
     Suite { name: "conformance", about: "Autobahn's WebSocket cases", run: conformance::run },
     Suite { name: "documents", about: "the documents' own code against the binary", run: documents::run },
+    Suite { name: "doors", about: "clients that teams already have, unmodified", run: doors::run },
     Suite { name: "browser", about: "the live page in a browser", run: browser::run },
     Suite { name: "metrics", about: "the metrics as Prometheus reads them", run: metrics::run },
     Suite { name: "hostile", about: "hostile requests against the binary, fuzz targets", run: hostile::run },

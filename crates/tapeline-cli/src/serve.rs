@@ -18,6 +18,7 @@ use tapeline_core::{Authority, Clock};
 use tapeline_feeds::live::Live;
 use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
+use tapeline_gateway::socketio::SocketIo;
 use tapeline_gateway::tls::{self, Tls};
 use tapeline_gateway::{App, AppParts, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
@@ -205,6 +206,7 @@ impl Serve {
             admin_authority,
             audit,
             compression: config.http.compression,
+            socketio: config.socketio.clone(),
             foreign,
         };
         runtime.block_on(serve(hub, served, access, Arc::new(reloader)))
@@ -223,6 +225,7 @@ struct Served {
     admin_authority: Option<Arc<dyn Authority>>,
     audit: Arc<Audit>,
     compression: bool,
+    socketio: SocketIo,
     /// The Redis that others publish in, and what is mirrored there.
     foreign: Option<(Address, Vec<Pattern>, bool)>,
 }
@@ -252,6 +255,7 @@ async fn serve(
         admin_authority,
         audit,
         compression,
+        socketio,
         foreign,
     }: Served,
     access: Arc<LiveAccess>,
@@ -277,6 +281,7 @@ async fn serve(
         conformance: values.conformance,
         compression,
         tls: tls.clone(),
+        socketio,
     });
     let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
     let intake = foreign

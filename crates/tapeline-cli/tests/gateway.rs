@@ -29,6 +29,7 @@ use tapeline_core::rights;
 use tapeline_core::store::Store;
 use tapeline_core::{Directory, Refusal, Settings};
 use tapeline_gateway::admin::{Admin, Changed, FamilyOrigin, Reloaded};
+use tapeline_gateway::socketio::SocketIo;
 use tapeline_gateway::tls::{Tls, TlsFiles, TlsVersion};
 use tapeline_gateway::{Access, App, AppParts, Listener, LiveAccess, Side};
 use tapeline_runtime::{Shards, SystemClock};
@@ -135,6 +136,7 @@ impl Served {
             conformance: false,
             tls: tls.clone(),
             compression: true,
+            socketio: SocketIo::default(),
         });
         let (tell, told) = sync_channel(1);
         std::thread::spawn(move || {

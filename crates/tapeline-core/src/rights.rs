@@ -9,9 +9,11 @@ use tapeline_schema::{ErrorCode, Pattern, Readers};
 
 use crate::broker::{Broker, NEWEST};
 use crate::channel::Channel;
+use crate::command::SubscribeOptions;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::reply::Topic;
+use crate::wishes::mode_of;
 
 /// What somebody may do beside reading public families. Patterns are matched against whole channel names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -337,6 +339,21 @@ impl Hub {
         let channel = channel.current();
         let is_about_another = grant.identity().is_some() && channel.spec().read == Readers::AsChannel;
         self.deciding(channel).filter(|decides| is_about_another && decides.owner().is_none())
+    }
+
+    /// Whether a client may ask to hear the channel so. Where that hangs on an owner that is still to be found out, it is
+    /// said later.
+    ///
+    /// # Errors
+    /// As [`Hub::may_read`]; `unsupported_delivery` where the family cannot give what is asked for.
+    pub fn may_hear(
+        &self,
+        grant: &Grant,
+        channel: &Channel,
+        options: &SubscribeOptions,
+    ) -> Result<(), Refusal> {
+        mode_of(channel, options.delivery, options.max_rate)?;
+        self.may_subscribe(grant, &Topic::Channel(channel.clone()))
     }
 
     /// Whether the topic may be subscribed. A pattern is heard source by source, so everybody who is somebody may ask.

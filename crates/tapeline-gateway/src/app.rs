@@ -23,6 +23,7 @@ use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
 use crate::requests::Requests;
+use crate::socketio::{self, SocketIo};
 use crate::spec::Documents;
 use crate::tls::Tls;
 use crate::{ops, process, routes, upgrade};
@@ -49,6 +50,8 @@ pub struct AppParts {
     pub compression: bool,
     /// The certificate of the TLS ports, if there are any.
     pub tls: Option<Arc<Tls>>,
+    /// How the Socket.IO door is set up.
+    pub socketio: SocketIo,
 }
 
 /// The gateway's shared state.
@@ -85,6 +88,7 @@ pub struct App {
     conformance: bool,
     pub(crate) compression: bool,
     pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) socketio: socketio::Door,
 }
 
 impl App {
@@ -101,6 +105,7 @@ impl App {
             conformance,
             compression,
             tls,
+            socketio,
         } = parts;
         let door = watch::Sender::new(Door::Open);
         let (open, refusing, closed_slow, documents) = Default::default();
@@ -129,6 +134,7 @@ impl App {
             conformance,
             compression,
             tls,
+            socketio: socketio::Door::new(socketio, conformance),
         })
     }
 
@@ -166,6 +172,9 @@ impl App {
         }
         if self.conformance {
             routes = routes.route("/echo", any(upgrade::echo));
+            for path in socketio::ECHO_PATHS {
+                routes = routes.route(path, any(socketio::echo));
+            }
         }
         routes
             .fallback(ops::not_found)

@@ -42,6 +42,8 @@ pub(crate) enum Needs {
     Nothing,
     /// To be somebody, later at the latest: the token may be the connection's first message.
     Handshake,
+    /// To be somebody; the token may stand in the query, since an `EventSource` can send no header.
+    Listener,
     /// To be somebody.
     Somebody,
     /// To look at the hub's inside.
@@ -150,7 +152,7 @@ async fn identify(authority: &dyn Authority, text: &str, address: &str) -> Resul
 pub(crate) fn credential(needs: Needs, request: &Request) -> Result<Option<Credential>, Refusal> {
     let headers = request.headers();
     let bearer = bearer(headers)?.map(|text| Credential { text: text.into(), place: Place::Header });
-    if needs != Needs::Handshake {
+    if !matches!(needs, Needs::Handshake | Needs::Listener) {
         return Ok(bearer);
     }
     let offered = offered(headers).filter_map(|name| name.strip_prefix(TOKEN_PROTOCOL));

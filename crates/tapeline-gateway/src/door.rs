@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tapeline_core::Refusal;
+use tapeline_core::{Grant, Refusal};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
@@ -18,7 +18,7 @@ use crate::caller::{self, Caller, Needs};
 use crate::error::Failure;
 use crate::origin;
 use crate::peer::{Peer, Side, publishes};
-use crate::{ops, upgrade};
+use crate::{ops, socketio, upgrade};
 
 /// What everybody is told who comes too late.
 pub(crate) const STOPPING: &str = "the hub is stopping; connect again in a moment";
@@ -72,11 +72,14 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
     };
     if let Err(refused) = origin::check(&app.access.now().origins, peer.on_loopback, request.headers()) {
         app.report_refused(&peer.principal, &refused.0);
+        if socketio::is_here(request.uri().path()) {
+            return socketio::forbidden(&refused.0);
+        }
         return refused.into_response();
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let methods = origin::methods(request.uri().path());
-    let is_publish = publishes(&request);
+    let (is_publish, is_socketio) = (counts_later(&request), socketio::is_here(request.uri().path()));
     let mut response = match admit(app, &peer, &request) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
@@ -87,12 +90,20 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
     }
     if let Some(origin) = origin {
         origin::allow(response.headers_mut(), origin, methods);
+        if is_socketio {
+            socketio::allow_credentials(response.headers_mut());
+        }
     }
     response
 }
 
 /// Finds out who makes the request and whether the route is for them.
 async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Response {
+    if socketio::is_of_session(&request) {
+        let stranger = Caller { principal: peer.principal.clone(), grant: Grant::Nobody };
+        request.extensions_mut().insert(stranger);
+        return next.run(request).await;
+    }
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     // A path that nothing is served at tells nothing; one that somebody forgot to say this of is closed.
     let needs = path.map_or(Needs::Nothing, |path| app.needs.get(path).copied().unwrap_or(Needs::Admin));
@@ -118,6 +129,9 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
         Err(denied) => denied,
     };
     app.report_refused(denied.who.as_deref().unwrap_or(&peer.principal), &denied.refusal);
+    if socketio::is_here(request.uri().path()) {
+        return socketio::forbidden(&denied.refusal);
+    }
     if denied.tell_in_band {
         return upgrade::turn_away(app, request, denied.refusal);
     }
@@ -126,7 +140,7 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
 
 /// Counts the request among its user's messages; what it publishes counts one by one, when it is read.
 fn take_message(app: &App, caller: &Caller, request: &Request) -> Result<(), Refusal> {
-    if publishes(request) {
+    if counts_later(request) {
         return Ok(());
     }
     app.hub.take_messages(&caller.principal, 1, app.hub.now())
@@ -153,6 +167,11 @@ impl Drop for Witnessed<'_> {
         };
         self.app.audit.did(&deed, self.app.hub.now());
     }
+}
+
+/// Whether what it asks for is counted where it is read.
+fn counts_later(request: &Request) -> bool {
+    publishes(request) || socketio::is_of_session(request)
 }
 
 /// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),
@@ -182,8 +201,10 @@ fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
         return Err(Failure::new(ErrorCode::InvalidRequest, message).into_response());
     }
     let (is_open, path) = (*app.door().borrow() == Door::Open, request.uri().path());
-    if !is_open && !LOOKING.contains(&path) {
+    // Who polls is told by its session when to leave.
+    if !is_open && !LOOKING.contains(&path) && !socketio::is_of_session(request) {
         return Err(Failure::new(ErrorCode::Overloaded, STOPPING).into_response());
     }
-    peer.take_request(&app.hub, publishes(request)).map_err(|refusal| Failure::from(refusal).into_response())
+    peer.take_request(&app.hub, counts_later(request))
+        .map_err(|refusal| Failure::from(refusal).into_response())
 }

@@ -65,7 +65,7 @@ pub(crate) fn principal(client: IpAddr) -> Arc<str> {
 }
 
 /// Whether a request asks for a WebSocket, as its handshake judges it.
-fn stays(request: &Request) -> bool {
+pub(crate) fn stays(request: &Request) -> bool {
     request.headers().get_all(header::UPGRADE).iter().any(|wanted| {
         let mut wanted = wanted.as_bytes().split(|byte| *byte == b',');
         wanted.any(|wanted| wanted.trim_ascii().eq_ignore_ascii_case(b"websocket"))

@@ -9,8 +9,8 @@ use axum::routing::{self, MethodRouter};
 use crate::app::App;
 use crate::caller::Needs;
 use crate::{
-    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, spec, stats, store,
-    upgrade,
+    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, socketio, spec, sse,
+    stats, store, upgrade,
 };
 
 /// A route that is always open.
@@ -47,7 +47,7 @@ fn handshake<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>)
 
 /// Every route of the HTTP port, with what it takes, but the one for conformance suites.
 pub(crate) fn table() -> Vec<Served> {
-    use Needs::{Admin, Nothing, Operator, Somebody};
+    use Needs::{Admin, Listener, Nothing, Operator, Somebody};
     vec![
         get(Nothing, "/", page::page),
         get(Nothing, "/page.css", page::style),
@@ -55,6 +55,8 @@ pub(crate) fn table() -> Vec<Served> {
         handshake("/ws", upgrade::native),
         handshake("/ws/", upgrade::native),
         handshake("/ws/{*client_id}", upgrade::native),
+        handshake("/socket.io", socketio::door),
+        handshake("/socket.io/", socketio::door),
         post(Somebody, "/publish", http::publish),
         post(Somebody, "/publish/batch", batch::publish_batch),
         post(Somebody, "/broadcast/{family}", http::broadcast),
@@ -62,6 +64,7 @@ pub(crate) fn table() -> Vec<Served> {
         get(Somebody, "/last/{*channel}", http::last),
         get(Somebody, "/history", http::history),
         get(Somebody, "/history/{*channel}", http::history),
+        get(Listener, "/events", sse::events),
         get(Somebody, "/store", store::list),
         get(Somebody, "/store/{*key}", store::get),
         put(Somebody, "/store/{*key}", store::put),
@@ -93,8 +96,9 @@ pub(crate) fn table() -> Vec<Served> {
 
 /// What each path takes.
 pub(crate) fn needs(conformance: bool) -> HashMap<&'static str, Needs> {
-    let echo = conformance.then_some(("/echo", Needs::Nothing));
-    table().into_iter().map(|served| (served.path, served.needs)).chain(echo).collect()
+    let echoes = ["/echo"].into_iter().chain(socketio::ECHO_PATHS).filter(|_| conformance);
+    let echoes = echoes.map(|path| (path, Needs::Nothing));
+    table().into_iter().map(|served| (served.path, served.needs)).chain(echoes).collect()
 }
 
 #[cfg(test)]
@@ -118,7 +122,7 @@ mod tests {
             })
             .collect();
         // A closing slash makes no other route.
-        let served = table().into_iter().filter(|served| served.path != "/ws/");
+        let served = table().into_iter().filter(|served| !["/ws/", "/socket.io/"].contains(&served.path));
         let told_of = |served: Served| {
             let needs = format!("{:?}", served.needs).to_lowercase();
             format!("{} {}: {needs:?}", served.method, served.path.replace("{*", "{"))

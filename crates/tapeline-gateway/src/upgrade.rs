@@ -68,15 +68,16 @@ impl Headers for HeaderLines<'_> {
 }
 
 /// A request that may be upgraded.
-struct Checked {
-    accept_key: String,
+pub(crate) struct Checked {
+    pub accept_key: String,
     /// The client offered the protocol by its name, so it must be answered.
-    named: bool,
+    pub named: bool,
     deflate: Option<Agreement>,
-    upgrade: OnUpgrade,
+    pub upgrade: OnUpgrade,
 }
 
-fn check(request: &mut Request, compression: bool) -> Result<Checked, Box<Response>> {
+/// Whether the request may be upgraded; if not, what answers it.
+pub(crate) fn check(request: &mut Request, compression: bool) -> Result<Checked, Box<Response>> {
     if request.version() == Version::HTTP_2 {
         return Err(Box::new(Failure::new(ErrorCode::InvalidRequest, NOT_HERE).into_response()));
     }
@@ -113,7 +114,8 @@ fn refused(error: &HandshakeError) -> Response {
     response
 }
 
-fn switching(accept_key: String, named: bool, deflate: Option<Agreement>) -> Response {
+/// What answers a request that is upgraded.
+pub(crate) fn switching(accept_key: String, named: bool, deflate: Option<Agreement>) -> Response {
     let headers = [
         (header::CONNECTION, "Upgrade".to_string()),
         (header::UPGRADE, "websocket".to_string()),
@@ -220,7 +222,8 @@ async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol
     }
 }
 
-fn take_socket(upgraded: Upgraded) -> Option<(Line, Vec<u8>)> {
+/// The socket of an upgraded connection, set up for a session, with the bytes already read.
+pub(crate) fn take_socket(upgraded: Upgraded) -> Option<(Line, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
     let line = parts.io.into_inner().into_line()?;
     let socket = socket2::SockRef::from(line.socket());

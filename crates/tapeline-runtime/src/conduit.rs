@@ -164,7 +164,7 @@ impl Drop for Near {
 
 impl Far {
     /// Everything that the session has written since the last call, whole frames; `None` once it has ended.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut inner = self.0.lock();
         if inner.out.is_empty() {
             if inner.ended {
@@ -185,12 +185,12 @@ impl Far {
     }
 
     /// As [`Far::poll_read`], awaited. Giving up the wait loses nothing.
-    pub async fn read(&mut self) -> Option<Bytes> {
+    pub async fn read(&self) -> Option<Bytes> {
         poll_fn(|cx| self.poll_read(cx)).await
     }
 
     /// What can be read at once; nothing where nothing waits.
-    pub fn try_read(&mut self) -> Bytes {
+    pub fn try_read(&self) -> Bytes {
         let inner = self.0.lock();
         if inner.out.is_empty() { Bytes::new() } else { self.take(inner) }
     }
@@ -204,7 +204,7 @@ impl Far {
     ///
     /// # Errors
     /// The session has ended.
-    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Gone> {
+    pub async fn write(&self, bytes: Vec<u8>) -> Result<(), Gone> {
         let mut bytes = Some(bytes);
         poll_fn(|cx| {
             let mut inner = self.0.lock();
@@ -244,3 +244,7 @@ impl Drop for Far {
         self.0.stir(token);
     }
 }
+
+#[cfg(test)]
+#[path = "conduit_tests.rs"]
+mod tests;

@@ -20,6 +20,9 @@ pub enum Taken {
 
 /// One connection's side of a protocol: bytes in, commands out. It owns no socket and no queue.
 pub trait Protocol: Send {
+    /// The session has begun; called once, before anything is read.
+    fn begin(&mut self, _port: &mut Port<'_>) {}
+
     /// Handles bytes that were read; may change them in place.
     fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken;
 }

@@ -28,7 +28,7 @@ pub(crate) enum Control {
     /// Something has happened at the far end of the conduit of this token, or of one that had it before.
     Stirred(usize),
     /// A session moves from its conduit to a socket.
-    Upgrade(Box<(Far, Upgrade)>),
+    Upgrade(Box<(Arc<Far>, Upgrade)>),
     /// Let every session leave within the time; what is held is dropped when the last one has gone.
     Drain(Duration, Box<dyn Send>),
     /// Close every session; the thread ends when they are gone.

@@ -97,7 +97,8 @@ impl Shards {
 
     /// Moves a session from its conduit to a socket. What nobody has read of it yet goes out there first; if the session
     /// has ended meanwhile, the socket is closed.
-    pub fn upgrade(&self, far: Far, upgrade: Upgrade) {
+    pub fn upgrade(&self, far: impl Into<Arc<Far>>, upgrade: Upgrade) {
+        let far = far.into();
         let (inbox, _) = far.place();
         inbox.control(Control::Upgrade(Box::new((far, upgrade))));
     }

@@ -239,6 +239,9 @@ impl ShardThread {
         if let Some(place) = self.sockets.0.get_mut(slot as usize) {
             *place = Some(connection);
         }
+        if let Some(connection) = self.sockets.at(slot) {
+            connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
+        }
         if !read.is_empty() {
             let mut read = read;
             self.hand_in(slot, &mut read, now);
@@ -258,7 +261,7 @@ impl ShardThread {
         self.shard.on_writable(slot);
     }
 
-    fn upgrade(&mut self, upgrade: Box<(Far, Upgrade)>, now: Now) {
+    fn upgrade(&mut self, upgrade: Box<(Arc<Far>, Upgrade)>, now: Now) {
         let Some(slot) = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()) else { return };
         let Some(connection) = self.sockets.at(slot) else { return };
         if !matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0))
@@ -281,6 +284,7 @@ impl ShardThread {
             self.readable.push_back(slot);
         }
         connection.protocol = protocol;
+        connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
         if let Pipe::Conduit(near) = std::mem::replace(&mut connection.pipe, pipe) {
             self.shard.go_on(slot, &near.into_unread());
         }

@@ -11,15 +11,20 @@ use anyhow::{Context, Result, bail};
 use super::blocks::Block;
 use super::compare::{self, Extent, Market};
 use super::process::Process;
+use super::redis::Redis;
 use super::rules::{self, Step};
 use super::{commands, tools::Tools};
 use crate::root::program;
-use crate::server::Server;
+use crate::server::{REDIS, Server, TLS};
 
 /// Where pages say that the hub is.
 const HUB: &str = "127.0.0.1:8000";
 /// Where pages say that a hub speaks TLS.
 const TLS_HUB: &str = "127.0.0.1:8443";
+/// Where pages say that a hub's Redis door is.
+const REDIS_DOOR: &str = "127.0.0.1:6380";
+/// Where pages say that a Redis is.
+const REDIS_SERVER: &str = "127.0.0.1:6379";
 /// What a hub is told instead.
 const FREE: &str = "127.0.0.1:0";
 /// The discard port, where nobody listens.
@@ -38,6 +43,10 @@ pub(super) struct Desk<'a> {
     hub: Option<Server>,
     /// Where this page's hub speaks TLS, if it does.
     tls_port: u16,
+    /// Where its Redis door is, if that is open.
+    redis_port: u16,
+    /// Started for the page that first names it.
+    redis_server: Option<Redis>,
     market: Market,
     endless: Vec<(usize, Process, Vec<String>)>,
 }
@@ -55,7 +64,17 @@ impl<'a> Desk<'a> {
         }
         // In a terminal curl shows no progress beside its answer, and ends the line.
         fs::write(folder.join(".curlrc"), "silent\nshow-error\n")?;
-        Ok(Self { tools, folder, hub: None, tls_port: NOBODY, market: Market::Still, endless: Vec::new() })
+        let market = Market::Still;
+        Ok(Self {
+            tools,
+            folder,
+            hub: None,
+            tls_port: NOBODY,
+            redis_port: NOBODY,
+            redis_server: None,
+            market,
+            endless: Vec::new(),
+        })
     }
 
     /// Starts a hub as pages do that do not say how.
@@ -118,17 +137,23 @@ impl<'a> Desk<'a> {
 
     fn serve(&mut self, words: &str) -> Result<()> {
         self.hub = None;
+        if words.contains(REDIS_SERVER) && self.redis_server.is_none() {
+            self.redis_server = Some(Redis::start(&self.folder)?);
+        }
+        let words = words.replace(REDIS_SERVER, &self.redis_server());
         let mut serve = program(&self.tools.binary);
         serve.current_dir(&self.folder);
         serve.args(words.split_whitespace().map(|word| match word {
-            HUB | TLS_HUB => FREE,
+            HUB | TLS_HUB | REDIS_DOOR => FREE,
             word => word,
         }));
         if !words.contains("--listen") {
             serve.args(["--listen", FREE]);
         }
         let hub = Server::start(serve)?;
-        self.tls_port = if words.contains(TLS_HUB) { hub.tls_port()? } else { NOBODY };
+        let port_of = |address, door| if words.contains(address) { hub.port_of(door) } else { Ok(NOBODY) };
+        self.tls_port = port_of(TLS_HUB, TLS)?;
+        self.redis_port = port_of(REDIS_DOOR, REDIS)?;
         self.hub = Some(hub);
         self.market = if words.contains("--demo") { Market::Live } else { Market::Still };
         Ok(())
@@ -166,7 +191,7 @@ impl<'a> Desk<'a> {
 
     /// Starts what runs until the page ends, and waits until it hears.
     fn follow(&mut self, line: usize, command: &str, printed: Vec<String>) -> Result<()> {
-        let mut process = Process::start(self.sh(), &format!("exec {}", self.here(command)))?;
+        let mut process = Process::start(self.sh(), &format!("exec env {}", self.here(command)))?;
         if !process.until(|said| !said.is_empty()) {
             bail!("{command} ended, or said nothing");
         }
@@ -214,7 +239,17 @@ impl<'a> Desk<'a> {
     fn here(&self, text: &str) -> String {
         let address = self.address();
         let behind_tls = format!("localhost:{}", self.tls_port);
-        text.replace(HUB, &address).replace("localhost:8000", &address).replace("localhost:8443", &behind_tls)
+        let here = text.replace(HUB, &address).replace("localhost:8000", &address);
+        let here = here
+            .replace("localhost:8443", &behind_tls)
+            .replace("-p 6380", &format!("-p {}", self.redis_port));
+        let here = here.replace(REDIS_SERVER, &self.redis_server());
+        here.replace(REDIS_DOOR, &format!("127.0.0.1:{}", self.redis_port))
+    }
+
+    /// The address of the page's Redis, if there is one.
+    fn redis_server(&self) -> String {
+        format!("127.0.0.1:{}", self.redis_server.as_ref().map_or(NOBODY, |redis| redis.port))
     }
 
     /// Of the hub, if there is one.

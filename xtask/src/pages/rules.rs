@@ -65,8 +65,19 @@ const CARGO_EXAMPLES: [&str; 2] =
     ["cargo run -p tapeline --example ", "cargo run -p tapeline-pipeline --example "];
 
 /// Programs that pages use as they are.
-const PROGRAMS: &[&str] =
-    &["tapeline", "curl", "cat", "echo", "node", "npx", "openssl", "python3", "umask", ".venv/bin/python"];
+const PROGRAMS: &[&str] = &[
+    "tapeline",
+    "curl",
+    "cat",
+    "echo",
+    "node",
+    "npx",
+    "openssl",
+    "python3",
+    "redis-cli",
+    "umask",
+    ".venv/bin/python",
+];
 
 /// True for a script that changes nothing and counts how things stand.
 pub(super) fn only_looks(script: &str) -> bool {
@@ -87,7 +98,11 @@ pub(super) fn step(command: &str) -> Result<Step> {
     } else {
         command.to_owned()
     };
-    let mut words = command.split_whitespace();
+    if let Some(command) = command.strip_suffix(" &") {
+        return Ok(Step::Endless(command.to_owned()));
+    }
+    // Variables may be set for a command.
+    let mut words = command.split_whitespace().skip_while(|word| word.contains('='));
     let program = words.next().unwrap_or_default();
     let has = |flag: &str| command.split_whitespace().any(|word| word == flag);
     Ok(match (program, words.next()) {
@@ -163,6 +178,14 @@ mod tests {
         assert!(matches!(step("tapeline sub news").unwrap(), Step::Endless(_)));
         assert!(matches!(step("tapeline sub news --count 1").unwrap(), Step::Run(_)));
         assert!(matches!(step("wscat -c ws://127.0.0.1:8000/ws").unwrap(), Step::Dialogue(_)));
+    }
+
+    #[test]
+    fn a_command_in_the_background_is_endless_and_may_have_variables() {
+        let worker = "REDIS_URL=redis://127.0.0.1:6380 python3 worker.py";
+        assert_eq!(step(&format!("{worker} &")).unwrap(), Step::Endless(worker.into()));
+        assert_eq!(step(worker).unwrap(), Step::Run(worker.into()));
+        assert!(step("A=b rm x").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::root::Root;
-use crate::{node, venv};
+use crate::{debian, node, venv};
 
 const FOLDER: &str = "tests/pages";
 
@@ -26,6 +26,7 @@ impl Tools {
     /// features, and costs nothing after it.
     pub(super) fn open(root: &Root) -> Result<Self> {
         root.cargo(&["build", "--workspace", "--bins", "--examples"])?;
+        debian::program(root, "redis-cli", "redis-tools")?;
         let built = root.target.join("debug");
         Ok(Self {
             binary: built.join("tapeline"),

@@ -1,9 +1,11 @@
 //! What a value must be beside its kind, a function each; a row of `table` names the one that holds for it. The error
 //! is the rest of a sentence that names the setting.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tapeline_auth::Algorithm;
+use tapeline_gateway::socketio::is_reserved;
 use tapeline_schema::Pattern;
 
 pub(super) use super::feed::{
@@ -55,6 +57,14 @@ impl<T: Amount> Amount for Option<T> {
 #[expect(clippy::unnecessary_wraps, reason = "it is one of many")]
 pub(super) fn any<T>(_: &T) -> Result<(), String> {
     Ok(())
+}
+
+/// Events that clients take.
+pub(super) fn events(events: &BTreeMap<String, String>) -> Result<(), String> {
+    match events.values().find(|event| is_reserved(event)) {
+        Some(event) => Err(format!("{event:?} is a name that Socket.IO clients use themselves")),
+        None => Ok(()),
+    }
 }
 
 /// More than nothing.

@@ -18,6 +18,7 @@ use tapeline_brokers::embedded::Storage;
 use tapeline_core::Settings;
 use tapeline_core::network::Network;
 use tapeline_core::settings::Rate;
+use tapeline_gateway::socketio::SocketIo;
 use tapeline_gateway::{Access, ClientHeader, Origins};
 use tapeline_schema::{Catalog, CatalogError, Family};
 
@@ -41,6 +42,7 @@ pub(crate) struct Config {
     pub serve: ServeValues,
     pub http: HttpValues,
     pub tls: TlsValues,
+    pub socketio: SocketIo,
     pub storage: Storage,
     pub redis: RedisValues,
     pub feed: FeedValues,
@@ -122,6 +124,7 @@ impl Default for Config {
                 client_header: ClientHeader::default(),
             },
             tls: TlsValues::default(),
+            socketio: SocketIo::default(),
             storage: Storage::default(),
             redis: RedisValues {
                 listen: Vec::new(),

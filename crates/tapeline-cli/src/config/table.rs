@@ -170,6 +170,22 @@ rows! {
         "Addresses and networks of proxies that are believed when they say whose request it is. Their right-most entry that is none of these is the client, for its limits, its name and the log."
     "http.client_header" Reload No any http.client_header
         "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
+    "socketio.enabled" Restart No any socketio.enabled
+        "Let Socket.IO clients in at /socket.io/."
+    "socketio.everybody" Restart No any socketio.everybody
+        "Channels that every connected client hears as events without asking."
+    "socketio.events" Restart No events socketio.events
+        "Names of events, by channel or family, where they are others than the messages' types: { market_data = \"price\" }."
+    "socketio.ping_interval_ms" Restart No some socketio.ping_interval_ms
+        "Milliseconds from one ping to the next."
+    "socketio.ping_timeout_ms" Restart No some socketio.ping_timeout_ms
+        "Milliseconds within which a client must answer a ping; who does not is closed."
+    "socketio.connect_timeout_s" Restart No some socketio.connect_timeout
+        "Seconds within which a client must have joined a namespace; looked at with each answer to a ping."
+    "socketio.upgrade_timeout_s" Restart No some socketio.upgrade_timeout
+        "Seconds that a client may take to change from polling to a WebSocket; who takes longer goes on polling."
+    "socketio.polling_sessions" Restart No any socketio.polling_sessions
+        "Sessions that poll at once; one more is answered 503. 0 for WebSockets alone."
     "auth.mode" Restart No any auth.mode
         "Whether everybody is asked who they are: auto (where [[auth.key]] or auth.jwt says how; else the hub is open on loopback and does not start elsewhere), on, or off, which is also written auth = \"off\"."
     "auth.anonymous" Reload No any auth.anonymous

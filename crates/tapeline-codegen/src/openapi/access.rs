@@ -10,6 +10,8 @@ pub(super) enum Access {
     Open,
     /// A token, at the latest as the connection's first message.
     Handshake,
+    /// A token, perhaps in the query, whose rights are then looked at.
+    Listener,
     /// A token, whose rights are then looked at.
     Somebody,
     /// A token of an operator.
@@ -25,6 +27,7 @@ impl Access {
                 Access::Open
             }
             "ws" => Access::Handshake,
+            "events" => Access::Listener,
             "stats" | "metrics" | "inspect" | "incidents" | "presence" | "dead-letters" => Access::Operator,
             "admin" => Access::Admin,
             _ => Access::Somebody,
@@ -36,6 +39,7 @@ impl Access {
         match self {
             Access::Open => "nothing",
             Access::Handshake => "handshake",
+            Access::Listener => "listener",
             Access::Somebody => "somebody",
             Access::Operator => "operator",
             Access::Admin => "admin",

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tapeline_schema::{ErrorCode, NAME_LIMIT};
 
 use ErrorCode::{
-    BadChannel, BadJson, Degraded, Forbidden, ForeignOrigin, Internal, InvalidData, InvalidRequest,
-    InvalidToken, NoHistory, NoValue, NotFound, Overloaded, RateLimited, ReservedType, StorageFull, Timeout,
-    TooLarge, UndeclaredChannel, UnsupportedMediaType,
+    BadChannel, BadJson, BadPattern, Degraded, Forbidden, ForeignOrigin, Internal, InvalidData,
+    InvalidRequest, InvalidToken, NoHistory, NoValue, NotFound, Overloaded, RateLimited, ReservedType,
+    StorageFull, Timeout, TooLarge, UndeclaredChannel, UnsupportedDelivery, UnsupportedMediaType,
 };
 
 use super::bodies::{LABEL, NAME};
@@ -114,6 +114,26 @@ fn channel_name() -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": NAME })
 }
 
+fn channels_heard() -> Value {
+    json!({ "type": "array", "items": channel_name() })
+}
+
+fn patterns_heard() -> Value {
+    json!({ "type": "array", "items": { "type": "string", "minLength": 1 } })
+}
+
+fn rate() -> Value {
+    json!({ "type": "number", "minimum": 1 })
+}
+
+fn delivery() -> Value {
+    json!({ "enum": ["latest", "table", "every"] })
+}
+
+fn event_id() -> Value {
+    json!({ "type": "string" })
+}
+
 fn client_id() -> Value {
     json!({ "type": "string", "maxLength": LABEL })
 }
@@ -161,6 +181,21 @@ pub(super) const LIMIT: Parameter =
 const NAMED: Parameter =
     in_query("limit", history_limit, "At most so many are named, 1 to 1,000; 100 if left out.");
 
+const CHANNELS_HEARD: Parameter =
+    in_query("channel", channels_heard, "The channels to hear; the parameter is repeated.");
+const PATTERNS_HEARD: Parameter =
+    in_query("pattern", patterns_heard, "Globs of channels to hear; the parameter is repeated.");
+const MAX_RATE: Parameter =
+    in_query("max_rate", rate, "At most so many messages a second of each source channel.");
+const DELIVERY: Parameter = in_query("delivery", delivery, "Another delivery than the family's.");
+const LAST_EVENT_ID: Parameter = in_query(
+    "last_event_id",
+    event_id,
+    "Resume after the event of this id, where the header Last-Event-ID cannot be sent.",
+);
+const TOKEN: Parameter =
+    in_query("token", text, "A token, where no header can be sent: an EventSource cannot. Never an API key.");
+
 const SWITCHED: &[Answer] = &[
     plain(101, "The connection speaks the native protocol: see /asyncapi.json.", None),
     Answer {
@@ -193,6 +228,8 @@ const PUBLISHING: &[ErrorCode] = &[
 ];
 const READING: &[ErrorCode] =
     &[BadChannel, UndeclaredChannel, InvalidRequest, NoValue, NoHistory, Internal, Degraded];
+const LISTENING: &[ErrorCode] =
+    &[BadChannel, BadPattern, UndeclaredChannel, InvalidRequest, UnsupportedDelivery];
 const PRESENCE: &[ErrorCode] = &[BadChannel, UndeclaredChannel, InvalidRequest];
 
 pub(super) const ROUTES: &[Route] = &[
@@ -295,6 +332,30 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[ok("The messages.", "HistoryAnswer")],
         refusals: READING,
+    },
+    Route {
+        method: "get",
+        path: "/events",
+        id: "events",
+        summary: "Messages of channels as they come, as Server-Sent Events.",
+        parameters: &[
+            CHANNELS_HEARD,
+            PATTERNS_HEARD,
+            MAX_RATE,
+            DELIVERY,
+            NOTICES,
+            HEARTBEAT,
+            LAST_EVENT_ID,
+            TOKEN,
+        ],
+        bodies: &[],
+        answers: &[Answer {
+            status: 200,
+            about: "An event stream that does not end: each message is an event of its type, its data the message.",
+            kind: Some("text/event-stream"),
+            schema: None,
+        }],
+        refusals: LISTENING,
     },
     Route {
         method: "get",

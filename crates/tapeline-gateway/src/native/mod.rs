@@ -22,7 +22,8 @@ use crate::addresses::Here;
 pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
 
-pub(crate) use parse::{Text, parse_time, raw};
+pub(crate) use parse::{Said, Text, command_of, parse_time, raw};
+pub(crate) use wire::said;
 
 /// Room for the rest of a publish beside its data.
 pub(crate) const ENVELOPE_BYTES: usize = 4 << 10;

@@ -57,7 +57,7 @@ pub(crate) fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Frame<'a> {
     #[serde(borrow)]
     action: Option<Text<'a>>,
@@ -106,6 +106,34 @@ pub(super) fn parse(text: &str) -> Result<Command, ParseError> {
         None => None,
     };
     command(frame, &req).map_err(|refusal| ParseError { refusal, req })
+}
+
+/// What a client says beside an action's name, where a protocol has a place of its own for that.
+pub(crate) enum Said<'a> {
+    /// The action alone.
+    Nothing,
+    /// A channel's name, or a token.
+    Name(Text<'a>),
+    /// Channels' names.
+    Names(Vec<Text<'a>>),
+    /// The fields of a frame, as JSON; its `action` and `req` are not looked at.
+    Object(&'a str),
+}
+
+/// The command of an action that is named apart from what is said with it.
+///
+/// # Errors
+/// No action is called so, or what is said is not what it takes.
+pub(crate) fn command_of(action: &str, said: Said<'_>, req: Req) -> Result<Command, Refusal> {
+    let mut frame = match said {
+        Said::Nothing => Frame::default(),
+        Said::Name(token) if action == "token" => Frame { token: Some(token), ..Frame::default() },
+        Said::Name(channel) => Frame { channel: Some(channel), ..Frame::default() },
+        Said::Names(channels) => Frame { channels: Some(channels), ..Frame::default() },
+        Said::Object(text) => form::object(text)?,
+    };
+    frame.action = Some(Text(Cow::Borrowed(action)));
+    command(frame, &req)
 }
 
 fn invalid(message: impl Into<String>) -> Refusal {

@@ -1,0 +1,287 @@
+//! One client's side of Socket.IO, whatever transport brings it: joining, events as commands, attachments, the time within
+//! which it has to join. It knows no frames and no HTTP; it outlives a change of transport.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tapeline_codec::socketio::{Event, Kind, MAIN, Packet, check_placeholders, event};
+use tapeline_codec::websocket::encoder::text_frame;
+use tapeline_core::broker::Busy;
+use tapeline_core::command::{SubscribeOptions, Wanted};
+use tapeline_core::shard::Handled;
+use tapeline_core::{Command, Grant, Refusal};
+use tapeline_runtime::Port;
+use tapeline_schema::ErrorCode;
+
+use super::commands;
+use super::mark::Mark;
+use super::settings::Set;
+use super::sid;
+use super::wire::{push_joined, push_not_joined};
+use crate::form;
+use crate::native::Text;
+
+/// What came of a packet.
+pub(super) enum Step {
+    /// The next one may come.
+    Next,
+    /// A publish found no room.
+    Busy(Box<Busy>),
+    /// The client broke the protocol; the connection is closed.
+    Broken(String),
+}
+
+/// What is said inside the messages of Engine.IO.
+pub(super) trait Speech: Send {
+    /// A text message.
+    fn text(&mut self, text: &str, port: &mut Port<'_>) -> Step;
+    /// A binary message.
+    fn binary(&mut self, bytes: &[u8], port: &mut Port<'_>) -> Step;
+    /// Whether an answer must come before anything else is read.
+    fn waits(&mut self, _port: &mut Port<'_>) -> bool {
+        false
+    }
+    /// Whether attachments are still to come.
+    fn is_unfinished(&self) -> bool {
+        false
+    }
+    /// The client lives.
+    fn pulse(&mut self, _port: &mut Port<'_>) -> Step {
+        Step::Next
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has not joined.
+    Waiting,
+    /// Its token is being checked.
+    Checking,
+    /// It hears and is heard.
+    Joined,
+    /// It has left again; it may come back.
+    Left,
+}
+
+/// A packet whose attachments are still to come. They are counted, not kept: nothing takes them.
+struct Pending {
+    text: String,
+    left: u32,
+}
+
+/// What a client says when it joins.
+#[derive(Default, Deserialize)]
+struct Auth<'a> {
+    #[serde(borrow)]
+    token: Option<Text<'a>>,
+    headers: Option<bool>,
+}
+
+/// See the module.
+pub(super) struct Talk {
+    set: Arc<Set>,
+    stage: Stage,
+    /// Events carry a header beside the data.
+    headers: bool,
+    /// It has subscribed something itself.
+    subscribed: bool,
+    pending: Option<Pending>,
+    frame_bytes: usize,
+    /// When it came, as a monotonic reading.
+    opened_us: u64,
+}
+
+impl Talk {
+    pub(super) fn new(set: Arc<Set>, headers: bool, frame_bytes: usize, opened_us: u64) -> Self {
+        Talk { set, stage: Stage::Waiting, headers, subscribed: false, pending: None, frame_bytes, opened_us }
+    }
+
+    fn speak(&self, port: &mut Port<'_>) {
+        port.speak(self.set.wires.pick(self.headers, !self.subscribed));
+    }
+
+    fn packet(&mut self, text: &str, is_whole: bool, port: &mut Port<'_>) -> Step {
+        let packet = match Packet::parse(text) {
+            Ok(packet) => packet,
+            Err(broken) => return Step::Broken(broken.to_string()),
+        };
+        if packet.attachments > 0 && !is_whole {
+            let payload = packet.payload.unwrap_or_default();
+            if let Err(broken) = check_placeholders(payload, packet.attachments) {
+                return Step::Broken(broken.to_string());
+            }
+            self.pending = Some(Pending { text: text.to_string(), left: packet.attachments });
+            return Step::Next;
+        }
+        let is_joined = packet.namespace == MAIN && self.stage == Stage::Joined;
+        match packet.kind {
+            Kind::Connect if packet.namespace != MAIN => {
+                let mut out = Vec::new();
+                push_not_joined(&mut out, packet.namespace, "Invalid namespace", None);
+                port.send(&text_frame(&out));
+                Step::Next
+            }
+            Kind::Connect if !is_joined => self.connect(packet.payload, port),
+            Kind::Disconnect if is_joined => {
+                self.stage = Stage::Left;
+                self.subscribed = false;
+                port.handle(Command::UnsubscribeAll { req: Mark::quiet() });
+                self.speak(port);
+                Step::Next
+            }
+            // The hub asks for no answers.
+            Kind::Ack | Kind::BinaryAck if is_joined => Step::Next,
+            Kind::Event | Kind::BinaryEvent if is_joined => self.event(&packet, text.len(), port),
+            _ => Step::Broken("a packet of a namespace that is not joined, or is already".to_string()),
+        }
+    }
+
+    fn connect(&mut self, payload: Option<&str>, port: &mut Port<'_>) -> Step {
+        let auth: Auth<'_> = match payload.map(form::object).transpose() {
+            Ok(auth) => auth.unwrap_or_default(),
+            Err(refusal) => return refuse(&refusal, port),
+        };
+        self.headers |= auth.headers.unwrap_or_default();
+        self.speak(port);
+        let grant = port.grant();
+        match (auth.token, &grant) {
+            (Some(token), Grant::Known(known)) if !known.is_anonymous() => {
+                // It has said who it is at the handshake; this can only renew that.
+                port.handle(Command::Token { token: token.boxed(), req: Mark::quiet() });
+            }
+            (Some(token), Grant::Known(_) | Grant::Nobody) => {
+                self.stage = Stage::Checking;
+                port.handle(Command::Token { token: token.boxed(), req: Mark::connect(&sid::socket()) });
+                return Step::Next;
+            }
+            (None, Grant::Nobody) => {
+                let message = "a token is missing; send it as auth: { token }";
+                return refuse(&Refusal::new(ErrorCode::InvalidToken, message), port);
+            }
+            _ => {}
+        }
+        let mut out = Vec::new();
+        push_joined(&mut out, MAIN, &sid::socket());
+        port.send(&text_frame(&out));
+        self.joined(port);
+        Step::Next
+    }
+
+    /// From now on it hears what everybody hears.
+    fn joined(&mut self, port: &mut Port<'_>) {
+        self.stage = Stage::Joined;
+        let wanted: Vec<Wanted> =
+            self.set.everybody.iter().map(|name| Wanted::Channel(name.clone())).collect();
+        if !wanted.is_empty() {
+            let options = Box::<SubscribeOptions>::default();
+            port.handle(Command::Subscribe { wanted, options, req: Mark::quiet() });
+        }
+    }
+
+    fn event(&mut self, packet: &Packet<'_>, bytes: usize, port: &mut Port<'_>) -> Step {
+        let event = match event(packet.payload.unwrap_or_default()) {
+            Ok(event) => event,
+            Err(broken) => return Step::Broken(broken.to_string()),
+        };
+        let req = Mark::ack(packet.ack);
+        let asked = self.fits(&event, bytes).and_then(|()| {
+            let binary = packet.attachments > 0;
+            commands::command(&event, binary, req.clone())
+        });
+        let command = match asked {
+            Ok(command) => command,
+            Err(refusal) => {
+                port.refuse(refusal, None, &req);
+                return Step::Next;
+            }
+        };
+        if matches!(command, Command::Subscribe { .. }) && !self.subscribed {
+            self.subscribed = true;
+            self.speak(port);
+        }
+        let command = one_answer(command, packet.ack, port);
+        match port.handle(command) {
+            Handled::Done => Step::Next,
+            Handled::Busy(busy) => Step::Busy(busy),
+        }
+    }
+
+    fn fits(&self, event: &Event<'_>, bytes: usize) -> Result<(), Refusal> {
+        if commands::publishes(event) || bytes <= self.frame_bytes {
+            return Ok(());
+        }
+        let limit = self.frame_bytes;
+        let message = format!("packet is {bytes} bytes, the limit is {limit} (limits.frame_bytes)");
+        Err(Refusal::new(ErrorCode::TooLarge, message))
+    }
+}
+
+/// An acknowledgement is given once: where several channels are named, it says only that, and each is told as an event.
+fn one_answer(command: Command, ack: Option<u64>, port: &mut Port<'_>) -> Command {
+    let (count, Some(ack)) = (commands::count(&command), ack) else { return command };
+    if count == 1 {
+        return command;
+    }
+    let answer = format!("43{ack}[{{\"type\":\"accepted\",\"channels\":{count}}}]");
+    port.send(&text_frame(answer.as_bytes()));
+    match command {
+        Command::Subscribe { wanted, options, .. } => Command::Subscribe { wanted, options, req: None },
+        Command::Unsubscribe { wanted, .. } => Command::Unsubscribe { wanted, req: None },
+        other => other,
+    }
+}
+
+fn refuse(refusal: &Refusal, port: &mut Port<'_>) -> Step {
+    let mut out = Vec::new();
+    push_not_joined(&mut out, MAIN, &refusal.message, Some(refusal.code.name()));
+    port.send(&text_frame(&out));
+    Step::Next
+}
+
+impl Speech for Talk {
+    fn text(&mut self, text: &str, port: &mut Port<'_>) -> Step {
+        if self.pending.is_some() {
+            return Step::Broken("text where an attachment must come".to_string());
+        }
+        self.packet(text, false, port)
+    }
+
+    fn binary(&mut self, _bytes: &[u8], port: &mut Port<'_>) -> Step {
+        let Some(mut pending) = self.pending.take() else {
+            return Step::Broken("an attachment that belongs to nothing".to_string());
+        };
+        pending.left -= 1;
+        if pending.left == 0 {
+            return self.packet(&pending.text, true, port);
+        }
+        self.pending = Some(pending);
+        Step::Next
+    }
+
+    fn waits(&mut self, port: &mut Port<'_>) -> bool {
+        if self.stage != Stage::Checking {
+            return false;
+        }
+        if port.in_flight() > 0 {
+            return true;
+        }
+        // The wire has said which it is.
+        match port.grant() {
+            Grant::Known(known) if !known.is_anonymous() => self.joined(port),
+            _ => self.stage = Stage::Waiting,
+        }
+        false
+    }
+
+    fn is_unfinished(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    fn pulse(&mut self, port: &mut Port<'_>) -> Step {
+        let waited = port.now().since(self.opened_us);
+        if self.stage == Stage::Waiting && waited >= self.set.connect_timeout {
+            return Step::Broken("no namespace was joined in time (socketio.connect_timeout_s)".to_string());
+        }
+        Step::Next
+    }
+}

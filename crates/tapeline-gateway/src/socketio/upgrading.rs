@@ -1,0 +1,166 @@
+//! WebSockets of Socket.IO clients: opened at once, or tried by a session that polls and then taken. Until a session is
+//! on it, a socket is read here; then its shard has it. It knows no event.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::upgrade::OnUpgrade;
+use tapeline_codec::engineio::Packet;
+use tapeline_codec::websocket::encoder::{close_frame, text_frame};
+use tapeline_codec::websocket::{Decoder, Event, Limits};
+use tapeline_core::session::Arrival;
+use tapeline_runtime::{Handover, Protocol, Upgrade};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::table::{Session, State};
+use super::transport::{Holds, OverSocket};
+use crate::app::App;
+use crate::line::Line;
+use crate::upgrade::{check, switching, take_socket};
+
+/// Bytes that are read of a socket at once while it is tried; a client says two packets then.
+const READ_BYTES: usize = 1 << 10;
+
+/// A session that begins on a WebSocket.
+pub(super) fn open(
+    app: &Arc<App>,
+    mut request: Request,
+    open: &str,
+    arrival: Arrival,
+    protocol: Box<dyn Protocol>,
+) -> Response {
+    let checked = match check(&mut request, false) {
+        Ok(checked) => checked,
+        Err(response) => return *response,
+    };
+    let (app, open, upgrade) = (app.clone(), text_frame(open.as_bytes()), checked.upgrade);
+    tokio::spawn(async move {
+        let Some((mut line, read)) = upgrade.await.ok().and_then(take_socket) else { return };
+        if line.write_all(&open).await.is_err() || line.flush().await.is_err() {
+            return;
+        }
+        let (stream, tls) = line.into_parts();
+        match stream.into_std() {
+            Ok(stream) => app.shards.open(Handover { stream, tls, read, arrival, protocol }),
+            Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
+        }
+    });
+    switching(checked.accept_key, checked.named, None)
+}
+
+/// A WebSocket for a session that polls. A second one, or one for a session that has moved already, is closed.
+pub(super) fn upgrade(
+    app: &Arc<App>,
+    session: Arc<Session>,
+    mut request: Request,
+    limits: Limits,
+) -> Response {
+    let checked = match check(&mut request, false) {
+        Ok(checked) => checked,
+        Err(response) => return *response,
+    };
+    let (is_first, app) = (session.begin_upgrade(), app.clone());
+    let here = request.extensions().get::<Arc<crate::peer::Peer>>().and_then(|peer| peer.here.clone());
+    tokio::spawn(async move {
+        if !is_first {
+            return goodbye(checked.upgrade, "the session has a WebSocket").await;
+        }
+        let tried = tokio::time::timeout(
+            app.socketio.settings.upgrade_timeout,
+            tried(&session, checked.upgrade, limits),
+        );
+        let Ok(Some((line, read))) = tried.await else {
+            // It goes on polling, unless it has ended meanwhile.
+            session.state.send_if_modified(|state| {
+                let is_trying = matches!(state, State::Trying | State::Probed);
+                if is_trying {
+                    *state = State::Polling;
+                }
+                is_trying
+            });
+            return;
+        };
+        take(&app, &session, line, read, limits, here);
+    });
+    switching(checked.accept_key, checked.named, None)
+}
+
+async fn goodbye(upgrade: OnUpgrade, reason: &str) {
+    let Some((mut line, _)) = upgrade.await.ok().and_then(take_socket) else { return };
+    if line.write_all(&close_frame(Some(1000), reason)).await.is_ok() {
+        // The client answers; its socket is dropped after that, or after a moment.
+        let mut answer = [0; 64];
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), line.read(&mut answer)).await;
+    }
+}
+
+/// Answers the client's probe and waits for its word that it has changed. What it said after that comes along.
+async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<(Line, Vec<u8>)> {
+    let (mut line, mut input) = upgrade.await.ok().and_then(take_socket)?;
+    let mut decoder = Decoder::new(limits);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let (mut is_probed, mut is_over) = (false, false);
+        let mut events = decoder.feed(&mut input);
+        while !is_over {
+            match events.next() {
+                Ok(Some(Event::Text(text))) => match Packet::parse(text) {
+                    Ok(Packet::Ping("probe")) => is_probed = true,
+                    Ok(Packet::Upgrade) => is_over = true,
+                    _ => return None,
+                },
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
+                Ok(None) => break,
+                _ => return None,
+            }
+        }
+        let consumed = events.consumed();
+        if is_probed {
+            line.write_all(&text_frame(b"3probe")).await.ok()?;
+            line.flush().await.ok()?;
+            session.state.send_if_modified(|state| {
+                let is_trying = *state == State::Trying;
+                if is_trying {
+                    *state = State::Probed;
+                }
+                is_trying
+            });
+        }
+        if is_over {
+            return Some((line, input.split_off(consumed)));
+        }
+        let read = line.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
+        input = buffer.get(..read).unwrap_or_default().to_vec();
+    }
+}
+
+/// The session's bytes go over the socket from now on.
+fn take(
+    app: &App,
+    session: &Session,
+    line: Line,
+    read: Vec<u8>,
+    limits: Limits,
+    here: Option<Arc<crate::addresses::Here>>,
+) {
+    let is_taken = session.state.send_if_modified(|state| {
+        let may = matches!(state, State::Trying | State::Probed);
+        if may {
+            *state = State::Upgraded;
+        }
+        may
+    });
+    // A session that has ended meanwhile takes no socket; this one is closed by being let go of.
+    let (true, Some(seat), Some(far)) = (is_taken, session.seat.upgrade(), session.take_far()) else {
+        return;
+    };
+    seat.upgraded();
+    let holds = Holds::new(Some(seat), here);
+    let protocol = Box::new(OverSocket::new(limits, session.talk.clone(), holds));
+    let (stream, tls) = line.into_parts();
+    match stream.into_std() {
+        Ok(stream) => app.shards.upgrade(far, Upgrade { stream, tls, read, protocol }),
+        Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
+    }
+}

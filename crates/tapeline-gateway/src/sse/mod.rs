@@ -1,0 +1,214 @@
+//! Server-Sent Events: `GET /events?channel=…`, for a browser's `EventSource` and `curl -N`. A session whose bytes travel
+//! through a conduit into the body of one answer. `wire` writes events, `places` what `Last-Event-ID` brings back.
+
+mod places;
+mod wire;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use tapeline_core::session::Arrival;
+use tapeline_core::{Channel, Command, Refusal};
+use tapeline_runtime::{Far, Port, Protocol, Taken, random_fraction};
+use tapeline_schema::{ErrorCode, Pattern};
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::Failure;
+use crate::extract::Asking;
+use crate::native;
+use crate::peer::Peer;
+
+use places::{Places, Topics};
+use wire::SSE;
+
+/// How long a client waits before it connects again, at least; and so much longer, that not all come back at once.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_SPREAD: Duration = Duration::from_secs(4);
+/// The header in which a browser brings back the last id it saw.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What is asked for, in the order in which it stood in the query.
+struct Asked {
+    topics: Topics,
+    max_rate: Option<f64>,
+    delivery: Option<String>,
+    notices: bool,
+    heartbeat: bool,
+    last_event_id: Option<String>,
+}
+
+impl Asked {
+    fn read(pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Self, Refusal> {
+        let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default().to_string());
+        let mut asked = Asked {
+            topics: Topics::default(),
+            max_rate: None,
+            delivery: None,
+            notices: true,
+            heartbeat: true,
+            last_event_id: None,
+        };
+        for (name, value) in pairs {
+            match name.as_str() {
+                "channel" => asked.topics.channels.push(value),
+                "pattern" => asked.topics.patterns.push(value),
+                "max_rate" => {
+                    let rate =
+                        value.parse().map_err(|_| invalid(format!("max_rate is {value:?}, no number")))?;
+                    asked.max_rate = Some(rate);
+                }
+                "delivery" => asked.delivery = Some(value),
+                "notices" => asked.notices = value != "0",
+                "heartbeat" => asked.heartbeat = value != "0",
+                "last_event_id" => asked.last_event_id = Some(value),
+                _ => {}
+            }
+        }
+        // A browser that comes back knows better than the address that it first came with.
+        asked.last_event_id = last.or(asked.last_event_id).filter(|id| !id.is_empty());
+        if asked.topics.is_empty() {
+            return Err(invalid("channel or pattern is missing"));
+        }
+        Ok(asked)
+    }
+
+    /// One command for each topic, since each resumes from a place of its own.
+    fn commands(&self, places: &Places) -> Result<Vec<Command>, Refusal> {
+        let each_channel =
+            self.topics.channels.iter().map(|name| (json!({ "channel": name }), places.since(name)));
+        let each_pattern =
+            self.topics.patterns.iter().map(|text| (json!({ "pattern": text }), places.since_each()));
+        each_channel.chain(each_pattern).map(|(topic, since)| self.command(topic, since)).collect()
+    }
+
+    /// Written as a native client would, so that it is read by the same rules.
+    fn command(&self, mut frame: Value, since: Option<Value>) -> Result<Command, Refusal> {
+        if let Some(frame) = frame.as_object_mut() {
+            frame.insert("action".into(), "subscribe".into());
+            frame.extend(self.max_rate.map(|rate| ("max_rate".into(), rate.into())));
+            frame.extend(self.delivery.clone().map(|delivery| ("delivery".into(), delivery.into())));
+            frame.extend(since.map(|since| ("since".into(), since)));
+        }
+        native::read(&frame.to_string())
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, message)
+}
+
+/// `GET /events?channel=…&channel=…&pattern=…`.
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Extension(Caller { principal, grant }): Extension<Caller>,
+    Asking(pairs): Asking<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let asked = Asked::read(pairs, &headers)?;
+    let channels = look_up(&app, &asked.topics)?;
+    let limit = app.hub.settings().channels_per_request;
+    let count = asked.topics.channels.len() + asked.topics.patterns.len();
+    if count > limit {
+        let message =
+            format!("{count} channels in one request, the limit is {limit} (limits.channels_per_request)");
+        return Err(Failure::new(ErrorCode::InvalidRequest, message));
+    }
+    let places = match &asked.last_event_id {
+        Some(id) => Places::read(id, &asked.topics)?,
+        None => Places::new(&asked.topics, &channels, app.hub.now().wall_us),
+    };
+    let commands = asked.commands(&places)?;
+    for (channel, command) in channels.iter().zip(&commands) {
+        if let Command::Subscribe { options, .. } = command {
+            app.hub.may_hear(&grant, channel, options)?;
+        }
+    }
+    let arrival = Arrival {
+        principal,
+        address: peer.principal.clone(),
+        seat: None,
+        client: None,
+        grant,
+        wire: &SSE,
+        notices: asked.notices,
+        heartbeat: asked.heartbeat,
+        beat: None,
+    };
+    let protocol = Box::new(Listening { commands });
+    let stopping = |_| Failure::new(ErrorCode::Overloaded, crate::door::STOPPING);
+    let far = app.shards.open_conduit(arrival, protocol).map_err(stopping)?;
+    let retry = RETRY + RETRY_SPREAD.mul_f64(random_fraction());
+    let events = Events { far, first: Some(format!("retry: {}\n\n", retry.as_millis()).into()), places };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // nginx would gather events before it passes them on.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Body::new(events)).into_response())
+}
+
+/// The channels, where all names and patterns are such that there can be: a status can still say so, and tells an
+/// `EventSource` not to come again.
+fn look_up(app: &App, topics: &Topics) -> Result<Vec<Channel>, Refusal> {
+    let channels =
+        topics.channels.iter().map(|name| app.hub.channel(name)).collect::<Result<_, Refusal>>()?;
+    for text in &topics.patterns {
+        Pattern::parse(text).map_err(|error| Refusal::new(ErrorCode::BadPattern, error.to_string()))?;
+    }
+    Ok(channels)
+}
+
+/// The session's side: it asks once, and is never spoken to again.
+struct Listening {
+    commands: Vec<Command>,
+}
+
+impl Protocol for Listening {
+    fn begin(&mut self, port: &mut Port<'_>) {
+        for command in std::mem::take(&mut self.commands) {
+            // A subscription finds room always.
+            let _ = port.handle(command);
+        }
+    }
+
+    fn handle(&mut self, _input: &mut [u8], _port: &mut Port<'_>) -> Taken {
+        Taken::All
+    }
+}
+
+/// The body of the answer.
+struct Events {
+    far: Far,
+    first: Option<Bytes>,
+    places: Places,
+}
+
+impl HttpBody for Events {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let this = &mut *self;
+        let bytes = std::task::ready!(this.far.poll_read(cx));
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(this.places.follow(bytes)))))
+    }
+}
