@@ -1,4 +1,4 @@
-//! The suite `conformance`: the release binary's echo endpoint against Autobahn's WebSocket cases.
+//! The suite `conformance`: the release binary's echo endpoint against Autobahn's WebSocket cases, and redis-py's tests.
 //!
 //! This file starts and stops; which cases run and what counts as passed is `tests/conformance/autobahn.py`.
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::root::{Root, run as run_command};
 use crate::server::Server;
-use crate::venv;
+use crate::{redis_py, venv};
 
 const SCRIPT: &str = "tests/conformance/autobahn.py";
 
@@ -26,13 +26,13 @@ pub(crate) fn run_with(root: &Root, flags: &[&str]) -> Result<()> {
     // Costs nothing when fresh, and a failed build can never let an older binary pass.
     build(root)?;
     let binary = root.target.join(format!("release/tapeline{}", std::env::consts::EXE_SUFFIX));
-    let mut serve = root.command(binary);
+    let mut serve = root.command(&binary);
     serve.args(["serve", "--conformance", "--listen", "127.0.0.1:0"]);
     let mut server = Server::start(serve)?;
     let url = format!("ws://127.0.0.1:{}/echo", server.port);
-    let verdict = run_command(root.command(python).args([SCRIPT, "--url", &url]).args(flags));
+    let verdict = run_command(root.command(&python).args([SCRIPT, "--url", &url]).args(flags));
     if let Some(status) = server.ended()? {
         bail!("the server ended during the run with {status}; it said:\n{}", server.said());
     }
-    verdict
+    verdict.and_then(|()| redis_py::run(root, &python, &binary))
 }
