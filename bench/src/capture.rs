@@ -14,7 +14,7 @@ use crate::{text, wire};
 pub(crate) fn delivered_frame(addr: SocketAddr, data_len: usize) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(&wire::upgrade_request(&addr.to_string(), false))?;
+    stream.write_all(&wire::upgrade_request(wire::NATIVE_PATH, &addr.to_string(), false))?;
     let mut held = Vec::new();
     let end = loop {
         if let Some(end) = wire::upgrade_answer(&held)? {

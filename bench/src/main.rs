@@ -19,11 +19,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 
+use fleet::Door;
 use report::Report;
 use session::Common;
 use work::{
-    auth, books, channels, deflate, durable, fanout, idle, ingest, latency, pipeline, redis, replay, slow,
-    storm, tables, tls,
+    auth, books, channels, deflate, durable, fanout, idle, ingest, latency, pipeline, redis, redis_publish,
+    replay, slow, storm, tables, tls,
 };
 
 #[derive(Debug, Parser)]
@@ -63,6 +64,10 @@ enum Command {
     Tls(tls::TlsArgs),
     /// Publishing through Redis, beside its script alone.
     Redis(redis::RedisArgs),
+    /// PUBLISH through the Redis door, beside a real one.
+    RedisPublish(redis_publish::RedisPublishArgs),
+    /// Fan-out, PUBLISH and times by every door but the native one.
+    Doors,
     /// Messages through a pipeline's components beside a bare loop, in this process.
     Pipeline(pipeline::PipelineArgs),
     /// Tokens that were never seen beside a bare signature check, in this process.
@@ -111,6 +116,8 @@ fn measure(cli: &Cli) -> Result<()> {
         Command::Tables(args) => reports.push(tables::run(args, common)?),
         Command::Tls(args) => reports.push(tls::run(args, common)?),
         Command::Redis(args) => reports.push(redis::run(args, common)?),
+        Command::RedisPublish(args) => reports.push(redis_publish::run(args, common)?),
+        Command::Doors => failures = run_doors(common, &mut reports)?,
         Command::Pipeline(args) => reports.push(pipeline::run(args, common)?),
         Command::Auth(args) => reports.push(auth::run(args, common)?),
         Command::Books(args) => reports.push(books::run(args, common)?),
@@ -136,16 +143,34 @@ fn measure(cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-/// Every workload with its defaults. One that fails is reported and does not keep the others from running.
+/// Keeps the reports of workloads that are run one after the other. One that fails does not keep the others from running.
+fn keep(name: &str, outcome: Result<Report>, reports: &mut Vec<Report>, failures: &mut Vec<String>) {
+    eprintln!("{name} done");
+    match outcome {
+        Ok(report) => reports.push(report),
+        Err(error) => failures.push(format!("{name}: {error:#}")),
+    }
+}
+
+/// What is measured of every door but the native one, with the defaults.
+fn run_doors(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
+    let mut failures = Vec::new();
+    for door in [Door::SocketIo, Door::Redis] {
+        let outcome = fanout::run(&with(["--door", door.name()])?, common);
+        keep(&door.report("fanout"), outcome, reports, &mut failures);
+    }
+    keep("redis-publish", redis_publish::run(&defaults()?, common), reports, &mut failures);
+    for door in [Door::SocketIo, Door::Polling, Door::Sse, Door::Redis] {
+        let outcome = latency::run(&with(["--door", door.name()])?, common);
+        keep(&door.report("latency"), outcome, reports, &mut failures);
+    }
+    Ok(failures)
+}
+
+/// Every workload with its defaults.
 fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
     let mut failures = Vec::new();
-    let mut keep = |name: &str, outcome: Result<Report>| {
-        eprintln!("{name} done");
-        match outcome {
-            Ok(report) => reports.push(report),
-            Err(error) => failures.push(format!("{name}: {error:#}")),
-        }
-    };
+    let mut keep = |name: &str, outcome: Result<Report>| keep(name, outcome, reports, &mut failures);
     keep("fanout", fanout::run(&defaults()?, common));
     keep("latency", latency::run(&defaults()?, common));
     keep("channels", channels::run(&defaults()?, common));
@@ -169,11 +194,17 @@ fn run_all(common: &Common, reports: &mut Vec<Report>) -> Result<Vec<String>> {
         }
         Err(error) => keep("replay", Err(error)),
     }
+    failures.extend(run_doors(common, reports)?);
     Ok(failures)
 }
 
 /// A workload's settings as if none were given.
 fn defaults<T: Args + FromArgMatches>() -> Result<T> {
-    let matches = T::augment_args(clap::Command::new("defaults")).try_get_matches_from(["defaults"])?;
-    Ok(T::from_arg_matches(&matches)?)
+    with([])
+}
+
+/// A workload's settings as if these were given.
+fn with<T: Args + FromArgMatches, const N: usize>(given: [&str; N]) -> Result<T> {
+    let command = T::augment_args(clap::Command::new("defaults").no_binary_name(true));
+    Ok(T::from_arg_matches(&command.try_get_matches_from(given)?)?)
 }

@@ -41,7 +41,7 @@ impl Goal {
 
 /// All samples of one workload.
 pub(crate) struct Report {
-    workload: &'static str,
+    workload: String,
     load: String,
     samples: Vec<(Target, Sample)>,
     goals: Vec<Goal>,
@@ -55,8 +55,8 @@ struct Verdict {
 
 impl Report {
     /// An empty report; `load` says in a line what was done.
-    pub(crate) fn new(workload: &'static str, load: String, goals: Vec<Goal>) -> Self {
-        Self { workload, load, samples: Vec::new(), goals }
+    pub(crate) fn new(workload: impl Into<String>, load: String, goals: Vec<Goal>) -> Self {
+        Self { workload: workload.into(), load, samples: Vec::new(), goals }
     }
 
     /// Adds a run.

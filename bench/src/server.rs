@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::fleet::Door;
+
 /// Above 32,767 the kernel hands ports to outgoing connections, whose TIME_WAIT would block a bind.
 const PORTS: std::ops::Range<u16> = 21_000..32_000;
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -36,6 +38,10 @@ pub(crate) enum Target {
     SerdeLoop,
     /// The broker's own script, pipelined by a plain client.
     BareRedis,
+    /// The official `socket.io` server on Node.
+    NodeSocketIo,
+    /// Debian's `redis-server`, nothing on disk.
+    RedisServer,
 }
 
 impl Target {
@@ -49,6 +55,8 @@ impl Target {
             Self::NodeHttp => "node-http",
             Self::SerdeLoop => "serde-loop",
             Self::BareRedis => "bare-redis",
+            Self::NodeSocketIo => "node-socket-io",
+            Self::RedisServer => "redis-server",
         }
     }
 }
@@ -63,6 +71,8 @@ pub(crate) struct Launch {
     pub(crate) config: Option<PathBuf>,
     /// What the product serves behind TLS, on another port.
     pub(crate) certificate: Option<Certificate>,
+    /// Whether the product opens its Redis door, on another port.
+    pub(crate) redis: bool,
     /// The frame that the floor sends.
     pub(crate) frame_file: Option<PathBuf>,
     /// Bytes of `data`, for the floor's imagined frame.
@@ -85,6 +95,8 @@ pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     /// Where it speaks TLS.
     pub(crate) tls: Option<SocketAddr>,
+    /// Where it speaks Redis' protocol.
+    pub(crate) redis: Option<SocketAddr>,
 }
 
 impl Server {
@@ -94,13 +106,27 @@ impl Server {
         let mut command = command(target, launch, addr)?;
         let tls = launch.certificate.as_ref().filter(|_| target == Target::Product);
         let tls = tls.map(|certificate| speak_tls(&mut command, certificate)).transpose()?;
+        let redis = match target {
+            Target::Product if launch.redis => Some(open_redis_door(&mut command)?),
+            Target::RedisServer => Some(addr),
+            _ => None,
+        };
         let log = scratch()?.join(format!("{}-{}.log", target.name(), addr.port()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(&log)?);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         CHILDREN.lock().unwrap_or_else(PoisonError::into_inner).push(child.id());
-        let mut server = Self { child, log, target, addr, tls };
-        server.wait_for_port()?;
+        let mut server = Self { child, log, target, addr, tls, redis };
+        server.wait_for_port(addr)?;
+        redis.map_or(Ok(()), |redis| server.wait_for_port(redis))?;
         Ok(server)
+    }
+
+    /// Where a client comes in by `door`.
+    pub(crate) fn door(&self, door: Door) -> Result<SocketAddr> {
+        if !door.targets().contains(&self.target) {
+            bail!("{} has no door {}", self.target.name(), door.name());
+        }
+        if door == Door::Redis { self.redis.context("no Redis door was opened") } else { Ok(self.addr) }
     }
 
     /// The server's process id.
@@ -108,9 +134,9 @@ impl Server {
         self.child.id()
     }
 
-    fn wait_for_port(&mut self) -> Result<()> {
+    fn wait_for_port(&mut self, addr: SocketAddr) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect(self.addr).is_err() {
+        while TcpStream::connect(addr).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended ({status}) before it listened: {}", self.target.name(), self.last_words());
             }
@@ -198,15 +224,24 @@ fn command(target: Target, launch: &Launch, addr: SocketAddr) -> Result<Command>
                 command.arg("--frame-file").arg(file);
             }
         }
-        Target::Node | Target::NodeHttp => {
+        Target::Node | Target::NodeHttp | Target::NodeSocketIo => {
             let folder = launch.root.join("bench/node");
             install(&folder)?;
-            let script = if target == Target::Node { "ws_hub.mjs" } else { "http_publish.mjs" };
+            let script = match target {
+                Target::Node => "ws_hub.mjs",
+                Target::NodeSocketIo => "socketio_hub.mjs",
+                _ => "http_publish.mjs",
+            };
             command = Command::new("node");
             command.arg(folder.join(script)).arg(addr.port().to_string());
             if launch.config.is_some() {
                 command.env("OFFSETS", "1");
             }
+        }
+        Target::RedisServer => {
+            command = Command::new("redis-server");
+            command.args(["--bind", "127.0.0.1", "--port", &addr.port().to_string()]);
+            command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(scratch()?);
         }
         Target::SerdeLoop | Target::BareRedis => bail!("{} is no server of ours", target.name()),
     }
@@ -221,9 +256,16 @@ fn speak_tls(command: &mut Command, certificate: &Certificate) -> Result<SocketA
     Ok(addr)
 }
 
-/// Fetches `ws` once.
+/// Has the product speak Redis' protocol too; answers where.
+fn open_redis_door(command: &mut Command) -> Result<SocketAddr> {
+    let addr = free_port()?;
+    command.arg("--redis-listen").arg(addr.to_string());
+    Ok(addr)
+}
+
+/// Fetches the packages once.
 fn install(folder: &Path) -> Result<()> {
-    if folder.join("node_modules/ws").is_dir() {
+    if ["ws", "socket.io"].iter().all(|name| folder.join("node_modules").join(name).is_dir()) {
         return Ok(());
     }
     let mut npm = Command::new("npm");

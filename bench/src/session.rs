@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::capture;
+use crate::fleet::Door;
 use crate::report::{Report, Sample};
 use crate::server::{Launch, Server, Target, scratch};
 
@@ -42,9 +43,24 @@ impl Session {
         let root = root()?;
         let product = common.product.clone().unwrap_or_else(|| root.join("target/release/tapeline"));
         let servers = if common.servers.is_empty() { usual.to_vec() } else { common.servers.clone() };
-        let launch = Launch { root, product, config: None, certificate: None, frame_file: None, payload };
+        let launch = Launch {
+            root,
+            product,
+            config: None,
+            certificate: None,
+            redis: false,
+            frame_file: None,
+            payload,
+        };
         let mut session = Self { launch, servers, rounds: common.rounds };
         session.capture(payload)?;
+        Ok(session)
+    }
+
+    /// Prepares everybody who has this door.
+    pub(crate) fn at(door: Door, common: &Common, payload: usize) -> Result<Self> {
+        let mut session = Self::new(common, door.targets(), payload)?;
+        session.launch.redis = door == Door::Redis;
         Ok(session)
     }
 

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 
+use crate::fleet::Door;
 use crate::{text, wire};
 
 const HEAD: &str = r#"{"action":"publish","channel":"bench:"#;
@@ -36,26 +37,51 @@ fn data(len: usize) -> String {
 /// A publish to be filled in and sent.
 pub(crate) struct Publish {
     text: Vec<u8>,
+    /// Where the channel's number stands; the other fields follow at fixed distances.
+    channel_at: usize,
+    n_at: usize,
+    /// It leaves in a masked frame.
+    framed: bool,
 }
 
 impl Publish {
-    /// A publish whose `data` has `data_len` bytes.
+    /// A publish whose `data` has `data_len` bytes, for the native door.
     pub(crate) fn new(data_len: usize) -> Self {
-        let text = format!(r#"{HEAD}0000","data":{}}}"#, data(data_len));
-        Self { text: text.into_bytes() }
+        Self::at(Door::Native, data_len)
     }
 
-    /// Appends one publish, as a masked frame.
+    /// The same as the publisher of a door sends it.
+    pub(crate) fn at(door: Door, data_len: usize) -> Self {
+        let data = data(data_len);
+        let (head, between, tail, framed) = match door.of_publisher() {
+            Door::Redis => {
+                let between = format!("\r\n${}\r\n", data.len());
+                ("*3\r\n$7\r\nPUBLISH\r\n$10\r\nbench:", between, "\r\n", false)
+            }
+            Door::SocketIo => (r#"42["publish",{"channel":"bench:"#, r#"","data":"#.to_owned(), "}]", true),
+            _ => (HEAD, r#"","data":"#.to_owned(), "}", true),
+        };
+        let text = format!("{head}0000{between}{data}{tail}").into_bytes();
+        let n_at = head.len() + CHANNEL_WIDTH + between.len() + r#"{"n":"#.len();
+        Self { text, channel_at: head.len(), n_at, framed }
+    }
+
+    /// Appends one publish.
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, channel: usize, n: u64, t: u64) {
         let number = u64::try_from(channel).unwrap_or(0);
+        let t_at = self.n_at + (T_AT - N_AT);
         for (at, width, value) in
-            [(CHANNEL_AT, CHANNEL_WIDTH, number), (N_AT, N_WIDTH, n), (T_AT, T_WIDTH, t)]
+            [(self.channel_at, CHANNEL_WIDTH, number), (self.n_at, N_WIDTH, n), (t_at, T_WIDTH, t)]
         {
             if let Some(place) = self.text.get_mut(at..at + width) {
                 text::put_digits(place, value);
             }
         }
-        wire::put_masked(out, wire::TEXT, &self.text);
+        if self.framed {
+            wire::put_masked(out, wire::TEXT, &self.text);
+        } else {
+            out.extend_from_slice(&self.text);
+        }
     }
 }
 
@@ -171,5 +197,32 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(payload).unwrap();
         assert_eq!(json.get("channel").unwrap(), "bench:0417");
         assert_eq!(json.get("data").unwrap().to_string().len(), 200);
+    }
+
+    #[test]
+    fn each_door_publishes_the_same_data_in_its_own_frame() {
+        let publish = |door| {
+            let mut out = Vec::new();
+            Publish::at(door, 200).put(&mut out, 417, FIRST_N + 99, 1_000_000_123_456_789);
+            out
+        };
+        let unmasked = |out: Vec<u8>| {
+            let (header, payload, _) = wire::frame(&out).unwrap().unwrap();
+            let key = key_from(header.mask.unwrap(), 0);
+            String::from_utf8(payload.iter().zip(key).map(|(byte, key)| byte ^ key).collect()).unwrap()
+        };
+        let native: serde_json::Value = serde_json::from_str(&unmasked(publish(Door::Sse))).unwrap();
+        let data = native.get("data").unwrap();
+        let packet = unmasked(publish(Door::Polling));
+        let event: serde_json::Value = serde_json::from_str(packet.strip_prefix("42").unwrap()).unwrap();
+        assert_eq!(event, serde_json::json!(["publish", { "channel": "bench:0417", "data": data }]));
+        let command = String::from_utf8(publish(Door::Redis)).unwrap();
+        let text = data.to_string();
+        assert_eq!(text.len(), 200);
+        assert!(command.starts_with("*3\r\n$7\r\nPUBLISH\r\n$10\r\nbench:0417\r\n$200\r\n"), "{command}");
+        assert_eq!(
+            Reader::default().n_and_t(command.as_bytes()),
+            Some((FIRST_N + 99, 1_000_000_123_456_789))
+        );
     }
 }

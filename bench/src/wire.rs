@@ -100,11 +100,14 @@ pub(crate) fn text(payload: &str) -> Vec<u8> {
     out
 }
 
+/// Where the native protocol is spoken, without heartbeats and notices.
+pub(crate) const NATIVE_PATH: &str = "/ws?heartbeat=0&notices=0";
+
 /// The request that opens a WebSocket, with or without an offer of permessage-deflate.
-pub(crate) fn upgrade_request(host: &str, deflate: bool) -> Vec<u8> {
+pub(crate) fn upgrade_request(path: &str, host: &str, deflate: bool) -> Vec<u8> {
     let offer = if deflate { "Sec-WebSocket-Extensions: permessage-deflate\r\n" } else { "" };
     format!(
-        "GET /ws?heartbeat=0&notices=0 HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
     .into_bytes()

@@ -1,26 +1,20 @@
-//! One load client: connecting, upgrading, subscribing, then frames.
+//! One load client: connecting, then the bytes of its door, whole messages at a time.
 
 use std::io;
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
 
+use super::door::{Speech, Stage, Turn};
 use super::line::Line;
-use super::{Hear, Plan, Reading, is_confirmation};
+use super::{Hear, Plan, Reading};
 use crate::clock::Clock;
-use crate::wire;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Connecting,
-    Upgrading,
-    Confirming(usize),
-    Ready,
-}
 
 pub(super) struct Conn {
     pub(super) line: Line,
-    pub(super) phase: Phase,
+    speech: Speech,
+    connecting: bool,
+    stage: Stage,
     pub(super) reading: Reading,
     /// It has been counted as ready.
     pub(super) counted: bool,
@@ -31,11 +25,13 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(line: Line, reading: Reading) -> Self {
+    pub(super) fn new(line: Line, plan: &Plan) -> Self {
         Self {
             line,
-            phase: Phase::Connecting,
-            reading,
+            speech: Speech::new(plan.door),
+            connecting: true,
+            stage: Stage::Opening,
+            reading: plan.reading,
             counted: false,
             waiting: false,
             partial: Vec::new(),
@@ -43,13 +39,17 @@ impl Conn {
         }
     }
 
+    pub(super) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
     /// Whether a ready client leaves its bytes where they are. Edges come once: a paced client
     /// remembers that there was one.
     pub(super) fn holds_back(&mut self, budget: usize) -> bool {
         match self.reading {
             Reading::Free => false,
-            Reading::Never => self.phase == Phase::Ready,
-            Reading::AtMost(_) if self.phase == Phase::Ready && budget == usize::MAX => {
+            Reading::Never => self.is_ready(),
+            Reading::AtMost(_) if self.is_ready() && budget == usize::MAX => {
                 self.waiting = true;
                 true
             }
@@ -70,16 +70,17 @@ impl Conn {
         Ok(())
     }
 
-    pub(super) fn on_writable(&mut self, addr: SocketAddr, deflate: bool) -> io::Result<()> {
-        if self.phase == Phase::Connecting {
+    pub(super) fn on_writable(&mut self, addr: SocketAddr, plan: &Plan) -> io::Result<()> {
+        if self.connecting {
             if let Some(error) = self.line.stream.take_error()? {
                 return Err(error);
             }
             if self.line.stream.peer_addr().is_err() {
                 return Ok(());
             }
-            self.phase = Phase::Upgrading;
-            return self.write(&wire::upgrade_request(&addr.to_string(), deflate));
+            self.connecting = false;
+            let opening = self.speech.opening(&addr.to_string(), plan);
+            return self.write(&opening);
         }
         self.line.flush()?;
         while !self.out.is_empty() {
@@ -134,7 +135,7 @@ impl Conn {
         }
     }
 
-    /// Takes apart what has come; answers how many bytes are done with.
+    /// Takes apart what has come, and says what that asks for; answers how many bytes are done with.
     fn hear(
         &mut self,
         bytes: &[u8],
@@ -143,32 +144,11 @@ impl Conn {
         plan: &Plan,
         hear: &mut impl Hear,
     ) -> Result<usize> {
-        let mut used = 0;
-        if matches!(self.phase, Phase::Connecting | Phase::Upgrading) {
-            let Some(end) = wire::upgrade_answer(bytes)? else { return Ok(0) };
-            used = end;
-            self.phase = if plan.confirms == 0 { Phase::Ready } else { Phase::Confirming(plan.confirms) };
-            self.write(&plan.subscribe)?;
-        }
-        while let Some((header, payload, whole)) = wire::frame(bytes.get(used..).unwrap_or_default())? {
-            used += whole;
-            match (header.opcode, self.phase) {
-                (wire::TEXT, Phase::Confirming(left)) if is_confirmation(payload)? => {
-                    self.phase = if left == 1 { Phase::Ready } else { Phase::Confirming(left - 1) };
-                }
-                (wire::TEXT, _) => hear.on_text(client, payload, now_ns),
-                (wire::PING, _) => {
-                    let mut pong = Vec::new();
-                    wire::put_masked(&mut pong, wire::PONG, payload);
-                    self.write(&pong)?;
-                }
-                (wire::CLOSE, _) => {
-                    let code = payload.first_chunk::<2>().map(|code| u16::from_be_bytes(*code));
-                    let reason = payload.get(2..).map(crate::text::excerpt).unwrap_or_default();
-                    bail!("the server closed with {code:?} {reason}");
-                }
-                _ => {}
-            }
+        let mut turn = Turn { stage: &mut self.stage, plan, say: Vec::new(), client, now_ns, hear };
+        let used = self.speech.hear(bytes, &mut turn)?;
+        let say = turn.say;
+        if !say.is_empty() {
+            self.write(&say)?;
         }
         Ok(used)
     }

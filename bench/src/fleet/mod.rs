@@ -1,8 +1,9 @@
-//! The load clients: thousands of WebSocket connections on one thread and one read buffer. A client
-//! keeps bytes of its own only while a frame is split between two reads. The fleet opens, subscribes,
-//! paces slow readers and hands each text frame to the workload; what a frame means is not known here.
+//! The load clients: thousands of connections on one thread and one read buffer. A client
+//! keeps bytes of its own only while a frame is split between two reads. The fleet opens, subscribes by one door
+//! or another, paces slow readers and hands each message to the workload; what it means is not known here.
 
 mod conn;
+mod door;
 mod line;
 mod open;
 
@@ -17,8 +18,8 @@ use mio::{Events, Poll, Token};
 use rustls::ClientConfig;
 
 use crate::clock::Clock;
-use crate::{text, wire};
-use conn::{Conn, Phase};
+use conn::Conn;
+pub(crate) use door::Door;
 
 const BUFFER_BYTES: usize = 2 << 20;
 /// How often a paced reader is looked at.
@@ -26,8 +27,11 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// Receives what the clients hear.
 pub(crate) trait Hear {
-    /// A text frame that is no confirmation.
+    /// A message, as its door frames it; anything that is no confirmation where it subscribes.
     fn on_text(&mut self, client: usize, payload: &[u8], now_ns: u64);
+
+    /// A publish is answered, by a door that answers each in its turn.
+    fn on_answer(&mut self, _client: usize, _now_ns: u64) {}
 }
 
 /// How a client reads once it has subscribed.
@@ -41,10 +45,11 @@ pub(crate) enum Reading {
     AtMost(u64),
 }
 
-/// What a client does after its upgrade.
+/// What a client does when it is let in.
 #[derive(Clone)]
 pub(crate) struct Plan {
-    /// Masked frames.
+    pub(crate) door: Door,
+    /// What it says to subscribe, in the door's own bytes; for the native door masked frames.
     pub(crate) subscribe: Rc<[u8]>,
     /// How many confirmations make it ready.
     pub(crate) confirms: usize,
@@ -56,17 +61,24 @@ pub(crate) struct Plan {
 impl Plan {
     /// A client that subscribes to nothing: a publisher.
     pub(crate) fn publisher() -> Self {
-        Self { subscribe: Rc::from([]), confirms: 0, reading: Reading::Free, deflate: false }
+        Self::at(Door::Native, &[])
     }
 
     /// A client that subscribes to `channels`.
     pub(crate) fn subscriber(channels: &[String]) -> Self {
-        let request = match channels {
-            [one] => serde_json::json!({ "action": "subscribe", "channel": one }),
-            many => serde_json::json!({ "action": "subscribe", "channels": many }),
-        };
-        let frame = wire::text(&request.to_string());
-        Self { subscribe: Rc::from(frame), confirms: channels.len(), reading: Reading::Free, deflate: false }
+        Self::at(Door::Native, channels)
+    }
+
+    /// A client that comes in by `door` and subscribes to `channels`.
+    pub(crate) fn at(door: Door, channels: &[String]) -> Self {
+        let subscribe = if channels.is_empty() { Vec::new() } else { door.subscribe(channels) };
+        Self {
+            door,
+            subscribe: subscribe.into(),
+            confirms: channels.len(),
+            reading: Reading::Free,
+            deflate: false,
+        }
     }
 
     /// The same client with another way to read.
@@ -210,7 +222,7 @@ impl Fleet {
             }
         }
         let Some(conn) = self.slots.get_mut(client).and_then(|slot| slot.conn.as_mut()) else { return };
-        if conn.phase == Phase::Ready && !conn.counted {
+        if conn.is_ready() && !conn.counted {
             conn.counted = true;
             self.ready += 1;
             if let Reading::AtMost(_) = conn.reading {
@@ -233,7 +245,7 @@ impl Fleet {
     fn on_writable(&mut self, client: usize) {
         let Some(slot) = self.slots.get_mut(client) else { return };
         let Some(conn) = slot.conn.as_mut() else { return };
-        if conn.on_writable(self.addr, slot.plan.deflate).is_err() {
+        if conn.on_writable(self.addr, &slot.plan).is_err() {
             self.on_gone(client);
         }
     }
@@ -245,13 +257,4 @@ impl Fleet {
         }
         Ok(())
     }
-}
-
-/// Tells a confirmation from everything else; an error in answer to a subscribe ends the run.
-fn is_confirmation(payload: &[u8]) -> Result<bool> {
-    let head = payload.get(..64).unwrap_or(payload);
-    if text::find(head, br#""type":"error""#).is_some() {
-        bail!("a subscription was refused: {}", text::excerpt(payload));
-    }
-    Ok(text::find(head, b"subscription_confirmed").is_some())
 }

@@ -80,7 +80,7 @@ impl Fleet {
         options.set_tcp_nodelay(true)?;
         options.set_linger(Some(Duration::ZERO))?;
         self.poll.registry().register(&mut stream, Token(client), Interest::READABLE | Interest::WRITABLE)?;
-        slot.conn = Some(Conn::new(Line::new(stream, self.tls.as_ref())?, slot.plan.reading));
+        slot.conn = Some(Conn::new(Line::new(stream, self.tls.as_ref())?, &slot.plan));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::loops::{self, Loop};
-use crate::fleet::Plan;
+use crate::fleet::{Door, Plan};
 use crate::report::{Bound, Goal, Report};
 use crate::server::Target;
 use crate::session::{Common, Session};
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &ChannelsArgs, common: &Common) -> Result<Report> {
     let mut report = Report::new("channels", load, goals);
     let (plans, order) = draw(args);
     let settings = Loop {
+        door: Door::Native,
         payload: args.payload,
         window: args.outstanding,
         warm_up: Duration::from_secs(1),

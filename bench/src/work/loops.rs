@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::fleet::{Fleet, Hear, Plan};
+use crate::fleet::{Door, Fleet, Hear, Plan};
 use crate::procfs::{cpu_seconds, float};
 use crate::report::Sample;
 use crate::server::Server;
@@ -17,6 +17,7 @@ const STALL: Duration = Duration::from_secs(10);
 
 /// What a closed loop does.
 pub(crate) struct Loop {
+    pub(crate) door: Door,
     pub(crate) payload: usize,
     pub(crate) window: u64,
     pub(crate) warm_up: Duration,
@@ -113,7 +114,7 @@ impl Hear for Tally {
 
 /// Runs the loop against one server with the given subscribers.
 pub(crate) fn run(server: &Server, settings: &Loop, subscribers: Vec<Plan>) -> Result<Sample> {
-    drive(server, Fleet::new(server.addr)?, settings, subscribers)
+    drive(server, Fleet::new(server.door(settings.door)?)?, settings, subscribers)
 }
 
 /// The same with a fleet that has nobody yet.
@@ -126,10 +127,10 @@ pub(crate) fn drive(
     let publisher = subscribers.len();
     let mut tally = Tally::new(settings.window * 16, publisher, settings.dense);
     fleet.open(subscribers, 256, &mut tally)?;
-    fleet.open(vec![Plan::publisher()], 1, &mut tally)?;
+    fleet.open(vec![Plan::at(settings.door.of_publisher(), &[])], 1, &mut tally)?;
 
-    let mut source =
-        Source { settings, publish: Publish::new(settings.payload), n: FIRST_N, out: Vec::new() };
+    let publish = Publish::at(settings.door, settings.payload);
+    let mut source = Source { settings, publish, n: FIRST_N, out: Vec::new() };
     source.drive(&mut fleet, &mut tally, settings.warm_up)?;
     let (cpu, before, sent) = (cpu_seconds(server.pid())?, tally.deliveries, source.n);
     let elapsed = source.drive(&mut fleet, &mut tally, settings.duration)?;
@@ -145,6 +146,7 @@ pub(crate) fn drive(
     Ok(vec![
         ("deliveries/s", deliveries / elapsed),
         ("server CPU us/delivery", cpu * 1e6 / deliveries),
+        ("deliveries/CPU s", deliveries / cpu.max(0.01)),
         ("publishes/s", publishes / elapsed),
         ("server CPU share", cpu / elapsed),
     ])

@@ -12,6 +12,7 @@ pub(crate) mod latency;
 mod loops;
 pub(crate) mod pipeline;
 pub(crate) mod redis;
+pub(crate) mod redis_publish;
 pub(crate) mod replay;
 pub(crate) mod slow;
 pub(crate) mod storm;

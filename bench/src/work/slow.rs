@@ -11,7 +11,7 @@ use crate::procfs::{float, memory};
 use crate::report::{Bound, Goal, Report, Sample};
 use crate::server::{Server, Target};
 use crate::session::{Common, Session};
-use crate::template;
+use crate::template::{self, Publish};
 
 /// Settings of `slow`.
 #[derive(Debug, Clone, clap::Args)]
@@ -87,7 +87,7 @@ fn measure(server: &Server, args: &SlowArgs, stuck: usize) -> Result<Outcome> {
     fleet.open(vec![Plan::publisher()], 1, &mut watch)?;
     let before = memory(server.pid())?.rss_kib;
     let mut peak = before;
-    let mut pacer = Pacer::new(args.rate, args.payload, args.fast + stuck);
+    let mut pacer = Pacer::new(args.rate, Publish::new(args.payload), args.fast + stuck);
     pacer.run(&mut fleet, &mut watch, Duration::from_secs_f64(args.seconds), |_| {
         peak = peak.max(memory(server.pid())?.rss_kib);
         Ok(())

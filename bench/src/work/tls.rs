@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::loops::{self, Loop};
-use crate::fleet::{Fleet, Hear, Plan};
+use crate::fleet::{Door, Fleet, Hear, Plan};
 use crate::procfs::{float, memory};
 use crate::report::{Bound, Goal, Report, Sample};
 use crate::server::{Certificate, Server, Target, scratch};
@@ -83,6 +83,7 @@ fn measure(server: &Server, args: &TlsArgs, config: &Arc<ClientConfig>) -> Resul
     let secured = || Fleet::new(behind).map(|fleet| fleet.behind_tls(config.clone()));
     let idle_kib = idle(server, args, secured()?)?;
     let settings = Loop {
+        door: Door::Native,
         payload: args.payload,
         window: args.outstanding,
         warm_up: Duration::from_secs(1),

@@ -39,7 +39,7 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
 }
 
 fn listens(config: &Config) -> Vec<SocketAddr> {
-    [&*config.serve.listen, &config.tls.listen].concat()
+    [&*config.serve.listen, &config.tls.listen, &config.redis.listen].concat()
 }
 
 impl Authorities {

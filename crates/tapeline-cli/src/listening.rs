@@ -2,11 +2,14 @@
 //!
 //! It decides and binds. What is served there, and who may come in, is the gateway's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tapeline_gateway::tls::Tls;
-use tapeline_gateway::{ListenError, Listener, Side};
+use tapeline_gateway::{ListenError, Listener, RespListener, Side};
+
+/// Where a demo's Redis door is: beside Redis' own port.
+const DEMO_REDIS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6_380);
 
 /// An address, and how it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,28 @@ pub(crate) fn bind(
         Ok((Listener::bind(address, side, tls)?, side))
     };
     places(plain, tls.map(|(_, addresses)| &**addresses), admin).into_iter().map(open).collect()
+}
+
+/// Listens for Redis' own clients. A demo that names no address has one of its own, if nobody else has it.
+pub(crate) fn bind_redis(addresses: &[SocketAddr], is_demo: bool) -> Result<Vec<RespListener>, ListenError> {
+    if addresses.is_empty() && is_demo {
+        return match RespListener::bind(DEMO_REDIS) {
+            Ok(listener) => Ok(vec![listener]),
+            Err(error) => {
+                tracing::warn!("this demo has no Redis door: {error}");
+                Ok(Vec::new())
+            }
+        };
+    }
+    let open = |address: &SocketAddr| {
+        if !is_here(*address) {
+            tracing::warn!(
+                "redis.listen {address} is served without TLS: tokens can be read on the way there"
+            );
+        }
+        RespListener::bind(*address)
+    };
+    addresses.iter().map(open).collect()
 }
 
 /// Addresses behind TLS are given where there is a certificate.

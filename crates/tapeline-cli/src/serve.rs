@@ -68,6 +68,9 @@ pub(crate) struct ServeFlags {
     /// Address for the admin interface alone; may be given more than once.
     #[arg(long, value_name = "ADDR")]
     admin_listen: Vec<SocketAddr>,
+    /// Address of the Redis door, for Redis' own clients; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    redis_listen: Vec<SocketAddr>,
     /// Feed a seeded synthetic market.
     #[arg(long)]
     demo: bool,
@@ -124,6 +127,7 @@ impl ServeFlags {
             ("--tls-certificate", "tls.certificate", self.tls_certificate),
             ("--tls-key", "tls.key", self.tls_key),
             ("--admin-listen", "admin.listen", addresses(&self.admin_listen)),
+            ("--redis-listen", "redis.listen", addresses(&self.redis_listen)),
             ("--demo", "serve.demo", on(self.demo)),
             ("--demo-seed", "serve.demo_seed", self.demo_seed.map(|seed| seed.to_string())),
             ("--feed", "feed.names", list(self.feed)),
@@ -198,6 +202,7 @@ impl Serve {
             feeds: (config.feed, clock),
             tls: tls.map(|tls| (tls, config.tls.listen)),
             admin_listen: config.admin_listen,
+            redis_listen: config.redis.listen,
             admin_authority,
             audit,
             compression: config.http.compression,
@@ -216,6 +221,7 @@ struct Served {
     /// The certificate, and where it is shown.
     tls: Option<(Arc<Tls>, Vec<SocketAddr>)>,
     admin_listen: Vec<SocketAddr>,
+    redis_listen: Vec<SocketAddr>,
     admin_authority: Option<Arc<dyn Authority>>,
     audit: Arc<Audit>,
     compression: bool,
@@ -245,6 +251,7 @@ async fn serve(
         feeds: (feeds, clock),
         tls,
         admin_listen,
+        redis_listen,
         admin_authority,
         audit,
         compression,
@@ -259,6 +266,7 @@ async fn serve(
         Signals::install(reloader.has_file()).context("signals cannot be watched")?;
     let reloading = hangups.map(|hangups| tokio::spawn(reloader.clone().on_hangups(hangups)));
     let listeners = listening::bind(&values.listen, tls.as_ref(), &admin_listen)?;
+    let redis_listeners = listening::bind_redis(&redis_listen, values.demo)?;
     let shards = Arc::new(Shards::start(&hub)?);
     let first = listeners.first().map(|(listener, _)| (listener.address(), listener.scheme()));
     let tls = tls.map(|(tls, _)| tls);
@@ -285,6 +293,10 @@ async fn serve(
         // Whoever reads standard output may have gone; that is no reason to stop serving.
         let _ = writeln!(std::io::stdout(), "{what} on {}://{}", listener.scheme(), listener.address());
         doors.spawn(listener.serve(app.clone(), side));
+    }
+    for listener in redis_listeners {
+        let _ = writeln!(std::io::stdout(), "listening on redis://{}", listener.address());
+        doors.spawn(listener.serve(app.clone()));
     }
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     let feeds = live::start(&feeds, &hub, &clock)?;

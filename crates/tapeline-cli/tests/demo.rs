@@ -112,7 +112,7 @@ async fn the_demo_sends_every_familys_data_and_ends_cleanly() {
 #[tokio::test]
 async fn a_newcomer_is_told_where_to_look_and_finds_a_page_there() {
     let mut demo = Demo::start();
-    let said: Vec<String> = demo.lines.by_ref().take(4).map(Result::unwrap).collect();
+    let said: Vec<String> = demo.lines.by_ref().take(5).map(Result::unwrap).collect();
     let said = said.join("\n");
     for hint in [&format!("{}/\n", demo.url), &format!("curl {}/", demo.url), "tapeline sub 'market_data:*'"]
     {

@@ -45,7 +45,7 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 /// Sockets of the admin interface beyond all others: who would end a crowd must get through it.
 const ADMIN_RESERVE: usize = 16;
 /// So many are told at once; others are closed without a word.
-const REFUSALS: usize = 256;
+pub(crate) const REFUSALS: usize = 256;
 
 /// A number of sockets, counted down when one is done.
 #[derive(Clone, Debug, Default)]
@@ -56,13 +56,13 @@ impl Open {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn enter(&self) -> Entered {
+    pub(crate) fn enter(&self) -> Entered {
         self.0.fetch_add(1, Ordering::Relaxed);
         Entered(self.clone())
     }
 }
 
-struct Entered(Open);
+pub(crate) struct Entered(Open);
 
 impl Drop for Entered {
     fn drop(&mut self) {

@@ -9,8 +9,8 @@ use axum::routing::{self, MethodRouter};
 use crate::app::App;
 use crate::caller::Needs;
 use crate::{
-    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, socketio, spec, sse, stats,
-    store, upgrade,
+    admin, batch, data, dead_letters, http, inspect, metrics, ops, page, presence, socketio, spec, sse,
+    stats, store, upgrade,
 };
 
 /// A route that is always open.

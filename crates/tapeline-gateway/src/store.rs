@@ -206,7 +206,8 @@ fn may_write(caller: &Caller, key: &Key) -> Result<(), Refusal> {
     caller.grant.may_write_store(key.as_str())
 }
 
-fn of_others(key: &Key) -> Result<(), Refusal> {
+/// Whether the key is not one of the hub's own.
+pub(crate) fn of_others(key: &Key) -> Result<(), Refusal> {
     if key.as_str().starts_with(OWN_KEYS) {
         let message = format!("{key}: keys that begin with {OWN_KEYS} are the hub's own");
         return Err(Refusal::new(ErrorCode::Forbidden, message));

@@ -244,3 +244,7 @@ impl Drop for Far {
         self.0.stir(token);
     }
 }
+
+#[cfg(test)]
+#[path = "conduit_tests.rs"]
+mod tests;

@@ -29,6 +29,7 @@ struct Inner {
     /// The frame, which the data is a part of.
     text: Utf8Bytes,
     data: Range<usize>,
+    is_json: bool,
     value: OnceLock<Value>,
     kind: Box<str>,
     channel: Arc<str>,
@@ -42,7 +43,7 @@ struct Inner {
 
 /// Fields of the header; any other holds a key of the channel.
 const HEADER: &[&str] =
-    &["type", "channel", "data", "timestamp", "id", "correlation_id", "offset", "epoch", "rollup", "owner"];
+    &["type", "channel", "data", "data_b64", "timestamp", "id", "correlation_id", "offset", "epoch", "rollup", "owner"];
 
 impl PubSubMessage {
     /// `None` if the text is not a message.
@@ -52,7 +53,8 @@ impl PubSubMessage {
 
     /// From a frame whose fields are known already.
     pub(crate) fn from_fields(text: &Utf8Bytes, fields: &Fields<'_>) -> Option<Self> {
-        let data = fields.raw("data")?.get();
+        let json = fields.raw("data");
+        let data = json.or_else(|| fields.raw("data_b64"))?.get();
         // The data lies inside of the text, so the distance of their beginnings is its place there.
         let start = data.as_ptr().addr().checked_sub(text.as_str().as_ptr().addr())?;
         let boxed = |name| fields.text(name).map(|text| Box::<str>::from(&*text));
@@ -60,6 +62,7 @@ impl PubSubMessage {
         Some(PubSubMessage(Arc::new(Inner {
             text: text.clone(),
             data: start..start + data.len(),
+            is_json: json.is_some(),
             value: OnceLock::new(),
             kind: boxed("type")?,
             channel: fields.text("channel")?.as_ref().into(),
@@ -72,7 +75,8 @@ impl PubSubMessage {
         })))
     }
 
-    /// The data, parsed at the first call; `null` if it nests deeper than JSON is read here.
+    /// The data, parsed at the first call; `null` if it nests deeper than JSON is read here. Of data that is not JSON, as a
+    /// Redis client may publish under a name that nobody declared, it is the bytes in base64.
     pub fn data(&self) -> &Value {
         self.0.value.get_or_init(|| serde_json::from_str(self.data_json()).unwrap_or_default())
     }
@@ -82,7 +86,12 @@ impl PubSubMessage {
         self.data().get(field)
     }
 
-    /// The data as the JSON text that was published, digit for digit.
+    /// Whether what was published is JSON.
+    pub fn is_json(&self) -> bool {
+        self.0.is_json
+    }
+
+    /// The data as the JSON text that was published, digit for digit; as [`PubSubMessage::data`] if it is not JSON.
     pub fn data_json(&self) -> &str {
         self.0.text.get(self.0.data.clone()).unwrap_or("null")
     }
@@ -225,6 +234,13 @@ mod tests {
         let message = read(TRADE);
         assert_eq!(message.place_in("trades"), Some(&Place { offset: 99, epoch: "k4".into() }));
         assert_eq!(message.place_in("orders"), None);
+    }
+
+    #[test]
+    fn bytes_that_are_no_json_come_in_base64_and_keep_their_place() {
+        let text = r#"{"type":"message","channel":"raw","data_b64":"AAE=","timestamp":"t","id":"i","offset":3,"epoch":"k"}"#;
+        let message = PubSubMessage::read(&text.into()).unwrap();
+        assert_eq!((message.data(), message.is_json(), message.offset()), (&json!("AAE="), false, 3));
     }
 
     #[test]

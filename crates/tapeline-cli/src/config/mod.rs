@@ -98,6 +98,8 @@ pub(crate) struct HttpValues {
 /// `[redis]`
 #[derive(Clone, Debug)]
 pub(crate) struct RedisValues {
+    /// Where Redis' own clients are served; empty for nowhere.
+    pub listen: Vec<SocketAddr>,
     pub intake: bool,
     pub mirror: Vec<String>,
 }
@@ -124,7 +126,11 @@ impl Default for Config {
             tls: TlsValues::default(),
             socketio: SocketIo::default(),
             storage: Storage::default(),
-            redis: RedisValues { intake: true, mirror: vec!["quantum_signals".to_string()] },
+            redis: RedisValues {
+                listen: Vec::new(),
+                intake: true,
+                mirror: vec!["quantum_signals".to_string()],
+            },
             feed: FeedValues::default(),
             admin_listen: Vec::new(),
             audit_file: String::new(),

@@ -102,6 +102,8 @@ rows! {
         "Bytes that the data directory may take; 0 for what the disk has."
     "storage.reserve_bytes" Restart No any storage.limits.reserve_bytes
         "Bytes kept free for critical families when the directory is full."
+    "redis.listen" Restart No any redis.listen
+        "Addresses of the Redis door, for clients that speak RESP; port 0 takes a free one. With serve.demo alone, 127.0.0.1:6380 if it is free."
     "redis.intake" Restart No any redis.intake
         "Take in what others publish in Redis under the catalogue's names."
     "redis.mirror" Restart No patterns redis.mirror

@@ -108,7 +108,12 @@ struct DeliveredMessage {
     /// Where it was published; the channel's keys stand beside it under their own names.
     channel: String,
     /// As it was published; of a table, rows.
-    data: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Value>,
+    /// Instead of `data` where what was published is not JSON: its bytes in base64. Only names that nobody declared take
+    /// such, from Redis clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_b64: Option<String>,
     /// Receipt by the hub, RFC 3339.
     timestamp: String,
     /// A UUID of version 7.

@@ -129,8 +129,8 @@ fn read_hello<'a>(call: &Call<'a, '_>) -> Result<Hello<'a>, String> {
     let words = call.words;
     let mut hello = Hello { version: None, login: None, name: None };
     if words.len() > 1 {
-        let number = parse_integer(words.at(1))
-            .ok_or("ERR Protocol version is not an integer or out of range")?;
+        let number =
+            parse_integer(words.at(1)).ok_or("ERR Protocol version is not an integer or out of range")?;
         hello.version = Some(match number {
             2 => Version::Two,
             3 => Version::Three,
@@ -195,7 +195,11 @@ pub(super) fn client(call: &mut Call<'_, '_>) -> Outcome {
         b"getname" if takes(2) => {
             let name = call.talk.name.clone();
             call.reply(|writer| {
-                if name.is_empty() { writer.null() } else { writer.bulk(name.as_bytes()) };
+                if name.is_empty() {
+                    writer.null()
+                } else {
+                    writer.bulk(name.as_bytes())
+                };
             })
         }
         b"id" if takes(2) => {

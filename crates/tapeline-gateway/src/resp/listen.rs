@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::wire::{RESP2, refused};
 use super::{Cursors, Resp};
 use crate::app::App;
-use crate::connection::has_room;
+use crate::connection::{REFUSALS, has_room};
 use crate::door::Door;
 use crate::listen::{ListenError, bind};
 use crate::peer::principal;
@@ -74,7 +74,13 @@ fn open(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, cursors: &Arc<Curso
         Ok(here) => here,
         Err(refusal) => {
             app.report_refused(&name, &refusal);
-            tokio::spawn(refuse(stream, refusal));
+            if app.refusing.count() < REFUSALS {
+                let refusing = app.refusing.enter();
+                tokio::spawn(async move {
+                    let _refusing = refusing;
+                    refuse(stream, refusal).await;
+                });
+            }
             return;
         }
     };

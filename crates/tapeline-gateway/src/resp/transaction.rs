@@ -31,7 +31,9 @@ impl Transaction {
             return Err("ERR too_large: a transaction has room for 1,000 commands");
         }
         if self.bytes.saturating_add(bytes) > limit_bytes {
-            return Err("ERR too_large: a transaction has room for one publish and 1 MiB (limits.publish_bytes)");
+            return Err(
+                "ERR too_large: a transaction has room for one publish and 1 MiB (limits.publish_bytes)",
+            );
         }
         self.bytes += bytes;
         self.commands.push(words.keep());

@@ -1,6 +1,8 @@
 //! What the protocols' own suites talk to, in conformance mode only: an echo of Engine.IO messages, and a small application
 //! that sends events back. Nothing of the hub is behind it.
 
+use std::time::Duration;
+
 use tapeline_codec::socketio::{Kind, MAIN, Packet, check_placeholders, event, push_head};
 use tapeline_codec::websocket::encoder::{binary_frame, text_frame};
 use tapeline_runtime::Port;
@@ -11,6 +13,9 @@ use super::wire::{push_joined, push_not_joined};
 
 /// The namespaces that the suite joins.
 const NAMESPACES: [&str; 2] = [MAIN, "/custom"];
+
+/// Far longer than a suite takes to look again.
+const APART: Duration = Duration::from_millis(10);
 
 /// Sends back what it hears.
 pub(super) struct Echo;
@@ -66,7 +71,7 @@ impl Suite {
                 let mut out = Vec::new();
                 push_head(&mut out, Kind::Event, 0, packet.namespace, None);
                 out.extend_from_slice(format!("[\"auth\",{}]", packet.payload.unwrap_or("{}")).as_bytes());
-                port.send(&text_frame(&out));
+                send_apart(text_frame(&out), port);
                 Step::Next
             }
             (Kind::Disconnect, Some(joined)) if *joined => {
@@ -80,6 +85,19 @@ impl Suite {
             _ => Step::Broken("a packet of a namespace that is not joined, or is already".to_string()),
         }
     }
+}
+
+/// Sends a frame a moment later. The suite looks for the next message only when it has seen the one before, and misses
+/// what comes in one piece with that.
+fn send_apart(frame: Vec<u8>, port: &mut Port<'_>) {
+    let turn = port.turn();
+    let later = port.later(turn);
+    let answer = move || {
+        std::thread::sleep(APART);
+        later.answer(frame);
+    };
+    // Without a thread the suite fails, which says it all.
+    let _ = tapeline_runtime::spawn("suite", answer);
 }
 
 /// Sends an event's arguments back as the suite asks for.

@@ -30,7 +30,8 @@ pub(super) struct Heard<'a> {
     pub channel: Cow<'a, str>,
     #[serde(borrow)]
     pub timestamp: Cow<'a, str>,
-    #[serde(borrow)]
+    /// In base64 where it is not JSON.
+    #[serde(borrow, alias = "data_b64")]
     pub data: &'a RawValue,
     pub offset: u64,
     #[serde(borrow)]

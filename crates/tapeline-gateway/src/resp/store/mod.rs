@@ -1,13 +1,247 @@
-//! Commands on the hub's store.
+//! Redis' strings, hashes and keys on the hub's store, with the rights that it has over HTTP. The store answers when it
+//! likes; this file sees to it that a connection's commands see one another, and that each is answered in its turn.
 
-use std::sync::atomic::AtomicU32;
+mod change;
+mod gather;
+mod hashes;
+mod key;
+mod keys;
+mod options;
+mod scan;
+mod strings;
+mod value;
 
-/// What a connection has asked of the store.
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tapeline_codec::resp::{Version, Writer};
+use tapeline_core::store::Key;
+use tapeline_core::{Hub, Refusal};
+use tapeline_runtime::Later;
+use tapeline_schema::ErrorCode;
+
+use super::Outcome;
+use super::mark::{Mark, Shape};
+use super::talk::Call;
+use super::wire::refused;
+use crate::store::of_others;
+
+pub(super) use hashes::*;
+pub(super) use keys::*;
+pub(super) use scan::{dbsize, flush, keys, scan};
+pub(super) use strings::*;
+
+pub(crate) use scan::Cursors;
+
+/// Bytes of one answer: what a connection may make the hub hold at once.
+const ANSWER_BYTES: usize = 8 << 20;
+
+/// What a command does to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// Reads.
+    Read,
+    /// Writes, whatever is there.
+    Write,
+    /// Reads, and writes what follows from that.
+    Change,
+}
+
+/// What a connection has asked of the store and not been answered. Commands wait for one another here where they would
+/// else not see what the ones before them did.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
+    reads: AtomicU32,
+    writes: AtomicU32,
     changes: AtomicU32,
 }
 
-/// Where scans stand.
-#[derive(Debug, Default)]
-pub(crate) struct Cursors {}
+impl Gauge {
+    fn count(&self, work: Work) -> &AtomicU32 {
+        match work {
+            Work::Read => &self.reads,
+            Work::Write => &self.writes,
+            Work::Change => &self.changes,
+        }
+    }
+
+    fn is_free_for(&self, work: Work) -> bool {
+        let none = |work| self.count(work).load(Ordering::Acquire) == 0;
+        let others = match work {
+            Work::Read => none(Work::Write),
+            Work::Write => none(Work::Read),
+            Work::Change => none(Work::Read) && none(Work::Write),
+        };
+        others && none(Work::Change)
+    }
+}
+
+/// Where an answer goes.
+enum Place {
+    /// Nobody waits for it yet.
+    Open,
+    /// It was there before anybody waited.
+    Found(Vec<u8>),
+    Later(Later),
+    Given,
+}
+
+/// The answer that a command owes. One that is dropped says that there is none.
+struct Answer {
+    place: Arc<Mutex<Place>>,
+    gauge: Arc<Gauge>,
+    work: Work,
+    version: Version,
+    given: bool,
+}
+
+impl Answer {
+    fn give(mut self, said: &Said) {
+        self.put(said);
+    }
+
+    fn fail(self, refusal: &Refusal) {
+        self.give(&Said::Error(refused(refusal)));
+    }
+
+    fn put(&mut self, said: &Said) {
+        if std::mem::replace(&mut self.given, true) {
+            return;
+        }
+        let mut bytes = Vec::new();
+        said.write(&mut Writer::new(&mut bytes, self.version));
+        if bytes.len() > ANSWER_BYTES {
+            bytes.clear();
+            let text = format!("ERR too_large: the answer is larger than {} MiB", ANSWER_BYTES >> 20);
+            Writer::new(&mut bytes, self.version).error(&text);
+        }
+        // Before the answer can be seen: the next command must find the store free.
+        self.gauge.count(self.work).fetch_sub(1, Ordering::Release);
+        let mut place = lock(&self.place);
+        match std::mem::replace(&mut *place, Place::Given) {
+            Place::Later(later) => later.answer(bytes),
+            _ => *place = Place::Found(bytes),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let refusal = Refusal::new(ErrorCode::Degraded, "the store gave no answer");
+        self.put(&Said::Error(refused(&refusal)));
+    }
+}
+
+fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a command is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Ok,
+    Null,
+    Simple(&'static str),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Error(String),
+    List(Vec<Said>),
+    /// Keys and values, each a string.
+    Pairs(Vec<(Vec<u8>, Vec<u8>)>),
+}
+
+impl Said {
+    fn count(count: usize) -> Said {
+        Said::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    fn flag(flag: bool) -> Said {
+        Said::Integer(i64::from(flag))
+    }
+
+    /// A string, or that there is none.
+    fn maybe(bytes: Option<Vec<u8>>) -> Said {
+        bytes.map_or(Said::Null, Said::Bulk)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        match self {
+            Said::Ok => _ = writer.simple("OK"),
+            Said::Null => _ = writer.null(),
+            Said::Simple(text) => _ = writer.simple(text),
+            Said::Integer(number) => _ = writer.integer(*number),
+            Said::Bulk(bytes) => _ = writer.bulk(bytes),
+            Said::Error(text) => _ = writer.error(text),
+            Said::List(parts) => {
+                writer.array(parts.len());
+                parts.iter().for_each(|part| part.write(writer));
+            }
+            Said::Pairs(pairs) => {
+                writer.map(pairs.len());
+                for (key, value) in pairs {
+                    writer.bulk(key).bulk(value);
+                }
+            }
+        }
+    }
+}
+
+/// Why a command is not followed, and about what.
+struct Denied {
+    refusal: Refusal,
+    about: Box<str>,
+}
+
+impl Call<'_, '_> {
+    /// The key that the word at this place names, if it may be read.
+    fn readable(&self, place: usize) -> Result<Key, Denied> {
+        self.key(place, |key| self.port.grant().may_read_store(key.as_str()))
+    }
+
+    /// The same, if it may be written.
+    fn writable(&self, place: usize) -> Result<Key, Denied> {
+        self.key(place, |key| self.port.grant().may_write_store(key.as_str()))
+    }
+
+    /// The same, if both.
+    fn changeable(&self, place: usize) -> Result<Key, Denied> {
+        self.readable(place).and_then(|_| self.writable(place))
+    }
+
+    fn key(&self, place: usize, may: impl Fn(&Key) -> Result<(), Refusal>) -> Result<Key, Denied> {
+        let denied = |refusal| Denied { refusal, about: self.words.shown(place).into() };
+        let key = key::key(self.words.at(place)).map_err(denied)?;
+        of_others(&key).and_then(|()| may(&key)).map_err(denied)?;
+        Ok(key)
+    }
+
+    /// Says that something is refused, and remembers it.
+    fn deny(&mut self, denied: Denied) -> Outcome {
+        let mark = Mark { turn: self.port.turn(), shape: Shape::Published };
+        self.port.refuse(denied.refusal, Some(denied.about), &Some(mark.text()));
+        Outcome::Done
+    }
+
+    /// Asks the store, and answers when it does.
+    fn ask(&mut self, work: Work, start: impl FnOnce(&Arc<Hub>, Answer)) -> Outcome {
+        if !self.talk.gauge.is_free_for(work) {
+            return Outcome::Wait;
+        }
+        let hub = self.port.hub().clone();
+        if let Err(refusal) = hub.take_messages(&self.port.principal(), 1, self.port.now()) {
+            return self.deny(Denied { refusal, about: "".into() });
+        }
+        let place = Arc::new(Mutex::new(Place::Open));
+        let gauge = self.talk.gauge.clone();
+        gauge.count(work).fetch_add(1, Ordering::Acquire);
+        let answer = Answer { place: place.clone(), gauge, work, version: self.talk.version, given: false };
+        let turn = self.port.turn();
+        start(&hub, answer);
+        let mut place = lock(&place);
+        match std::mem::replace(&mut *place, Place::Given) {
+            Place::Found(bytes) => self.port.answer(turn, &bytes),
+            _ => *place = Place::Later(self.port.later(turn)),
+        }
+        Outcome::Done
+    }
+}

@@ -1,0 +1,111 @@
+//! Changes that depend on what is there: read, decide, and write if nobody was faster; else again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tapeline_core::store::{Entry, Expect, Key, Write};
+use tapeline_core::{Hub, Refusal};
+use tapeline_schema::ErrorCode;
+
+use super::{Answer, Said};
+
+/// So often others may be faster.
+const TRIES: u32 = 64;
+
+/// How long a value lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// As long as the one before.
+    Same,
+    Forever,
+    For(Duration),
+}
+
+/// What is to be done, and what is said when it is.
+pub(super) enum Next {
+    Nothing(Said),
+    Write(Bytes, Life, Said),
+    Delete(Said),
+}
+
+/// What follows from what is there and the time, microseconds since 1970; or Redis' text for what cannot be. Asked again
+/// where somebody was faster.
+pub(super) type Decide = Box<dyn FnMut(Option<&Entry>, u64) -> Result<Next, String> + Send>;
+
+/// See the module.
+pub(super) fn change(hub: &Arc<Hub>, key: Key, decide: Decide, answer: Answer) {
+    Change { hub: hub.clone(), key, decide, answer, tries: TRIES }.begin();
+}
+
+struct Change {
+    hub: Arc<Hub>,
+    key: Key,
+    decide: Decide,
+    answer: Answer,
+    tries: u32,
+}
+
+impl Change {
+    fn begin(self) {
+        let (store, key) = (self.hub.store().clone(), self.key.clone());
+        store.get(
+            &key,
+            Box::new(move |found| match found {
+                Ok(entry) => self.go_on(entry.as_ref()),
+                Err(refusal) => self.answer.fail(&refusal),
+            }),
+        );
+    }
+
+    fn go_on(mut self, entry: Option<&Entry>) {
+        let now_us = self.hub.now().wall_us;
+        let expect = entry.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
+        match (self.decide)(entry, now_us) {
+            Err(text) => self.answer.give(&Said::Error(text)),
+            Ok(Next::Nothing(said)) => self.answer.give(&said),
+            Ok(Next::Write(value, life, said)) => {
+                let ends = entry.and_then(|entry| entry.expires_us);
+                let ttl = match life {
+                    Life::Same => ends.map(|at| Duration::from_micros(at.saturating_sub(now_us).max(1))),
+                    Life::Forever => None,
+                    Life::For(time) => Some(time),
+                };
+                if let Err(refusal) = fits(&self.hub, &self.key, &value) {
+                    return self.answer.fail(&refusal);
+                }
+                let (store, key) = (self.hub.store().clone(), self.key.clone());
+                let write = Write { value, ttl, expect };
+                store.set(&key, write, Box::new(move |made| self.end(made.map(|_| said))));
+            }
+            Ok(Next::Delete(said)) => {
+                let (store, key) = (self.hub.store().clone(), self.key.clone());
+                store.delete(&key, expect, Box::new(move |made| self.end(made.map(|_| said))));
+            }
+        }
+    }
+
+    fn end(mut self, made: Result<Said, Refusal>) {
+        match made {
+            Ok(said) => self.answer.give(&said),
+            Err(refusal) if refusal.code == ErrorCode::VersionConflict && self.tries > 0 => {
+                self.tries -= 1;
+                self.begin();
+            }
+            Err(refusal) => self.answer.fail(&refusal),
+        }
+    }
+}
+
+/// Whether a value may be so large.
+pub(super) fn fits(hub: &Hub, key: &Key, value: &[u8]) -> Result<(), Refusal> {
+    let limit = hub.settings().publish_bytes;
+    if value.len() <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "the value of {key} would be {} bytes as JSON, the limit is {limit} (limits.publish_bytes)",
+        value.len()
+    );
+    Err(Refusal::new(ErrorCode::TooLarge, message))
+}

@@ -1,0 +1,58 @@
+//! Names of keys: the store's have a namespace (`user:7`), Redis' need none. One without is kept in a namespace of this
+//! door's, which its clients do not see.
+
+use tapeline_core::Refusal;
+use tapeline_core::store::Key;
+use tapeline_schema::ErrorCode;
+
+/// Where keys without a namespace are.
+pub(super) const NAMESPACE: &str = "redis:";
+
+/// The store's key for a name.
+///
+/// # Errors
+/// `invalid_request` where no key can be called so.
+pub(super) fn key(name: &[u8]) -> Result<Key, Refusal> {
+    let Ok(text) = std::str::from_utf8(name) else {
+        let message = "the key has bytes that are no printable ASCII";
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    };
+    Key::parse(text).or_else(|refusal| Key::parse(&format!("{NAMESPACE}{text}")).map_err(|_| refusal))
+}
+
+/// What clients of this door call a key.
+pub(super) fn name(key: &Key) -> &str {
+    key.as_str().strip_prefix(NAMESPACE).filter(|rest| Key::parse(rest).is_err()).unwrap_or(key.as_str())
+}
+
+/// Whether the key is one that has no namespace here.
+pub(super) fn is_own(key: &Key) -> bool {
+    name(key).len() < key.as_str().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_a_namespace_are_kept_in_one_and_shown_without_it() {
+        for (text, kept) in [
+            ("foo", "redis:foo"),
+            ("user:7", "user:7"),
+            (":b", "redis::b"),
+            ("a:", "redis:a:"),
+            ("redis:foo", "redis:foo"),
+            ("redis:user:7", "redis:user:7"),
+        ] {
+            assert_eq!(key(text.as_bytes()).unwrap().as_str(), kept);
+        }
+        for (kept, text) in
+            [("redis:foo", "foo"), ("user:7", "user:7"), ("redis:user:7", "redis:user:7"), ("redis:a:", "a:")]
+        {
+            assert_eq!(name(&Key::parse(kept).unwrap()), text);
+        }
+        for text in [&b"a b"[..], b"", b"a*", b"\xff", "\u{e9}".as_bytes()] {
+            assert!(key(text).is_err(), "{}", text.escape_ascii());
+        }
+    }
+}

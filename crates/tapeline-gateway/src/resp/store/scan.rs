@@ -1,0 +1,281 @@
+//! Looking through keys: `SCAN` page by page, `KEYS` and `DBSIZE` where there are not too many. Redis' cursors are numbers and
+//! the store goes on behind a key, so this door remembers which number stands for which key.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tapeline_core::rights::OWN_KEYS;
+use tapeline_core::store::{Expect, Key, LIST_LIMIT, Listing, Range};
+use tapeline_core::{Hub, Refusal};
+use tapeline_schema::Pattern;
+
+use super::gather::gather;
+use super::key::{NAMESPACE, is_own, name};
+use super::keys::kind;
+use super::{Answer, Denied, Said, Work};
+use crate::resp::Outcome;
+use crate::resp::talk::Call;
+use crate::resp::words::{SYNTAX, Words};
+
+/// Keys that one command looks at, where it does not go page by page.
+const LOOKED_AT: usize = 10_000;
+/// Keys that a page looks at where nobody says how many, as in Redis.
+const PAGE: usize = 10;
+/// Scans that can be gone on with; the oldest are forgotten.
+const CURSORS: usize = 4_096;
+/// What means something in a pattern.
+const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
+
+/// Where scans stand, of all connections: clients go on with one over another.
+#[derive(Debug, Default)]
+pub(crate) struct Cursors(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    last: u64,
+    known: VecDeque<(u64, Place)>,
+}
+
+/// Which of a pattern's ranges, and the key before the next.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    range: usize,
+    after: Option<Box<str>>,
+}
+
+impl Cursors {
+    fn keep(&self, place: Place) -> u64 {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.last += 1;
+        let number = places.last;
+        places.known.push_back((number, place));
+        if places.known.len() > CURSORS {
+            places.known.pop_front();
+        }
+        number
+    }
+
+    fn find(&self, number: u64) -> Option<Place> {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = places.known.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        places.known.get(at).map(|(_, place)| place.clone())
+    }
+}
+
+/// Which keys, or fields, are asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pattern: Option<Pattern>,
+    /// The pattern can match nothing at all.
+    none: bool,
+    count: Option<usize>,
+    kind: Option<String>,
+}
+
+impl Wanted {
+    /// Reads the options from this place on.
+    ///
+    /// # Errors
+    /// Redis' text.
+    pub(super) fn read(words: Words<'_>, from: usize) -> Result<Self, String> {
+        let mut wanted = Wanted::default();
+        let mut at = from;
+        while at < words.len() {
+            if at + 1 == words.len() {
+                return Err(SYNTAX.to_string());
+            }
+            match () {
+                () if words.is(at, "match") => wanted.match_with(words.at(at + 1)),
+                () if words.is(at, "count") => match words.integer(at + 1)? {
+                    count @ 1.. => wanted.count = Some(usize::try_from(count).unwrap_or(usize::MAX)),
+                    _ => return Err(SYNTAX.to_string()),
+                },
+                () if words.is(at, "type") => wanted.kind = Some(words.shown(at + 1).to_ascii_lowercase()),
+                () => return Err(SYNTAX.to_string()),
+            }
+            at += 2;
+        }
+        Ok(wanted)
+    }
+
+    fn match_with(&mut self, pattern: &[u8]) {
+        let parsed = std::str::from_utf8(pattern).ok().and_then(|text| Pattern::parse(text).ok());
+        (self.none, self.pattern) = (parsed.is_none(), parsed);
+    }
+
+    /// Whether a name is asked for.
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        let matches = |pattern: &Pattern| std::str::from_utf8(name).is_ok_and(|name| pattern.matches(name));
+        !self.none && self.pattern.as_ref().is_none_or(matches)
+    }
+
+    /// What the store's keys begin with that are asked for: those with a namespace, then those without.
+    fn ranges(&self) -> Vec<String> {
+        let text = self.pattern.as_ref().map(Pattern::as_str).unwrap_or_default();
+        let start = text.find(SPECIAL).and_then(|end| text.get(..end)).unwrap_or(text);
+        let is_whole = start.len() == text.len() && !text.is_empty();
+        // A key's own name may be all of the pattern; it is still only a beginning.
+        let has_namespace = start.find(':').is_some_and(|at| at > 0 && (at + 1 < start.len() || !is_whole));
+        if has_namespace {
+            return vec![start.to_string()];
+        }
+        vec![start.to_string(), format!("{NAMESPACE}{start}")]
+    }
+}
+
+/// Keys that were found, and where to go on.
+struct Found {
+    keys: Vec<Key>,
+    next: Option<Place>,
+}
+
+/// A walk through the store.
+struct Walk {
+    hub: Arc<Hub>,
+    wanted: Wanted,
+    ranges: Vec<String>,
+    place: Place,
+    /// How many more keys may be looked at.
+    left: usize,
+    keys: Vec<Key>,
+    done: Box<dyn FnOnce(Result<Found, Refusal>) + Send>,
+}
+
+impl Walk {
+    /// Goes on until enough keys have been looked at, or there are no more.
+    fn go_on(mut self) {
+        let Some(prefix) = self.ranges.get(self.place.range) else {
+            return (self.done)(Ok(Found { keys: self.keys, next: None }));
+        };
+        if self.left == 0 {
+            return (self.done)(Ok(Found { keys: self.keys, next: Some(self.place) }));
+        }
+        let range = match Range::new(prefix, self.place.after.as_deref(), self.left.min(LIST_LIMIT)) {
+            Ok(range) => range,
+            // No key can begin so.
+            Err(_) => {
+                self.place = Place { range: self.place.range + 1, after: None };
+                return self.go_on();
+            }
+        };
+        let store = self.hub.store().clone();
+        store.list(
+            &range,
+            Box::new(move |listed| match listed {
+                Ok(listing) => self.take(listing),
+                Err(refusal) => (self.done)(Err(refusal)),
+            }),
+        );
+    }
+
+    fn take(mut self, listing: Listing) {
+        let own_range = self.place.range == 1;
+        self.left = self.left.saturating_sub(listing.entries.len().max(1));
+        let last = listing.entries.last().map(|(key, _)| key.as_str().into());
+        for (key, entry) in listing.entries {
+            let is_here = is_own(&key) == own_range && !key.as_str().starts_with(OWN_KEYS);
+            let is_kind = self.wanted.kind.as_ref().is_none_or(|asked| *asked == kind(&entry));
+            if is_here && is_kind && self.wanted.has(name(&key).as_bytes()) {
+                self.keys.push(key);
+            }
+        }
+        self.place = match listing.more {
+            true => Place { range: self.place.range, after: last },
+            false => Place { range: self.place.range + 1, after: None },
+        };
+        self.go_on();
+    }
+}
+
+/// Looks through keys from a place on, if the client may.
+fn walk(
+    call: &mut Call<'_, '_>,
+    (wanted, place, left): (Wanted, Place, usize),
+    work: Work,
+    say: impl FnOnce(&Arc<Hub>, Found, Answer) + Send + 'static,
+) -> Outcome {
+    let ranges = wanted.ranges();
+    let grant = call.port.grant();
+    if let Some(refusal) = ranges.iter().find_map(|range| grant.may_list_store(range).err()) {
+        let about = ranges.first().map_or("", String::as_str).into();
+        return call.deny(Denied { refusal, about });
+    }
+    call.ask(work, |hub, answer| {
+        let own = hub.clone();
+        let done = move |found: Result<Found, Refusal>| match found {
+            Ok(found) => say(&own, found, answer),
+            Err(refusal) => answer.fail(&refusal),
+        };
+        Walk { hub: hub.clone(), wanted, ranges, place, left, keys: Vec::new(), done: Box::new(done) }
+            .go_on();
+    })
+}
+
+fn names(found: &Found) -> Said {
+    Said::List(found.keys.iter().map(|key| Said::Bulk(name(key).as_bytes().to_vec())).collect())
+}
+
+/// What is said where there are more keys than one command looks at.
+fn too_many() -> Said {
+    Said::Error(format!("ERR too_large: there are more than {LOOKED_AT} keys to look at; use SCAN"))
+}
+
+pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
+    let number = std::str::from_utf8(call.words.at(1)).ok().and_then(|text| text.parse::<u64>().ok());
+    let place = match number {
+        Some(0) => Some(Place::default()),
+        Some(number) => call.talk.cursors.find(number),
+        None => None,
+    };
+    let Some(place) = place else { return call.fail("ERR invalid cursor") };
+    let wanted = match Wanted::read(call.words, 2) {
+        Ok(wanted) => wanted,
+        Err(text) => return call.fail(&text),
+    };
+    let left = wanted.count.unwrap_or(PAGE).min(LIST_LIMIT);
+    let cursors = call.talk.cursors.clone();
+    walk(call, (wanted, place, left), Work::Read, move |_, mut found, answer| {
+        let next = found.next.take().map_or(0, |place| cursors.keep(place));
+        let cursor = Said::Bulk(next.to_string().into_bytes());
+        answer.give(&Said::List(vec![cursor, names(&found)]));
+    })
+}
+
+pub(in crate::resp) fn keys(call: &mut Call<'_, '_>) -> Outcome {
+    let mut wanted = Wanted::default();
+    wanted.match_with(call.words.at(1));
+    walk(call, (wanted, Place::default(), LOOKED_AT), Work::Read, |_, found, answer| {
+        answer.give(&if found.next.is_some() { too_many() } else { names(&found) });
+    })
+}
+
+pub(in crate::resp) fn dbsize(call: &mut Call<'_, '_>) -> Outcome {
+    walk(call, (Wanted::default(), Place::default(), LOOKED_AT), Work::Read, |_, found, answer| {
+        answer.give(&if found.next.is_some() { too_many() } else { Said::count(found.keys.len()) });
+    })
+}
+
+/// Removes the keys without a namespace: those with one are others' too.
+pub(in crate::resp) fn flush(call: &mut Call<'_, '_>) -> Outcome {
+    for place in 1..call.words.len() {
+        if call.words.len() > 2 || !(call.words.is(place, "async") || call.words.is(place, "sync")) {
+            return call.fail(SYNTAX);
+        }
+    }
+    if let Err(refusal) = call.port.grant().may_write_store(NAMESPACE) {
+        return call.deny(Denied { refusal, about: NAMESPACE.into() });
+    }
+    let place = Place { range: 1, after: None };
+    walk(call, (Wanted::default(), place, LOOKED_AT), Work::Change, |hub, found, answer| {
+        if found.next.is_some() {
+            return answer.give(&too_many());
+        }
+        if found.keys.is_empty() {
+            return answer.give(&Said::Ok);
+        }
+        let places = gather(found.keys.len(), answer, |_: Vec<bool>| Said::Ok);
+        for (key, done) in found.keys.iter().zip(places) {
+            hub.store().delete(key, Expect::Any, done);
+        }
+    })
+}

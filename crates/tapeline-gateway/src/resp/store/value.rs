@@ -1,0 +1,173 @@
+//! Values: the store keeps JSON, Redis bytes. Bytes that are JSON are kept as they are, so that others read a number or an
+//! object; all else as a JSON string, or in base64 where it is no text. Read here, every value is the bytes that were set.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+use tapeline_core::channel::push_json_string;
+
+/// What an object that holds bytes in base64 has, and nothing else.
+const BINARY: &str = "data_b64";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Binary<'a> {
+    #[serde(borrow)]
+    data_b64: Cow<'a, str>,
+}
+
+/// The JSON that stands for these bytes.
+pub(super) fn to_json(bytes: &[u8]) -> Bytes {
+    if is_kept_as_it_is(bytes) {
+        return Bytes::copy_from_slice(bytes);
+    }
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => push_json_string(&mut out, text),
+        Err(_) => {
+            out.extend_from_slice(b"{\"data_b64\":\"");
+            out.extend_from_slice(BASE64_STANDARD.encode(bytes).as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
+    }
+    out.into()
+}
+
+/// JSON without blanks around it that nobody here would take for the form of something else.
+fn is_kept_as_it_is(bytes: &[u8]) -> bool {
+    let (first, last) = (bytes.first(), bytes.last());
+    let bare = [first, last].iter().all(|end| end.is_some_and(|byte| !byte.is_ascii_whitespace()));
+    bare && first != Some(&b'"')
+        && serde_json::from_slice::<&RawValue>(bytes).is_ok()
+        && serde_json::from_slice::<Binary<'_>>(bytes).is_err()
+}
+
+/// The bytes that a JSON value stands for.
+pub(super) fn to_bytes(json: &[u8]) -> Cow<'_, [u8]> {
+    match json.first() {
+        Some(b'"') => match serde_json::from_slice::<Cow<'_, str>>(json) {
+            Ok(text) => Cow::Owned(text.into_owned().into_bytes()),
+            Err(_) => Cow::Borrowed(json),
+        },
+        Some(b'{') => binary(json).map_or(Cow::Borrowed(json), Cow::Owned),
+        _ => Cow::Borrowed(json),
+    }
+}
+
+fn binary(json: &[u8]) -> Option<Vec<u8>> {
+    let binary = serde_json::from_slice::<Binary<'_>>(json).ok()?;
+    BASE64_STANDARD.decode(&*binary.data_b64).ok()
+}
+
+/// The fields of a hash, in the order of the object.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields(Vec<(String, Bytes)>);
+
+struct Raw<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Raw<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+                    fields.push(field);
+                }
+                Ok(Raw(fields))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
+impl Fields {
+    /// Those of a JSON object; `None` where it is something else.
+    pub(super) fn of(json: &[u8]) -> Option<Self> {
+        if json.first() != Some(&b'{') || binary(json).is_some() {
+            return None;
+        }
+        let raw = serde_json::from_slice::<Raw<'_>>(json).ok()?;
+        let mut fields = Fields::default();
+        for (field, value) in raw.0 {
+            // Of fields that are there twice, the last counts, as everywhere.
+            fields.put(&field, Bytes::copy_from_slice(value.get().as_bytes()));
+        }
+        Some(fields)
+    }
+
+    /// As a JSON object.
+    pub(super) fn to_json(&self) -> Bytes {
+        let mut out = b"{".to_vec();
+        for (n, (field, value)) in self.0.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            push_json_string(&mut out, field);
+            out.push(b':');
+            out.extend_from_slice(value);
+        }
+        out.push(b'}');
+        out.into()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The bytes of a field.
+    pub(super) fn get(&self, field: &[u8]) -> Option<Vec<u8>> {
+        let (_, value) = self.0.iter().find(|(known, _)| known.as_bytes() == field)?;
+        Some(to_bytes(value).into_owned())
+    }
+
+    /// Sets a field to bytes; answers whether it is new, or why there is no such field.
+    pub(super) fn set(&mut self, field: &[u8], bytes: &[u8]) -> Result<bool, &'static str> {
+        let field = std::str::from_utf8(field).map_err(|_| "ERR the field is no UTF-8 text")?;
+        if field == BINARY {
+            return Err("ERR a field cannot be called data_b64 here: an object with it holds bytes");
+        }
+        Ok(self.put(field, to_json(bytes)))
+    }
+
+    fn put(&mut self, field: &str, value: Bytes) -> bool {
+        match self.0.iter_mut().find(|(known, _)| known == field) {
+            Some((_, held)) => {
+                *held = value;
+                false
+            }
+            None => {
+                self.0.push((field.to_string(), value));
+                true
+            }
+        }
+    }
+
+    /// Removes a field; answers whether it was there.
+    pub(super) fn remove(&mut self, field: &[u8]) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(known, _)| known.as_bytes() != field);
+        self.0.len() < before
+    }
+
+    /// Each field with its bytes.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        self.0.iter().map(|(field, value)| (field.as_bytes().to_vec(), to_bytes(value).into_owned()))
+    }
+}
+
+#[cfg(test)]
+#[path = "value_tests.rs"]
+mod tests;
