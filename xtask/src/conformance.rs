@@ -41,10 +41,12 @@ fn all(root: &Root, flags: &[&str]) -> Result<Vec<String>> {
     serve.args(["serve", "--conformance", "--listen", "127.0.0.1:0"]);
     let mut server = Server::start(serve)?;
     let url = format!("ws://127.0.0.1:{}/echo", server.port);
-    let verdict = run_command(root.command(&python).args([SCRIPT, "--url", &url]).args(flags));
-    let verdict = verdict.and_then(|()| suites::run(root, server.port));
+    let verdict = run_command(root.command(&python).args([SCRIPT, "--url", &url]).args(flags))
+        .and_then(|()| suites::run(root, server.port));
     if let Some(status) = server.ended()? {
         bail!("the server ended during the run with {status}; it said:\n{}", server.said());
     }
-    verdict.and_then(|()| redis_py::run(root, &python, &binary))
+    let missing = verdict?;
+    redis_py::run(root, &python, &binary)?;
+    Ok(missing)
 }
