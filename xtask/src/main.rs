@@ -19,11 +19,13 @@ mod metrics;
 mod node;
 mod overhead;
 mod pages;
+mod redis_py;
 mod root;
 mod server;
 mod sim;
 mod soak;
 mod spec;
+mod suites;
 mod test;
 mod tidy;
 mod venv;
@@ -36,7 +38,8 @@ cargo xtask COMMAND
     tidy                            check what clippy cannot: module docs, sizes, crate arrows, links, paths
     codegen [--check]               write the generated files, or name the stale ones
     test [--only NAME]              run every suite, or one of them
-    conformance [--all]             Autobahn's WebSocket cases; with --all also those that take minutes
+    conformance [--all]             Autobahn's WebSocket cases, with --all also those that take minutes, and the suites of
+                                    Engine.IO and Socket.IO
     overhead                        what counting costs a delivery, in instructions (needs valgrind)
     soak                            kill a hub under load twenty times and count what it has afterwards
     sim [--seed N] [--seconds S]    run the seeded simulator
@@ -68,7 +71,7 @@ fn run() -> Result<()> {
         ["codegen", "--check"] => codegen::check(&Root::open()?),
         ["test"] => test::run(&Root::open()?, None),
         ["test", "--only", name] => test::run(&Root::open()?, Some(name)),
-        ["conformance"] => conformance::run(&Root::open()?),
+        ["conformance"] => conformance::run_with(&Root::open()?, &[]),
         ["conformance", "--all"] => conformance::run_with(&Root::open()?, &["--all"]),
         ["overhead"] => overhead::measure(&Root::open()?),
         ["soak"] => soak::run(&Root::open()?),

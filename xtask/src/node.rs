@@ -35,7 +35,8 @@ pub(crate) fn packages(root: &Root, folder: &str) -> Result<PathBuf> {
     Ok(installed)
 }
 
-fn check(root: &Root) -> Result<()> {
+/// Whether node and npm are there, new enough.
+pub(crate) fn check(root: &Root) -> Result<()> {
     let version = root.command("node").arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     if !version.as_deref().is_ok_and(|version| major(version).is_some_and(|major| major >= NODE)) {

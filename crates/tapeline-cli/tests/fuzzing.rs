@@ -19,10 +19,14 @@ mod mutate;
 mod names;
 #[path = "fuzzing/native.rs"]
 mod native;
+#[path = "fuzzing/resp.rs"]
+mod resp;
 #[path = "fuzzing/rows.rs"]
 mod rows;
 #[path = "fuzzing/settings.rs"]
 mod settings;
+#[path = "fuzzing/socketio.rs"]
+mod socketio;
 #[expect(dead_code, reason = "only the collections are read")]
 mod support;
 #[path = "fuzzing/tokens.rs"]
@@ -90,6 +94,33 @@ fn no_text_breaks_a_shard_or_makes_it_say_what_is_no_json() {
             all.push(0xff);
         }
         native::check(&all);
+    });
+}
+
+/// Packets of a Socket.IO client, some in a row.
+const PACKETS: &[&str] = &[
+    r#"42["subscribe","market_data:AAPL"]"#,
+    r#"421["subscribe",{"channel":"a","since":{"offset":4,"epoch":"k"},"max_rate":10,"delivery":"every"}]"#,
+    r#"422["subscribe",["a","trades","b:c"]]"#,
+    r#"423["publish",{"channel":"a","type":"disconnect","data":{"a":[1.50,"é"]},"correlation_id":"c"}]"#,
+    r#"424["publish",{"channel":"positions:p","data":{"rows":[{"symbol":"A"}],"snapshot":true}}]"#,
+    r#"425["history",{"channel":"a","since":3,"limit":10}]"#,
+    r#"42["last","a"]"#,
+    r#"427["list"]"#,
+    r#"428["token","t"]"#,
+    r#"429["unsubscribe",{"all":true}]"#,
+    r#"452-10["publish",{"channel":"a","data":{"_placeholder":true,"num":0},"b":{"_placeholder":true,"num":1}}]"#,
+    "4hello\u{1e}bAQIDBA==\u{1e}2probe",
+    "42/admin,13[\"x\",{}]",
+];
+
+#[test]
+fn no_packet_breaks_a_shard_or_makes_it_say_what_is_no_packet() {
+    run(PACKETS, 3_000, socketio::check);
+    // Conversations: what one packet begins, another may break.
+    run(PACKETS, 500, |input| {
+        let packets = || PACKETS.iter().map(|packet| packet.as_bytes());
+        socketio::check(&packets().chain([input]).chain(packets()).collect::<Vec<_>>().join(&0xff));
     });
 }
 
@@ -174,4 +205,18 @@ fn no_text_breaks_the_reader_of_the_configuration() {
         "[http]\nallowed_origins = [\"https://desk.example\"]\ncompression = false\n",
     ];
     run(&own, 1_500, settings::check);
+}
+
+/// What Redis clients send, behind how it is cut.
+const REQUESTS: &[&str] = &[
+    "\u{3}*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$5\r\nhello\r\n*1\r\n$4\r\nPING\r\n",
+    "\u{1}PING\r\nSET \"a \\x41\" 'b\\'c'\r\n\r\n*0\r\nGET k\n",
+    "\u{7}*2\r\n$4\r\nECHO\r\n$0\r\n\r\n*-1\r\n*1\r\n$4097\r\n",
+    "\u{2}*11\r\n$3\r\nDEL\r\n*x\r\n",
+    "\u{5}SET \"a\"b\r\nPOST / HTTP/1.1\r\nHost: a\r\n\r\n",
+];
+
+#[test]
+fn no_request_breaks_the_redis_door() {
+    run(REQUESTS, 3_000, resp::check);
 }

@@ -10,6 +10,7 @@ mod data;
 mod dead_letters;
 mod page;
 mod routes;
+mod socketio;
 mod store;
 
 use serde_json::{Map, Value, json};
@@ -36,7 +37,8 @@ pub fn openapi(catalog: &Catalog, about: About<'_>) -> Value {
         .chain(admin::ROUTES)
         .chain(dead_letters::ROUTES)
         .chain(store::ROUTES)
-        .chain(data::ROUTES);
+        .chain(data::ROUTES)
+        .chain(socketio::ROUTES);
     for route in routes {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {

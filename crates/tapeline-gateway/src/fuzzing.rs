@@ -1,11 +1,13 @@
 //! What fuzz targets and their tests reach of this crate's inside. Each is the very function that a request passes; nothing
 //! of the product uses this file.
 
-use tapeline_core::command::Publication;
+use tapeline_core::command::{Publication, Req};
 use tapeline_core::{Command, Refusal};
 
 use crate::envelope::Envelope;
-use crate::{batch, form, native};
+use crate::{batch, form, native, socketio};
+
+pub use tapeline_codec::{engineio, socketio as packets};
 
 /// One text frame of the native protocol.
 ///
@@ -13,6 +15,12 @@ use crate::{batch, form, native};
 /// It is no command.
 pub fn frame(text: &str) -> Result<Command, Refusal> {
     native::read(text)
+}
+
+/// One packet of a Socket.IO client that has joined: what it asks for, and what marks the answer. Nothing where it asks for
+/// nothing, or breaks the protocol.
+pub fn socketio(text: &str) -> Option<(Req, Result<Command, Refusal>)> {
+    socketio::read(text)
 }
 
 /// The body of a publish over HTTP, with what is to be done.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tapeline_brokers::memory::MemoryBroker;
 use tapeline_core::Directory;
 use tapeline_core::broker::{Deliver, Messages};
+use tapeline_core::command::Req;
 use tapeline_core::hub::HubParts;
 use tapeline_core::registry::LocalRegistry;
 use tapeline_core::rights::Grant;
@@ -17,19 +18,23 @@ use tapeline_core::session::Arrival;
 use tapeline_core::shard::{Mailbox, Note};
 use tapeline_core::store::{Bounds, LocalStore};
 use tapeline_core::testkit::ManualClock;
-use tapeline_core::{Broker, Clock, Command, Hub, Message, Permits, Pipes, Settings, Shard, Written};
+use tapeline_core::{
+    Broker, Clock, Command, Hub, Message, Permits, Pipes, Refusal, Settings, Shard, Wire, Written,
+};
 use tapeline_gateway::{fuzzing, native};
 use tapeline_schema::{Catalog, ErrorCode};
 
 /// The check of the target `native`.
 pub(crate) fn check(input: &[u8]) {
-    let mut desk = Desk::new();
+    let mut desk = Desk::new(&native::NATIVE);
     for (number, frame) in input.split(|byte| *byte == 0xff).enumerate() {
         if let Ok(text) = std::str::from_utf8(frame) {
             desk.say(number % 2, text);
         }
     }
-    desk.end();
+    desk.end(|text| {
+        serde_json::from_str::<&RawValue>(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+    });
 }
 
 /// What waits for the shard.
@@ -76,7 +81,7 @@ impl Pipes for Sockets {
 }
 
 /// One shard, and all that a hub has behind it.
-struct Desk {
+pub(crate) struct Desk {
     clock: Arc<ManualClock>,
     inbox: Arc<Inbox>,
     shard: Shard,
@@ -85,7 +90,8 @@ struct Desk {
 }
 
 impl Desk {
-    fn new() -> Desk {
+    /// Its clients hear this format.
+    pub(crate) fn new(wire: &'static dyn Wire) -> Desk {
         static CATALOG: OnceLock<Catalog> = OnceLock::new();
         let clock = Arc::new(ManualClock::default());
         let broker = Arc::new(MemoryBroker::new(clock.clone(), 7));
@@ -110,7 +116,7 @@ impl Desk {
                 seat: None,
                 client: None,
                 grant: Grant::Anyone,
-                wire: &native::NATIVE,
+                wire,
                 notices: true,
                 heartbeat: true,
                 beat: None,
@@ -121,17 +127,27 @@ impl Desk {
     }
 
     fn say(&mut self, client: usize, text: &str) {
-        let (slot, now) = (self.slots[client], self.clock.now());
-        match fuzzing::frame(text) {
-            Ok(command) => {
-                taken(text, &command);
-                self.shard.handle(slot, command, now);
-            }
+        let read = fuzzing::frame(text);
+        match &read {
+            Ok(command) => taken(text, command),
             Err(refusal) => {
                 let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
                 assert!(is_json || refusal.code == ErrorCode::BadJson, "{refusal:?} of {text:?}");
-                assert!(!refusal.message.is_empty(), "{text:?}");
-                self.shard.reply_error(slot, refusal, None, &None);
+            }
+        }
+        self.ask(client, read, &None);
+    }
+
+    /// Does what a client asks for, or says why not.
+    pub(crate) fn ask(&mut self, client: usize, read: Result<Command, Refusal>, req: &Req) {
+        let (slot, now) = (self.slots[client], self.clock.now());
+        match read {
+            Ok(command) => {
+                self.shard.handle(slot, command, now);
+            }
+            Err(refusal) => {
+                assert!(!refusal.message.is_empty(), "{refusal:?}");
+                self.shard.reply_error(slot, refusal, None, req);
             }
         }
         self.settle();
@@ -158,14 +174,15 @@ impl Desk {
         }
     }
 
-    fn end(mut self) {
+    /// Everything that was written is whole frames, their texts such as `check` takes.
+    pub(crate) fn end(mut self, check: fn(&str)) {
         self.clock.advance(Duration::from_secs(2));
         self.shard.tick(self.clock.now());
         self.settle();
         for written in self.sockets.0.into_values() {
             let mut rest = &written[..];
             while !rest.is_empty() {
-                rest = frame(rest);
+                rest = frame(rest, check);
             }
         }
     }
@@ -184,8 +201,8 @@ fn taken(text: &str, command: &Command) {
     }
 }
 
-/// Takes one frame of a server off, which must be JSON or a control frame.
-fn frame(bytes: &[u8]) -> &[u8] {
+/// Takes one frame of a server off.
+fn frame(bytes: &[u8], check: fn(&str)) -> &[u8] {
     let [first, short, rest @ ..] = bytes else { panic!("half a header: {bytes:?}") };
     let (len, rest) = match (short, rest) {
         (126, [a, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
@@ -197,8 +214,7 @@ fn frame(bytes: &[u8]) -> &[u8] {
     };
     let (payload, rest) = rest.split_at(len);
     if first & 0x0f == 1 {
-        let text = std::str::from_utf8(payload).expect("a text frame is text");
-        serde_json::from_str::<&RawValue>(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+        check(std::str::from_utf8(payload).expect("a text frame is text"));
     }
     rest
 }

@@ -26,7 +26,7 @@ impl Access {
             "" | "health" | "ready" | "asyncapi.json" | "openapi.json" | "page.css" | "page.js" => {
                 Access::Open
             }
-            "ws" => Access::Handshake,
+            "ws" | "socket.io" => Access::Handshake,
             "events" => Access::Listener,
             "stats" | "metrics" | "inspect" | "incidents" | "presence" | "dead-letters" => Access::Operator,
             "admin" => Access::Admin,

@@ -21,11 +21,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tapeline_codec::engineio::{Handshake, Refused};
+use tapeline_codec::engineio::{self, Handshake, Refused};
+use tapeline_codec::socketio::{Kind, Packet, event};
 use tapeline_codec::websocket::Limits;
-use tapeline_core::Refusal;
 use tapeline_core::channel::push_json_string;
+use tapeline_core::command::Req;
 use tapeline_core::session::Arrival;
+use tapeline_core::{Command, Refusal};
 use tapeline_schema::ErrorCode;
 
 use crate::app::App;
@@ -129,6 +131,18 @@ pub(crate) fn is_here(path: &str) -> bool {
 pub(crate) fn is_of_session(request: &Request) -> bool {
     let asks = |query: &str| query.split('&').any(|pair| pair.starts_with("sid="));
     is_here(request.uri().path()) && request.uri().query().is_some_and(asks) && !stays(request)
+}
+
+/// What a packet asks for, and what marks the answer.
+pub(crate) fn read(text: &str) -> Option<(Req, Result<Command, Refusal>)> {
+    let Ok(engineio::Packet::Message(message)) = engineio::Packet::parse(text) else { return None };
+    let packet = Packet::parse(message).ok()?;
+    if !matches!(packet.kind, Kind::Event | Kind::BinaryEvent) {
+        return None;
+    }
+    let event = event(packet.payload?).ok()?;
+    let req = mark::Mark::ack(packet.ack);
+    Some((req.clone(), commands::command(&event, packet.attachments > 0, req)))
 }
 
 /// Somebody who is not let in, in the words of Engine.IO.

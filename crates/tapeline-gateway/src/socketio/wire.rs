@@ -252,3 +252,7 @@ fn req(reply: &Reply) -> &Req {
         _ => &None,
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
