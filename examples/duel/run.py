@@ -190,6 +190,7 @@ async def beside_stuck_readers(side, publisher, clients, numbers, options):
 async def through_a_kill(side, publisher, clients, numbers, options):
     """The server is killed as the kernel does it when memory is short, and started again; the feed goes on."""
     made = signals(options.seed, numbers.start, len(numbers), 200)
+    before = publisher.unheard
     feed = asyncio.create_task(publish(publisher, SIGNALS, made, options.rate))
     await asyncio.sleep(len(numbers) / options.rate / 4)
     end(side.server)
@@ -197,7 +198,7 @@ async def through_a_kill(side, publisher, clients, numbers, options):
     await side.start()
     await feed
     await until(lambda: not any(client.missed(numbers) for client in clients), SETTLED_S)
-    return {"published": len(numbers), **tally(clients, numbers)}
+    return {"published": len(numbers), "unheard": publisher.unheard - before, **tally(clients, numbers)}
 
 
 async def frozen_feed(side, publisher, seed):
@@ -267,6 +268,7 @@ def table(results, options):
     row("  received by healthy clients", lambda r: str(r["stuck"]["clients_received"]))
     row("  the server's memory grew by", lambda r: f"{r['stuck']['grew_mib']} MiB")
     row(f"kill -9, started again {DOWN_S:.0f} s later", lambda _: "")
+    row("  published to nobody, the publisher says", lambda r: str(r["kill"]["unheard"]))
     row("  missed, a client", lambda r: of(r["kill"]["clients_missed"], r["kill"]["published"]))
     row("  got twice, all clients", lambda r: str(r["kill"]["clients_got_twice"]))
     row("a feed that repeats one price", lambda _: "")
