@@ -1,5 +1,5 @@
-//! The suite `conformance`: the release binary in conformance mode against Autobahn's WebSocket cases, and the suites of
-//! Engine.IO and Socket.IO.
+//! The suite `conformance`: the release binary in conformance mode against Autobahn's WebSocket cases, the suites of
+//! Engine.IO and Socket.IO, and redis-py's tests.
 //!
 //! This file starts and stops; which cases run and what counts as passed is in `tests/conformance/autobahn.py` and `suites`.
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::root::{Root, run as run_command};
 use crate::server::Server;
-use crate::{suites, venv};
+use crate::{redis_py, suites, venv};
 
 const SCRIPT: &str = "tests/conformance/autobahn.py";
 
@@ -37,14 +37,16 @@ fn all(root: &Root, flags: &[&str]) -> Result<Vec<String>> {
     // Costs nothing when fresh, and a failed build can never let an older binary pass.
     build(root)?;
     let binary = root.target.join(format!("release/tapeline{}", std::env::consts::EXE_SUFFIX));
-    let mut serve = root.command(binary);
+    let mut serve = root.command(&binary);
     serve.args(["serve", "--conformance", "--listen", "127.0.0.1:0"]);
     let mut server = Server::start(serve)?;
     let url = format!("ws://127.0.0.1:{}/echo", server.port);
-    let verdict = run_command(root.command(python).args([SCRIPT, "--url", &url]).args(flags));
-    let verdict = verdict.and_then(|()| suites::run(root, server.port));
+    let verdict = run_command(root.command(&python).args([SCRIPT, "--url", &url]).args(flags))
+        .and_then(|()| suites::run(root, server.port));
     if let Some(status) = server.ended()? {
         bail!("the server ended during the run with {status}; it said:\n{}", server.said());
     }
-    verdict
+    let missing = verdict?;
+    redis_py::run(root, &python, &binary)?;
+    Ok(missing)
 }

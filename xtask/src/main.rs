@@ -19,6 +19,7 @@ mod metrics;
 mod node;
 mod overhead;
 mod pages;
+mod redis_py;
 mod root;
 mod server;
 mod sim;

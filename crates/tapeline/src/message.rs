@@ -42,8 +42,19 @@ struct Inner {
 }
 
 /// Fields of the header; any other holds a key of the channel.
-const HEADER: &[&str] =
-    &["type", "channel", "data", "data_b64", "timestamp", "id", "correlation_id", "offset", "epoch", "rollup", "owner"];
+const HEADER: &[&str] = &[
+    "type",
+    "channel",
+    "data",
+    "data_b64",
+    "timestamp",
+    "id",
+    "correlation_id",
+    "offset",
+    "epoch",
+    "rollup",
+    "owner",
+];
 
 impl PubSubMessage {
     /// `None` if the text is not a message.

@@ -38,6 +38,8 @@ pub(crate) struct Hub {
     admin: Option<String>,
     /// Where TLS is spoken.
     tls: Option<String>,
+    /// Where Redis' own clients are served.
+    redis: Option<String>,
     config: Option<PathBuf>,
     log: Option<PathBuf>,
 }
@@ -57,6 +59,11 @@ impl Hub {
     pub(crate) fn in_dir(dir: &Path, words: &[&str]) -> Hub {
         let dir = dir.to_str().expect("a test's path is text");
         Hub::launch(None, Some(temporary("log")), &[&["--data-dir", dir], words].concat())
+    }
+
+    /// With these words on its command line.
+    pub(crate) fn with_words(words: &[&str]) -> Hub {
+        Hub::launch(None, None, words)
     }
 
     /// With the defaults, and what it logs kept.
@@ -129,7 +136,12 @@ impl Hub {
             let line = line.expect("stdout is text");
             line.strip_prefix("listening on https://").expect("it says where").trim().to_string()
         });
-        Hub { process, address, admin, tls, config, log }
+        let redis = more.contains(&"--redis-listen").then(|| lines.next()).flatten();
+        let redis = redis.map(|line| {
+            let line = line.expect("stdout is text");
+            line.strip_prefix("listening on redis://").expect("it says where").trim().to_string()
+        });
+        Hub { process, address, admin, tls, redis, config, log }
     }
 
     /// `127.0.0.1:PORT`
@@ -145,6 +157,11 @@ impl Hub {
     /// `127.0.0.1:PORT`, where TLS is spoken.
     pub(crate) fn tls_address(&self) -> &str {
         self.tls.as_deref().expect("the hub speaks TLS")
+    }
+
+    /// `127.0.0.1:PORT`, of its Redis door.
+    pub(crate) fn redis_address(&self) -> &str {
+        self.redis.as_deref().expect("the hub was told --redis-listen")
     }
 
     /// Where it listens.

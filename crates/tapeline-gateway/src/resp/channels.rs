@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use tapeline_codec::resp::Writer;
 use tapeline_core::Command;
 use tapeline_core::command::{Publication, SubscribeOptions, Wanted};
 use tapeline_core::shard::Handled;
@@ -11,15 +12,20 @@ use tapeline_schema::Pattern;
 
 use super::Outcome;
 use super::mark::{Kind, Mark, Shape};
+use super::name::{from_hub, pattern_to_hub, to_hub};
 use super::talk::Call;
 use super::wire::{SHARDED, kind, push_confirmed, refused};
 
-const NO_NAME: &str = "ERR bad_channel: the name has bytes that are no printable ASCII";
+/// The answers that subscriptions are owed by the hub, which tells nothing of one that ended before it stood: by kind and
+/// name the place in the order of answers, and the count.
+pub(super) type Owed = HashMap<(Kind, Box<str>), (u64, usize)>;
+
+const TWICE: &str =
+    "ERR this connection hears the channel already, by SUBSCRIBE or SSUBSCRIBE: they are one channel here";
 
 pub(super) fn publish(call: &mut Call<'_, '_>) -> Outcome {
-    let Ok(channel) = std::str::from_utf8(call.words.at(1)) else { return call.fail(NO_NAME) };
     let publication = Publication {
-        channel: channel.into(),
+        channel: to_hub(call.words.at(1)).into(),
         data: Bytes::copy_from_slice(call.words.at(2)),
         raw: true,
         ..Publication::default()
@@ -84,60 +90,89 @@ fn start(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
     }
     let mut held = Held::of(call);
     for word in call.words.from(1) {
-        let Ok(name) = std::str::from_utf8(word) else {
-            call.fail(NO_NAME);
-            continue;
-        };
+        let name = hub_name(kind, word);
         let other = if kind == Kind::Sharded { Kind::Channel } else { Kind::Sharded };
-        if kind != Kind::Pattern && held.has(other, name) {
-            call.fail("ERR this connection hears the channel already, by SUBSCRIBE or SSUBSCRIBE: they are one channel here");
+        if kind != Kind::Pattern && held.has(other, &name) {
+            call.fail(TWICE);
             continue;
         }
-        let is_new = !held.has(kind, name);
-        let count = held.count(kind) + usize::from(is_new);
-        let mark = Mark { turn: call.port.turn(), shape: Shape::Subscribed(kind, count) };
-        let options = SubscribeOptions {
-            tag: if kind == Kind::Sharded { SHARDED } else { 0 },
-            ..SubscribeOptions::default()
-        };
-        let command = Command::Subscribe {
-            wanted: vec![wanted(kind, name)],
-            options: Box::new(options),
-            req: Some(mark.text()),
-        };
-        call.port.handle(command);
-        if is_new && call.port.hears(kind == Kind::Pattern, name) {
-            held.0.push((kind, name.into()));
+        if held.has(kind, &name) {
+            let count = held.count(kind);
+            call.reply(|writer| push_confirmed(writer, kind.subscribed(), Some(word), count));
+            continue;
         }
+        start_one(call, kind, name, &mut held);
     }
     Outcome::Done
 }
 
+fn start_one(call: &mut Call<'_, '_>, kind: Kind, name: Box<str>, held: &mut Held) {
+    let (turn, count) = (call.port.turn(), held.count(kind) + 1);
+    let mark = Mark { turn, shape: Shape::Subscribed(kind, count) };
+    let tag = if kind == Kind::Sharded { SHARDED } else { 0 };
+    let options = Box::new(SubscribeOptions { tag, ..SubscribeOptions::default() });
+    let wanted = vec![wanted(kind, &name)];
+    call.port.handle(Command::Subscribe { wanted, options, req: Some(mark.text()) });
+    if call.port.hears(kind == Kind::Pattern, &name) {
+        call.talk.owed.insert((kind, name.clone()), (turn, count));
+        held.0.push((kind, name));
+    }
+}
+
 fn end(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
     let mut held = Held::of(call);
-    let names: Vec<Box<[u8]>> = if call.words.len() > 1 {
-        call.words.from(1).map(Box::from).collect()
-    } else {
-        held.0.iter().filter(|(known, _)| *known == kind).map(|(_, name)| name.as_bytes().into()).collect()
-    };
-    if names.is_empty() {
+    if call.words.len() > 1 {
+        for word in call.words.from(1) {
+            end_one(call, kind, hub_name(kind, word), word, &mut held);
+        }
+        return Outcome::Done;
+    }
+    let all: Vec<Box<str>> =
+        held.0.iter().filter(|(known, _)| *known == kind).map(|(_, name)| name.clone()).collect();
+    if all.is_empty() {
         let count = held.count(kind);
         return call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), None, count));
     }
-    for word in names {
-        let known = std::str::from_utf8(&word).ok().filter(|name| held.has(kind, name));
-        let Some(name) = known else {
-            // What was not heard is over too.
-            let count = held.count(kind);
-            let name = String::from_utf8_lossy(&word);
-            call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), Some(&name), count));
-            continue;
-        };
-        held.0.retain(|(known, held)| *known != kind || **held != *name);
-        let mark = Mark { turn: call.port.turn(), shape: Shape::Unsubscribed(kind, held.count(kind)) };
-        call.port.handle(Command::Unsubscribe { wanted: vec![wanted(kind, name)], req: Some(mark.text()) });
+    for name in all {
+        let word = from_hub(&name).into_owned();
+        end_one(call, kind, name, &word, &mut held);
     }
     Outcome::Done
+}
+
+fn end_one(call: &mut Call<'_, '_>, kind: Kind, name: Box<str>, word: &[u8], held: &mut Held) {
+    if !held.has(kind, &name) {
+        // What was not heard is over too.
+        let count = held.count(kind);
+        call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), Some(word), count));
+        return;
+    }
+    held.0.retain(|(known, held)| *known != kind || *held != name);
+    pay(call, kind, &name);
+    let mark = Mark { turn: call.port.turn(), shape: Shape::Unsubscribed(kind, held.count(kind)) };
+    call.port.handle(Command::Unsubscribe { wanted: vec![wanted(kind, &name)], req: Some(mark.text()) });
+}
+
+/// The subscription is about to end: its confirmation, unless that has come, is said now.
+fn pay(call: &mut Call<'_, '_>, kind: Kind, name: &str) {
+    let Some((turn, count)) = call.talk.owed.remove(&(kind, Box::from(name))) else { return };
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, call.talk.version);
+    push_confirmed(&mut writer, kind.subscribed(), Some(&from_hub(name)), count);
+    call.port.answer(turn, &bytes);
+}
+
+/// Ends all, without a word but those that are owed.
+pub(super) fn end_all(call: &mut Call<'_, '_>) {
+    for (kind, name) in Held::of(call).0 {
+        pay(call, kind, &name);
+    }
+    call.talk.owed.clear();
+    call.port.handle(Command::UnsubscribeAll { req: None });
+}
+
+fn hub_name(kind: Kind, word: &[u8]) -> Box<str> {
+    if kind == Kind::Pattern { pattern_to_hub(word).into() } else { to_hub(word).into() }
 }
 
 fn wanted(kind: Kind, name: &str) -> Wanted {
@@ -164,9 +199,9 @@ pub(super) fn pubsub(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn channels(call: &mut Call<'_, '_>) -> Outcome {
-    let pattern = match (call.words.len(), std::str::from_utf8(call.words.at(2)).map(Pattern::parse)) {
+    let pattern = match (call.words.len(), Pattern::parse(&pattern_to_hub(call.words.at(2)))) {
         (2, _) => None,
-        (3, Ok(Ok(pattern))) => Some(pattern),
+        (3, Ok(pattern)) => Some(pattern),
         (3, _) => return call.reply(|writer| _ = writer.array(0)),
         _ => return call.odd_arguments(),
     };
@@ -177,7 +212,7 @@ fn channels(call: &mut Call<'_, '_>) -> Outcome {
     call.reply(|writer| {
         writer.array(names.len());
         for name in &names {
-            writer.bulk(name.as_bytes());
+            writer.bulk(&from_hub(name));
         }
     })
 }
@@ -194,7 +229,7 @@ fn numbers(call: &mut Call<'_, '_>) -> Outcome {
     call.reply(|writer| {
         writer.array(2 * (words.len() - 2));
         for word in words.from(2) {
-            let count = std::str::from_utf8(word).ok().and_then(|name| heard.get(name)).copied();
+            let count = heard.get(&*to_hub(word)).copied();
             writer.bulk(word).integer(i64::try_from(count.unwrap_or(0)).unwrap_or(i64::MAX));
         }
     })

@@ -4,6 +4,7 @@ use tapeline_codec::resp::{Version, parse_integer};
 use tapeline_core::Command;
 
 use super::Outcome;
+use super::channels::end_all;
 use super::mark::{Mark, Shape};
 use super::talk::{Call, Identifying};
 use super::wire::push_greeting;
@@ -57,7 +58,7 @@ pub(super) fn reset(call: &mut Call<'_, '_>) -> Outcome {
     }
     call.talk.transaction = None;
     call.talk.name.clear();
-    call.port.handle(Command::UnsubscribeAll { req: None });
+    end_all(call);
     call.talk.speak(Version::Two, call.port);
     call.reply(|writer| _ = writer.simple("RESET"))
 }

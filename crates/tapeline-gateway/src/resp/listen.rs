@@ -10,9 +10,10 @@ use tapeline_core::{Grant, Refusal};
 use tapeline_runtime::Handover;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 
 use super::wire::{RESP2, refused};
-use super::{Cursors, Resp};
+use super::{Common, Resp};
 use crate::app::App;
 use crate::connection::{REFUSALS, has_room};
 use crate::door::Door;
@@ -43,7 +44,7 @@ impl RespListener {
 
     /// Serves until the hub stops. Sessions that have begun are the shards'.
     pub async fn serve(self, app: Arc<App>) {
-        let cursors = Arc::new(Cursors::default());
+        let common = Arc::new(Common::new(Handle::current()));
         let mut door = app.door().subscribe();
         loop {
             let accepted = tokio::select! {
@@ -51,7 +52,7 @@ impl RespListener {
                 _ = door.wait_for(|door| *door != Door::Open) => return,
             };
             match accepted {
-                Ok((stream, peer)) => open(&app, stream, peer, &cursors),
+                Ok((stream, peer)) => open(&app, stream, peer, &common),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     // Out of file descriptors is the usual reason; trying again at once would spin.
@@ -62,7 +63,7 @@ impl RespListener {
     }
 }
 
-fn open(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, cursors: &Arc<Cursors>) {
+fn open(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, common: &Arc<Common>) {
     let address = peer.ip().to_canonical();
     let name = principal(address);
     let pressed = || match app.hub.pressure().step() {
@@ -102,7 +103,7 @@ fn open(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, cursors: &Arc<Curso
         beat: None,
     };
     set_up(&stream);
-    let protocol = Box::new(Resp::new(&app.hub.settings(), cursors.clone(), here));
+    let protocol = Box::new(Resp::new(&app.hub.settings(), common.clone(), here));
     match stream.into_std() {
         Ok(stream) => app.shards.open(Handover { stream, tls: None, read: Vec::new(), arrival, protocol }),
         Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),

@@ -4,7 +4,7 @@
 use tapeline_codec::resp::Version;
 
 /// Which of the three kinds of subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Channel,
     Pattern,

@@ -6,6 +6,7 @@ mod channels;
 mod connection;
 mod listen;
 mod mark;
+mod name;
 mod store;
 mod table;
 mod talk;
@@ -26,7 +27,7 @@ use talk::Talk;
 use words::Words;
 
 pub use listen::RespListener;
-pub(crate) use store::Cursors;
+pub(crate) use store::Common;
 pub use wire::{RESP2, RESP3};
 
 /// Arguments of one command.
@@ -52,11 +53,11 @@ struct Resp {
 }
 
 impl Resp {
-    fn new(settings: &Settings, cursors: Arc<Cursors>, here: Option<Arc<Here>>) -> Self {
+    fn new(settings: &Settings, common: Arc<Common>, here: Option<Arc<Here>>) -> Self {
         let argument_bytes = settings.publish_bytes;
         let command_bytes = argument_bytes.saturating_add(ENVELOPE_BYTES);
         let limits = Limits { arguments: ARGUMENTS, argument_bytes, command_bytes };
-        Resp { decoder: Decoder::new(limits), talk: Talk::new(command_bytes, cursors), _here: here }
+        Resp { decoder: Decoder::new(limits), talk: Talk::new(command_bytes, common), _here: here }
     }
 
     /// `whole`: whether a command came to its end.

@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub while_subscribed: bool,
     /// No transaction keeps it.
     pub at_once: bool,
+    /// Its second word says what it does.
+    pub has_subcommands: bool,
     pub run: fn(&mut Call<'_, '_>) -> Outcome,
 }
 
@@ -28,7 +30,15 @@ impl Entry {
 }
 
 const fn entry(name: &'static str, arity: i8, run: fn(&mut Call<'_, '_>) -> Outcome) -> Entry {
-    Entry { name, arity, for_strangers: false, while_subscribed: false, at_once: false, run }
+    Entry {
+        name,
+        arity,
+        for_strangers: false,
+        while_subscribed: false,
+        at_once: false,
+        has_subcommands: false,
+        run,
+    }
 }
 
 impl Entry {
@@ -40,6 +50,10 @@ impl Entry {
         Entry { while_subscribed: true, ..self }
     }
 
+    const fn has_subcommands(self) -> Self {
+        Entry { has_subcommands: true, ..self }
+    }
+
     const fn at_once(self) -> Self {
         Entry { at_once: true, ..self }
     }
@@ -49,9 +63,9 @@ impl Entry {
 static TABLE: &[Entry] = &[
     entry("append", 3, store::append),
     entry("auth", -2, connection::auth).for_strangers(),
-    entry("client", -2, connection::client),
-    entry("command", -1, about::command),
-    entry("config", -2, about::config),
+    entry("client", -2, connection::client).has_subcommands(),
+    entry("command", -1, about::command).has_subcommands(),
+    entry("config", -2, about::config).has_subcommands(),
     entry("dbsize", 1, store::dbsize),
     entry("decr", 2, store::decr),
     entry("decrby", 3, store::decrby),
@@ -100,7 +114,7 @@ static TABLE: &[Entry] = &[
     entry("psubscribe", -2, channels::psubscribe).while_subscribed(),
     entry("pttl", 2, store::pttl),
     entry("publish", 3, channels::publish),
-    entry("pubsub", -2, channels::pubsub),
+    entry("pubsub", -2, channels::pubsub).has_subcommands(),
     entry("punsubscribe", -1, channels::punsubscribe).while_subscribed(),
     entry("quit", -1, connection::quit).for_strangers().while_subscribed().at_once(),
     entry("readonly", 1, connection::readonly),

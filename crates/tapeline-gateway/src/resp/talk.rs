@@ -8,7 +8,8 @@ use tapeline_codec::resp::{Version, Writer};
 use tapeline_core::rights::Identity;
 use tapeline_runtime::Port;
 
-use super::store::{Cursors, Gauge};
+use super::channels::Owed;
+use super::store::{Common, Gauge};
 use super::table::{self, Entry};
 use super::transaction::Transaction;
 use super::wire::wire;
@@ -32,12 +33,13 @@ pub(super) struct Talk {
     pub name: String,
     pub library: [String; 2],
     pub identifying: Option<Identifying>,
+    pub owed: Owed,
     pub transaction: Option<Transaction>,
     /// Commands that come before what is read next.
     pub waiting: VecDeque<Kept>,
     /// What it has asked of the store and has not been answered.
     pub gauge: Arc<Gauge>,
-    pub cursors: Arc<Cursors>,
+    pub common: Arc<Common>,
     /// Bytes of one command, and of one transaction.
     pub command_bytes: usize,
     /// For answers that are written at once.
@@ -79,16 +81,17 @@ impl Call<'_, '_> {
 }
 
 impl Talk {
-    pub(super) fn new(command_bytes: usize, cursors: Arc<Cursors>) -> Self {
+    pub(super) fn new(command_bytes: usize, common: Arc<Common>) -> Self {
         Talk {
             version: Version::Two,
             name: String::new(),
             library: Default::default(),
             identifying: None,
+            owed: Owed::new(),
             transaction: None,
             waiting: VecDeque::new(),
             gauge: Arc::default(),
-            cursors,
+            common,
             command_bytes,
             scratch: Vec::new(),
         }
@@ -169,7 +172,7 @@ impl Talk {
             return self.refuse(port, STRANGER);
         }
         if self.version == Version::Two && !entry.while_subscribed && port.subscriptions() > 0 {
-            return self.refuse(port, &not_while_subscribed(entry));
+            return self.refuse(port, &not_while_subscribed(entry, words));
         }
         if let Some(transaction) = self.transaction.as_mut().filter(|_| !entry.at_once) {
             let queued = transaction.queue(words, self.command_bytes);
@@ -208,9 +211,13 @@ impl Talk {
     }
 }
 
-fn not_while_subscribed(entry: &Entry) -> String {
+fn not_while_subscribed(entry: &Entry, words: Words<'_>) -> String {
+    let sub = match entry.has_subcommands && words.len() > 1 {
+        true => format!("|{}", words.shown(1).to_ascii_lowercase()),
+        false => String::new(),
+    };
     format!(
-        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        "ERR Can't execute '{}{sub}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
         entry.name
     )
 }

@@ -10,6 +10,7 @@ use tapeline_core::{Message, Refusal, Reply, Wire};
 use tapeline_schema::{CloseCode, ErrorCode};
 
 use super::mark::{Kind, Mark, Shape};
+use super::name::from_hub;
 
 /// The tag of subscriptions that `SSUBSCRIBE` made.
 pub(super) const SHARDED: u8 = 1;
@@ -45,10 +46,10 @@ impl Wire for RespWire {
     }
 
     fn message(&self, message: &Message) -> Box<[u8]> {
-        let name = message.channel.name();
+        let name = from_hub(message.channel.name());
         let mut out = Vec::with_capacity(FRAME_BYTES + name.len() + message.data.len());
         let mut writer = Writer::new(&mut out, self.version);
-        writer.push(3).bulk(b"message").bulk(name.as_bytes()).bulk(&message.data);
+        writer.push(3).bulk(b"message").bulk(&name).bulk(&message.data);
         out.into_boxed_slice()
     }
 
@@ -65,11 +66,11 @@ impl Wire for RespWire {
             match &way.topic {
                 Topic::Channel(channel) => {
                     let word: &[u8] = if way.tag == SHARDED { b"smessage" } else { b"message" };
-                    writer.push(3).bulk(word).bulk(channel.name().as_bytes()).bulk(&message.data);
+                    writer.push(3).bulk(word).bulk(&from_hub(channel.name())).bulk(&message.data);
                 }
                 Topic::Pattern(pattern) => {
-                    let (pattern, name) = (pattern.as_str().as_bytes(), message.channel.name().as_bytes());
-                    writer.push(4).bulk(b"pmessage").bulk(pattern).bulk(name).bulk(&message.data);
+                    let (pattern, name) = (from_hub(pattern.as_str()), from_hub(message.channel.name()));
+                    writer.push(4).bulk(b"pmessage").bulk(&pattern).bulk(&name).bulk(&message.data);
                 }
             }
         }
@@ -90,10 +91,15 @@ impl Wire for RespWire {
                 writer.integer(i64::try_from(*subscribers).unwrap_or(i64::MAX));
             }
             (Reply::Confirmed(confirmation), Shape::Subscribed(kind, count)) => {
-                push_confirmed(&mut writer, kind.subscribed(), Some(confirmation.topic.name()), count);
+                push_confirmed(
+                    &mut writer,
+                    kind.subscribed(),
+                    Some(&from_hub(confirmation.topic.name())),
+                    count,
+                );
             }
             (Reply::Unsubscribed { topic: Some((_, name)), .. }, Shape::Unsubscribed(kind, count)) => {
-                push_confirmed(&mut writer, kind.unsubscribed(), Some(name), count);
+                push_confirmed(&mut writer, kind.unsubscribed(), Some(&from_hub(name)), count);
             }
             (Reply::TokenOk { .. }, Shape::Greeted(version, id)) => {
                 push_greeting(&mut Writer::new(&mut out, version), version, id);
@@ -121,10 +127,10 @@ impl Wire for RespWire {
 }
 
 /// That a subscription stands or is over, and how many there are.
-pub(super) fn push_confirmed(writer: &mut Writer<'_>, word: &str, name: Option<&str>, count: usize) {
+pub(super) fn push_confirmed(writer: &mut Writer<'_>, word: &str, name: Option<&[u8]>, count: usize) {
     writer.push(3).bulk(word.as_bytes());
     match name {
-        Some(name) => writer.bulk(name.as_bytes()),
+        Some(name) => writer.bulk(name),
         None => writer.null(),
     };
     writer.integer(i64::try_from(count).unwrap_or(i64::MAX));

@@ -12,6 +12,8 @@ use super::{Answer, Said};
 
 /// So often others may be faster.
 const TRIES: u32 = 64;
+/// The longest pause before the next try; the first are shorter.
+const LONGEST_WAIT_MS: u64 = 16;
 
 /// How long a value lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,15 @@ impl Change {
         );
     }
 
+    /// What was faster may be decided and not yet be to be read: a durable store takes a moment.
+    fn begin_again(self) {
+        let wait = Duration::from_millis(u64::from(TRIES - self.tries).min(LONGEST_WAIT_MS));
+        self.answer.runtime.clone().spawn(async move {
+            tokio::time::sleep(wait).await;
+            self.begin();
+        });
+    }
+
     fn go_on(mut self, entry: Option<&Entry>) {
         let now_us = self.hub.now().wall_us;
         let expect = entry.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
@@ -90,7 +101,7 @@ impl Change {
             Ok(said) => self.answer.give(&said),
             Err(refusal) if refusal.code == ErrorCode::VersionConflict && self.tries > 0 => {
                 self.tries -= 1;
-                self.begin();
+                self.begin_again();
             }
             Err(refusal) => self.answer.fail(&refusal),
         }

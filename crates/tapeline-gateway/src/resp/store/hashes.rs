@@ -7,6 +7,7 @@ use super::strings::add;
 use super::value::Fields;
 use super::{Said, Work};
 use crate::resp::Outcome;
+use crate::resp::name::to_hub;
 use crate::resp::talk::Call;
 use crate::resp::words::NOT_AN_INTEGER;
 
@@ -107,7 +108,7 @@ pub(in crate::resp) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
         Err(text) => return call.fail(&text),
     };
     read(call, move |fields| {
-        let matching = fields.pairs().filter(|(field, _)| pattern.has(field));
+        let matching = fields.pairs().filter(|(field, _)| pattern.has(&to_hub(field)));
         let parts = matching.flat_map(|(field, value)| [Said::Bulk(field), Said::Bulk(value)]).collect();
         Said::List(vec![Said::Bulk(b"0".to_vec()), Said::List(parts)])
     })

@@ -19,6 +19,7 @@ use tapeline_core::store::Key;
 use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Later;
 use tapeline_schema::ErrorCode;
+use tokio::runtime::Handle;
 
 use super::Outcome;
 use super::mark::{Mark, Shape};
@@ -31,7 +32,21 @@ pub(super) use keys::*;
 pub(super) use scan::{dbsize, flush, keys, scan};
 pub(super) use strings::*;
 
-pub(crate) use scan::Cursors;
+use scan::Cursors;
+
+/// What all connections of the door share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    cursors: Cursors,
+    /// For what has to wait.
+    runtime: Handle,
+}
+
+impl Common {
+    pub(crate) fn new(runtime: Handle) -> Self {
+        Common { cursors: Cursors::default(), runtime }
+    }
+}
 
 /// Bytes of one answer: what a connection may make the hub hold at once.
 const ANSWER_BYTES: usize = 8 << 20;
@@ -92,6 +107,8 @@ struct Answer {
     gauge: Arc<Gauge>,
     work: Work,
     version: Version,
+    /// For what has to wait.
+    runtime: Handle,
     given: bool,
 }
 
@@ -234,7 +251,14 @@ impl Call<'_, '_> {
         let place = Arc::new(Mutex::new(Place::Open));
         let gauge = self.talk.gauge.clone();
         gauge.count(work).fetch_add(1, Ordering::Acquire);
-        let answer = Answer { place: place.clone(), gauge, work, version: self.talk.version, given: false };
+        let answer = Answer {
+            place: place.clone(),
+            gauge,
+            work,
+            version: self.talk.version,
+            runtime: self.talk.common.runtime.clone(),
+            given: false,
+        };
         let turn = self.port.turn();
         start(&hub, answer);
         let mut place = lock(&place);

@@ -6,7 +6,7 @@ use super::super::words::{SYNTAX, Words};
 use super::change::Life;
 
 /// The longest time to live; more is no time but a mistake.
-const LONGEST_MS: i64 = 10 * 366 * 86_400 * 1_000;
+const LONGEST_MS: i64 = 300 * 366 * 86_400 * 1_000;
 
 /// In what a time is given, and from when it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::key::{NAMESPACE, is_own, name};
 use super::keys::kind;
 use super::{Answer, Denied, Said, Work};
 use crate::resp::Outcome;
+use crate::resp::name::{from_hub, pattern_to_hub};
 use crate::resp::talk::Call;
 use crate::resp::words::{SYNTAX, Words};
 
@@ -28,7 +29,7 @@ const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
 
 /// Where scans stand, of all connections: clients go on with one over another.
 #[derive(Debug, Default)]
-pub(crate) struct Cursors(Mutex<Places>);
+pub(super) struct Cursors(Mutex<Places>);
 
 #[derive(Debug, Default)]
 struct Places {
@@ -99,14 +100,13 @@ impl Wanted {
     }
 
     fn match_with(&mut self, pattern: &[u8]) {
-        let parsed = std::str::from_utf8(pattern).ok().and_then(|text| Pattern::parse(text).ok());
+        let parsed = Pattern::parse(&pattern_to_hub(pattern)).ok();
         (self.none, self.pattern) = (parsed.is_none(), parsed);
     }
 
-    /// Whether a name is asked for.
-    pub(super) fn has(&self, name: &[u8]) -> bool {
-        let matches = |pattern: &Pattern| std::str::from_utf8(name).is_ok_and(|name| pattern.matches(name));
-        !self.none && self.pattern.as_ref().is_none_or(matches)
+    /// Whether a name, as the hub writes it, is asked for.
+    pub(super) fn has(&self, name: &str) -> bool {
+        !self.none && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name))
     }
 
     /// What the store's keys begin with that are asked for: those with a namespace, then those without.
@@ -175,7 +175,7 @@ impl Walk {
         for (key, entry) in listing.entries {
             let is_here = is_own(&key) == own_range && !key.as_str().starts_with(OWN_KEYS);
             let is_kind = self.wanted.kind.as_ref().is_none_or(|asked| *asked == kind(&entry));
-            if is_here && is_kind && self.wanted.has(name(&key).as_bytes()) {
+            if is_here && is_kind && self.wanted.has(name(&key)) {
                 self.keys.push(key);
             }
         }
@@ -212,7 +212,7 @@ fn walk(
 }
 
 fn names(found: &Found) -> Said {
-    Said::List(found.keys.iter().map(|key| Said::Bulk(name(key).as_bytes().to_vec())).collect())
+    Said::List(found.keys.iter().map(|key| Said::Bulk(from_hub(name(key)).into_owned())).collect())
 }
 
 /// What is said where there are more keys than one command looks at.
@@ -224,7 +224,7 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     let number = std::str::from_utf8(call.words.at(1)).ok().and_then(|text| text.parse::<u64>().ok());
     let place = match number {
         Some(0) => Some(Place::default()),
-        Some(number) => call.talk.cursors.find(number),
+        Some(number) => call.talk.common.cursors.find(number),
         None => None,
     };
     let Some(place) = place else { return call.fail("ERR invalid cursor") };
@@ -233,9 +233,9 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
         Err(text) => return call.fail(&text),
     };
     let left = wanted.count.unwrap_or(PAGE).min(LIST_LIMIT);
-    let cursors = call.talk.cursors.clone();
+    let common = call.talk.common.clone();
     walk(call, (wanted, place, left), Work::Read, move |_, mut found, answer| {
-        let next = found.next.take().map_or(0, |place| cursors.keep(place));
+        let next = found.next.take().map_or(0, |place| common.cursors.keep(place));
         let cursor = Said::Bulk(next.to_string().into_bytes());
         answer.give(&Said::List(vec![cursor, names(&found)]));
     })

@@ -1,0 +1,182 @@
+//! Subscribers: what they hear, how often, in which order, and what others hear of what they publish.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Client, Hub};
+use crate::{client, hub};
+
+#[test]
+fn a_subscriber_hears_the_bare_data_once_for_each_subscription_that_covers_it() {
+    let hub = hub();
+    let mut listener = client(&hub);
+    assert_eq!(listener.say("SUBSCRIBE news.a"), r"*3\r\n$9\r\nsubscribe\r\n$6\r\nnews.a\r\n:1\r\n");
+    assert_eq!(listener.say("PSUBSCRIBE news.* *.a"), r"*3\r\n$10\r\npsubscribe\r\n$6\r\nnews.*\r\n:2\r\n");
+    assert_eq!(listener.hear(), r"*3\r\n$10\r\npsubscribe\r\n$3\r\n*.a\r\n:3\r\n");
+    let mut publisher = client(&hub);
+    assert_eq!(publisher.ask(&["PUBLISH", "news.a", "{\"x\": 1.50}"]), r":3\r\n");
+    let mut heard: Vec<String> = (0..3).map(|_| listener.hear()).collect();
+    heard.sort();
+    assert_eq!(
+        heard,
+        [
+            r#"*3\r\n$7\r\nmessage\r\n$6\r\nnews.a\r\n$11\r\n{\"x\": 1.50}\r\n"#,
+            r#"*4\r\n$8\r\npmessage\r\n$3\r\n*.a\r\n$6\r\nnews.a\r\n$11\r\n{\"x\": 1.50}\r\n"#,
+            r#"*4\r\n$8\r\npmessage\r\n$6\r\nnews.*\r\n$6\r\nnews.a\r\n$11\r\n{\"x\": 1.50}\r\n"#,
+        ]
+    );
+    listener.assert_silent();
+    assert_eq!(listener.say("UNSUBSCRIBE news.a"), r"*3\r\n$11\r\nunsubscribe\r\n$6\r\nnews.a\r\n:2\r\n");
+    assert_eq!(publisher.say("PUBLISH news.a 1"), r":2\r\n");
+}
+
+#[test]
+fn resp_3_tells_messages_apart_from_answers() {
+    let hub = hub();
+    let mut both = client(&hub);
+    both.say("HELLO 3");
+    assert_eq!(both.say("SUBSCRIBE c"), r">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+    assert_eq!(both.say("GET missing"), r"_\r\n");
+    let mut publisher = client(&hub);
+    publisher.say("PUBLISH c 1");
+    assert_eq!(both.hear(), r">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n");
+    assert_eq!(both.say("SSUBSCRIBE s"), r">3\r\n$10\r\nssubscribe\r\n$1\r\ns\r\n:1\r\n");
+    assert_eq!(publisher.say("SPUBLISH s 2"), r":1\r\n");
+    assert_eq!(both.hear(), r">3\r\n$8\r\nsmessage\r\n$1\r\ns\r\n$1\r\n2\r\n");
+    assert!(both.say("SUBSCRIBE s").starts_with("-ERR "));
+    assert_eq!(both.say("SUNSUBSCRIBE"), r">3\r\n$12\r\nsunsubscribe\r\n$1\r\ns\r\n:0\r\n");
+}
+
+#[test]
+fn a_roll_up_names_itself_and_json_doors_get_json() {
+    let hub = hub();
+    let mut listener = client(&hub);
+    listener.say("SUBSCRIBE market_data");
+    let mut web = Client::connect(&hub);
+    web.subscribe("market_data:AAPL");
+    let price = r#"{"symbol":"AAPL","price":1.50,"change":0,"volume":3}"#;
+    let mut publisher = client(&hub);
+    assert_eq!(publisher.ask(&["PUBLISH", "market_data:AAPL", price]), r":2\r\n");
+    let escaped = price.as_bytes().escape_ascii().to_string();
+    assert_eq!(
+        listener.hear(),
+        format!(r"*3\r\n$7\r\nmessage\r\n$11\r\nmarket_data\r\n${}\r\n{escaped}\r\n", price.len())
+    );
+    let heard = web.next().json;
+    assert_eq!((&heard["channel"], &heard["data"]["price"]), (&json!("market_data:AAPL"), &json!(1.5)));
+    let refused = publisher.say("PUBLISH market_data:AAPL nonsense");
+    assert!(refused.starts_with("-ERR invalid_data: "), "{refused}");
+    let refused = publisher.ask(&["PUBLISH", "market_data:AAPL", "{}"]);
+    assert!(refused.starts_with("-ERR invalid_data: ") && refused.contains("symbol"), "{refused}");
+}
+
+#[test]
+fn any_bytes_may_be_published_where_no_family_says_otherwise() {
+    let hub = hub();
+    let mut listener = client(&hub);
+    listener.say("SUBSCRIBE raw");
+    let mut web = Client::connect(&hub);
+    web.subscribe("raw");
+    let mut publisher = client(&hub);
+    assert_eq!(publisher.ask(&[&b"PUBLISH"[..], b"raw", b"\xff\x00\r\n"]), r":2\r\n");
+    assert_eq!(listener.hear(), r"*3\r\n$7\r\nmessage\r\n$3\r\nraw\r\n$4\r\n\xff\x00\r\n\r\n");
+    let heard = web.next().json;
+    assert_eq!((&heard["data_b64"], &heard["data"]), (&json!("/wANCg=="), &json!(null)));
+    publisher.say("PUBLISH raw text");
+    assert_eq!(web.next().json["data_b64"], json!("dGV4dA=="));
+}
+
+#[test]
+fn messages_of_others_reach_redis_clients_in_order_and_none_after_the_goodbye() {
+    let hub = hub();
+    let mut listener = client(&hub);
+    listener.say("SUBSCRIBE c");
+    let mut publisher = client(&hub);
+    for n in 0..500 {
+        publisher.send(&["PUBLISH", "c", &n.to_string()]);
+    }
+    for n in 0..500 {
+        let text = n.to_string();
+        let message = format!(r"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${}\r\n{text}\r\n", text.len());
+        assert_eq!(listener.hear(), message);
+    }
+    for _ in 0..20 {
+        for n in 0..50 {
+            publisher.send(&["PUBLISH", "c", &n.to_string()]);
+        }
+        listener.send(&["UNSUBSCRIBE", "c"]);
+        while !listener.hear().contains("unsubscribe") {}
+        listener.assert_silent();
+        listener.say("SUBSCRIBE c");
+    }
+}
+
+#[test]
+fn who_hears_what_is_counted_as_in_redis() {
+    let hub = hub();
+    let (mut one, mut two) = (client(&hub), client(&hub));
+    one.say("SUBSCRIBE a");
+    two.send(&["SUBSCRIBE", "a", "b"]);
+    two.hear();
+    two.hear();
+    two.say("PSUBSCRIBE a*");
+    let mut asking = client(&hub);
+    assert_eq!(
+        asking.say("PUBSUB NUMSUB a b c"),
+        r"*6\r\n$1\r\na\r\n:2\r\n$1\r\nb\r\n:1\r\n$1\r\nc\r\n:0\r\n"
+    );
+    assert_eq!(asking.say("PUBSUB NUMPAT"), r":1\r\n");
+    assert_eq!(asking.say("PUBSUB CHANNELS [b]"), r"*1\r\n$1\r\nb\r\n");
+    assert_eq!(asking.say("PUBLISH a x"), r":3\r\n");
+    drop(two);
+    assert!(crate::support::eventually(|| asking.say("PUBLISH a x") == r":1\r\n"));
+}
+
+#[test]
+fn names_of_any_bytes_are_one_channel_for_everybody() {
+    let hub = hub();
+    let mut listener = client(&hub);
+    let name = "chat room \u{1168}, 100%";
+    let shown = name.as_bytes().escape_ascii();
+    let confirmed = format!(r"*3\r\n$9\r\nsubscribe\r\n${}\r\n{shown}\r\n:1\r\n", name.len());
+    assert_eq!(listener.ask(&["SUBSCRIBE", name]), confirmed);
+    let pattern = "chat room*\u{1168}*";
+    listener.ask(&["PSUBSCRIBE", pattern]);
+    assert_eq!(client(&hub).ask(&["PUBLISH", name, "1"]), r":2\r\n");
+    let heard = [listener.hear(), listener.hear()].concat();
+    assert!(heard.contains(&format!(r"message\r\n${}\r\n{shown}\r\n$1\r\n1", name.len())), "{heard}");
+    assert!(
+        heard.contains(&format!(
+            r"pmessage\r\n${}\r\n{}\r\n",
+            pattern.len(),
+            pattern.as_bytes().escape_ascii()
+        )),
+        "{heard}"
+    );
+    let last = hub.get("/last/chat%2520room%2520%25E1%2585%25A8%252C%2520100%25");
+    assert_eq!((last.status(), &last.json()["data"]), (200, &json!(1)), "{}", last.text());
+}
+
+#[test]
+fn a_subscription_that_ends_before_it_stood_is_answered_all_the_same() {
+    let hub = hub();
+    let mut door = client(&hub);
+    for _ in 0..100 {
+        door.write(b"SUBSCRIBE a b\r\nUNSUBSCRIBE a\r\nSUBSCRIBE a\r\nPSUBSCRIBE *\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nSUBSCRIBE c\r\nRESET\r\nPING\r\n");
+        let heard: Vec<String> = (0..11).map(|_| door.hear()).collect();
+        assert_eq!(heard[10], r"+PONG\r\n", "{heard:?}");
+        assert_eq!(heard[9], r"+RESET\r\n", "{heard:?}");
+    }
+}
+
+#[test]
+fn nobody_is_closed_for_saying_nothing() {
+    let config = "[limits]\nidle_timeout_s = 1\nheartbeat_s = 0.2\n";
+    let hub = Hub::with_config_and(config, &["--redis-listen", "127.0.0.1:0"]);
+    let mut silent = client(&hub);
+    silent.say("SUBSCRIBE c");
+    std::thread::sleep(Duration::from_millis(3_500));
+    client(&hub).say("PUBLISH c 1");
+    assert_eq!(silent.hear(), r"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n");
+}
