@@ -26,9 +26,8 @@ const event = (socket, name) => within(new Promise(resolve => socket.once(name, 
 
 async function connected(t, hub, options) {
   const socket = client(t, hub, options)
-  const refused = event(socket, 'connect_error').then(([error]) => { throw error })
-  await Promise.race([event(socket, 'connect'), refused])
-  refused.catch(() => {})
+  const ready = new Promise((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject))
+  await within(ready, () => 'a connection')
   return socket
 }
 
@@ -209,14 +208,18 @@ describe('nothing is lost', () => {
     assert.deepEqual(named(socket, 'trade').map(([, data]) => data.price), [1, 2, 3])
   })
 
-  it('a client that heard nothing but what everybody hears is told nothing else', async t => {
-    const hub = await Hub.start(t)
-    const socket = await connected(t, hub, { reconnection: false })
-    const reason = event(socket, 'disconnect')
-    await hub.stop('SIGTERM')
-    assert.equal((await reason)[0], 'transport close')
-    assert.deepEqual(socket.said, [])
-  })
+  for (const transports of TRANSPORTS) {
+    it(`when the hub stops, and who heard only what everybody hears is told nothing but that, by ${transports}`, async t => {
+      const hub = await Hub.start(t)
+      const socket = await connected(t, hub, { transports, reconnection: false })
+      const last = transports.at(-1)
+      await until(() => socket.io.engine.transport.name === last, `the transport is ${last}`)
+      const reason = event(socket, 'disconnect')
+      assert.equal(await hub.stop('SIGTERM'), 0)
+      assert.equal((await reason)[0], 'transport close')
+      assert.deepEqual(socket.said, [])
+    })
+  }
 })
 
 describe('who it is', () => {

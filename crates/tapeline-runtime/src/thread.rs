@@ -70,6 +70,13 @@ impl Sockets {
     }
 }
 
+/// A session that has ended before its socket came: what it still had to say goes out there, as much as the socket takes.
+fn last_words((far, Upgrade { stream, tls, .. }): (Arc<Far>, Upgrade)) {
+    let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
+    let _ = pipe.write(&[IoSlice::new(&far.try_read())]);
+    let _ = pipe.close_write();
+}
+
 impl Pipes for Sockets {
     fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> Written {
         let Some(connection) = self.at(slot) else { return Written::Closed };
@@ -262,13 +269,13 @@ impl ShardThread {
     }
 
     fn upgrade(&mut self, upgrade: Box<(Arc<Far>, Upgrade)>, now: Now) {
-        let Some(slot) = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()) else { return };
-        let Some(connection) = self.sockets.at(slot) else { return };
-        if !matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0))
-            || connection.lingering
-        {
-            return;
-        }
+        let slot = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()).unwrap_or(u32::MAX);
+        let Some(connection) = self.sockets.at(slot).filter(|connection| {
+            let leads_here = matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0));
+            leads_here && !connection.lingering
+        }) else {
+            return last_words(*upgrade);
+        };
         if connection.stalled.is_some() {
             // What came over the conduit is handled first.
             return self.inbox.control(Control::Upgrade(upgrade));

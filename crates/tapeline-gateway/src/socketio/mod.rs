@@ -203,7 +203,14 @@ impl Ask<'_> {
             return refused(Refused::Request, "JSONP is not served");
         }
         if let Some(sid) = &self.asked.sid {
-            let Some(session) = door.table.get(sid) else { return refused(Refused::Session, "") };
+            let Some(session) = door.table.get(sid) else {
+                // Only what belongs to a session is counted there.
+                let taken = self.peer.take_request(&self.app.hub, false);
+                return taken.map_or_else(
+                    |refusal| Failure(refusal).into_response(),
+                    |()| refused(Refused::Session, ""),
+                );
+            };
             return match (is_socket, request.method()) {
                 (true, &Method::GET) => upgrading::upgrade(self.app, session, request, self.limits()),
                 (false, &Method::GET) => polling::get(&door.table, &session).await,
