@@ -170,6 +170,7 @@ impl Shard {
         let Some(session) = self.live(key) else { return };
         let before = std::mem::replace(&mut session.grant, Grant::Known(identity.clone()));
         session.warned = false;
+        session.identified += 1;
         session.unweighed = true;
         // Whose a channel is depends on the subject too.
         let is_same =

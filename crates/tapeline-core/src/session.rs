@@ -110,6 +110,8 @@ pub(crate) struct Session {
     pub urgent: bool,
     pub closing: bool,
     pub subscribed_once: bool,
+    /// How often a token of it was taken.
+    pub identified: u64,
     /// It was told that its token is about to end.
     pub warned: bool,
     /// Who it is was judged before it came here: a revocation in between has not been looked for.
@@ -156,6 +158,7 @@ impl Session {
             urgent: false,
             closing: false,
             subscribed_once: false,
+            identified: 0,
             warned: false,
             unweighed: true,
             notices: arrival.notices,
@@ -267,6 +270,11 @@ impl SessionView<'_> {
     /// What it may do.
     pub fn grant(&self) -> &Grant {
         &self.session.grant
+    }
+
+    /// How often a token of it was taken.
+    pub fn identified(&self) -> u64 {
+        self.session.identified
     }
 
     /// Requests that are not answered yet.

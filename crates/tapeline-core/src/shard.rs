@@ -220,7 +220,9 @@ impl Shard {
         self.sessions.get(slot as usize).is_some_and(|session| {
             !session.closing
                 && session.in_flight < IN_FLIGHT
-                && session.turns.as_ref().is_none_or(|turns| turns.len() < TURNS)
+                && session.turns.as_ref().is_none_or(|turns| {
+                    turns.len() < TURNS && turns.bytes() < settings.outbox_bytes
+                })
                 && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
         })
     }

@@ -134,7 +134,13 @@ impl Shard {
     /// A subscription ends because it is not, or no longer, allowed.
     pub(crate) fn expel(&mut self, slot: u32, id: u32, topic: &Topic, refusal: Refusal, req: &Req) {
         self.end_subscription(slot, id);
+        let reason = refusal.message.clone();
         self.reply_error(slot, refusal, Some(topic.name().into()), req);
+        let wire = self.wire(slot);
+        if req.is_none() && wire.is_some_and(|wire| wire.by_subscription()) {
+            // There is no form in which it could be told what it did not ask for. Redis too closes when rights change.
+            self.close(slot, CloseCode::Policy, &reason);
+        }
     }
 
     /// Weighs each source of a pattern or roll-up.

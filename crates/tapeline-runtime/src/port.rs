@@ -69,6 +69,11 @@ impl<'a> Port<'a> {
         self.view(|view| !matches!(view.grant(), Grant::Nobody)).unwrap_or_default()
     }
 
+    /// How often a token of the session was taken.
+    pub fn identified(&self) -> u64 {
+        self.view(|view| view.identified()).unwrap_or_default()
+    }
+
     /// What the session may do.
     pub fn grant(&self) -> Grant {
         self.view(|view| view.grant().clone()).unwrap_or(Grant::Nobody)
