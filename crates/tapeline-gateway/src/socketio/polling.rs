@@ -157,9 +157,11 @@ pub(super) async fn post(
         let mut bytes = Vec::with_capacity(packets.len() + 1);
         bytes.extend_from_slice(packets.trim_end_matches(char::from(SEPARATOR)).as_bytes());
         bytes.push(SEPARATOR);
-        if far.write(bytes).await.is_err() {
+        if far.is_ended() {
             return refused(Refused::Session, "");
         }
+        // A session that ends meanwhile has more to say about it, which a poll brings.
+        let _ = far.write(bytes).await;
     }
     if closes {
         table.end(&session, NOOP);
