@@ -212,7 +212,7 @@ fn channels(call: &mut Call<'_, '_>) -> Outcome {
     let names: Vec<String> =
         names.filter(|name| pattern.as_ref().is_none_or(|pattern| pattern.matches(name))).collect();
     if names.iter().map(String::len).sum::<usize>() > LISTED_BYTES {
-        return call.fail("ERR too_large: the names are more than 4 MiB; ask for fewer by a pattern, or /channels page by page");
+        return call.fail("ERR too_large: the names are more than 4 MiB; ask for fewer by a pattern");
     }
     call.reply(|writer| {
         writer.array(names.len());
