@@ -30,7 +30,8 @@ async function conversation(client) {
   assert.equal(await client.get('foo'), 'bar')
   assert.equal(await client.get('missing'), null)
   assert.equal(await client.incr('n'), 1)
-  assert.equal(await client.expire('n', 100), 1)
+  // The oldest of them answers true.
+  assert.equal(Number(await client.expire('n', 100)), 1)
   assert.equal(await client.ttl('n'), 100)
   assert.equal(await client.del('n'), 1)
 }

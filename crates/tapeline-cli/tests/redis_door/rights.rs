@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::client;
-use crate::support::Hub;
 use crate::support::people::{auth, key, token};
+use crate::support::{Hub, run_to_end, serve};
 
 fn guarded(settings: &str, keys: &[&crate::support::people::Key]) -> Hub {
     Hub::with_config_and(&auth(settings, keys), &["--redis-listen", "127.0.0.1:0"])
@@ -109,4 +109,12 @@ fn a_password_where_nobody_is_asked_is_what_redis_says_it_is() {
         door.say("AUTH secret").starts_with("-ERR AUTH <password> called without any password configured")
     );
     assert_eq!(door.say("AUTH default secret"), r"+OK\r\n");
+}
+
+#[test]
+fn the_door_opens_on_loopback_alone_where_nobody_is_asked_who_they_are() {
+    let mut command = serve("127.0.0.1:0");
+    command.args(["--redis-listen", "0.0.0.0:0"]);
+    let (status, _, err) = run_to_end(command);
+    assert!(status.code() == Some(1) && err.contains("0.0.0.0:0 is reachable from elsewhere"), "{err}");
 }

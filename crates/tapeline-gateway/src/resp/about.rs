@@ -9,8 +9,11 @@ use super::table;
 use super::talk::Call;
 use super::wire::REDIS_VERSION;
 
+/// Writes one section.
+type Push = fn(&mut String, &Call<'_, '_>);
+
 /// What `INFO` can be asked for, and what of it.
-const SECTIONS: [(&str, fn(&mut String, &Call<'_, '_>)); 6] = [
+const SECTIONS: [(&str, Push); 6] = [
     ("server", server),
     ("clients", clients),
     ("persistence", |out, _| out.push_str("loading:0\r\nasync_loading:0\r\n")),

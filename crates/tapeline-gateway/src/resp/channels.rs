@@ -20,6 +20,8 @@ use super::wire::{SHARDED, kind, push_confirmed, refused};
 /// name the place in the order of answers, and the count.
 pub(super) type Owed = HashMap<(Kind, Box<str>), (u64, usize)>;
 
+/// Bytes of names that one answer lists.
+const LISTED_BYTES: usize = 4 << 20;
 const TWICE: &str =
     "ERR this connection hears the channel already, by SUBSCRIBE or SSUBSCRIBE: they are one channel here";
 
@@ -209,6 +211,9 @@ fn channels(call: &mut Call<'_, '_>) -> Outcome {
     let names = heard.filter(|(_, count)| *count > 0).map(|(channel, _)| channel.name().to_string());
     let names: Vec<String> =
         names.filter(|name| pattern.as_ref().is_none_or(|pattern| pattern.matches(name))).collect();
+    if names.iter().map(String::len).sum::<usize>() > LISTED_BYTES {
+        return call.fail("ERR too_large: the names are more than 4 MiB; ask for fewer by a pattern");
+    }
     call.reply(|writer| {
         writer.array(names.len());
         for name in &names {

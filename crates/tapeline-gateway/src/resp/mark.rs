@@ -2,6 +2,7 @@
 //! carries that text and gives it back with the answer; only this file reads it.
 
 use tapeline_codec::resp::Version;
+use tapeline_core::message::push_number;
 
 /// Which of the three kinds of subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,18 +55,22 @@ pub(super) struct Mark {
 impl Mark {
     pub(super) fn text(self) -> Box<str> {
         let (letter, number) = match self.shape {
-            Shape::Published => ('m', 0),
-            Shape::Subscribed(Kind::Channel, count) => ('c', count as u64),
-            Shape::Subscribed(Kind::Pattern, count) => ('p', count as u64),
-            Shape::Subscribed(Kind::Sharded, count) => ('s', count as u64),
-            Shape::Unsubscribed(Kind::Channel, count) => ('C', count as u64),
-            Shape::Unsubscribed(Kind::Pattern, count) => ('P', count as u64),
-            Shape::Unsubscribed(Kind::Sharded, count) => ('S', count as u64),
-            Shape::Identified => ('a', 0),
-            Shape::Greeted(Version::Two, id) => ('h', id),
-            Shape::Greeted(Version::Three, id) => ('H', id),
+            Shape::Published => (b'm', 0),
+            Shape::Subscribed(Kind::Channel, count) => (b'c', count as u64),
+            Shape::Subscribed(Kind::Pattern, count) => (b'p', count as u64),
+            Shape::Subscribed(Kind::Sharded, count) => (b's', count as u64),
+            Shape::Unsubscribed(Kind::Channel, count) => (b'C', count as u64),
+            Shape::Unsubscribed(Kind::Pattern, count) => (b'P', count as u64),
+            Shape::Unsubscribed(Kind::Sharded, count) => (b'S', count as u64),
+            Shape::Identified => (b'a', 0),
+            Shape::Greeted(Version::Two, id) => (b'h', id),
+            Shape::Greeted(Version::Three, id) => (b'H', id),
         };
-        format!("{}{letter}{number}", self.turn).into()
+        let mut out = Vec::with_capacity(24);
+        push_number(&mut out, self.turn);
+        out.push(letter);
+        push_number(&mut out, number);
+        String::from_utf8(out).unwrap_or_default().into()
     }
 
     pub(super) fn parse(text: &str) -> Option<Mark> {
