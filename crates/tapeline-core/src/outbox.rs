@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use crate::channel::Channel;
 use crate::families::{ByFamily, FamilyNumber};
 use crate::lanes::{LANES, Lanes};
 use crate::message::{Message, Wire};
@@ -27,6 +28,8 @@ pub(crate) const NOT_WAITING: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Named {
     pub message: Arc<Message>,
+    /// Through whose entry it came: the message's own channel, or a roll-up.
+    pub channel: Channel,
     /// For this session alone.
     pub bytes: Box<[u8]>,
     /// How many times the bytes deliver it.
@@ -182,10 +185,45 @@ impl Outbox {
         self.wire
     }
 
-    /// From now on everything that is written is in this format; answers that wait stay as they are.
+    /// From now on everything that is written is in this format; what waits stays as it is.
     pub(crate) fn speak(&mut self, wire: &'static dyn Wire) {
-        self.wire = wire;
+        let before = std::mem::replace(&mut self.wire, wire);
         self.one_line = wire.by_subscription();
+        if before.slot() == wire.slot() {
+            return;
+        }
+        // What was queued before is sent in the format that was spoken then.
+        if let Some((item, at)) = self.begun.take() {
+            self.begun = Some((self.keep(item, before), at));
+        }
+        for lane in 0..LANES {
+            let items: Vec<Item> = self.lanes.drain_lane(lane).collect();
+            for item in items {
+                let item = self.keep(item, before);
+                self.lanes.push(lane, item);
+            }
+        }
+        let waiting: Vec<usize> = self.waiting.iter().map(|(place, _)| place).collect();
+        for place in waiting {
+            let item = self
+                .waiting
+                .get_mut(place)
+                .map(|waiting| std::mem::replace(&mut waiting.item, Item::Reply(Box::default())));
+            let Some(item) = item else { continue };
+            let item = self.keep(item, before);
+            if let Some(waiting) = self.waiting.get_mut(place) {
+                waiting.item = item;
+            }
+        }
+    }
+
+    /// The item in the bytes of this format, whatever is spoken later.
+    fn keep(&mut self, item: Item, wire: &'static dyn Wire) -> Item {
+        let Item::Message(message) = item else { return item };
+        let bytes: Box<[u8]> = message.encoded(wire).into();
+        self.bytes = (self.bytes + bytes.len()).saturating_sub(message.weight());
+        let channel = message.channel.clone();
+        Item::Named(Box::new(Named { message, channel, bytes, deliveries: 1 }))
     }
 
     fn lane(&self, lane: usize) -> usize {

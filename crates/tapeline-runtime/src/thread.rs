@@ -45,9 +45,17 @@ struct Stalled {
     rest: Vec<u8>,
 }
 
+/// A protocol that takes over, and what has come for it.
+struct Next {
+    protocol: Box<dyn Protocol>,
+    read: Vec<u8>,
+}
+
 struct Connection {
     pipe: Pipe,
     protocol: Box<dyn Protocol>,
+    /// What it speaks when the one before has handled all that came to it.
+    next: Option<Box<Next>>,
     stalled: Option<Box<Stalled>>,
     /// It brought more than its rate allows and is not read from until then; 0 if it is.
     held_until_us: u64,
@@ -205,7 +213,7 @@ impl ShardThread {
                     self.open(Pipe::Conduit(near), Vec::new(), arrival, protocol, now);
                 }
                 Control::Stirred(token) => self.on_stirred(token),
-                Control::Upgrade(upgrade) => self.upgrade(upgrade, now),
+                Control::Upgrade(upgrade) => self.upgrade(*upgrade, now),
                 Control::Drain(window, held) => self.ending.drain(window, held, now),
                 Control::Stop(code, reason) => self.ending.stop(code, reason, now),
             }
@@ -237,6 +245,7 @@ impl ShardThread {
         let connection = Connection {
             pipe,
             protocol,
+            next: None,
             stalled: None,
             readable,
             hung_up: false,
@@ -262,25 +271,25 @@ impl ShardThread {
     fn on_stirred(&mut self, token: usize) {
         let Ok(slot) = u32::try_from(token) else { return };
         let Some(connection) = self.sockets.at(slot) else { return };
+        let Pipe::Conduit(near) = &connection.pipe else { return };
+        let has_room = near.has_room();
         if !std::mem::replace(&mut connection.readable, true) {
             self.readable.push_back(slot);
         }
-        self.shard.on_writable(slot);
+        if has_room {
+            self.shard.on_writable(slot);
+        }
     }
 
-    fn upgrade(&mut self, upgrade: Box<(Arc<Far>, Upgrade)>, now: Now) {
+    fn upgrade(&mut self, upgrade: (Arc<Far>, Upgrade), now: Now) {
         let slot = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()).unwrap_or(u32::MAX);
         let Some(connection) = self.sockets.at(slot).filter(|connection| {
             let leads_here = matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0));
             leads_here && !connection.lingering
         }) else {
-            return last_words(*upgrade);
+            return last_words(upgrade);
         };
-        if connection.stalled.is_some() {
-            // What came over the conduit is handled first.
-            return self.inbox.control(Control::Upgrade(upgrade));
-        }
-        let (_far, Upgrade { stream, tls, read, protocol }) = *upgrade;
+        let (_far, Upgrade { stream, tls, read, protocol }) = upgrade;
         let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
         if let Err(error) = pipe.register(self.poll.registry(), slot as usize) {
             tracing::warn!(%error, "a connection could not be watched");
@@ -290,13 +299,32 @@ impl ShardThread {
         if connection.readable {
             self.readable.push_back(slot);
         }
-        connection.protocol = protocol;
-        connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
+        connection.next = Some(Box::new(Next { protocol, read }));
+        let mut input = Vec::new();
         if let Pipe::Conduit(near) = std::mem::replace(&mut connection.pipe, pipe) {
+            input = near.take_input();
             self.shard.go_on(slot, &near.into_unread());
         }
+        // What came over the conduit is handled first, maybe only when there is room for its answers on the socket.
+        match &mut connection.stalled {
+            Some(stalled) => stalled.rest.append(&mut input),
+            None => {
+                self.hand_in(slot, &mut input, now);
+                self.go_over(slot, now);
+            }
+        }
+    }
+
+    /// A session that has moved to a socket speaks the protocol of it, once nothing of the one before is left.
+    fn go_over(&mut self, slot: u32, now: Now) {
+        let Some(connection) = self.sockets.at(slot).filter(|connection| connection.stalled.is_none()) else {
+            return;
+        };
+        let Some(next) = connection.next.take() else { return };
+        let Next { protocol, mut read } = *next;
+        connection.protocol = protocol;
+        connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
         if !read.is_empty() {
-            let mut read = read;
             self.hand_in(slot, &mut read, now);
         }
     }
@@ -329,8 +357,9 @@ impl ShardThread {
     fn read_one(&mut self, slot: u32, now: Now) {
         let Some(connection) = self.sockets.at(slot) else { return };
         if connection.stalled.is_some() || connection.held_until_us > 0 {
-            // Stays marked as readable; whoever ends the stall queues it again.
-            return;
+            // Stays marked as readable; whoever ends the stall queues it again. Something has come all the same: what the
+            // hub does not read for reasons of its own is no silence of the client.
+            return self.shard.on_heard(slot, now);
         }
         if let Some(at) = self.shard.may_read_at(slot, now) {
             connection.held_until_us = at;
@@ -408,6 +437,7 @@ impl ShardThread {
         let Some(connection) = self.sockets.at(slot) else { return };
         let Some(mut stalled) = connection.stalled.take() else { return };
         self.hand_in(slot, &mut stalled.rest, now);
+        self.go_over(slot, now);
         if let Some(connection) = self.sockets.at(slot)
             && connection.stalled.is_none()
             && connection.readable
