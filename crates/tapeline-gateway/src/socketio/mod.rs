@@ -206,10 +206,11 @@ impl Ask<'_> {
             let Some(session) = door.table.get(sid) else {
                 // Only what belongs to a session is counted there.
                 let taken = self.peer.take_request(&self.app.hub, false);
-                return taken.map_or_else(
-                    |refusal| Failure(refusal).into_response(),
-                    |()| refused(Refused::Session, ""),
-                );
+                return match taken {
+                    Err(refusal) => Failure(refusal).into_response(),
+                    Ok(()) if is_socket => refused(Refused::Session, ""),
+                    Ok(()) => polling::gone(&door.table, sid),
+                };
             };
             return match (is_socket, request.method()) {
                 (true, &Method::GET) => upgrading::upgrade(self.app, session, request, self.limits()),
@@ -321,7 +322,7 @@ impl Ask<'_> {
         let holds = Holds::new(Some(seat.clone()), here);
         let protocol = Box::new(OverPolling::new(talk.clone(), holds));
         match app.shards.open_conduit(self.arrival(), protocol) {
-            Ok(far) => door.table.insert(Session::new(&seat, far, talk)),
+            Ok(far) => door.table.insert(Session::new(&seat, far, talk, door.settings.beat())),
             Err(gone) => return Failure::new(ErrorCode::Internal, gone.to_string()).into_response(),
         }
         polling::text(open)
