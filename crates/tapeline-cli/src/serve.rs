@@ -270,6 +270,7 @@ async fn serve(
     let shards = Arc::new(Shards::start(&hub)?);
     let first = listeners.first().map(|(listener, _)| (listener.address(), listener.scheme()));
     let tls = tls.map(|(tls, _)| tls);
+    let intake = take_in(foreign, &hub, &shards)?;
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
@@ -283,10 +284,6 @@ async fn serve(
         tls: tls.clone(),
         socketio,
     });
-    let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
-    let intake = foreign
-        .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
-    let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
     let doors = open(listeners, redis_listeners, &app);
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     let feeds = live::start(&feeds, &hub, &clock)?;
@@ -324,6 +321,18 @@ async fn serve(
     hub.registry().close();
     hub.broker().close();
     Ok(())
+}
+
+/// Begins to take in what others publish in Redis, where the broker is one.
+fn take_in(
+    foreign: Option<(Address, Vec<Pattern>, bool)>,
+    hub: &Arc<Hub>,
+    shards: &Shards,
+) -> anyhow::Result<Option<Intake>> {
+    let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
+    let intake = foreign
+        .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
+    intake.transpose().context("what others publish in Redis cannot be taken in")
 }
 
 /// Serves at each address, and says so.

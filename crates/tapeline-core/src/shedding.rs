@@ -12,9 +12,10 @@ use tapeline_schema::CloseCode;
 
 use crate::channel::Channel;
 use crate::incidents::IncidentKind;
+use crate::item::Item;
 use crate::lanes::LANES;
 use crate::message::Message;
-use crate::outbox::{Item, Unsent};
+use crate::outbox::Unsent;
 use crate::session::Session;
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::channel::Channel;
+use crate::item::{Item, Named};
 use crate::message::{Message, Way, Wire};
-use crate::outbox::{Item, Named};
 use crate::reply::Topic;
 use crate::session::Session;
 
