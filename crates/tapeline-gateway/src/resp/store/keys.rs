@@ -14,7 +14,7 @@ pub(in crate::resp) fn del(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.writable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask(Work::Write, |hub, answer| {
+        Ok(keys) => call.ask_of(keys.len(), Work::Write, |hub, answer| {
             let say = |gone: Vec<bool>| Said::count(gone.iter().filter(|gone| **gone).count());
             let places = gather(keys.len(), answer, say);
             for (key, done) in keys.iter().zip(places) {
@@ -28,7 +28,7 @@ pub(in crate::resp) fn exists(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.readable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask(Work::Read, |hub, answer| {
+        Ok(keys) => call.ask_of(keys.len(), Work::Read, |hub, answer| {
             let say = |found: Vec<Option<Entry>>| Said::count(found.iter().flatten().count());
             let places = gather(keys.len(), answer, say);
             for (key, done) in keys.iter().zip(places) {
