@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tapeline_codec::resp::{Version, Writer};
-use tapeline_core::rights::Identity;
 use tapeline_runtime::Port;
 
 use super::channels::Owed;
@@ -20,8 +19,8 @@ const STRANGER: &str = "NOAUTH Authentication required.";
 
 /// A client that has just said who it is.
 pub(super) struct Identifying {
-    /// Who it was before.
-    pub before: Option<Arc<Identity>>,
+    /// How often the hub had taken a token before.
+    pub before: u64,
     /// What its `HELLO` asked for: the version, and a name.
     pub hello: Option<(Version, Option<String>)>,
 }
@@ -144,11 +143,7 @@ impl Talk {
             return true;
         }
         let Some(Identifying { before, hello }) = self.identifying.take() else { return false };
-        let grant = port.grant();
-        let is_new = match (grant.identity(), &before) {
-            (Some(now), Some(before)) => !Arc::ptr_eq(now, before),
-            _ => port.is_known(),
-        };
+        let is_new = port.identified() != before;
         if let Some((version, name)) = hello.filter(|_| is_new) {
             self.speak(version, port);
             self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
