@@ -141,8 +141,9 @@ fn names_of_any_bytes_are_one_channel_for_everybody() {
     let shown = name.as_bytes().escape_ascii();
     let confirmed = format!(r"*3\r\n$9\r\nsubscribe\r\n${}\r\n{shown}\r\n:1\r\n", name.len());
     assert_eq!(listener.ask(&["SUBSCRIBE", name]), confirmed);
-    let pattern = "chat room*\u{1168}*";
-    listener.ask(&["PSUBSCRIBE", pattern]);
+    let pattern = "chat\\ room*\u{1168}*";
+    let confirmed = listener.ask(&["PSUBSCRIBE", pattern]);
+    assert!(confirmed.contains(&pattern.as_bytes().escape_ascii().to_string()), "{confirmed}");
     assert_eq!(client(&hub).ask(&["PUBLISH", name, "1"]), r":2\r\n");
     let heard = [listener.hear(), listener.hear()].concat();
     assert!(heard.contains(&format!(r"message\r\n${}\r\n{shown}\r\n$1\r\n1", name.len())), "{heard}");
@@ -168,6 +169,49 @@ fn a_subscription_that_ends_before_it_stood_is_answered_all_the_same() {
         assert_eq!(heard[10], r"+PONG\r\n", "{heard:?}");
         assert_eq!(heard[9], r"+RESET\r\n", "{heard:?}");
     }
+}
+
+#[test]
+fn no_message_comes_into_a_transactions_answer() {
+    let hub = hub();
+    let mut door = client(&hub);
+    door.say("HELLO 3");
+    for line in ["MULTI", "SUBSCRIBE c", "PUBLISH c 1"] {
+        door.say(line);
+    }
+    let refused = door.say("EXEC");
+    assert!(refused.starts_with("-ERR EXEC: "), "{refused}");
+    door.say("SUBSCRIBE c");
+    for line in ["MULTI", "SET k 1", "PUBLISH c 1"] {
+        door.say(line);
+    }
+    let refused = door.say("EXEC");
+    assert!(refused.starts_with("-ERR EXEC: "), "{refused}");
+    door.say("UNSUBSCRIBE");
+    for line in ["MULTI", "PUBLISH c 1"] {
+        door.say(line);
+    }
+    assert_eq!(door.say("EXEC"), r"*1\r\n:0\r\n");
+    assert_eq!(door.say("GET k"), r"_\r\n");
+}
+
+#[test]
+fn what_was_written_before_a_publish_is_there_when_it_is_heard() {
+    let dir = crate::support::temporary("data");
+    let hub = Hub::in_dir(&dir, &["--redis-listen", "127.0.0.1:0"]);
+    let (mut listener, mut publisher, mut reader) = (client(&hub), client(&hub), client(&hub));
+    listener.say("SUBSCRIBE c");
+    for n in 0..50 {
+        let n = n.to_string();
+        publisher.send(&["SET", "k", &n]);
+        publisher.send(&["PUBLISH", "c", &n]);
+        listener.hear();
+        assert_eq!(reader.say("GET k"), format!(r"${}\r\n{n}\r\n", n.len()));
+        publisher.hear();
+        publisher.hear();
+    }
+    drop(hub);
+    let _ = std::fs::remove_dir_all(dir);
 }
 
 #[test]
