@@ -8,7 +8,7 @@ use tapeline_codec::resp::{Version, Writer};
 use tapeline_runtime::Port;
 
 use super::channels::Owed;
-use super::store::{Common, Gauge};
+use super::store::{Common, Gauge, Steps};
 use super::table::{self, Entry};
 use super::transaction::Transaction;
 use super::wire::wire;
@@ -34,6 +34,8 @@ pub(super) struct Talk {
     pub identifying: Option<Identifying>,
     pub owed: Owed,
     pub transaction: Option<Transaction>,
+    /// What the commands of a transaction come to while it is taken apart, for answers in one piece.
+    pub steps: Option<Steps>,
     /// Commands that come before what is read next.
     pub waiting: VecDeque<Kept>,
     /// What it has asked of the store and has not been answered.
@@ -88,6 +90,7 @@ impl Talk {
             identifying: None,
             owed: Owed::new(),
             transaction: None,
+            steps: None,
             waiting: VecDeque::new(),
             gauge: Arc::default(),
             common,
@@ -99,6 +102,10 @@ impl Talk {
     pub(super) fn reply(&mut self, port: &mut Port<'_>, write: impl FnOnce(&mut Writer<'_>)) -> Outcome {
         self.scratch.clear();
         write(&mut Writer::new(&mut self.scratch, self.version));
+        if let Some(steps) = &mut self.steps {
+            steps.say(std::mem::take(&mut self.scratch));
+            return Outcome::Done;
+        }
         let turn = port.turn();
         port.answer(turn, &self.scratch);
         // One large answer is no reason to keep the room for it.

@@ -25,7 +25,7 @@ fn fields(entry: Option<&Entry>) -> Result<Fields, String> {
 fn read(call: &mut Call<'_, '_>, say: impl FnOnce(&Fields) -> Said + Send + 'static) -> Outcome {
     match call.readable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, |hub, answer| {
+        Ok(key) => call.ask(Work::Read, move |hub, answer| {
             let done: Done<Option<Entry>> = Box::new(move |found| match found {
                 Ok(entry) => {
                     answer.give(&fields(entry.as_ref()).map_or_else(Said::Error, |fields| say(&fields)))
@@ -55,7 +55,7 @@ fn alter(
             (true, _) => Next::Write(fields.to_json(), Life::Same, said),
         })
     };
-    call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer))
+    call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer))
 }
 
 /// The words from this place on.

@@ -8,6 +8,7 @@ mod key;
 mod keys;
 mod options;
 mod scan;
+mod steps;
 mod strings;
 mod value;
 
@@ -21,6 +22,7 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Later;
 use tapeline_schema::ErrorCode;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::Outcome;
 use super::mark::{Mark, Shape};
@@ -32,6 +34,8 @@ pub(super) use hashes::*;
 pub(super) use keys::*;
 pub(super) use scan::{dbsize, flush, keys, scan};
 pub(super) use strings::*;
+
+pub(super) use steps::{Steps, follow};
 
 use scan::Cursors;
 
@@ -104,6 +108,8 @@ enum Place {
     /// It was there before anybody waited.
     Found(Vec<u8>),
     Later(Later),
+    /// A transaction goes on with it.
+    Step(oneshot::Sender<Vec<u8>>),
     Given,
 }
 
@@ -142,6 +148,8 @@ impl Answer {
         let mut place = lock(&self.place);
         match std::mem::replace(&mut *place, Place::Given) {
             Place::Later(later) => later.answer(bytes),
+            // Its transaction may have gone with the hub.
+            Place::Step(step) => _ = step.send(bytes),
             _ => *place = Place::Found(bytes),
         }
     }
@@ -256,24 +264,38 @@ impl Call<'_, '_> {
 
     /// Says that something is refused, and remembers it.
     fn deny(&mut self, denied: Denied) -> Outcome {
+        if self.talk.steps.is_some() {
+            let text = refused(&denied.refusal);
+            self.port.refuse(denied.refusal, Some(denied.about), &None);
+            return self.fail(&text);
+        }
         let mark = Mark { turn: self.port.turn(), shape: Shape::Published };
         self.port.refuse(denied.refusal, Some(denied.about), &Some(mark.text()));
         Outcome::Done
     }
 
     /// Asks the store, and answers when it does.
-    fn ask(&mut self, work: Work, start: impl FnOnce(&Arc<Hub>, Answer)) -> Outcome {
+    fn ask(&mut self, work: Work, start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static) -> Outcome {
         self.ask_of(1, work, start)
     }
 
     /// The same of so many keys: each counts as a message.
-    fn ask_of(&mut self, keys: usize, work: Work, start: impl FnOnce(&Arc<Hub>, Answer)) -> Outcome {
-        if !self.talk.gauge.is_free_for(work) {
+    fn ask_of(
+        &mut self,
+        keys: usize,
+        work: Work,
+        start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static,
+    ) -> Outcome {
+        if self.talk.steps.is_none() && !self.talk.gauge.is_free_for(work) {
             return Outcome::Wait;
         }
         let hub = self.port.hub().clone();
         if let Err(refusal) = hub.take_messages(&self.port.principal(), keys as u64, self.port.now()) {
             return self.deny(Denied { refusal, about: "".into() });
+        }
+        if let Some(steps) = &mut self.talk.steps {
+            steps.ask(start);
+            return Outcome::Done;
         }
         let place = Arc::new(Mutex::new(Place::Open));
         let gauge = self.talk.gauge.clone();

@@ -200,7 +200,7 @@ fn walk(
         let about = ranges.first().map_or("", String::as_str).into();
         return call.deny(Denied { refusal, about });
     }
-    call.ask(work, |hub, answer| {
+    call.ask(work, move |hub, answer| {
         let own = hub.clone();
         let done = move |found: Result<Found, Refusal>| match found {
             Ok(found) => say(&own, found, answer),

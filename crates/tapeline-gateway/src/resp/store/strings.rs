@@ -29,7 +29,7 @@ fn old(entry: Option<&Entry>) -> Said {
 fn read(call: &mut Call<'_, '_>, say: impl FnOnce(Option<Entry>) -> Said + Send + 'static) -> Outcome {
     match call.readable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, |hub, answer| {
+        Ok(key) => call.ask(Work::Read, move |hub, answer| {
             let done: Done<Option<Entry>> = Box::new(move |found| match found {
                 Ok(entry) => answer.give(&say(entry)),
                 Err(refusal) => answer.fail(&refusal),
@@ -46,7 +46,7 @@ fn alter(
 ) -> Outcome {
     match call.changeable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer)),
+        Ok(key) => call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer)),
     }
 }
 
@@ -119,13 +119,13 @@ fn put(call: &mut Call<'_, '_>, place: usize, setting: Setting, name: &'static s
             let said = if setting.get { old(entry) } else { shown.said(is_set) };
             Ok(if is_set { Next::Write(value.clone(), life, said) } else { Next::Nothing(said) })
         };
-        return call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer));
+        return call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer));
     }
     let expect = if setting.only_new { Expect::Absent } else { Expect::Any };
     let ttl = if let Life::For(time) = life { Some(time) } else { None };
     let write = Write { value, ttl, expect };
     let work = if setting.only_new { Work::Change } else { Work::Write };
-    call.ask(work, |hub, answer| {
+    call.ask(work, move |hub, answer| {
         let done: Done<u64> = Box::new(move |made| match made {
             Ok(_) => answer.give(&shown.said(true)),
             Err(refusal) if refusal.code == ErrorCode::VersionConflict => answer.give(&shown.said(false)),
@@ -180,7 +180,7 @@ pub(in crate::resp) fn mget(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.readable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask_of(keys.len(), Work::Read, |hub, answer| {
+        Ok(keys) => call.ask_of(keys.len(), Work::Read, move |hub, answer| {
             let say = |found: Vec<Option<Entry>>| {
                 Said::strings(found.iter().map(|entry| entry.as_ref().map(bytes_of)))
             };
@@ -208,7 +208,7 @@ pub(in crate::resp) fn mset(call: &mut Call<'_, '_>) -> Outcome {
             return call.fail(&crate::resp::wire::refused(&refusal));
         }
     }
-    call.ask_of(keys.len(), Work::Write, |hub, answer| set_all(hub, keys, values, answer))
+    call.ask_of(keys.len(), Work::Write, move |hub, answer| set_all(hub, keys, values, answer))
 }
 
 fn set_all(hub: &Arc<Hub>, keys: Vec<Key>, values: Vec<Bytes>, answer: Answer) {
