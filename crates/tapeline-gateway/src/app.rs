@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::Router;
@@ -23,6 +23,7 @@ use crate::connection::Open;
 use crate::door::{self, Door};
 use crate::origin::LiveAccess;
 use crate::requests::Requests;
+use crate::resp::Common;
 use crate::socketio::{self, SocketIo};
 use crate::spec::Documents;
 use crate::tls::Tls;
@@ -89,6 +90,8 @@ pub struct App {
     pub(crate) compression: bool,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) socketio: socketio::Door,
+    /// What all connections of the Redis door share, on whichever of its addresses.
+    pub(crate) redis: OnceLock<Arc<Common>>,
 }
 
 impl App {
@@ -135,6 +138,7 @@ impl App {
             compression,
             tls,
             socketio: socketio::Door::new(socketio, conformance),
+            redis: OnceLock::new(),
         })
     }
 

@@ -130,12 +130,19 @@ pub(crate) fn has_room(app: &App, reserve: usize) -> Result<(), Refusal> {
 async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
     let refusal = whole_answer(refusal);
     let mut asked = [0; 4 << 10];
+    let asks = async { Ok::<_, io::Error>(stream.read(&mut asked).await? > 0) };
+    if let Ok(Ok(true)) = tokio::time::timeout(REFUSAL_TIME, asks).await {
+        part(stream, &refusal).await;
+    }
+}
+
+/// Says last words to one that is not let in, so that they can be read.
+pub(crate) async fn part(mut stream: TcpStream, words: &[u8]) {
+    let mut asked = [0; 4 << 10];
     let told = async {
-        // A socket that is closed with unread bytes in it would be reset, and the answer with it.
-        if stream.read(&mut asked).await? > 0 {
-            stream.write_all(&refusal).await?;
-        }
+        stream.write_all(words).await?;
         stream.shutdown().await?;
+        // A socket that is closed with unread bytes in it would be reset, and what was said with it.
         while stream.read(&mut asked).await? > 0 {}
         io::Result::Ok(())
     };

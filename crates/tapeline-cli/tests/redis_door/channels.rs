@@ -141,8 +141,9 @@ fn names_of_any_bytes_are_one_channel_for_everybody() {
     let shown = name.as_bytes().escape_ascii();
     let confirmed = format!(r"*3\r\n$9\r\nsubscribe\r\n${}\r\n{shown}\r\n:1\r\n", name.len());
     assert_eq!(listener.ask(&["SUBSCRIBE", name]), confirmed);
-    let pattern = "chat room*\u{1168}*";
-    listener.ask(&["PSUBSCRIBE", pattern]);
+    let pattern = "chat\\ room*\u{1168}*";
+    let confirmed = listener.ask(&["PSUBSCRIBE", pattern]);
+    assert!(confirmed.contains(&pattern.as_bytes().escape_ascii().to_string()), "{confirmed}");
     assert_eq!(client(&hub).ask(&["PUBLISH", name, "1"]), r":2\r\n");
     let heard = [listener.hear(), listener.hear()].concat();
     assert!(heard.contains(&format!(r"message\r\n${}\r\n{shown}\r\n$1\r\n1", name.len())), "{heard}");
@@ -168,6 +169,80 @@ fn a_subscription_that_ends_before_it_stood_is_answered_all_the_same() {
         assert_eq!(heard[10], r"+PONG\r\n", "{heard:?}");
         assert_eq!(heard[9], r"+RESET\r\n", "{heard:?}");
     }
+}
+
+#[test]
+fn no_message_comes_into_a_transactions_answer() {
+    let dir = crate::support::temporary("data");
+    let hub = Hub::in_dir(&dir, &["--redis-listen", "127.0.0.1:0"]);
+    let mut door = client(&hub);
+    door.say("HELLO 3");
+    door.say("SUBSCRIBE c");
+    let mut publisher = client(&hub);
+    let flood = std::thread::spawn(move || {
+        (0..20_000).for_each(|n| publisher.send(&["PUBLISH", "c", &n.to_string()]));
+        (0..20_000).for_each(|_| assert_eq!(publisher.hear(), r":1\r\n"));
+    });
+    let hear = |door: &mut crate::Talker| loop {
+        let heard = door.hear();
+        if !heard.starts_with(">3") {
+            return heard;
+        }
+    };
+    for n in 1..=50 {
+        for line in ["MULTI", "INCR k", "PING", "SET t x", "GET t", "GET k", "HGET t f", "EXEC", "GET t"] {
+            door.send(&line.split(' ').collect::<Vec<_>>());
+        }
+        assert_eq!(hear(&mut door), r"+OK\r\n");
+        (0..6).for_each(|_| assert_eq!(hear(&mut door), r"+QUEUED\r\n"));
+        let (digits, wrong) =
+            (n.to_string().len(), "WRONGTYPE Operation against a key holding the wrong kind of value");
+        let all = format!(r"*6\r\n:{n}\r\n+PONG\r\n+OK\r\n$1\r\nx\r\n${digits}\r\n{n}\r\n-{wrong}\r\n");
+        assert_eq!(hear(&mut door), all);
+        assert_eq!(hear(&mut door), r"$1\r\nx\r\n");
+    }
+    flood.join().unwrap();
+    drop(hub);
+    let _ = std::fs::remove_dir_all(dir);
+}
+
+#[test]
+fn what_cannot_be_answered_in_one_piece_is_refused_and_not_done() {
+    let hub = hub();
+    let mut door = client(&hub);
+    door.say("HELLO 3");
+    let transact = |door: &mut crate::Talker, lines: &[&str]| {
+        door.say("MULTI");
+        lines.iter().for_each(|line| assert_eq!(door.say(line), r"+QUEUED\r\n"));
+        door.say("EXEC")
+    };
+    let refused = transact(&mut door, &["SET k 1", "subscribe c"]);
+    assert!(refused.starts_with("-ERR EXEC: "), "{refused}");
+    door.say("SUBSCRIBE c");
+    let refused = transact(&mut door, &["SET k 1", "PUBLISH c 1"]);
+    assert!(refused.starts_with("-ERR EXEC: "), "{refused}");
+    assert_eq!(transact(&mut door, &["GET k"]), r"*1\r\n_\r\n");
+    door.say("UNSUBSCRIBE");
+    assert_eq!(transact(&mut door, &["PUBLISH c 1"]), r"*1\r\n:0\r\n");
+}
+
+#[test]
+fn what_was_written_before_a_publish_is_there_when_it_is_heard() {
+    let dir = crate::support::temporary("data");
+    let hub = Hub::in_dir(&dir, &["--redis-listen", "127.0.0.1:0"]);
+    let (mut listener, mut publisher, mut reader) = (client(&hub), client(&hub), client(&hub));
+    listener.say("SUBSCRIBE c");
+    for n in 0..50 {
+        let n = n.to_string();
+        publisher.send(&["SET", "k", &n]);
+        publisher.send(&["PUBLISH", "c", &n]);
+        listener.hear();
+        assert_eq!(reader.say("GET k"), format!(r"${}\r\n{n}\r\n", n.len()));
+        publisher.hear();
+        publisher.hear();
+    }
+    drop(hub);
+    let _ = std::fs::remove_dir_all(dir);
 }
 
 #[test]

@@ -60,11 +60,11 @@ fn a_command_that_never_ends_is_given_up_and_a_connection_that_says_nothing_is_n
     let mut silent = client(&hub);
     let mut slow = client(&hub);
     let began = Instant::now();
-    slow.write(b"*2\r\n$3\r\nGE");
+    slow.write(b"*2\r\n$3\r\nGET\r\n$1000\r\n");
     let mut writer = slow.stream.try_clone().unwrap();
     std::thread::spawn(move || {
         // Byte after byte, as one who wants to keep the place.
-        while writer.write_all(b"").is_ok() && began.elapsed() < Duration::from_secs(2) {
+        while writer.write_all(b"x").is_ok() && began.elapsed() < Duration::from_secs(2) {
             std::thread::sleep(Duration::from_millis(50));
         }
     });
@@ -93,8 +93,44 @@ fn too_much_is_refused_with_the_limit_and_its_setting() {
         "{refused}"
     );
     let mut door = client(&hub);
+    let names: Vec<String> = (0..501).map(|n| format!("c{n}")).collect();
+    for word in ["SUBSCRIBE", "UNSUBSCRIBE"] {
+        let refused = door.ask(&[&[word.to_string()][..], &names].concat());
+        assert!(refused.contains("501") && refused.contains("(limits.channels_per_request)"), "{refused}");
+    }
+    let mut door = client(&hub);
     door.write(b"*2\r\n$3\r\nGET\r\n$1001\r\n");
     assert_eq!(door.hear(), r"-ERR Protocol error: invalid bulk length\r\n");
+}
+
+#[test]
+fn an_answer_that_would_be_too_large_is_refused_before_it_is_made() {
+    let hub = hub();
+    let mut door = client(&hub);
+    let large = "x".repeat(1_000_000);
+    assert_eq!(door.ask(&["SET", "k", &large]), r"+OK\r\n");
+    assert_eq!(door.ask(&["HSET", "h", "f", &large[..900_000]]), r":1\r\n");
+    let (many, fields) = (vec!["k"; 50_000], vec!["f"; 50_000]);
+    for command in [[&["MGET"][..], &many].concat(), [&["HMGET", "h"][..], &fields].concat()] {
+        let began = Instant::now();
+        let refused = door.ask(&command);
+        assert!(refused.starts_with("-ERR too_large: the answer"), "{}", &refused[..refused.len().min(99)]);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    assert_eq!(door.say("STRLEN k"), r":1000000\r\n");
+}
+
+#[test]
+fn many_short_words_of_a_transaction_have_their_weight() {
+    let hub = hub();
+    let mut door = client(&hub);
+    door.say("MULTI");
+    let words = vec!["x"; 60_000];
+    let refused = door.ask(&[&["DEL"][..], &words].concat());
+    assert!(refused == r"+QUEUED\r\n", "{refused}");
+    let refused = door.ask(&[&["DEL"][..], &words].concat());
+    assert!(refused.contains("(limits.publish_bytes)"), "{refused}");
+    assert!(door.say("EXEC").starts_with("-EXECABORT"));
 }
 
 #[test]
@@ -104,6 +140,8 @@ fn connections_of_one_address_are_bounded_and_told_so() {
     let (mut one, two) = (client(&hub), client(&hub));
     assert_eq!(one.say("PING"), r"+PONG\r\n");
     let mut three = client(&hub);
+    // As clients do, which ask before they listen.
+    three.write(b"PING\r\n");
     let refused = three.hear();
     assert!(
         refused.starts_with("-ERR limit_connections: ")

@@ -13,6 +13,10 @@ const STRANGER_BYTES: i64 = 16 << 10;
 /// A buffer that has grown larger is not kept when it is empty.
 const KEPT_BYTES: usize = 64 << 10;
 
+/// The same of what is known of a command.
+const KEPT_ARGUMENTS: usize = 64;
+const KEPT_INLINE_BYTES: usize = 4 << 10;
+
 /// How much is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -135,6 +139,12 @@ impl Decoder {
             self.kept.clear();
             if self.kept.capacity() > KEPT_BYTES {
                 self.kept = Vec::new();
+            }
+            if self.begun.arguments.capacity() > KEPT_ARGUMENTS {
+                self.begun.arguments = Vec::new();
+            }
+            if self.begun.inline.capacity() > KEPT_INLINE_BYTES {
+                self.begun.inline = Vec::new();
             }
         } else if self.kept_at > 0 {
             self.kept.drain(..self.kept_at);

@@ -130,6 +130,11 @@ fn a_large_buffer_is_given_back() {
     let (commands, _) = decode(&mut decoder, &[head.as_bytes(), &value, b"\r\n"]);
     assert_eq!(commands[0][0].len(), value.len());
     assert_eq!(decoder.kept.capacity(), 0);
+    let many = [&b"*100\r\n"[..], &b"$1\r\na\r\n".repeat(100)].concat();
+    decode(&mut decoder, &[&many]);
+    decode(&mut decoder, &[&[&b"a".repeat(20_000)[..], b"\n"].concat()]);
+    assert!(decoder.begun.arguments.capacity() <= KEPT_ARGUMENTS);
+    assert!(decoder.begun.inline.capacity() <= KEPT_INLINE_BYTES);
 }
 
 /// Bytes that are mostly commands, with what breaks them in between.

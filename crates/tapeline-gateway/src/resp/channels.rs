@@ -1,7 +1,7 @@
 //! Publishing and subscribing: `PUBLISH`, the three kinds of subscription, and `PUBSUB`. A channel is a channel of the hub:
 //! sharded ones are the same channels, told by another word.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use tapeline_codec::resp::Writer;
@@ -26,6 +26,10 @@ const TWICE: &str =
     "ERR this connection hears the channel already, by SUBSCRIBE or SSUBSCRIBE: they are one channel here";
 
 pub(super) fn publish(call: &mut Call<'_, '_>) -> Outcome {
+    // Who hears of it may look at once for what was set before.
+    if !call.talk.gauge.has_written() {
+        return Outcome::Wait;
+    }
     let publication = Publication {
         channel: to_hub(call.words.at(1)).into(),
         data: Bytes::copy_from_slice(call.words.at(2)),
@@ -65,23 +69,47 @@ pub(super) fn sunsubscribe(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 /// The session's subscriptions, as this protocol counts them.
-struct Held(Vec<(Kind, Box<str>)>);
+#[derive(Default)]
+struct Held {
+    all: HashSet<(Kind, Box<str>)>,
+    /// Those of `all` that are sharded.
+    sharded: usize,
+}
 
 impl Held {
     fn of(call: &Call<'_, '_>) -> Self {
-        let named = |(is_pattern, tag, name)| (kind(is_pattern, tag), name);
-        Held(call.port.topics().into_iter().map(named).collect())
+        let mut held = Held::default();
+        for (is_pattern, tag, name) in call.port.topics() {
+            held.put((kind(is_pattern, tag), name));
+        }
+        held
+    }
+
+    fn put(&mut self, one: (Kind, Box<str>)) {
+        let is_sharded = one.0 == Kind::Sharded;
+        self.sharded += usize::from(self.all.insert(one) && is_sharded);
+    }
+
+    fn remove(&mut self, one: &(Kind, Box<str>)) {
+        self.sharded -= usize::from(self.all.remove(one) && one.0 == Kind::Sharded);
     }
 
     /// What Redis tells beside the name: channels and patterns together, sharded channels apart.
     fn count(&self, of: Kind) -> usize {
-        let sharded = of == Kind::Sharded;
-        self.0.iter().filter(|(kind, _)| (*kind == Kind::Sharded) == sharded).count()
+        if of == Kind::Sharded { self.sharded } else { self.all.len() - self.sharded }
     }
 
     fn has(&self, kind: Kind, name: &str) -> bool {
-        self.0.iter().any(|(known, held)| *known == kind && **held == *name)
+        self.all.contains(&(kind, name.into()))
     }
+}
+
+/// Says that a command names more channels than one request may.
+fn too_many(call: &Call<'_, '_>) -> Option<String> {
+    let (names, limit) = (call.words.len() - 1, call.port.hub().settings().channels_per_request);
+    (names > limit).then(|| {
+        format!("ERR invalid_request: {names} channels in one request, the limit is {limit} (limits.channels_per_request)")
+    })
 }
 
 /// Each name is asked for by itself, so that each is answered by itself.
@@ -89,6 +117,9 @@ fn start(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
     // A message must not overtake the confirmation, which waits for the answers before it.
     if call.port.in_flight() > 0 {
         return Outcome::Wait;
+    }
+    if let Some(text) = too_many(call) {
+        return call.fail(&text);
     }
     let mut held = Held::of(call);
     for word in call.words.from(1) {
@@ -117,11 +148,14 @@ fn start_one(call: &mut Call<'_, '_>, kind: Kind, name: Box<str>, held: &mut Hel
     call.port.handle(Command::Subscribe { wanted, options, req: Some(mark.text()) });
     if call.port.hears(kind == Kind::Pattern, &name) {
         call.talk.owed.insert((kind, name.clone()), (turn, count));
-        held.0.push((kind, name));
+        held.put((kind, name));
     }
 }
 
 fn end(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
+    if let Some(text) = too_many(call) {
+        return call.fail(&text);
+    }
     let mut held = Held::of(call);
     if call.words.len() > 1 {
         for word in call.words.from(1) {
@@ -129,8 +163,13 @@ fn end(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
         }
         return Outcome::Done;
     }
-    let all: Vec<Box<str>> =
-        held.0.iter().filter(|(known, _)| *known == kind).map(|(_, name)| name.clone()).collect();
+    let all: Vec<Box<str>> = call
+        .port
+        .topics()
+        .into_iter()
+        .filter(|(is_pattern, tag, _)| self::kind(*is_pattern, *tag) == kind)
+        .map(|(.., name)| name)
+        .collect();
     if all.is_empty() {
         let count = held.count(kind);
         return call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), None, count));
@@ -149,10 +188,13 @@ fn end_one(call: &mut Call<'_, '_>, kind: Kind, name: Box<str>, word: &[u8], hel
         call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), Some(word), count));
         return;
     }
-    held.0.retain(|(known, held)| *known != kind || *held != name);
     pay(call, kind, &name);
-    let mark = Mark { turn: call.port.turn(), shape: Shape::Unsubscribed(kind, held.count(kind)) };
+    let mark = Mark { turn: call.port.turn(), shape: Shape::Unsubscribed(kind, held.count(kind) - 1) };
     call.port.handle(Command::Unsubscribe { wanted: vec![wanted(kind, &name)], req: Some(mark.text()) });
+    // It may have been refused: too many requests.
+    if !call.port.hears(kind == Kind::Pattern, &name) {
+        held.remove(&(kind, name));
+    }
 }
 
 /// The subscription is about to end: its confirmation, unless that has come, is said now.
@@ -164,13 +206,20 @@ fn pay(call: &mut Call<'_, '_>, kind: Kind, name: &str) {
     call.port.answer(turn, &bytes);
 }
 
-/// Ends all, without a word but those that are owed.
-pub(super) fn end_all(call: &mut Call<'_, '_>) {
-    for (kind, name) in Held::of(call).0 {
-        pay(call, kind, &name);
+/// Ends all, without a word but those that are owed, and that it is refused. Answers whether they have ended.
+pub(super) fn end_all(call: &mut Call<'_, '_>) -> bool {
+    if call.port.subscriptions() > 0 {
+        for (kind, name) in Held::of(call).all {
+            pay(call, kind, &name);
+        }
+        let mark = Mark { turn: call.port.turn(), shape: Shape::Ended };
+        call.port.handle(Command::UnsubscribeAll { req: Some(mark.text()) });
+        if call.port.subscriptions() > 0 {
+            return false;
+        }
     }
     call.talk.owed.clear();
-    call.port.handle(Command::UnsubscribeAll { req: None });
+    true
 }
 
 fn hub_name(kind: Kind, word: &[u8]) -> Box<str> {

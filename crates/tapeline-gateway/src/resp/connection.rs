@@ -57,8 +57,10 @@ pub(super) fn reset(call: &mut Call<'_, '_>) -> Outcome {
         return Outcome::Wait;
     }
     call.talk.transaction = None;
+    if !end_all(call) {
+        return Outcome::Done;
+    }
     call.talk.name.clear();
-    end_all(call);
     call.talk.speak(Version::Two, call.port);
     call.reply(|writer| _ = writer.simple("RESET"))
 }
@@ -108,7 +110,7 @@ fn identify(call: &mut Call<'_, '_>, token: &[u8], hello: Option<(Version, Optio
         return Outcome::Wait;
     }
     let Ok(token) = std::str::from_utf8(token) else { return call.fail(WRONG_PASSWORD) };
-    let before = call.port.grant().identity().cloned();
+    let before = call.port.identified();
     let shape = match &hello {
         None => Shape::Identified,
         Some((version, _)) => Shape::Greeted(*version, call.port.serial()),

@@ -8,14 +8,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tapeline_core::session::Arrival;
 use tapeline_core::{Grant, Refusal};
 use tapeline_runtime::Handover;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::wire::{RESP2, refused};
 use super::{Common, Resp};
 use crate::app::App;
-use crate::connection::{REFUSALS, has_room};
+use crate::connection::{REFUSALS, has_room, part};
 use crate::door::Door;
 use crate::listen::{ListenError, bind};
 use crate::peer::principal;
@@ -44,7 +43,7 @@ impl RespListener {
 
     /// Serves until the hub stops. Sessions that have begun are the shards'.
     pub async fn serve(self, app: Arc<App>) {
-        let common = Arc::new(Common::new(Handle::current()));
+        let common = app.redis.get_or_init(|| Arc::new(Common::new(Handle::current()))).clone();
         let mut door = app.door().subscribe();
         loop {
             let accepted = tokio::select! {
@@ -124,8 +123,7 @@ fn set_up(stream: &TcpStream) {
 }
 
 /// Says why, as Redis does before it has read anything.
-async fn refuse(mut stream: TcpStream, refusal: Refusal) {
+async fn refuse(stream: TcpStream, refusal: Refusal) {
     let told = format!("-{}\r\n", refused(&refusal));
-    // Told or not, it is one too many.
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(told.as_bytes())).await;
+    part(stream, told.as_bytes()).await;
 }

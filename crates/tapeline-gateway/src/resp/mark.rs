@@ -39,6 +39,8 @@ pub(super) enum Shape {
     Subscribed(Kind, usize),
     /// So many are left.
     Unsubscribed(Kind, usize),
+    /// All of them have ended; there is nothing to say.
+    Ended,
     /// The client is who it says.
     Identified,
     /// The same, said in a `HELLO`; the number is the connection's.
@@ -62,6 +64,7 @@ impl Mark {
             Shape::Unsubscribed(Kind::Channel, count) => (b'C', count as u64),
             Shape::Unsubscribed(Kind::Pattern, count) => (b'P', count as u64),
             Shape::Unsubscribed(Kind::Sharded, count) => (b'S', count as u64),
+            Shape::Ended => (b'e', 0),
             Shape::Identified => (b'a', 0),
             Shape::Greeted(Version::Two, id) => (b'h', id),
             Shape::Greeted(Version::Three, id) => (b'H', id),
@@ -87,6 +90,7 @@ impl Mark {
             "C" => Shape::Unsubscribed(Kind::Channel, count),
             "P" => Shape::Unsubscribed(Kind::Pattern, count),
             "S" => Shape::Unsubscribed(Kind::Sharded, count),
+            "e" => Shape::Ended,
             "a" => Shape::Identified,
             "h" => Shape::Greeted(Version::Two, number),
             "H" => Shape::Greeted(Version::Three, number),
@@ -110,6 +114,7 @@ mod tests {
             Shape::Unsubscribed(Kind::Channel, 0),
             Shape::Unsubscribed(Kind::Pattern, 1),
             Shape::Unsubscribed(Kind::Sharded, 2),
+            Shape::Ended,
             Shape::Identified,
             Shape::Greeted(Version::Two, u64::MAX),
             Shape::Greeted(Version::Three, 7),

@@ -71,14 +71,14 @@ pub(super) fn pattern_to_hub(bytes: &[u8]) -> String {
         let as_it_is = match byte {
             b'*' | b'?' => 1,
             b'[' => rest.iter().position(|byte| *byte == b']').map_or(rest.len(), |end| end + 1),
-            // What is escaped is itself; the hub's form of it needs no escape where it is written in digits.
-            b'\\' => match rest.get(1) {
-                Some(next) if !next.is_ascii() || b" ,".contains(next) => {
-                    at += 1;
-                    continue;
-                }
-                _ => rest.len().min(2),
-            },
+            // What is escaped is itself. The escape stays before the hub's form of it, so that it is read back.
+            b'\\' if rest.len() > 1 => {
+                out.push(b'\\');
+                push(&mut out, *rest.get(1).unwrap_or(byte), rest.get(2..).unwrap_or_default());
+                at += 2;
+                continue;
+            }
+            b'\\' => 1,
             _ => 0,
         };
         out.extend(rest.iter().take(as_it_is));
@@ -140,13 +140,15 @@ mod tests {
         for (bytes, pattern) in [
             (&b"news.*"[..], "news.*"),
             (b"h[^e]llo ?", "h[^e]llo%20?"),
-            (b"a\\*b", "a\\*b"),
-            (b"a\\ b", "a%20b"),
+            (b"a\\*b", "a\\%2Ab"),
+            (b"a\\ b*", "a\\%20b*"),
+            (b"a\\%20\\x\\", "a\\%2520\\x\\"),
             ("\u{e9}*".as_bytes(), "%C3%A9*"),
             (b"[a b", "[a b"),
             (b"%20*", "%2520*"),
         ] {
             assert_eq!(pattern_to_hub(bytes), pattern);
+            assert_eq!(&*from_hub(pattern), bytes);
         }
     }
 

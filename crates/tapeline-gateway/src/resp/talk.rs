@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tapeline_codec::resp::{Version, Writer};
-use tapeline_core::rights::Identity;
 use tapeline_runtime::Port;
 
 use super::channels::Owed;
-use super::store::{Common, Gauge};
+use super::store::{Common, Gauge, Steps};
 use super::table::{self, Entry};
 use super::transaction::Transaction;
 use super::wire::wire;
@@ -20,8 +19,8 @@ const STRANGER: &str = "NOAUTH Authentication required.";
 
 /// A client that has just said who it is.
 pub(super) struct Identifying {
-    /// Who it was before.
-    pub before: Option<Arc<Identity>>,
+    /// How often the hub had taken a token before.
+    pub before: u64,
     /// What its `HELLO` asked for: the version, and a name.
     pub hello: Option<(Version, Option<String>)>,
 }
@@ -35,6 +34,8 @@ pub(super) struct Talk {
     pub identifying: Option<Identifying>,
     pub owed: Owed,
     pub transaction: Option<Transaction>,
+    /// What the commands of a transaction come to while it is taken apart, for answers in one piece.
+    pub steps: Option<Steps>,
     /// Commands that come before what is read next.
     pub waiting: VecDeque<Kept>,
     /// What it has asked of the store and has not been answered.
@@ -89,6 +90,7 @@ impl Talk {
             identifying: None,
             owed: Owed::new(),
             transaction: None,
+            steps: None,
             waiting: VecDeque::new(),
             gauge: Arc::default(),
             common,
@@ -100,6 +102,10 @@ impl Talk {
     pub(super) fn reply(&mut self, port: &mut Port<'_>, write: impl FnOnce(&mut Writer<'_>)) -> Outcome {
         self.scratch.clear();
         write(&mut Writer::new(&mut self.scratch, self.version));
+        if let Some(steps) = &mut self.steps {
+            steps.say(std::mem::take(&mut self.scratch));
+            return Outcome::Done;
+        }
         let turn = port.turn();
         port.answer(turn, &self.scratch);
         // One large answer is no reason to keep the room for it.
@@ -144,11 +150,7 @@ impl Talk {
             return true;
         }
         let Some(Identifying { before, hello }) = self.identifying.take() else { return false };
-        let grant = port.grant();
-        let is_new = match (grant.identity(), &before) {
-            (Some(now), Some(before)) => !Arc::ptr_eq(now, before),
-            _ => port.is_known(),
-        };
+        let is_new = port.identified() != before;
         if let Some((version, name)) = hello.filter(|_| is_new) {
             self.speak(version, port);
             self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));

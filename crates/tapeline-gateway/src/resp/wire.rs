@@ -101,6 +101,7 @@ impl Wire for RespWire {
             (Reply::Unsubscribed { topic: Some((_, name)), .. }, Shape::Unsubscribed(kind, count)) => {
                 push_confirmed(&mut writer, kind.unsubscribed(), Some(&from_hub(name)), count);
             }
+            (Reply::Unsubscribed { .. }, Shape::Ended) => {}
             (Reply::TokenOk { .. }, Shape::Greeted(version, id)) => {
                 push_greeting(&mut Writer::new(&mut out, version), version, id);
             }

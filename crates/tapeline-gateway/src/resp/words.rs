@@ -2,6 +2,9 @@
 
 use tapeline_codec::resp::{Command, parse_integer};
 
+/// What a word takes beside its bytes where it is kept.
+const WORD_BYTES: usize = 32;
+
 /// Words that are kept.
 pub(super) type Kept = Box<[Box<[u8]>]>;
 
@@ -37,8 +40,9 @@ impl<'a> Words<'a> {
         self.from(0).map(Box::from).collect()
     }
 
+    /// What it takes to keep them.
     pub(super) fn bytes(self) -> usize {
-        self.from(0).map(<[u8]>::len).sum()
+        self.from(0).map(|word| word.len() + WORD_BYTES).sum()
     }
 
     /// Whether the word at this place is this one, in whatever case.

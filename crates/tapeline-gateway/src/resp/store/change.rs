@@ -167,6 +167,12 @@ impl Change {
                 self.tries -= 1;
                 self.begin_again();
             }
+            Err(refusal) if refusal.code == ErrorCode::VersionConflict => {
+                let tries = TRIES + 1;
+                let text =
+                    format!("ERR version_conflict: others changed {} in each of {tries} tries", self.key);
+                self.answer.give(&Said::Error(text));
+            }
             Err(refusal) => self.answer.fail(&refusal),
         }
     }

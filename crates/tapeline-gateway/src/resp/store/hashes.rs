@@ -1,5 +1,6 @@
 //! Hashes: a JSON object under one key. Changing a field writes the object anew, if nobody was faster.
 
+use bytes::Bytes;
 use tapeline_core::store::{Done, Entry};
 
 use super::change::{Life, Next, change};
@@ -24,7 +25,7 @@ fn fields(entry: Option<&Entry>) -> Result<Fields, String> {
 fn read(call: &mut Call<'_, '_>, say: impl FnOnce(&Fields) -> Said + Send + 'static) -> Outcome {
     match call.readable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, |hub, answer| {
+        Ok(key) => call.ask(Work::Read, move |hub, answer| {
             let done: Done<Option<Entry>> = Box::new(move |found| match found {
                 Ok(entry) => {
                     answer.give(&fields(entry.as_ref()).map_or_else(Said::Error, |fields| say(&fields)))
@@ -54,7 +55,7 @@ fn alter(
             (true, _) => Next::Write(fields.to_json(), Life::Same, said),
         })
     };
-    call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer))
+    call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer))
 }
 
 /// The words from this place on.
@@ -69,7 +70,7 @@ pub(in crate::resp) fn hget(call: &mut Call<'_, '_>) -> Outcome {
 
 pub(in crate::resp) fn hmget(call: &mut Call<'_, '_>) -> Outcome {
     let asked = words(call, 2);
-    read(call, move |fields| Said::List(asked.iter().map(|field| Said::maybe(fields.get(field))).collect()))
+    read(call, move |fields| Said::strings(asked.iter().map(|field| fields.get(field))))
 }
 
 pub(in crate::resp) fn hgetall(call: &mut Call<'_, '_>) -> Outcome {
@@ -110,7 +111,7 @@ pub(in crate::resp) fn hscan(call: &mut Call<'_, '_>) -> Outcome {
     read(call, move |fields| {
         let matching = fields.pairs().filter(|(field, _)| pattern.has(&to_hub(field)));
         let parts = matching.flat_map(|(field, value)| [Said::Bulk(field), Said::Bulk(value)]).collect();
-        Said::List(vec![Said::Bulk(b"0".to_vec()), Said::List(parts)])
+        Said::List(vec![Said::Bulk(Bytes::from_static(b"0")), Said::List(parts)])
     })
 }
 

@@ -14,7 +14,7 @@ pub(in crate::resp) fn del(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.writable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask(Work::Write, |hub, answer| {
+        Ok(keys) => call.ask_of(keys.len(), Work::Write, move |hub, answer| {
             let say = |gone: Vec<bool>| Said::count(gone.iter().filter(|gone| **gone).count());
             let places = gather(keys.len(), answer, say);
             for (key, done) in keys.iter().zip(places) {
@@ -28,7 +28,7 @@ pub(in crate::resp) fn exists(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.readable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask(Work::Read, |hub, answer| {
+        Ok(keys) => call.ask_of(keys.len(), Work::Read, move |hub, answer| {
             let say = |found: Vec<Option<Entry>>| Said::count(found.iter().flatten().count());
             let places = gather(keys.len(), answer, say);
             for (key, done) in keys.iter().zip(places) {
@@ -42,7 +42,7 @@ pub(in crate::resp) fn exists(call: &mut Call<'_, '_>) -> Outcome {
 fn read(call: &mut Call<'_, '_>, say: impl FnOnce(Option<Entry>, u64) -> Said + Send + 'static) -> Outcome {
     match call.readable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, |hub, answer| {
+        Ok(key) => call.ask(Work::Read, move |hub, answer| {
             let now_us = hub.now().wall_us;
             let done: Done<Option<Entry>> = Box::new(move |found| match found {
                 Ok(entry) => answer.give(&say(entry, now_us)),
@@ -143,6 +143,6 @@ fn alter(
 ) -> Outcome {
     match call.changeable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer)),
+        Ok(key) => call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer)),
     }
 }

@@ -8,18 +8,21 @@ mod key;
 mod keys;
 mod options;
 mod scan;
+mod steps;
 mod strings;
 mod value;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tapeline_codec::resp::{Version, Writer};
 use tapeline_core::store::Key;
 use tapeline_core::{Hub, Refusal};
 use tapeline_runtime::Later;
 use tapeline_schema::ErrorCode;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::Outcome;
 use super::mark::{Mark, Shape};
@@ -30,6 +33,7 @@ use crate::store::of_others;
 pub(super) use hashes::*;
 pub(super) use keys::*;
 pub(super) use scan::{dbsize, flush, keys, scan};
+pub(super) use steps::{Steps, follow};
 pub(super) use strings::*;
 
 use change::Queues;
@@ -82,6 +86,11 @@ impl Gauge {
         }
     }
 
+    /// Whether nothing is being written.
+    pub(crate) fn has_written(&self) -> bool {
+        [Work::Write, Work::Change].iter().all(|work| self.count(*work).load(Ordering::Acquire) == 0)
+    }
+
     fn is_free_for(&self, work: Work) -> bool {
         let none = |work| self.count(work).load(Ordering::Acquire) == 0;
         let others = match work {
@@ -100,6 +109,8 @@ enum Place {
     /// It was there before anybody waited.
     Found(Vec<u8>),
     Later(Later),
+    /// A transaction goes on with it.
+    Step(oneshot::Sender<Vec<u8>>),
     Given,
 }
 
@@ -130,14 +141,15 @@ impl Answer {
         said.write(&mut Writer::new(&mut bytes, self.version));
         if bytes.len() > ANSWER_BYTES {
             bytes.clear();
-            let text = format!("ERR too_large: the answer is larger than {} MiB", ANSWER_BYTES >> 20);
-            Writer::new(&mut bytes, self.version).error(&text);
+            Said::too_large().write(&mut Writer::new(&mut bytes, self.version));
         }
         // Before the answer can be seen: the next command must find the store free.
         self.gauge.count(self.work).fetch_sub(1, Ordering::Release);
         let mut place = lock(&self.place);
         match std::mem::replace(&mut *place, Place::Given) {
             Place::Later(later) => later.answer(bytes),
+            // Its transaction may have gone with the hub.
+            Place::Step(step) => _ = step.send(bytes),
             _ => *place = Place::Found(bytes),
         }
     }
@@ -161,11 +173,11 @@ enum Said {
     Null,
     Simple(&'static str),
     Integer(i64),
-    Bulk(Vec<u8>),
+    Bulk(Bytes),
     Error(String),
     List(Vec<Said>),
     /// Keys and values, each a string.
-    Pairs(Vec<(Vec<u8>, Vec<u8>)>),
+    Pairs(Vec<(Bytes, Bytes)>),
 }
 
 impl Said {
@@ -178,8 +190,25 @@ impl Said {
     }
 
     /// A string, or that there is none.
-    fn maybe(bytes: Option<Vec<u8>>) -> Said {
+    fn maybe(bytes: Option<Bytes>) -> Said {
         bytes.map_or(Said::Null, Said::Bulk)
+    }
+
+    /// Strings, or that there are none. No more of them are made than one answer has room for.
+    fn strings(all: impl Iterator<Item = Option<Bytes>>) -> Said {
+        let (mut parts, mut held) = (Vec::new(), 0_usize);
+        for bytes in all {
+            held = held.saturating_add(bytes.as_ref().map_or(0, Bytes::len));
+            if held > ANSWER_BYTES {
+                return Said::too_large();
+            }
+            parts.push(Said::maybe(bytes));
+        }
+        Said::List(parts)
+    }
+
+    fn too_large() -> Said {
+        Said::Error(format!("ERR too_large: the answer is larger than {} MiB", ANSWER_BYTES >> 20))
     }
 
     fn write(&self, writer: &mut Writer<'_>) {
@@ -235,19 +264,38 @@ impl Call<'_, '_> {
 
     /// Says that something is refused, and remembers it.
     fn deny(&mut self, denied: Denied) -> Outcome {
+        if self.talk.steps.is_some() {
+            let text = refused(&denied.refusal);
+            self.port.refuse(denied.refusal, Some(denied.about), &None);
+            return self.fail(&text);
+        }
         let mark = Mark { turn: self.port.turn(), shape: Shape::Published };
         self.port.refuse(denied.refusal, Some(denied.about), &Some(mark.text()));
         Outcome::Done
     }
 
     /// Asks the store, and answers when it does.
-    fn ask(&mut self, work: Work, start: impl FnOnce(&Arc<Hub>, Answer)) -> Outcome {
-        if !self.talk.gauge.is_free_for(work) {
+    fn ask(&mut self, work: Work, start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static) -> Outcome {
+        self.ask_of(1, work, start)
+    }
+
+    /// The same of so many keys: each counts as a message.
+    fn ask_of(
+        &mut self,
+        keys: usize,
+        work: Work,
+        start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static,
+    ) -> Outcome {
+        if self.talk.steps.is_none() && !self.talk.gauge.is_free_for(work) {
             return Outcome::Wait;
         }
         let hub = self.port.hub().clone();
-        if let Err(refusal) = hub.take_messages(&self.port.principal(), 1, self.port.now()) {
+        if let Err(refusal) = hub.take_messages(&self.port.principal(), keys as u64, self.port.now()) {
             return self.deny(Denied { refusal, about: "".into() });
+        }
+        if let Some(steps) = &mut self.talk.steps {
+            steps.ask(start);
+            return Outcome::Done;
         }
         let place = Arc::new(Mutex::new(Place::Open));
         let gauge = self.talk.gauge.clone();

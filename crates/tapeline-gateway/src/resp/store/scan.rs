@@ -200,7 +200,7 @@ fn walk(
         let about = ranges.first().map_or("", String::as_str).into();
         return call.deny(Denied { refusal, about });
     }
-    call.ask(work, |hub, answer| {
+    call.ask(work, move |hub, answer| {
         let own = hub.clone();
         let done = move |found: Result<Found, Refusal>| match found {
             Ok(found) => say(&own, found, answer),
@@ -212,7 +212,7 @@ fn walk(
 }
 
 fn names(found: &Found) -> Said {
-    Said::List(found.keys.iter().map(|key| Said::Bulk(from_hub(name(key)).into_owned())).collect())
+    Said::List(found.keys.iter().map(|key| Said::Bulk(from_hub(name(key)).into_owned().into())).collect())
 }
 
 /// What is said where there are more keys than one command looks at.
@@ -236,7 +236,7 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     let common = call.talk.common.clone();
     walk(call, (wanted, place, left), Work::Read, move |_, mut found, answer| {
         let next = found.next.take().map_or(0, |place| common.cursors.keep(place));
-        let cursor = Said::Bulk(next.to_string().into_bytes());
+        let cursor = Said::Bulk(next.to_string().into_bytes().into());
         answer.give(&Said::List(vec![cursor, names(&found)]));
     })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tapeline_codec::resp::parse_integer;
 use tapeline_core::Hub;
 use tapeline_core::store::{Done, Entry, Expect, Key, Write};
@@ -10,14 +11,14 @@ use tapeline_schema::ErrorCode;
 use super::change::{Life, Next, change, fits};
 use super::gather::gather;
 use super::options::{Setting, Unit};
-use super::value::{to_bytes, to_json};
+use super::value::{self, to_bytes, to_json};
 use super::{Answer, Said, Work};
 use crate::resp::Outcome;
 use crate::resp::talk::Call;
 use crate::resp::words::NOT_AN_INTEGER;
 
-fn bytes_of(entry: &Entry) -> Vec<u8> {
-    to_bytes(&entry.value).into_owned()
+fn bytes_of(entry: &Entry) -> Bytes {
+    value::bytes_of(&entry.value)
 }
 
 fn old(entry: Option<&Entry>) -> Said {
@@ -28,7 +29,7 @@ fn old(entry: Option<&Entry>) -> Said {
 fn read(call: &mut Call<'_, '_>, say: impl FnOnce(Option<Entry>) -> Said + Send + 'static) -> Outcome {
     match call.readable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, |hub, answer| {
+        Ok(key) => call.ask(Work::Read, move |hub, answer| {
             let done: Done<Option<Entry>> = Box::new(move |found| match found {
                 Ok(entry) => answer.give(&say(entry)),
                 Err(refusal) => answer.fail(&refusal),
@@ -45,7 +46,7 @@ fn alter(
 ) -> Outcome {
     match call.changeable(1) {
         Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer)),
+        Ok(key) => call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer)),
     }
 }
 
@@ -69,7 +70,7 @@ pub(in crate::resp) fn getrange(call: &mut Call<'_, '_>) -> Outcome {
         let (start, end) = (place(from), place(to).saturating_add(1).min(bytes.len()));
         let is_nothing = from < 0 && to < 0 && from > to;
         let part = bytes.get(start..end).filter(|_| !is_nothing).unwrap_or_default();
-        Said::Bulk(part.to_vec())
+        Said::Bulk(bytes.slice_ref(part))
     })
 }
 
@@ -118,13 +119,13 @@ fn put(call: &mut Call<'_, '_>, place: usize, setting: Setting, name: &'static s
             let said = if setting.get { old(entry) } else { shown.said(is_set) };
             Ok(if is_set { Next::Write(value.clone(), life, said) } else { Next::Nothing(said) })
         };
-        return call.ask(Work::Change, |hub, answer| change(hub, key, Box::new(decide), answer));
+        return call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer));
     }
     let expect = if setting.only_new { Expect::Absent } else { Expect::Any };
     let ttl = if let Life::For(time) = life { Some(time) } else { None };
     let write = Write { value, ttl, expect };
     let work = if setting.only_new { Work::Change } else { Work::Write };
-    call.ask(work, |hub, answer| {
+    call.ask(work, move |hub, answer| {
         let done: Done<u64> = Box::new(move |made| match made {
             Ok(_) => answer.give(&shown.said(true)),
             Err(refusal) if refusal.code == ErrorCode::VersionConflict => answer.give(&shown.said(false)),
@@ -169,7 +170,7 @@ pub(in crate::resp) fn getdel(call: &mut Call<'_, '_>) -> Outcome {
 pub(in crate::resp) fn append(call: &mut Call<'_, '_>) -> Outcome {
     let more = call.words.at(2).to_vec();
     alter(call, move |entry, _| {
-        let mut bytes = entry.map(bytes_of).unwrap_or_default();
+        let mut bytes = entry.map(|entry| bytes_of(entry).to_vec()).unwrap_or_default();
         bytes.extend_from_slice(&more);
         Ok(Next::Write(to_json(&bytes), Life::Same, Said::count(bytes.len())))
     })
@@ -179,9 +180,9 @@ pub(in crate::resp) fn mget(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.readable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask(Work::Read, |hub, answer| {
+        Ok(keys) => call.ask_of(keys.len(), Work::Read, move |hub, answer| {
             let say = |found: Vec<Option<Entry>>| {
-                Said::List(found.iter().map(|entry| old(entry.as_ref())).collect())
+                Said::strings(found.iter().map(|entry| entry.as_ref().map(bytes_of)))
             };
             let places = gather(keys.len(), answer, say);
             for (key, done) in keys.iter().zip(places) {
@@ -207,10 +208,10 @@ pub(in crate::resp) fn mset(call: &mut Call<'_, '_>) -> Outcome {
             return call.fail(&crate::resp::wire::refused(&refusal));
         }
     }
-    call.ask(Work::Write, |hub, answer| set_all(hub, keys, values, answer))
+    call.ask_of(keys.len(), Work::Write, move |hub, answer| set_all(hub, keys, values, answer))
 }
 
-fn set_all(hub: &Arc<Hub>, keys: Vec<Key>, values: Vec<bytes::Bytes>, answer: Answer) {
+fn set_all(hub: &Arc<Hub>, keys: Vec<Key>, values: Vec<Bytes>, answer: Answer) {
     let places = gather(keys.len(), answer, |_: Vec<u64>| Said::Ok);
     for ((key, value), done) in keys.iter().zip(values).zip(places) {
         hub.store().set(key, Write { value, ttl: None, expect: Expect::Any }, done);

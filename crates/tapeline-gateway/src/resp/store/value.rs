@@ -2,6 +2,7 @@
 //! object; all else as a JSON string, or in base64 where it is no text. Read here, every value is the bytes that were set.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -65,9 +66,22 @@ fn binary(json: &[u8]) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(&*binary.data_b64).ok()
 }
 
+/// The same, without copying where the value is kept as it is.
+pub(super) fn bytes_of(json: &Bytes) -> Bytes {
+    match to_bytes(json) {
+        Cow::Borrowed(_) => json.clone(),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
 /// The fields of a hash, in the order of the object.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields(Vec<(String, Bytes)>);
+pub(super) struct Fields {
+    /// Those that were removed have left a gap.
+    list: Vec<Option<(Box<str>, Bytes)>>,
+    /// Where in the list each is: there may be a hundred thousand of them, and as many asked for.
+    places: HashMap<Box<str>, usize>,
+}
 
 struct Raw<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -93,17 +107,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     }
 }
 
+/// Whether it is an object, and none that holds bytes.
+fn is_hash_like(json: &[u8]) -> bool {
+    json.first() == Some(&b'{') && binary(json).is_none()
+}
+
 impl Fields {
     /// Those of a JSON object; `None` where it is something else.
-    pub(super) fn of(json: &[u8]) -> Option<Self> {
-        if json.first() != Some(&b'{') || binary(json).is_some() {
+    pub(super) fn of(json: &Bytes) -> Option<Self> {
+        if !is_hash_like(json) {
             return None;
         }
         let raw = serde_json::from_slice::<Raw<'_>>(json).ok()?;
         let mut fields = Fields::default();
         for (field, value) in raw.0 {
             // Of fields that are there twice, the last counts, as everywhere.
-            fields.put(&field, Bytes::copy_from_slice(value.get().as_bytes()));
+            fields.put(&field, json.slice_ref(value.get().as_bytes()));
         }
         Some(fields)
     }
@@ -111,7 +130,7 @@ impl Fields {
     /// As a JSON object.
     pub(super) fn to_json(&self) -> Bytes {
         let mut out = b"{".to_vec();
-        for (n, (field, value)) in self.0.iter().enumerate() {
+        for (n, (field, value)) in self.list.iter().flatten().enumerate() {
             if n > 0 {
                 out.push(b',');
             }
@@ -124,13 +143,14 @@ impl Fields {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.places.len()
     }
 
     /// The bytes of a field.
-    pub(super) fn get(&self, field: &[u8]) -> Option<Vec<u8>> {
-        let (_, value) = self.0.iter().find(|(known, _)| known.as_bytes() == field)?;
-        Some(to_bytes(value).into_owned())
+    pub(super) fn get(&self, field: &[u8]) -> Option<Bytes> {
+        let place = *self.places.get(std::str::from_utf8(field).ok()?)?;
+        let (_, value) = self.list.get(place)?.as_ref()?;
+        Some(bytes_of(value))
     }
 
     /// Sets a field to bytes; answers whether it is new, or why there is no such field.
@@ -143,28 +163,29 @@ impl Fields {
     }
 
     fn put(&mut self, field: &str, value: Bytes) -> bool {
-        match self.0.iter_mut().find(|(known, _)| known == field) {
-            Some((_, held)) => {
-                *held = value;
-                false
-            }
-            None => {
-                self.0.push((field.to_string(), value));
-                true
-            }
+        let place = self.places.get(field).and_then(|place| self.list.get_mut(*place));
+        if let Some(Some((_, held))) = place {
+            *held = value;
+            return false;
         }
+        self.places.insert(field.into(), self.list.len());
+        self.list.push(Some((field.into(), value)));
+        true
     }
 
     /// Removes a field; answers whether it was there.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(known, _)| known.as_bytes() != field);
-        self.0.len() < before
+        let place = std::str::from_utf8(field).ok().and_then(|field| self.places.remove(field));
+        if let Some(gone) = place.and_then(|place| self.list.get_mut(place)) {
+            *gone = None;
+        }
+        place.is_some()
     }
 
     /// Each field with its bytes.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        self.0.iter().map(|(field, value)| (field.as_bytes().to_vec(), to_bytes(value).into_owned()))
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
+        let all = self.list.iter().flatten();
+        all.map(|(field, value)| (Bytes::copy_from_slice(field.as_bytes()), bytes_of(value)))
     }
 }
 

@@ -1,0 +1,87 @@
+//! A transaction whose answers leave in one piece: its commands are made steps first, and then followed one after another
+//! beside the shard. It knows nothing of which commands can be such steps.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use tapeline_codec::resp::Writer;
+use tapeline_core::{Hub, Refusal};
+use tapeline_schema::ErrorCode;
+use tokio::sync::oneshot;
+
+use super::{ANSWER_BYTES, Answer, Place, Said, Work};
+use crate::resp::talk::Call;
+use crate::resp::wire::refused;
+
+/// Asks the store.
+type Start = Box<dyn FnOnce(&Arc<Hub>, Answer) + Send>;
+
+/// One command.
+enum Step {
+    /// Its answer is known.
+    Said(Vec<u8>),
+    Ask(Start),
+}
+
+/// The commands of one transaction.
+#[derive(Default)]
+pub(in crate::resp) struct Steps(Vec<Step>);
+
+impl Steps {
+    /// The answer of the next one is known.
+    pub(in crate::resp) fn say(&mut self, bytes: Vec<u8>) {
+        self.0.push(Step::Said(bytes));
+    }
+
+    /// The next one asks the store.
+    pub(super) fn ask(&mut self, start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static) {
+        self.0.push(Step::Ask(Box::new(start)));
+    }
+}
+
+/// Follows the steps and answers all of them as one array. What the connection asks after that waits for it.
+pub(in crate::resp) fn follow(call: &mut Call<'_, '_>, Steps(steps): Steps) {
+    let hub = call.port.hub().clone();
+    let (gauge, version) = (call.talk.gauge.clone(), call.talk.version);
+    let runtime = call.talk.common.runtime.clone();
+    let turn = call.port.turn();
+    let later = call.port.later(turn);
+    gauge.count(Work::Change).fetch_add(1, Ordering::Acquire);
+    call.talk.common.runtime.spawn(async move {
+        let mut out = Vec::new();
+        Writer::new(&mut out, version).array(steps.len());
+        for step in steps {
+            let start = match step {
+                Step::Said(bytes) => {
+                    out.extend_from_slice(&bytes);
+                    continue;
+                }
+                Step::Ask(_) if out.len() > ANSWER_BYTES => {
+                    Said::too_large().write(&mut Writer::new(&mut out, version));
+                    continue;
+                }
+                Step::Ask(start) => start,
+            };
+            let (found, answered) = oneshot::channel();
+            gauge.count(Work::Change).fetch_add(1, Ordering::Acquire);
+            let answer = Answer {
+                place: Arc::new(Mutex::new(Place::Step(found))),
+                gauge: gauge.clone(),
+                work: Work::Change,
+                version,
+                runtime: runtime.clone(),
+                given: false,
+            };
+            start(&hub, answer);
+            match answered.await {
+                Ok(bytes) => out.extend_from_slice(&bytes),
+                Err(_) => {
+                    let refusal = Refusal::new(ErrorCode::Degraded, "the store gave no answer");
+                    Said::Error(refused(&refusal)).write(&mut Writer::new(&mut out, version));
+                }
+            }
+        }
+        gauge.count(Work::Change).fetch_sub(1, Ordering::Release);
+        later.answer(out);
+    });
+}
