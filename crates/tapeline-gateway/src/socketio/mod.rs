@@ -208,7 +208,12 @@ impl Ask<'_> {
             return refused(Refused::Request, "JSONP is not served");
         }
         if let Some(sid) = &self.asked.sid {
-            let Some(session) = door.table.get(sid) else { return refused(Refused::Session, "") };
+            let Some(session) = door.table.get(sid) else {
+                return match is_socket {
+                    true => refused(Refused::Session, ""),
+                    false => polling::gone(&door.table, sid),
+                };
+            };
             return match (is_socket, request.method()) {
                 (true, &Method::GET) => upgrading::upgrade(self.app, session, request, self.limits()),
                 (false, &Method::GET) => polling::get(&door.table, &session).await,
@@ -319,7 +324,7 @@ impl Ask<'_> {
         let holds = Holds::new(Some(seat.clone()), here);
         let protocol = Box::new(OverPolling::new(talk.clone(), holds));
         match app.shards.open_conduit(self.arrival(), protocol) {
-            Ok(far) => door.table.insert(Session::new(&seat, far, talk)),
+            Ok(far) => door.table.insert(Session::new(&seat, far, talk, door.settings.beat())),
             Err(gone) => return Failure::new(ErrorCode::Internal, gone.to_string()).into_response(),
         }
         polling::text(open)

@@ -32,19 +32,21 @@ pub(super) use keys::*;
 pub(super) use scan::{dbsize, flush, keys, scan};
 pub(super) use strings::*;
 
+use change::Queues;
 use scan::Cursors;
 
 /// What all connections of the door share.
 #[derive(Debug)]
 pub(crate) struct Common {
     cursors: Cursors,
+    queues: Queues,
     /// For what has to wait.
     runtime: Handle,
 }
 
 impl Common {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Common { cursors: Cursors::default(), runtime }
+        Common { cursors: Cursors::default(), queues: Queues::default(), runtime }
     }
 }
 
@@ -107,8 +109,7 @@ struct Answer {
     gauge: Arc<Gauge>,
     work: Work,
     version: Version,
-    /// For what has to wait.
-    runtime: Handle,
+    common: Arc<Common>,
     given: bool,
 }
 
@@ -256,7 +257,7 @@ impl Call<'_, '_> {
             gauge,
             work,
             version: self.talk.version,
-            runtime: self.talk.common.runtime.clone(),
+            common: self.talk.common.clone(),
             given: false,
         };
         let turn = self.port.turn();
