@@ -265,6 +265,17 @@ describe('who it is', () => {
     const other = client(t, hub, { extraHeaders, auth: { token: token({ sub: 'u2' }) }, reconnection: false })
     const [error] = await event(other, 'connect_error')
     assert.equal(error.data?.code, 'invalid_token', error.message)
+    // Who is refused has not joined, whatever it has said before.
+    const path = `http://${hub.address}/socket.io/?EIO=4&transport=polling`
+    const open = await fetch(path, { headers: extraHeaders })
+    const session = `${path}&sid=${JSON.parse((await open.text()).slice(1)).sid}`
+    const say = async packet => assert.equal((await fetch(session, { method: 'POST', body: packet })).status, 200)
+    const hear = async () => (await fetch(session)).text()
+    await say(`40${JSON.stringify({ token: token({ sub: 'u2' }) })}`)
+    assert.match(await hear(), /^44\{.*"invalid_token"/)
+    await say('421["ping"]')
+    assert.match(await hear(), /^1$|Session ID unknown/)
+
     const same = await connected(t, hub, { extraHeaders, auth: { token: token({ sub: 'u1' }) } })
     assert.equal((await ask(same, 'subscribe', 'notifications:u1')).type, 'subscription_confirmed')
   })
