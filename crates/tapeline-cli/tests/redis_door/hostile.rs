@@ -134,6 +134,25 @@ fn many_short_words_of_a_transaction_have_their_weight() {
 }
 
 #[test]
+fn what_is_refused_to_end_goes_on() {
+    let config = "[limits]\nrequests_per_second = 1\nrequests_burst = 3\n";
+    let hub = Hub::with_config_and(config, &["--redis-listen", "127.0.0.1:0"]);
+    let mut door = client(&hub);
+    for name in ["a", "b", "c"] {
+        door.say(&format!("SUBSCRIBE {name}"));
+    }
+    let refused = door.say("UNSUBSCRIBE a");
+    assert!(refused.starts_with("-ERR ") && refused.contains("(limits.requests_per_second)"), "{refused}");
+    let refused = door.say("RESET");
+    assert!(refused.starts_with("-ERR ") && refused.contains("(limits.requests_per_second)"), "{refused}");
+    assert_eq!(client(&hub).say("PUBLISH a 1"), r":1\r\n");
+    assert_eq!(door.hear(), r"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n");
+    drop(door);
+    let mut door = client(&hub);
+    (0..20).for_each(|_| assert_eq!(door.say("RESET"), r"+RESET\r\n"));
+}
+
+#[test]
 fn connections_of_one_address_are_bounded_and_told_so() {
     let config = "[limits]\nconnections_per_address = 2\nexempt = []\n";
     let hub = Hub::with_config_and(config, &["--redis-listen", "127.0.0.1:0"]);
