@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[path = "../../crates/tapeline-cli/tests/fuzzing/resp.rs"]
+#[path = "../../crates/tapeline-codec/tests/resp/checks.rs"]
 mod checks;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::check(input));

@@ -251,8 +251,40 @@ describe('who it is', () => {
       const socket = await connected(t, hub, options)
       assert.equal((await ask(socket, 'subscribe', 'notifications:u1')).type, 'subscription_confirmed')
     }
-    const wrong = client(t, hub, { query: { token: 'nonsense' }, reconnection: false })
-    await event(wrong, 'connect_error')
+    // Whoever is not let in to the transport has joined nothing: there is a status, and no code of the hub's.
+    const wrong = client(t, hub, { transports: ['polling'], query: { token: 'nonsense' }, reconnection: false })
+    const [error] = await event(wrong, 'connect_error')
+    assert.deepEqual([error.description, error.data], [403, undefined], error.message)
+    const answer = await fetch(`http://${hub.address}/socket.io/?EIO=4&transport=polling`, { headers: { authorization: 'Bearer nonsense' } })
+    assert.deepEqual([answer.status, (await answer.json()).code], [403, 4])
+  })
+
+  it('is one, whoever says it how', async t => {
+    const hub = await Hub.start(t, { config })
+    const extraHeaders = { authorization: `Bearer ${token({ sub: 'u1' })}` }
+    const other = client(t, hub, { extraHeaders, auth: { token: token({ sub: 'u2' }) }, reconnection: false })
+    const [error] = await event(other, 'connect_error')
+    assert.equal(error.data?.code, 'invalid_token', error.message)
+    // Who is refused has not joined, whatever it has said before.
+    const path = `http://${hub.address}/socket.io/?EIO=4&transport=polling`
+    const open = await fetch(path, { headers: extraHeaders })
+    const session = `${path}&sid=${JSON.parse((await open.text()).slice(1)).sid}`
+    const say = async packet => assert.equal((await fetch(session, { method: 'POST', body: packet })).status, 200)
+    const hear = async () => (await fetch(session)).text()
+    await say(`40${JSON.stringify({ token: token({ sub: 'u2' }) })}`)
+    assert.match(await hear(), /^44\{.*"invalid_token"/)
+    await say('421["ping"]')
+    assert.match(await hear(), /^1$|Session ID unknown/)
+
+    const same = await connected(t, hub, { extraHeaders, auth: { token: token({ sub: 'u1' }) } })
+    assert.equal((await ask(same, 'subscribe', 'notifications:u1')).type, 'subscription_confirmed')
+  })
+
+  it('decides what everybody hears, and who may not is told', async t => {
+    const hub = await Hub.start(t, { config: `${config}[socketio]\neverybody = ["metrics"]\n` })
+    const socket = client(t, hub, { auth: { token: token({ sub: 'u1' }) } })
+    const [told] = await event(socket, 'error')
+    assert.deepEqual([told.code, told.channel], ['forbidden', 'metrics'])
   })
 })
 

@@ -20,6 +20,7 @@ struct Suite {
     cases: u32,
 }
 
+/// The cases are all that a suite has at its commit.
 const SUITES: [Suite; 2] = [
     Suite { name: "engine.io-protocol", commit: "f21de7b00ed09b3bbad2807db718ea5d6bc36aba", cases: 24 },
     Suite { name: "socket.io-protocol", commit: "4f633dd6a4445492d57af3b27ddd2d336014f1f1", cases: 32 },

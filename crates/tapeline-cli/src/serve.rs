@@ -20,7 +20,7 @@ use tapeline_feeds::runner::Running;
 use tapeline_gateway::audit::Audit;
 use tapeline_gateway::socketio::SocketIo;
 use tapeline_gateway::tls::{self, Tls};
-use tapeline_gateway::{App, AppParts, LiveAccess, Side};
+use tapeline_gateway::{App, AppParts, Listener, LiveAccess, RespListener, Side};
 use tapeline_runtime::{Shards, SystemClock};
 use tapeline_schema::{CloseCode, Pattern};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -270,6 +270,7 @@ async fn serve(
     let shards = Arc::new(Shards::start(&hub)?);
     let first = listeners.first().map(|(listener, _)| (listener.address(), listener.scheme()));
     let tls = tls.map(|(tls, _)| tls);
+    let intake = take_in(foreign, &hub, &shards)?;
     let app = App::new(AppParts {
         hub: hub.clone(),
         shards: shards.clone(),
@@ -283,21 +284,7 @@ async fn serve(
         tls: tls.clone(),
         socketio,
     });
-    let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
-    let intake = foreign
-        .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
-    let intake = intake.transpose().context("what others publish in Redis cannot be taken in")?;
-    let mut doors = JoinSet::new();
-    for (listener, side) in listeners {
-        let what = if side == Side::Admin { "administered" } else { "listening" };
-        // Whoever reads standard output may have gone; that is no reason to stop serving.
-        let _ = writeln!(std::io::stdout(), "{what} on {}://{}", listener.scheme(), listener.address());
-        doors.spawn(listener.serve(app.clone(), side));
-    }
-    for listener in redis_listeners {
-        let _ = writeln!(std::io::stdout(), "listening on redis://{}", listener.address());
-        doors.spawn(listener.serve(app.clone()));
-    }
+    let doors = open(listeners, redis_listeners, &app);
     let market = values.demo.then(|| demo::start(values.demo_seed, &hub)).transpose()?;
     let feeds = live::start(&feeds, &hub, &clock)?;
     if values.demo
@@ -334,6 +321,34 @@ async fn serve(
     hub.registry().close();
     hub.broker().close();
     Ok(())
+}
+
+/// Begins to take in what others publish in Redis, where the broker is one.
+fn take_in(
+    foreign: Option<(Address, Vec<Pattern>, bool)>,
+    hub: &Arc<Hub>,
+    shards: &Shards,
+) -> anyhow::Result<Option<Intake>> {
+    let door = Arc::new(ForeignDoor::new(hub.clone(), shards.deliver().clone()));
+    let intake = foreign
+        .map(|(address, mirror, takes_in)| Intake::start(address, hub.instance(), mirror, door, takes_in));
+    intake.transpose().context("what others publish in Redis cannot be taken in")
+}
+
+/// Serves at each address, and says so.
+fn open(listeners: Vec<(Listener, Side)>, redis_listeners: Vec<RespListener>, app: &Arc<App>) -> JoinSet<()> {
+    let mut doors = JoinSet::new();
+    for (listener, side) in listeners {
+        let what = if side == Side::Admin { "administered" } else { "listening" };
+        // Whoever reads standard output may have gone; that is no reason to stop serving.
+        let _ = writeln!(std::io::stdout(), "{what} on {}://{}", listener.scheme(), listener.address());
+        doors.spawn(listener.serve(app.clone(), side));
+    }
+    for listener in redis_listeners {
+        let _ = writeln!(std::io::stdout(), "listening on redis://{}", listener.address());
+        doors.spawn(listener.serve(app.clone()));
+    }
+    doors
 }
 
 /// Lets requests finish and sessions leave, for as long as the settings allow; at once where there are none.

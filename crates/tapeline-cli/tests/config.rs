@@ -145,6 +145,8 @@ fn a_value_without_meaning_is_a_fault_that_names_the_setting_and_the_bound() {
         ("limits.heartbeat_s = 0", "expected at least 0.001 seconds, found 0"),
         ("limits.outbox_bytes = 0", "expected at least 1, found 0"),
         ("limits.connections = 0", "expected at least 1, found 0"),
+        ("socketio.everybody = [\"news\", \"no name\"]", "\"no name\": "),
+        ("socketio.events = { news = \"gap\" }", "\"gap\" is a name under which the hub speaks itself"),
         ("limits.publish_bytes = 5000000000", "expected 1 to 1073741824, found 5000000000"),
         ("limits.batch_bytes = 9223372036854775807", "expected a whole number up to 1099511627776"),
         ("limits.unsubscribed_grace_s = 9223372036854775807", "from 0 to 31536000 (a year)"),

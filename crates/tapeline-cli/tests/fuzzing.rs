@@ -19,8 +19,6 @@ mod mutate;
 mod names;
 #[path = "fuzzing/native.rs"]
 mod native;
-#[path = "fuzzing/resp.rs"]
-mod resp;
 #[path = "fuzzing/rows.rs"]
 mod rows;
 #[path = "fuzzing/settings.rs"]
@@ -205,18 +203,4 @@ fn no_text_breaks_the_reader_of_the_configuration() {
         "[http]\nallowed_origins = [\"https://desk.example\"]\ncompression = false\n",
     ];
     run(&own, 1_500, settings::check);
-}
-
-/// What Redis clients send, behind how it is cut.
-const REQUESTS: &[&str] = &[
-    "\u{3}*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$5\r\nhello\r\n*1\r\n$4\r\nPING\r\n",
-    "\u{1}PING\r\nSET \"a \\x41\" 'b\\'c'\r\n\r\n*0\r\nGET k\n",
-    "\u{7}*2\r\n$4\r\nECHO\r\n$0\r\n\r\n*-1\r\n*1\r\n$4097\r\n",
-    "\u{2}*11\r\n$3\r\nDEL\r\n*x\r\n",
-    "\u{5}SET \"a\"b\r\nPOST / HTTP/1.1\r\nHost: a\r\n\r\n",
-];
-
-#[test]
-fn no_request_breaks_the_redis_door() {
-    run(REQUESTS, 3_000, resp::check);
 }

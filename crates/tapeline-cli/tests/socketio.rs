@@ -160,7 +160,78 @@ fn who_breaks_the_protocol_is_told_how_and_closed() {
     let mut large = Client::join(&hub);
     large.say(&format!("42[\"publish\",\"{}\"]", "x".repeat(2 << 20)));
     let (code, told) = large.closed();
-    assert!(code == 1009, "{code} {told}");
+    assert!(code == 1009 && told.contains("limits.publish_bytes"), "{code} {told}");
+}
+
+#[test]
+fn what_is_too_large_is_told_so_unread() {
+    let hub = Hub::with_config("[limits]\nframe_bytes = 1000\n");
+    let mut client = Client::open(&hub);
+    let long = "x".repeat(1000);
+    client.say(&format!("40{{\"token\":\"{long}\"}}"));
+    assert!(client.next().starts_with("44{\"message\":\"packet is "));
+    client.say(&format!("40/admin,{long}"));
+    assert!(client.next().starts_with("44/admin,{\"message\":\"packet is "));
+    client.say("40");
+    assert!(client.next().starts_with("40{\"sid\":"));
+    // None of it is JSON.
+    client.say(&format!("421[\"subscribe\",{long}"));
+    let told = client.answer(1);
+    assert_eq!(told["code"], "too_large");
+    assert!(told["message"].as_str().is_some_and(|text| text.contains("limits.frame_bytes")), "{told}");
+    client.say(&format!("431[{long}"));
+    client.say(&format!("451-2[\"a\",{long}"));
+    client.attach(b"one");
+    assert_eq!(client.answer(2)["code"], "invalid_data");
+    client.say(&format!("423[ \"publish\",{{\"channel\":\"a\",\"data\":\"{long}\"}}]"));
+    assert_eq!(client.answer(3)["type"], "published");
+}
+
+#[test]
+fn what_is_no_event_counts_as_a_request_too() {
+    let hub = Hub::with_config("[limits]\nrequests_per_second = 1\nrequests_burst = 4\n");
+    for packet in ["40/admin,", "40{\"token\":7}"] {
+        let mut client = Client::open(&hub);
+        let is_too_fast = (0..50).any(|_| {
+            client.say(packet);
+            let told = client.next();
+            assert!(told.starts_with("44"), "{told}");
+            told.contains("rate_limited")
+        });
+        assert!(is_too_fast, "{packet}");
+    }
+    let mut client = Client::join(&hub);
+    for _ in 0..50 {
+        client.say("431[]");
+    }
+    let told = client.next();
+    assert!(told.starts_with("42[\"error\",") && told.contains("rate_limited"), "{told}");
+}
+
+#[test]
+fn who_names_no_session_that_there_is_is_asked_as_others_are() {
+    let hub = Hub::with_config("[auth]\nmode = \"on\"\njwt.secret = \"7ZdQ1nVvT0x8oK3sWq5LrJmBcHyEfGuA\"\n");
+    let answer = hub.get(&format!("{POLLING}&sid=nobody&token=nonsense"));
+    assert_eq!(refused(&answer).1, 4, "{}", answer.text());
+    let path = poll(&hub);
+    assert_eq!(post(&hub, &format!("{path}&token=nonsense"), "3").text(), "ok");
+}
+
+#[test]
+fn posts_of_a_session_count_as_requests() {
+    let hub = Hub::with_config("[limits]\nrequests_per_second = 1\nrequests_burst = 3\n");
+    let path = poll(&hub);
+    let request =
+        format!("POST {path} HTTP/1.1\r\nHost: {}\r\n{HEADS}Content-Length: 1\r\n\r\n3", hub.address());
+    let mut raw = Raw::send_to(&hub, &request);
+    let is_too_fast = (0..50).any(|_| {
+        let head = raw.head();
+        let length = head.header("content-length").and_then(|length| length.parse().ok());
+        raw.body(length.expect("it has a length"));
+        raw.send(&request);
+        head.status == 429
+    });
+    assert!(is_too_fast, "posts are counted");
 }
 
 #[test]
@@ -266,6 +337,26 @@ fn a_packet_that_is_begun_and_not_ended_is_given_up() {
     let (_, reason) = client.closed();
     assert!(reason.contains("limits.message_timeout_s"), "{reason}");
     assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn who_says_that_it_lives_does_not_put_off_the_end_of_an_event() {
+    let hub = Hub::with_config(
+        "[limits]\nmessage_timeout_s = 1\n[socketio]\nping_interval_ms = 100\nping_timeout_ms = 5000\n",
+    );
+    let mut client = Client::join(&hub);
+    client.say("451-[\"a\",{\"_placeholder\":true,\"num\":0}]");
+    let start = Instant::now();
+    loop {
+        let frame = client.0.frame();
+        if frame.opcode == CLOSE {
+            let reason = String::from_utf8_lossy(&frame.payload).into_owned();
+            assert!(reason.contains("limits.message_timeout_s"), "{reason}");
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "it is given up");
+        client.say("3");
+    }
 }
 
 #[test]

@@ -328,10 +328,10 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Pushed::On };
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return Pushed::On };
         let Some(target) = entry.targets.get_mut(index) else { return Pushed::On };
-        let wire = session.outbox.wire();
-        let way = || item(message, target.ways.as_ref(), message.channel != *channel, wire);
-        if let Some(item) = (!skipped).then(way).flatten() {
-            let weight = message.weight();
+        let collected = message.channel != *channel;
+        let deliveries = target.ways.as_ref().map_or(1, |ways| ways.count(collected));
+        if !skipped && deliveries > 0 {
+            let weight = message.weight() * deliveries;
             if !session.outbox.fits(weight, settings.outbox_bytes, settings.outbox_messages) {
                 return Pushed::Full;
             }
@@ -340,6 +340,8 @@ impl Shard {
                 self.stats.families.of(message.family()).conflated_pressure.bump(skipped);
                 target.count_conflated(session, skipped);
             }
+            let wire = session.outbox.wire();
+            let Some(item) = item(message, target.ways.as_ref(), collected, wire) else { return Pushed::On };
             let replaces = target.mode != Mode::Every && !target.overlap;
             if target.whole {
                 // It was asked for, so it must not take the place of one that leaves before the confirmation.

@@ -84,8 +84,8 @@ impl Shard {
         req: Req,
         checked: Result<Arc<Identity>, Refusal>,
     ) {
+        self.on_answered(key, 1);
         let Some(session) = self.live(key) else { return };
-        session.in_flight = session.in_flight.saturating_sub(1);
         let checked = checked.and_then(|identity| {
             session.may_become(&identity)?;
             Ok(identity)
@@ -119,8 +119,10 @@ impl Shard {
     /// The registry has a seat for who a session turned out to be, or none.
     pub(crate) fn on_seated(&mut self, newcomer: Newcomer, admission: Admission) {
         let slot = newcomer.key.slot;
-        let Some(session) = self.live(newcomer.key) else { return };
-        session.in_flight = session.in_flight.saturating_sub(1);
+        self.on_answered(newcomer.key, 1);
+        if self.live(newcomer.key).is_none() {
+            return;
+        }
         match admission {
             Admission::Granted(seat) => self.welcome(newcomer, Some(seat)),
             Admission::Refused(_) => {

@@ -81,8 +81,8 @@ impl Shard {
 
     pub(crate) fn on_kept(&mut self, key: SessionKey, request: KeptRequest, page: Page) {
         let bound = self.hub.settings().outbox_bytes;
+        self.on_answered(key, IN_FLIGHT);
         let Some(session) = self.live(key) else { return };
-        session.in_flight = session.in_flight.saturating_sub(IN_FLIGHT);
         let KeptRequest { channel, since, newest, limit, req } = request;
         let stale = since.is_some_and(|since| since.epoch.is_some_and(|epoch| *epoch != *page.head.epoch));
         if stale {

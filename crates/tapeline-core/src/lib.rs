@@ -30,6 +30,7 @@ pub mod hub;
 pub mod identifying;
 pub mod incidents;
 pub mod inspect;
+mod item;
 mod kept;
 pub mod lanes;
 pub mod message;

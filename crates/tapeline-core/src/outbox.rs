@@ -10,6 +10,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::families::{ByFamily, FamilyNumber};
+use crate::item::{Item, Named};
 use crate::lanes::{LANES, Lanes};
 use crate::message::{Message, Wire};
 use crate::shard::Written;
@@ -22,53 +23,6 @@ const JOINED_BYTES: usize = 64 << 10;
 
 /// No place in [`Outbox::waiting`].
 pub(crate) const NOT_WAITING: u32 = u32::MAX;
-
-/// A message whose bytes say in which ways the session hears it.
-#[derive(Debug)]
-pub(crate) struct Named {
-    pub message: Arc<Message>,
-    /// For this session alone.
-    pub bytes: Box<[u8]>,
-    /// How many times the bytes deliver it.
-    pub deliveries: u64,
-}
-
-/// What waits in an outbox.
-#[derive(Debug)]
-pub(crate) enum Item {
-    Message(Arc<Message>),
-    Named(Box<Named>),
-    Reply(Box<[u8]>),
-    /// The newest of a source channel, in `waiting`.
-    Waiting(u32),
-}
-
-impl Item {
-    /// What it counts for in the outbox's bound.
-    fn weight(&self) -> usize {
-        match self {
-            Item::Message(message) => message.weight(),
-            Item::Named(named) => named.bytes.len(),
-            Item::Reply(bytes) => bytes.len(),
-            Item::Waiting(_) => 0,
-        }
-    }
-
-    fn bytes<'a>(&'a self, wire: &'static dyn Wire) -> &'a [u8] {
-        match self {
-            Item::Message(message) => message.encoded(wire),
-            Item::Named(named) => &named.bytes,
-            Item::Reply(bytes) => bytes,
-            Item::Waiting(_) => &[],
-        }
-    }
-}
-
-impl From<Arc<Message>> for Item {
-    fn from(message: Arc<Message>) -> Self {
-        Item::Message(message)
-    }
-}
 
 #[derive(Debug)]
 struct Waiting {
@@ -182,10 +136,45 @@ impl Outbox {
         self.wire
     }
 
-    /// From now on everything that is written is in this format; answers that wait stay as they are.
+    /// From now on everything that is written is in this format; what waits stays as it is.
     pub(crate) fn speak(&mut self, wire: &'static dyn Wire) {
-        self.wire = wire;
+        let before = std::mem::replace(&mut self.wire, wire);
         self.one_line = wire.by_subscription();
+        if before.slot() == wire.slot() {
+            return;
+        }
+        // What was queued before is sent in the format that was spoken then.
+        if let Some((item, at)) = self.begun.take() {
+            self.begun = Some((self.keep(item, before), at));
+        }
+        for lane in 0..LANES {
+            let items: Vec<Item> = self.lanes.drain_lane(lane).collect();
+            for item in items {
+                let item = self.keep(item, before);
+                self.lanes.push(lane, item);
+            }
+        }
+        let waiting: Vec<usize> = self.waiting.iter().map(|(place, _)| place).collect();
+        for place in waiting {
+            let item = self
+                .waiting
+                .get_mut(place)
+                .map(|waiting| std::mem::replace(&mut waiting.item, Item::Reply(Box::default())));
+            let Some(item) = item else { continue };
+            let item = self.keep(item, before);
+            if let Some(waiting) = self.waiting.get_mut(place) {
+                waiting.item = item;
+            }
+        }
+    }
+
+    /// The item in the bytes of this format, whatever is spoken later.
+    fn keep(&mut self, item: Item, wire: &'static dyn Wire) -> Item {
+        let Item::Message(message) = item else { return item };
+        let bytes: Box<[u8]> = message.encoded(wire).into();
+        self.bytes = (self.bytes + bytes.len()).saturating_sub(message.weight());
+        let channel = message.channel.clone();
+        Item::Named(Box::new(Named { message, channel, bytes, deliveries: 1 }))
     }
 
     fn lane(&self, lane: usize) -> usize {

@@ -63,8 +63,10 @@ impl Shard {
         req: Req,
         result: Result<Receipt, Refusal>,
     ) {
-        let Some(session) = self.live(key) else { return };
-        session.in_flight = session.in_flight.saturating_sub(1);
+        if self.live(key).is_none() {
+            return;
+        }
+        self.on_answered(key, 1);
         match result {
             Ok(_) if req.is_none() => {}
             Ok(receipt) => {

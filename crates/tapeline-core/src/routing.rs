@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::delays::{received, timed};
+use crate::item::Item;
 use crate::message::{Epoch, Message};
-use crate::outbox::Item;
 use crate::router::{Entry, RateGroup};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -87,7 +87,8 @@ impl Offer<'_> {
         if self.offset <= target.sent || session.closing {
             return Offered::Passed;
         }
-        let weight = self.message.weight();
+        let deliveries = target.ways.as_ref().map_or(1, |ways| ways.count(self.collected));
+        let weight = self.message.weight() * deliveries;
         let fits = session.outbox.fits(weight, self.settings.outbox_bytes, self.settings.outbox_messages);
         let conflates =
             session.is_blocked() || self.pressured || session.outbox.waits(target.waiting, self.entry);

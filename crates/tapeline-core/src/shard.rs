@@ -220,9 +220,10 @@ impl Shard {
         self.sessions.get(slot as usize).is_some_and(|session| {
             !session.closing
                 && session.in_flight < IN_FLIGHT
-                && session.turns.as_ref().is_none_or(|turns| {
-                    turns.len() < TURNS && turns.bytes() < settings.outbox_bytes
-                })
+                && session
+                    .turns
+                    .as_ref()
+                    .is_none_or(|turns| turns.len() < TURNS && turns.bytes() < settings.outbox_bytes)
                 && session.outbox.fits(0, settings.outbox_bytes, settings.outbox_messages)
         })
     }
@@ -316,9 +317,10 @@ impl Shard {
             }
             Note::Answered(answered) => {
                 let (key, turn, bytes) = *answered;
-                let Some(session) = self.live(key) else { return };
-                session.in_flight = session.in_flight.saturating_sub(1);
-                self.answer(key.slot, turn, &bytes);
+                if self.live(key).is_some() {
+                    self.on_answered(key, 1);
+                    self.answer(key.slot, turn, &bytes);
+                }
             }
         }
     }
@@ -441,7 +443,16 @@ impl Shard {
         std::mem::take(&mut self.finished)
     }
 
-    /// Moves the sessions written to since the last call into `slots`: their commands may have room again.
+    /// A request of the session, which counted for so many, is answered or about to be: its next command may have room,
+    /// whether or not the answer is written.
+    pub(crate) fn on_answered(&mut self, key: SessionKey, weight: u32) {
+        if let Some(session) = self.live(key) {
+            session.in_flight = session.in_flight.saturating_sub(weight);
+            self.drained.push(key.slot);
+        }
+    }
+
+    /// Moves the sessions written to or answered since the last call into `slots`: their commands may have room again.
     pub fn take_drained(&mut self, slots: &mut Vec<u32>) {
         slots.append(&mut self.drained);
     }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use tapeline_schema::CloseCode;
 
+use crate::channel::Channel;
 use crate::incidents::IncidentKind;
+use crate::item::Item;
 use crate::lanes::LANES;
 use crate::message::Message;
-use crate::outbox::{Item, Unsent};
+use crate::outbox::Unsent;
 use crate::session::Session;
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode};
@@ -108,9 +110,11 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.oldest = 0;
         for unsent in session.outbox.clear_lane(lane) {
+            let each_way = self.wire(slot).is_some_and(|wire| wire.by_subscription());
             let taken_back = match &unsent {
-                Unsent::Message(message) => self.unsend(slot, message),
-                Unsent::Named(named) => self.unsend(slot, &named.message),
+                Unsent::Message(message) if each_way => self.unsend(slot, message, Some(&message.channel)),
+                Unsent::Message(message) => self.unsend(slot, message, None),
+                Unsent::Named(named) => self.unsend(slot, &named.message, Some(&named.channel)),
                 Unsent::Reply(_) => false,
             };
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
@@ -129,10 +133,12 @@ impl Shard {
         }
     }
 
-    /// Answers whether a target is to queue the message again, after this one or one before.
-    fn unsend(&mut self, slot: u32, message: &Arc<Message>) -> bool {
+    /// Answers whether a target is to queue the message again, after this one or one before; `only` the one of this channel,
+    /// where the session hears the message through each of its entries.
+    fn unsend(&mut self, slot: u32, message: &Arc<Message>, only: Option<&Channel>) -> bool {
         let mut taken_back = false;
-        for (channel, offset, epoch) in message.places() {
+        let asked = |(channel, _, _): &(&Channel, u64, _)| only.is_none_or(|only| only == *channel);
+        for (channel, offset, epoch) in message.places().filter(asked) {
             let Some(session) = self.sessions.get_mut(slot as usize) else { break };
             let Some(id) = self.router.find(channel) else { continue };
             let Some(index) = session.place(id) else { continue };

@@ -11,10 +11,27 @@ use crate::command::{Req, SubscribeOptions, Wanted};
 use crate::error::Refusal;
 use crate::reply::Topic;
 use crate::rights::learn_owner;
-use crate::session::Subscription;
+use crate::session::{Session, Subscription};
 use crate::shard::{Note, SessionKey, Shard};
 use crate::target::{Cursor, Mode, Target};
 use crate::wishes::{mode_of, spreads, wish};
+
+/// Patterns of one session that is sent a message once for each of them: a large message would be written as often.
+const PATTERNS: usize = 64;
+
+fn admit_pattern(session: &Session, topic: &Topic) -> Result<(), Refusal> {
+    if !matches!(topic, Topic::Pattern(_)) || !session.outbox.wire().by_subscription() {
+        return Ok(());
+    }
+    let is_pattern =
+        |known: &&Subscription| matches!(known.topic, Topic::Pattern(_)) && known.topic != *topic;
+    if session.subscriptions.iter().filter(is_pattern).count() < PATTERNS {
+        return Ok(());
+    }
+    let message =
+        format!("{} patterns, the limit is {PATTERNS} for a connection that is told of each", PATTERNS + 1);
+    Err(Refusal::new(ErrorCode::LimitSubscriptions, message))
+}
 
 /// How many times as many sources are listed for a session that may not hear all of them.
 const LOOKED_THROUGH: usize = 16;
@@ -83,6 +100,7 @@ impl Shard {
         }
         let Some(session) = self.sessions.get_mut(slot as usize) else { return Ok(()) };
         self.hub.may_subscribe(&session.grant, &topic)?;
+        admit_pattern(session, &topic)?;
         let serial = session.serial;
         let known = session.find(&topic).map(|known| (known.id, known.delivery == options.delivery));
         if let Some((id, same_delivery)) = known {

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use crate::channel::Channel;
+use crate::item::{Item, Named};
 use crate::message::{Message, Way, Wire};
-use crate::outbox::{Item, Named};
 use crate::reply::Topic;
 use crate::session::Session;
 
 /// The ways of one target; none are remembered where the message's own bytes say it all.
 #[derive(Debug)]
 pub(crate) struct Ways {
+    /// The entry's.
+    channel: Channel,
     /// For messages of the entry's own channel.
     all: Box<[Way]>,
     /// For those that a roll-up's entry has collected: patterns hear them from their sources' entries.
@@ -36,7 +38,12 @@ impl Ways {
             return None;
         }
         let by_name = all.iter().filter(|way| is_own(way)).cloned().collect();
-        Some(Arc::new(Ways { all, by_name }))
+        Some(Arc::new(Ways { channel: channel.clone(), all, by_name }))
+    }
+
+    /// How many times a message is delivered.
+    pub(crate) fn count(&self, collected: bool) -> usize {
+        self.for_message(collected).len()
     }
 
     fn for_message(&self, collected: bool) -> &[Way] {
@@ -54,10 +61,11 @@ pub(crate) fn item(
     wire: &'static dyn Wire,
 ) -> Option<Item> {
     let Some(ways) = ways else { return Some(Item::Message(message.clone())) };
-    let ways = ways.for_message(collected);
-    if ways.is_empty() {
+    let all = ways.for_message(collected);
+    if all.is_empty() {
         return None;
     }
-    let bytes = wire.named(message, ways);
-    Some(Item::Named(Box::new(Named { message: message.clone(), bytes, deliveries: ways.len() as u64 })))
+    let bytes = wire.named(message, all);
+    let (channel, deliveries) = (ways.channel.clone(), all.len() as u64);
+    Some(Item::Named(Box::new(Named { message: message.clone(), channel, bytes, deliveries })))
 }

@@ -19,6 +19,7 @@ use crate::rights::Grant;
 use crate::session::Subscription;
 use crate::shard::Shard;
 use crate::target::Cursor;
+use tapeline_schema::CloseCode;
 
 /// A broker that may know the owner is asked so often at most.
 const ASK_US: u64 = 1_000_000;

@@ -1,7 +1,7 @@
 //! Sessions that are spoken to as Redis does, and such with a heartbeat of their own: deliveries by subscription, one line,
 //! answers in the order of their requests. One shard with the memory broker and a wire that writes lines.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::sync::Arc;
 use std::time::Duration;

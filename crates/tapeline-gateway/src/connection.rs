@@ -117,6 +117,7 @@ pub(crate) async fn run(
     Serving::new(app, peer, routes).serve(line).await;
 }
 
+/// Whether one more connection, or session, fits beside all others; `reserve` is room that others may not use.
 pub(crate) fn has_room(app: &App, reserve: usize) -> Result<(), Refusal> {
     let limit = app.hub.settings().connections;
     if app.open.count() + app.shards.sessions() < limit.saturating_add(reserve) {

@@ -79,13 +79,21 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let methods = origin::methods(request.uri().path());
-    let (is_publish, is_socketio) = (counts_later(&request), socketio::is_here(request.uri().path()));
-    let mut response = match admit(app, &peer, &request) {
+    let is_socketio = socketio::is_here(request.uri().path());
+    let of_session = is_socketio && socketio::is_of_session(app, &request);
+    // What a session says is counted there, and the request that brings it here.
+    let counts_later = publishes(&request) || (of_session && request.method() == Method::GET);
+    let mut response = match admit(app, &peer, &request, of_session, counts_later) {
         Err(refused) => refused,
         Ok(()) if origin.is_some() && origin::is_question(&request) => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) if of_session => {
+            let stranger = Caller { principal: peer.principal.clone(), grant: Grant::Nobody };
+            request.extensions_mut().insert(stranger);
+            next.run(request).await
+        }
         Ok(()) => let_in(app, &peer, request, next).await,
     };
-    if is_publish && response.status().is_client_error() {
+    if counts_later && response.status().is_client_error() {
         peer.spend_request(&app.hub);
     }
     if let Some(origin) = origin {
@@ -99,11 +107,6 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
 
 /// Finds out who makes the request and whether the route is for them.
 async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Response {
-    if socketio::is_of_session(&request) {
-        let stranger = Caller { principal: peer.principal.clone(), grant: Grant::Nobody };
-        request.extensions_mut().insert(stranger);
-        return next.run(request).await;
-    }
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     // A path that nothing is served at tells nothing; one that somebody forgot to say this of is closed.
     let needs = path.map_or(Needs::Nothing, |path| app.needs.get(path).copied().unwrap_or(Needs::Admin));
@@ -140,7 +143,7 @@ async fn let_in(app: &App, peer: &Peer, mut request: Request, next: Next) -> Res
 
 /// Counts the request among its user's messages; what it publishes counts one by one, when it is read.
 fn take_message(app: &App, caller: &Caller, request: &Request) -> Result<(), Refusal> {
-    if counts_later(request) {
+    if publishes(request) {
         return Ok(());
     }
     app.hub.take_messages(&caller.principal, 1, app.hub.now())
@@ -169,11 +172,6 @@ impl Drop for Witnessed<'_> {
     }
 }
 
-/// Whether what it asks for is counted where it is read.
-fn counts_later(request: &Request) -> bool {
-    publishes(request) || socketio::is_of_session(request)
-}
-
 /// Whether its connection ends after it. Where chunks end is what readers of HTTP agree on least (RFC 9112 section 11.2),
 /// and a target that is none may have been cut elsewhere: what stands behind either may be somebody else's word.
 fn is_last(request: &Request) -> bool {
@@ -188,7 +186,13 @@ fn foreign_byte(request: &Request) -> Option<usize> {
 
 /// Refuses heads that are too large or whose target is none, what begins while the hub stops, and what comes too fast.
 #[expect(clippy::result_large_err, reason = "a response is what the caller gives back")]
-fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
+fn admit(
+    app: &App,
+    peer: &Peer,
+    request: &Request,
+    of_session: bool,
+    counts_later: bool,
+) -> Result<(), Response> {
     let (bytes, limit) = (head_bytes(request), app.hub.settings().header_bytes);
     if bytes > limit {
         let message = format!("head is {bytes} bytes, the limit is {limit} (limits.header_bytes)");
@@ -202,9 +206,8 @@ fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(), Response> {
     }
     let (is_open, path) = (*app.door().borrow() == Door::Open, request.uri().path());
     // Who polls is told by its session when to leave.
-    if !is_open && !LOOKING.contains(&path) && !socketio::is_of_session(request) {
+    if !is_open && !LOOKING.contains(&path) && !of_session {
         return Err(Failure::new(ErrorCode::Overloaded, STOPPING).into_response());
     }
-    peer.take_request(&app.hub, counts_later(request))
-        .map_err(|refusal| Failure::from(refusal).into_response())
+    peer.take_request(&app.hub, counts_later).map_err(|refusal| Failure::from(refusal).into_response())
 }

@@ -148,6 +148,24 @@ impl Near {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
+    /// Whether the next write is taken.
+    pub(crate) fn has_room(&self) -> bool {
+        let inner = self.0.lock();
+        inner.out.len() < UNREAD_BYTES || inner.abandoned
+    }
+
+    /// What has come and was not read; it counts as taken.
+    pub(crate) fn take_input(&self) -> Vec<u8> {
+        let mut inner = self.0.lock();
+        let taken = std::mem::take(&mut inner.taken);
+        let mut input = std::mem::take(&mut inner.input);
+        input.drain(..taken.min(input.len()));
+        let writer = inner.writer.take();
+        drop(inner);
+        writer.into_iter().for_each(Waker::wake);
+        input
+    }
+
     /// What nobody has read; the far end hears nothing more.
     pub(crate) fn into_unread(self) -> Bytes {
         let unread = self.0.lock().out.split().freeze();
@@ -208,15 +226,17 @@ impl Far {
         let mut bytes = Some(bytes);
         poll_fn(|cx| {
             let mut inner = self.0.lock();
+            let is_taken = inner.input.is_empty();
+            if is_taken && bytes.as_ref().is_none_or(Vec::is_empty) {
+                // They were taken, whatever has become of the session since.
+                return Poll::Ready(Ok(()));
+            }
             if inner.ended {
                 return Poll::Ready(Err(Gone));
             }
-            if !inner.input.is_empty() {
+            let Some(next) = bytes.take_if(|_| is_taken) else {
                 inner.writer = Some(cx.waker().clone());
                 return Poll::Pending;
-            }
-            let Some(next) = bytes.take().filter(|bytes| !bytes.is_empty()) else {
-                return Poll::Ready(Ok(()));
             };
             inner.input = next;
             inner.taken = 0;

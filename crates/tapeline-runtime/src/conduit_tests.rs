@@ -31,7 +31,7 @@ fn stirred(near: &Near) -> usize {
 
 #[test]
 fn what_the_session_writes_is_read_at_once_and_whole() {
-    let (mut near, mut far, _sockets, woken) = ends();
+    let (mut near, far, _sockets, woken) = ends();
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
     assert!(far.poll_read(&mut cx).is_pending());
@@ -48,7 +48,7 @@ fn what_the_session_writes_is_read_at_once_and_whole() {
 
 #[test]
 fn a_session_waits_while_enough_is_unread_and_is_told_when_it_was_read() {
-    let (mut near, mut far, _sockets, _) = ends();
+    let (mut near, far, _sockets, _) = ends();
     near.register(7);
     let large = vec![0; UNREAD_BYTES + 1];
     assert_eq!(near.write(&[IoSlice::new(&large)]), Written::Bytes(large.len()), "one write is taken whole");
@@ -63,7 +63,7 @@ fn a_session_waits_while_enough_is_unread_and_is_told_when_it_was_read() {
 
 #[test]
 fn who_writes_waits_until_the_session_has_taken_all_of_it() {
-    let (mut near, mut far, _sockets, woken) = ends();
+    let (mut near, far, _sockets, woken) = ends();
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
     let mut writing = pin!(far.write(b"hello".to_vec()));
@@ -88,7 +88,7 @@ fn either_end_learns_that_the_other_is_gone() {
     assert_eq!(near.read(&mut [0; 8]), Heard::End);
     assert_eq!(near.write(&[IoSlice::new(b"x")]), Written::Closed);
 
-    let (near, mut far, _sockets, woken) = ends();
+    let (near, far, _sockets, woken) = ends();
     let waker = Waker::from(woken);
     let mut cx = Context::from_waker(&waker);
     let mut near = Some(near);

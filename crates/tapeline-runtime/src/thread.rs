@@ -1,6 +1,7 @@
 //! One shard's thread: waits for sockets and the inbox, then reads, routes and flushes in bounded slices, so that
 //! urgent messages never wait for a long piece of work. Nothing here blocks but the wait itself.
 
+mod conduits;
 mod ending;
 
 use std::cmp::Reverse;
@@ -19,12 +20,12 @@ use tapeline_core::session::Arrival;
 use tapeline_core::shard::{Handled, Note};
 use tapeline_core::{Hub, Now, Pipes, Shard, Written};
 
-use crate::conduit::Far;
-use crate::connection::{Handover, Protocol, Taken, Upgrade};
+use crate::connection::{Handover, Protocol, Taken};
 use crate::inbox::{Control, Inbox, Inboxes};
 use crate::pipe::{Heard, Pipe};
 use crate::port::Port;
 
+use conduits::Next;
 use ending::Ending;
 
 /// The token of the inbox's waker.
@@ -48,6 +49,8 @@ struct Stalled {
 struct Connection {
     pipe: Pipe,
     protocol: Box<dyn Protocol>,
+    /// What it speaks when the one before has handled all that came to it.
+    next: Option<Box<Next>>,
     stalled: Option<Box<Stalled>>,
     /// It brought more than its rate allows and is not read from until then; 0 if it is.
     held_until_us: u64,
@@ -68,13 +71,6 @@ impl Sockets {
     fn at(&mut self, slot: u32) -> Option<&mut Connection> {
         self.0.get_mut(slot as usize)?.as_mut()
     }
-}
-
-/// A session that has ended before its socket came: what it still had to say goes out there, as much as the socket takes.
-fn last_words((far, Upgrade { stream, tls, .. }): (Arc<Far>, Upgrade)) {
-    let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
-    let _ = pipe.write(&[IoSlice::new(&far.try_read())]);
-    let _ = pipe.close_write();
 }
 
 impl Pipes for Sockets {
@@ -205,7 +201,7 @@ impl ShardThread {
                     self.open(Pipe::Conduit(near), Vec::new(), arrival, protocol, now);
                 }
                 Control::Stirred(token) => self.on_stirred(token),
-                Control::Upgrade(upgrade) => self.upgrade(upgrade, now),
+                Control::Upgrade(upgrade) => self.upgrade(*upgrade, now),
                 Control::Drain(window, held) => self.ending.drain(window, held, now),
                 Control::Stop(code, reason) => self.ending.stop(code, reason, now),
             }
@@ -237,6 +233,7 @@ impl ShardThread {
         let connection = Connection {
             pipe,
             protocol,
+            next: None,
             stalled: None,
             readable,
             hung_up: false,
@@ -255,49 +252,6 @@ impl ShardThread {
         }
         if readable {
             self.readable.push_back(slot);
-        }
-    }
-
-    /// Something was written to a conduit, or read from it, or its far end is gone.
-    fn on_stirred(&mut self, token: usize) {
-        let Ok(slot) = u32::try_from(token) else { return };
-        let Some(connection) = self.sockets.at(slot) else { return };
-        if !std::mem::replace(&mut connection.readable, true) {
-            self.readable.push_back(slot);
-        }
-        self.shard.on_writable(slot);
-    }
-
-    fn upgrade(&mut self, upgrade: Box<(Arc<Far>, Upgrade)>, now: Now) {
-        let slot = upgrade.0.place().1.and_then(|token| u32::try_from(token).ok()).unwrap_or(u32::MAX);
-        let Some(connection) = self.sockets.at(slot).filter(|connection| {
-            let leads_here = matches!(&connection.pipe, Pipe::Conduit(near) if near.leads_to(&upgrade.0));
-            leads_here && !connection.lingering
-        }) else {
-            return last_words(*upgrade);
-        };
-        if connection.stalled.is_some() {
-            // What came over the conduit is handled first.
-            return self.inbox.control(Control::Upgrade(upgrade));
-        }
-        let (_far, Upgrade { stream, tls, read, protocol }) = *upgrade;
-        let mut pipe = Pipe::new(TcpStream::from_std(stream), tls);
-        if let Err(error) = pipe.register(self.poll.registry(), slot as usize) {
-            tracing::warn!(%error, "a connection could not be watched");
-            return self.drop_connection(slot);
-        }
-        connection.readable = pipe.is_ahead();
-        if connection.readable {
-            self.readable.push_back(slot);
-        }
-        connection.protocol = protocol;
-        connection.protocol.begin(&mut Port::new(&mut self.shard, slot, now));
-        if let Pipe::Conduit(near) = std::mem::replace(&mut connection.pipe, pipe) {
-            self.shard.go_on(slot, &near.into_unread());
-        }
-        if !read.is_empty() {
-            let mut read = read;
-            self.hand_in(slot, &mut read, now);
         }
     }
 
@@ -329,8 +283,9 @@ impl ShardThread {
     fn read_one(&mut self, slot: u32, now: Now) {
         let Some(connection) = self.sockets.at(slot) else { return };
         if connection.stalled.is_some() || connection.held_until_us > 0 {
-            // Stays marked as readable; whoever ends the stall queues it again.
-            return;
+            // Stays marked as readable; whoever ends the stall queues it again. Something has come all the same: what the
+            // hub does not read for reasons of its own is no silence of the client.
+            return self.shard.on_heard(slot, now);
         }
         if let Some(at) = self.shard.may_read_at(slot, now) {
             connection.held_until_us = at;
@@ -408,6 +363,7 @@ impl ShardThread {
         let Some(connection) = self.sockets.at(slot) else { return };
         let Some(mut stalled) = connection.stalled.take() else { return };
         self.hand_in(slot, &mut stalled.rest, now);
+        self.go_over(slot, now);
         if let Some(connection) = self.sockets.at(slot)
             && connection.stalled.is_none()
             && connection.readable

@@ -251,7 +251,10 @@ mod tests {
     fn bytes_that_are_no_json_come_in_base64_and_keep_their_place() {
         let text = r#"{"type":"message","channel":"raw","data_b64":"AAE=","timestamp":"t","id":"i","offset":3,"epoch":"k"}"#;
         let message = PubSubMessage::read(&text.into()).unwrap();
-        assert_eq!((message.data(), message.is_json(), message.offset()), (&json!("AAE="), false, 3));
+        assert_eq!(
+            (message.data(), message.is_json(), message.offset()),
+            (&serde_json::json!("AAE="), false, 3)
+        );
     }
 
     #[test]

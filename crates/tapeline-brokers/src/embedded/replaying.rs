@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tapeline_core::broker::Head;
 use tapeline_core::channel::ChannelMap;
-use tapeline_core::message::{Draft, Epoch, IdempotencyKey, Message, RollUpMark};
+use tapeline_core::message::{Draft, Epoch, IdempotencyKey, Message, RollUpMark, is_json};
 use tapeline_core::store::{Change, Key, State as StoreState};
 use tapeline_core::table::take_apart;
 use tapeline_core::{Channel, Directory, Receipt};
@@ -129,6 +129,10 @@ impl Replaying<'_> {
                 return None;
             };
             (data, rows) = (taken, Some(Box::new(apart)));
+        } else if channel.declared() && !is_json(&data) {
+            // It was published while nobody had declared the name, which then took any bytes.
+            self.passed_over += 1;
+            return None;
         }
         let marks = told.marks.iter().filter_map(|(name, epoch, offset)| {
             let roll_up = channel.roll_ups().iter().find(|known| known.name() == *name)?;

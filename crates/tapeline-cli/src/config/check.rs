@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tapeline_auth::Algorithm;
 use tapeline_gateway::socketio::is_reserved;
-use tapeline_schema::Pattern;
+use tapeline_schema::{Pattern, check_name, is_reserved_type};
 
 pub(super) use super::feed::{
     channels as feed_channels, depth as feed_depth, intervals as feed_intervals, levels as feed_levels,
@@ -59,12 +59,26 @@ pub(super) fn any<T>(_: &T) -> Result<(), String> {
     Ok(())
 }
 
-/// Events that clients take.
+/// Names of channels.
+pub(super) fn channels(names: &[String]) -> Result<(), String> {
+    names.iter().try_for_each(|name| check_name(name).map_err(|error| format!("{name:?}: {error}")))
+}
+
+/// Events that clients take, by channel or family.
 pub(super) fn events(events: &BTreeMap<String, String>) -> Result<(), String> {
-    match events.values().find(|event| is_reserved(event)) {
-        Some(event) => Err(format!("{event:?} is a name that Socket.IO clients use themselves")),
-        None => Ok(()),
+    for (of, event) in events {
+        check_name(of).map_err(|error| format!("{of:?}: {error}"))?;
+        if event.is_empty() {
+            return Err(format!("the event of {of:?} has no name"));
+        }
+        if is_reserved(event) {
+            return Err(format!("{event:?} is a name that Socket.IO clients use themselves"));
+        }
+        if is_reserved_type(event) {
+            return Err(format!("{event:?} is a name under which the hub speaks itself"));
+        }
     }
+    Ok(())
 }
 
 /// More than nothing.

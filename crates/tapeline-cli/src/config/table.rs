@@ -172,7 +172,7 @@ rows! {
         "The header by which they say it: x-forwarded-for or forwarded. They must write it themselves; the other one is not read."
     "socketio.enabled" Restart No any socketio.enabled
         "Let Socket.IO clients in at /socket.io/."
-    "socketio.everybody" Restart No any socketio.everybody
+    "socketio.everybody" Restart No channels socketio.everybody
         "Channels that every connected client hears as events without asking."
     "socketio.events" Restart No events socketio.events
         "Names of events, by channel or family, where they are others than the messages' types: { market_data = \"price\" }."

@@ -116,7 +116,7 @@ fn the_collections_cases_are_answered_as_redis_answers_them() {
         let lines: Vec<&str> = case["command"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let is_ours =
             |line: &&str| COMMANDS.contains(&line.split(' ').next().unwrap().to_lowercase().as_str());
-        if !lines.iter().all(|line| is_ours(&line)) {
+        if !lines.iter().all(is_ours) {
             continue;
         }
         asked += 1;

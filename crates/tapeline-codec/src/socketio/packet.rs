@@ -70,6 +70,16 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// It is no packet that a client may send, apart from its name's being reserved: that is [`super::event`]'s to say.
     pub fn parse(text: &'a str) -> Result<Self, Broken> {
+        let packet = Packet::head(text)?;
+        packet.check()?;
+        Ok(packet)
+    }
+
+    /// Reads the head alone: the payload is whatever follows it, until [`Packet::check`] has said that it is one.
+    ///
+    /// # Errors
+    /// No packet that a client may send begins so.
+    pub fn head(text: &'a str) -> Result<Self, Broken> {
         let mut rest = text.chars();
         let kind = match rest.next() {
             Some('0') => Kind::Connect,
@@ -106,14 +116,14 @@ impl<'a> Packet<'a> {
             "" => None,
             number => Some(number.parse().map_err(|_| Broken::Ack)?),
         };
-        let packet =
-            Packet { kind, attachments, namespace, ack, payload: Some(payload).filter(|p| !p.is_empty()) };
-        packet.check()?;
-        Ok(packet)
+        Ok(Packet { kind, attachments, namespace, ack, payload: Some(payload).filter(|p| !p.is_empty()) })
     }
 
     /// Whether the payload is one that the type may carry.
-    fn check(&self) -> Result<(), Broken> {
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&self) -> Result<(), Broken> {
         let fits = match (self.kind, self.payload) {
             (Kind::Connect | Kind::Disconnect, None) => true,
             (Kind::Connect, Some(payload)) => payload.starts_with('{') && is_json(payload),

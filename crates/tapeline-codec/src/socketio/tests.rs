@@ -57,6 +57,13 @@ fn what_is_no_packet_is_refused_by_its_fault() {
 }
 
 #[test]
+fn a_head_is_read_without_its_payload() {
+    let packet = Packet::head("2/admin,13[\"x\"").unwrap();
+    assert_eq!((packet.namespace, packet.ack, packet.payload), ("/admin", Some(13), Some("[\"x\"")));
+    assert_eq!(packet.check(), Err(Broken::Payload));
+}
+
+#[test]
 fn an_event_has_a_name_that_is_not_reserved() {
     let first = event("[\"a\\n\",1.50,{\"b\": 2}]").unwrap();
     assert_eq!(&*first.name, "a\n");

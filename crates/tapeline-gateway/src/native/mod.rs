@@ -139,7 +139,7 @@ impl Native {
 }
 
 /// What broke the protocol, or which setting was in the way.
-fn reason(error: &ProtocolError) -> String {
+pub(crate) fn reason(error: &ProtocolError) -> String {
     match error {
         ProtocolError::MessageTooBig { .. } => format!("{error} (limits.publish_bytes)"),
         ProtocolError::TooManyFragments { .. } => format!("{error} (limits.frame_fragments)"),

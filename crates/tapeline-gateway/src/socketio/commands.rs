@@ -15,8 +15,7 @@ use crate::native::{self, Said};
 /// No action is called so, or its argument is not what it takes.
 pub(crate) fn command(event: &Event<'_>, binary: bool, req: Req) -> Result<Command, Refusal> {
     if binary {
-        let message = "binary attachments are not taken; send text, such as base64 in a field of the data";
-        return Err(Refusal::new(ErrorCode::InvalidData, message));
+        return Err(attached());
     }
     let argument = event.arguments.first().map(|raw| raw.get()).filter(|text| *text != "null");
     let said = match argument.map(|text| (text, text.as_bytes().first())) {
@@ -41,9 +40,16 @@ fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
     serde_json::from_str(text).map_err(|error| form::refusal(&error, text))
 }
 
-/// Whether an event publishes, so that it may be larger than others.
-pub(crate) fn publishes(event: &Event<'_>) -> bool {
-    &*event.name == "publish"
+/// What whoever sends attachments is told.
+pub(crate) fn attached() -> Refusal {
+    let message = "binary attachments are not taken; send text, such as base64 in a field of the data";
+    Refusal::new(ErrorCode::InvalidData, message)
+}
+
+/// Whether an event publishes, so that it may be larger than others. Its name is looked at before the rest is read.
+pub(crate) fn publishes(payload: &str) -> bool {
+    let name = payload.strip_prefix('[').map(str::trim_ascii_start);
+    name.is_some_and(|name| name.starts_with("\"publish\""))
 }
 
 /// How many channels the event names, where it is more than one: then each has an answer of its own.

@@ -11,6 +11,8 @@ pub(super) enum Mark<'a> {
     Ack(&'a str),
     /// The client joins, under this name, if the token is good.
     Connect(&'a str),
+    /// The client asks to join another namespace, which it cannot.
+    Elsewhere(&'a str),
     /// The client has not asked.
     Quiet,
 }
@@ -23,6 +25,8 @@ impl<'a> Mark<'a> {
         match req {
             None => Mark::None,
             Some(QUIET) => Mark::Quiet,
+            // Namespaces alone begin with a slash.
+            Some(text) if text.starts_with('/') => Mark::Elsewhere(text),
             Some(text) => text.strip_prefix(CONNECT).map_or(Mark::Ack(text), Mark::Connect),
         }
     }
@@ -34,6 +38,10 @@ impl<'a> Mark<'a> {
 
     pub(super) fn connect(sid: &str) -> Req {
         Some(format!("{CONNECT}{sid}").into())
+    }
+
+    pub(super) fn elsewhere(namespace: &str) -> Req {
+        Some(namespace.into())
     }
 
     pub(super) fn quiet() -> Req {
@@ -50,6 +58,7 @@ mod tests {
         assert_eq!(Mark::read(Mark::ack(None).as_deref()), Mark::None);
         assert_eq!(Mark::read(Mark::ack(Some(u64::MAX)).as_deref()), Mark::Ack("18446744073709551615"));
         assert_eq!(Mark::read(Mark::connect("q").as_deref()), Mark::Connect("q"));
+        assert_eq!(Mark::read(Mark::elsewhere("/c").as_deref()), Mark::Elsewhere("/c"));
         assert_eq!(Mark::read(Mark::quiet().as_deref()), Mark::Quiet);
     }
 }

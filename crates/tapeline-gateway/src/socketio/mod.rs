@@ -126,11 +126,16 @@ pub(crate) fn is_here(path: &str) -> bool {
     PATHS.contains(&path) || ECHO_PATHS.contains(&path)
 }
 
-/// Whether a request belongs to a session that there is, or was: its name says who asks, and what it asks for is counted
-/// where it is read.
-pub(crate) fn is_of_session(request: &Request) -> bool {
-    let asks = |query: &str| query.split('&').any(|pair| pair.starts_with("sid="));
-    is_here(request.uri().path()) && request.uri().query().is_some_and(asks) && !stays(request)
+/// Whether a request belongs to a session that there is: its name says who asks, and what it asks for is counted where it
+/// is read.
+pub(crate) fn is_of_session(app: &App, request: &Request) -> bool {
+    // Names are made of characters that nobody has to escape.
+    let named = |query: &str| {
+        let mut names = query.split('&').filter_map(|pair| pair.strip_prefix("sid="));
+        // Of several the last one is meant.
+        names.next_back().is_some_and(|sid| app.socketio.table.get(sid).is_some())
+    };
+    is_here(request.uri().path()) && !stays(request) && request.uri().query().is_some_and(named)
 }
 
 /// What a packet asks for, and what marks the answer.
@@ -204,12 +209,10 @@ impl Ask<'_> {
         }
         if let Some(sid) = &self.asked.sid {
             let Some(session) = door.table.get(sid) else {
-                // Only what belongs to a session is counted there.
-                let taken = self.peer.take_request(&self.app.hub, false);
-                return taken.map_or_else(
-                    |refusal| Failure(refusal).into_response(),
-                    |()| refused(Refused::Session, ""),
-                );
+                return match is_socket {
+                    true => refused(Refused::Session, ""),
+                    false => polling::gone(&door.table, sid),
+                };
             };
             return match (is_socket, request.method()) {
                 (true, &Method::GET) => upgrading::upgrade(self.app, session, request, self.limits()),
@@ -321,7 +324,7 @@ impl Ask<'_> {
         let holds = Holds::new(Some(seat.clone()), here);
         let protocol = Box::new(OverPolling::new(talk.clone(), holds));
         match app.shards.open_conduit(self.arrival(), protocol) {
-            Ok(far) => door.table.insert(Session::new(&seat, far, talk)),
+            Ok(far) => door.table.insert(Session::new(&seat, far, talk, door.settings.beat())),
             Err(gone) => return Failure::new(ErrorCode::Internal, gone.to_string()).into_response(),
         }
         polling::text(open)

@@ -2,6 +2,7 @@
 //! packet but those that keep the connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -14,6 +15,8 @@ use super::table::{Session, State, Table, Turn};
 use crate::app::App;
 use crate::bodies;
 
+/// Far longer than a packet takes that was sent before a poll.
+const SAID_ALREADY: Duration = Duration::from_millis(25);
 /// A poll ends with nothing to say.
 const NOOP: &str = "6";
 /// The session ends.
@@ -72,11 +75,12 @@ pub(super) async fn get(table: &Table, session: &Session) -> Response {
         return refused(Refused::Request, "two polls at once");
     };
     let mut state = session.state.subscribe();
-    let Some(far) = session.far() else { return refused(Refused::Request, "the session does not poll") };
+    let began = *state.borrow();
+    let Some(far) = session.far() else { return gone(table, &session.sid) };
     let waiting = far.try_read();
     if !waiting.is_empty() {
         let told = told(&waiting);
-        if told.closed && !told.matters {
+        if !told.matters && (told.closed || session.is_overdue()) {
             table.end(session, CLOSE);
             return refused(Refused::Session, "");
         }
@@ -86,21 +90,40 @@ pub(super) async fn get(table: &Table, session: &Session) -> Response {
         table.end(session, CLOSE);
         return refused(Refused::Session, "");
     }
-    let changed = state.wait_for(|state| !matches!(state, State::Polling | State::Trying));
-    tokio::select! {
+    let bytes = tokio::select! {
         biased;
-        state = changed => match state.map(|state| *state) {
-            Ok(State::Ended(last)) => text(last),
-            _ => text(NOOP),
-        },
-        bytes = far.read() => match bytes {
-            Some(bytes) => answer(table, session, told(&bytes)),
-            None => {
-                table.end(session, CLOSE);
-                text(CLOSE)
-            }
-        },
+        _ = state.wait_for(|state| !matches!(state, State::Polling | State::Trying)) => None,
+        bytes = far.read() => Some(bytes),
+    };
+    let Some(bytes) = bytes else { return sent_home(table, session, began).await };
+    match bytes {
+        Some(bytes) => answer(table, session, told(&bytes)),
+        None => {
+            table.end(session, CLOSE);
+            text(CLOSE)
+        }
     }
+}
+
+/// A poll that is no longer to wait, of a session that stood there when it began.
+async fn sent_home(table: &Table, session: &Session, began: State) -> Response {
+    let mut state = session.state.subscribe();
+    let now = *state.borrow();
+    let is_upgraded = match now {
+        State::Ended(last) => return text(last),
+        // Who polls while a WebSocket is tried may have said on it already that it has changed.
+        State::Probed if began != State::Polling => {
+            let upgraded = state.wait_for(|state| *state == State::Upgraded);
+            matches!(tokio::time::timeout(SAID_ALREADY, upgraded).await, Ok(Ok(_)))
+        }
+        other => other == State::Upgraded && began != State::Polling,
+    };
+    if is_upgraded { gone(table, &session.sid) } else { text(NOOP) }
+}
+
+/// A poll of a session that polls no more.
+pub(super) fn gone(table: &Table, sid: &str) -> Response {
+    if table.is_crossing(sid) { text(NOOP) } else { refused(Refused::Session, "") }
 }
 
 fn answer(table: &Table, session: &Session, told: Told) -> Response {
@@ -160,11 +183,12 @@ pub(super) async fn post(
         if far.is_ended() {
             return refused(Refused::Session, "");
         }
+        session.on_heard();
         // A session that ends meanwhile has more to say about it, which a poll brings.
         let _ = far.write(bytes).await;
     }
     if closes {
-        table.end(&session, NOOP);
+        table.end_by_client(&session, NOOP);
     }
     text("ok")
 }

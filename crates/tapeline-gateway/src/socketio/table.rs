@@ -1,14 +1,20 @@
 //! The sessions that began with polling, by their names: what a request must find. Bounded by a setting; a session leaves
 //! it when it ends, whoever ends it. It knows no HTTP.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
+use tapeline_core::beats::Beat;
 use tapeline_runtime::Far;
 use tokio::sync::watch;
 
 use super::transport::Shared;
+
+/// How many closed sessions are remembered, and how long each.
+const CLOSED: usize = 256;
+const CROSSING: Duration = Duration::from_secs(1);
 
 /// Where a session stands between its two transports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +48,7 @@ impl Drop for Turn<'_> {
 
 /// One session.
 pub(super) struct Session {
-    sid: Box<str>,
+    pub sid: Box<str>,
     far: Mutex<Option<Arc<Far>>>,
     pub state: watch::Sender<State>,
     pub talk: Shared,
@@ -50,6 +56,9 @@ pub(super) struct Session {
     pub seat: Weak<Seat>,
     pub getting: AtomicBool,
     pub posting: AtomicBool,
+    /// When it was last heard of, and how long it may be silent.
+    heard: Mutex<Instant>,
+    patience: Duration,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +66,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    pub(super) fn new(seat: &Arc<Seat>, far: Far, talk: Shared) -> Self {
+    pub(super) fn new(seat: &Arc<Seat>, far: Far, talk: Shared, beat: Beat) -> Self {
         Session {
             sid: seat.sid.clone(),
             far: Mutex::new(Some(Arc::new(far))),
@@ -66,7 +75,19 @@ impl Session {
             seat: Arc::downgrade(seat),
             getting: AtomicBool::new(false),
             posting: AtomicBool::new(false),
+            heard: Mutex::new(Instant::now()),
+            patience: beat.interval + beat.timeout,
         }
+    }
+
+    /// Its client has said something.
+    pub(super) fn on_heard(&self) {
+        *lock(&self.heard) = Instant::now();
+    }
+
+    /// Whether it has answered no ping in time, so that its shard ends it, or is about to.
+    pub(super) fn is_overdue(&self) -> bool {
+        lock(&self.heard).elapsed() >= self.patience
     }
 
     /// The far end of its line, while it polls.
@@ -96,6 +117,8 @@ impl Session {
 pub(crate) struct Table {
     sessions: Mutex<HashMap<Box<str>, Arc<Session>>>,
     polling: AtomicUsize,
+    /// Sessions that their clients have just closed while no poll waited: one may be on its way.
+    closed: Mutex<VecDeque<(Box<str>, Instant)>>,
 }
 
 /// A session's place in the table.
@@ -135,6 +158,25 @@ impl Table {
 
     pub(super) fn get(&self, sid: &str) -> Option<Arc<Session>> {
         lock(&self.sessions).get(sid).cloned()
+    }
+
+    /// Ends a session whose client says so. A poll that crosses this on its way is answered as if it had waited.
+    pub(super) fn end_by_client(&self, session: &Session, last: &'static str) {
+        if !session.getting.load(Ordering::Acquire) {
+            let mut closed = lock(&self.closed);
+            if closed.len() == CLOSED {
+                closed.pop_front();
+            }
+            closed.push_back((session.sid.clone(), Instant::now()));
+        }
+        self.end(session, last);
+    }
+
+    /// Whether a poll of this session has crossed its end. One can.
+    pub(super) fn is_crossing(&self, sid: &str) -> bool {
+        let mut closed = lock(&self.closed);
+        let found = closed.iter().position(|(known, at)| **known == *sid && at.elapsed() < CROSSING);
+        found.and_then(|at| closed.remove(at)).is_some()
     }
 
     /// Ends a session that polls. A poll that waits is told `last`.

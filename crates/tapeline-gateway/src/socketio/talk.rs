@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use tapeline_codec::socketio::{Event, Kind, MAIN, Packet, check_placeholders, event};
+use tapeline_codec::socketio::{Kind, MAIN, Packet, check_placeholders, event};
 use tapeline_codec::websocket::encoder::text_frame;
 use tapeline_core::broker::Busy;
-use tapeline_core::command::{SubscribeOptions, Wanted};
+use tapeline_core::command::{Req, SubscribeOptions, Wanted};
 use tapeline_core::shard::Handled;
 use tapeline_core::{Command, Grant, Refusal};
 use tapeline_runtime::Port;
@@ -17,7 +17,7 @@ use super::commands;
 use super::mark::Mark;
 use super::settings::Set;
 use super::sid;
-use super::wire::{push_joined, push_not_joined};
+use super::wire::push_joined;
 use crate::form;
 use crate::native::Text;
 
@@ -55,17 +55,18 @@ pub(super) trait Speech: Send {
 enum Stage {
     /// It has not joined.
     Waiting,
-    /// Its token is being checked.
-    Checking,
+    /// Its token is being checked; so many of it were taken before.
+    Checking { identified: u64 },
     /// It hears and is heard.
     Joined,
     /// It has left again; it may come back.
     Left,
 }
 
-/// A packet whose attachments are still to come. They are counted, not kept: nothing takes them.
+/// A packet whose attachments are still to come. They are counted, and neither is kept: nothing takes them.
 struct Pending {
-    text: String,
+    is_event: bool,
+    ack: Option<u64>,
     left: u32,
 }
 
@@ -100,28 +101,27 @@ impl Talk {
         port.speak(self.set.wires.pick(self.headers, !self.subscribed));
     }
 
-    fn packet(&mut self, text: &str, is_whole: bool, port: &mut Port<'_>) -> Step {
-        let packet = match Packet::parse(text) {
+    fn packet(&mut self, text: &str, port: &mut Port<'_>) -> Step {
+        let packet = match Packet::head(text) {
             Ok(packet) => packet,
             Err(broken) => return Step::Broken(broken.to_string()),
         };
-        if packet.attachments > 0 && !is_whole {
-            let payload = packet.payload.unwrap_or_default();
-            if let Err(broken) = check_placeholders(payload, packet.attachments) {
-                return Step::Broken(broken.to_string());
-            }
-            self.pending = Some(Pending { text: text.to_string(), left: packet.attachments });
-            return Step::Next;
+        let too_large = self.too_large(&packet, text.len());
+        if too_large.is_none()
+            && let Err(broken) = packet.check()
+        {
+            return Step::Broken(broken.to_string());
         }
         let is_joined = packet.namespace == MAIN && self.stage == Stage::Joined;
         match packet.kind {
             Kind::Connect if packet.namespace != MAIN => {
-                let mut out = Vec::new();
-                push_not_joined(&mut out, packet.namespace, "Invalid namespace", None);
-                port.send(&text_frame(&out));
-                Step::Next
+                let unknown = || Refusal::new(ErrorCode::NotFound, "Invalid namespace");
+                refuse(too_large.unwrap_or_else(unknown), &Mark::elsewhere(packet.namespace), port)
             }
-            Kind::Connect if !is_joined => self.connect(packet.payload, port),
+            Kind::Connect if !is_joined => match too_large {
+                Some(refusal) => refuse(refusal, &Mark::connect(""), port),
+                None => self.connect(packet.payload, port),
+            },
             Kind::Disconnect if is_joined => {
                 self.stage = Stage::Left;
                 self.subscribed = false;
@@ -129,34 +129,64 @@ impl Talk {
                 self.speak(port);
                 Step::Next
             }
-            // The hub asks for no answers.
-            Kind::Ack | Kind::BinaryAck if is_joined => Step::Next,
-            Kind::Event | Kind::BinaryEvent if is_joined => self.event(&packet, text.len(), port),
+            Kind::BinaryEvent | Kind::BinaryAck if is_joined && packet.attachments > 0 => {
+                self.begin(&packet, too_large.is_some())
+            }
+            Kind::Ack | Kind::BinaryAck if is_joined => ignore(port),
+            Kind::Event | Kind::BinaryEvent if is_joined => match too_large {
+                Some(refusal) => refuse(refusal, &Mark::ack(packet.ack), port),
+                None => self.event(&packet, port),
+            },
             _ => Step::Broken("a packet of a namespace that is not joined, or is already".to_string()),
         }
+    }
+
+    /// What is said of a packet that is larger than its kind may be, and is read no further.
+    fn too_large(&self, packet: &Packet<'_>, bytes: usize) -> Option<Refusal> {
+        let may_be = match packet.kind {
+            Kind::Event => commands::publishes(packet.payload.unwrap_or_default()),
+            // These carry nothing.
+            Kind::Disconnect | Kind::ConnectError => true,
+            _ => false,
+        };
+        let limit = self.frame_bytes;
+        let message = || format!("packet is {bytes} bytes, the limit is {limit} (limits.frame_bytes)");
+        (bytes > limit && !may_be).then(|| Refusal::new(ErrorCode::TooLarge, message()))
+    }
+
+    /// Attachments follow. `unread`: the packet itself is too large to be looked at.
+    fn begin(&mut self, packet: &Packet<'_>, unread: bool) -> Step {
+        let payload = packet.payload.unwrap_or_default();
+        let is_event = packet.kind == Kind::BinaryEvent;
+        let read = || {
+            check_placeholders(payload, packet.attachments)?;
+            if is_event { event(payload).map(drop) } else { Ok(()) }
+        };
+        if !unread && let Err(broken) = read() {
+            return Step::Broken(broken.to_string());
+        }
+        self.pending = Some(Pending { is_event, ack: packet.ack, left: packet.attachments });
+        Step::Next
     }
 
     fn connect(&mut self, payload: Option<&str>, port: &mut Port<'_>) -> Step {
         let auth: Auth<'_> = match payload.map(form::object).transpose() {
             Ok(auth) => auth.unwrap_or_default(),
-            Err(refusal) => return refuse(&refusal, port),
+            Err(refusal) => return refuse(refusal, &Mark::connect(""), port),
         };
         self.headers |= auth.headers.unwrap_or_default();
         self.speak(port);
-        let grant = port.grant();
-        match (auth.token, &grant) {
-            (Some(token), Grant::Known(known)) if !known.is_anonymous() => {
-                // It has said who it is at the handshake; this can only renew that.
-                port.handle(Command::Token { token: token.boxed(), req: Mark::quiet() });
-            }
+        match (auth.token, port.grant()) {
+            // It may have said who it is at the handshake: then this must be the same.
             (Some(token), Grant::Known(_) | Grant::Nobody) => {
-                self.stage = Stage::Checking;
+                self.stage = Stage::Checking { identified: port.identified() };
                 port.handle(Command::Token { token: token.boxed(), req: Mark::connect(&sid::socket()) });
                 return Step::Next;
             }
             (None, Grant::Nobody) => {
                 let message = "a token is missing; send it as auth: { token }";
-                return refuse(&Refusal::new(ErrorCode::InvalidToken, message), port);
+                let refusal = Refusal::new(ErrorCode::InvalidToken, message);
+                return refuse(refusal, &Mark::connect(""), port);
             }
             _ => {}
         }
@@ -178,22 +208,15 @@ impl Talk {
         }
     }
 
-    fn event(&mut self, packet: &Packet<'_>, bytes: usize, port: &mut Port<'_>) -> Step {
+    fn event(&mut self, packet: &Packet<'_>, port: &mut Port<'_>) -> Step {
         let event = match event(packet.payload.unwrap_or_default()) {
             Ok(event) => event,
             Err(broken) => return Step::Broken(broken.to_string()),
         };
         let req = Mark::ack(packet.ack);
-        let asked = self.fits(&event, bytes).and_then(|()| {
-            let binary = packet.attachments > 0;
-            commands::command(&event, binary, req.clone())
-        });
-        let command = match asked {
+        let command = match commands::command(&event, false, req.clone()) {
             Ok(command) => command,
-            Err(refusal) => {
-                port.refuse(refusal, None, &req);
-                return Step::Next;
-            }
+            Err(refusal) => return refuse(refusal, &req, port),
         };
         if matches!(command, Command::Subscribe { .. }) && !self.subscribed {
             self.subscribed = true;
@@ -204,15 +227,6 @@ impl Talk {
             Handled::Done => Step::Next,
             Handled::Busy(busy) => Step::Busy(busy),
         }
-    }
-
-    fn fits(&self, event: &Event<'_>, bytes: usize) -> Result<(), Refusal> {
-        if commands::publishes(event) || bytes <= self.frame_bytes {
-            return Ok(());
-        }
-        let limit = self.frame_bytes;
-        let message = format!("packet is {bytes} bytes, the limit is {limit} (limits.frame_bytes)");
-        Err(Refusal::new(ErrorCode::TooLarge, message))
     }
 }
 
@@ -231,10 +245,15 @@ fn one_answer(command: Command, ack: Option<u64>, port: &mut Port<'_>) -> Comman
     }
 }
 
-fn refuse(refusal: &Refusal, port: &mut Port<'_>) -> Step {
-    let mut out = Vec::new();
-    push_not_joined(&mut out, MAIN, &refusal.message, Some(refusal.code.name()));
-    port.send(&text_frame(&out));
+/// Every refusal counts as a request.
+fn refuse(refusal: Refusal, req: &Req, port: &mut Port<'_>) -> Step {
+    port.refuse(refusal, None, req);
+    Step::Next
+}
+
+/// The hub asks for no answers: one counts as a request, and is nothing.
+fn ignore(port: &mut Port<'_>) -> Step {
+    port.handle(Command::Ping { req: Mark::quiet() });
     Step::Next
 }
 
@@ -243,7 +262,7 @@ impl Speech for Talk {
         if self.pending.is_some() {
             return Step::Broken("text where an attachment must come".to_string());
         }
-        self.packet(text, false, port)
+        self.packet(text, port)
     }
 
     fn binary(&mut self, _bytes: &[u8], port: &mut Port<'_>) -> Step {
@@ -251,24 +270,25 @@ impl Speech for Talk {
             return Step::Broken("an attachment that belongs to nothing".to_string());
         };
         pending.left -= 1;
-        if pending.left == 0 {
-            return self.packet(&pending.text, true, port);
+        match (pending.left, pending.is_event) {
+            (0, true) => refuse(commands::attached(), &Mark::ack(pending.ack), port),
+            (0, false) => ignore(port),
+            _ => {
+                self.pending = Some(pending);
+                Step::Next
+            }
         }
-        self.pending = Some(pending);
-        Step::Next
     }
 
     fn waits(&mut self, port: &mut Port<'_>) -> bool {
-        if self.stage != Stage::Checking {
-            return false;
-        }
+        let Stage::Checking { identified } = self.stage else { return false };
         if port.in_flight() > 0 {
             return true;
         }
         // The wire has said which it is.
-        match port.grant() {
-            Grant::Known(known) if !known.is_anonymous() => self.joined(port),
-            _ => self.stage = Stage::Waiting,
+        match port.identified() > identified {
+            true => self.joined(port),
+            false => self.stage = Stage::Waiting,
         }
         false
     }

@@ -11,6 +11,7 @@ use tapeline_runtime::{Port, Protocol, Taken};
 use super::table::Seat;
 use super::talk::{Speech, Step};
 use crate::addresses::Here;
+use crate::native::reason;
 
 /// RFC 6455 section 7.4.1: a protocol error.
 const PROTOCOL_ERROR: u16 = 1002;
@@ -74,7 +75,7 @@ impl OverSocket {
         OverSocket { decoder: Decoder::new(limits), talk, _holds: holds }
     }
 
-    /// `ended`: whether a message came to its end.
+    /// `ended`: whether a message came to its end, with all that belongs to it.
     fn read(&mut self, input: &mut [u8], port: &mut Port<'_>, ended: &mut bool) -> Taken {
         let mut talk = lock(&self.talk);
         let mut events = self.decoder.feed(input);
@@ -99,11 +100,10 @@ impl OverSocket {
                 }
                 Ok(None) => return Taken::All,
                 Err(error) => {
-                    close(port, Some(error.close_code()), &error.to_string());
+                    close(port, Some(error.close_code()), &reason(&error));
                     return Taken::All;
                 }
             };
-            *ended = true;
             match piece {
                 Ok(piece) => {
                     if let Some(Taken::Busy(_, busy)) = hear(piece, &mut **talk, port) {
@@ -112,6 +112,7 @@ impl OverSocket {
                 }
                 Err(broken) => close(port, Some(PROTOCOL_ERROR), &broken.to_string()),
             }
+            *ended |= !talk.is_unfinished();
         }
     }
 }
@@ -149,6 +150,23 @@ impl OverPolling {
 
 impl Protocol for OverPolling {
     fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
+        let mut ended = false;
+        let taken = self.read(input, port, &mut ended);
+        let is_held_up = !matches!(taken, Taken::All);
+        let is_unfinished = lock(&self.talk).is_unfinished();
+        if ended || is_held_up || !is_unfinished {
+            port.unfinished(false);
+        }
+        if !is_held_up && is_unfinished {
+            port.unfinished(true);
+        }
+        taken
+    }
+}
+
+impl OverPolling {
+    /// `ended`: as for a socket.
+    fn read(&mut self, input: &mut [u8], port: &mut Port<'_>, ended: &mut bool) -> Taken {
         let mut talk = lock(&self.talk);
         let mut consumed = 0;
         loop {
@@ -161,7 +179,6 @@ impl Protocol for OverPolling {
             let rest = input.get(consumed..).unwrap_or_default();
             let Some(end) = rest.iter().position(|byte| *byte == SEPARATOR) else {
                 self.held.extend_from_slice(rest);
-                port.unfinished(talk.is_unfinished());
                 return Taken::All;
             };
             self.held.extend_from_slice(rest.get(..end).unwrap_or_default());
@@ -175,6 +192,7 @@ impl Protocol for OverPolling {
                 }
                 _ => close(port, Some(PROTOCOL_ERROR), "a body is not made of packets"),
             }
+            *ended |= !talk.is_unfinished();
         }
     }
 }

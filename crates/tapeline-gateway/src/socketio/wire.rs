@@ -115,7 +115,7 @@ impl Wire for SocketIoWire {
     fn reply(&self, reply: &Reply) -> Bytes {
         let mark = Mark::read(req(reply).as_deref());
         let (name, object) = match mark {
-            Mark::Quiet => return Bytes::new(),
+            Mark::Quiet if !matches!(reply, Reply::Error { .. }) => return Bytes::new(),
             _ => native::said(reply),
         };
         let mut out = Vec::with_capacity(object.len() + 40);
@@ -131,8 +131,12 @@ impl Wire for SocketIoWire {
                 out.extend_from_slice(&object);
                 out.push(b']');
             }
+            (Mark::Elsewhere(namespace), Reply::Error { refusal, .. }) => {
+                push_not_joined(&mut out, namespace, &refusal.message, Some(refusal.code.name()));
+            }
             (Mark::None, _) if self.quiet && is_notice(reply) => return Bytes::new(),
-            (Mark::None, _) => {
+            // What was done for the client without its asking is told where it could not be done.
+            (Mark::None | Mark::Quiet, _) => {
                 out.extend_from_slice(b"42[");
                 push_json_string(&mut out, name);
                 out.push(b',');
@@ -155,7 +159,16 @@ impl Wire for SocketIoWire {
 
 /// What the hub says on its own account to whoever hears channels that it has asked for.
 fn is_notice(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Error { .. } | Reply::TokenExpiring { .. })
+    matches!(
+        reply,
+        Reply::Gap { .. }
+            | Reply::Conflated { .. }
+            | Reply::Freshness { .. }
+            | Reply::BookResync { .. }
+            | Reply::Degraded(_)
+            | Reply::Time { pong: false, .. }
+            | Reply::Reconnect { .. }
+    )
 }
 
 fn push_data(out: &mut Vec<u8>, message: &Message) {

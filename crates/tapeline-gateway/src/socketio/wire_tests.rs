@@ -80,7 +80,12 @@ fn a_reply_goes_where_its_mark_says() {
     assert_eq!(text(&said(Mark::ack(Some(12)))), format!("4312[{object}]"));
     assert_eq!(text(&said(None)), format!(r#"42["error",{object}]"#));
     assert_eq!(text(&said(Mark::connect("s"))), r#"44{"message":"no","data":{"code":"forbidden"}}"#);
-    assert_eq!(said(Mark::quiet()), "");
+    // Only that it could not be done is told of what nobody has asked for.
+    assert_eq!(text(&said(Mark::quiet())), format!(r#"42["error",{object}]"#));
+    let elsewhere = r#"44/admin,{"message":"no","data":{"code":"forbidden"}}"#;
+    assert_eq!(text(&said(Mark::elsewhere("/admin"))), elsewhere);
+    let pong = |pong, req| Reply::Time { pong, time_us: 0, req };
+    assert_eq!(plain().reply(&pong(true, Mark::quiet())), "");
     let ok = Reply::TokenOk { until_us: None, req: Mark::connect("s1") };
     assert_eq!(text(&plain().reply(&ok)), r#"40{"sid":"s1"}"#);
 }
@@ -90,6 +95,36 @@ fn only_who_has_subscribed_something_is_told_of_gaps() {
     let gap = Reply::Gap { channel: channel("news"), from: 3, to: None, reason: GapReason::Trimmed };
     let told = r#"42["gap",{"type":"gap","channel":"news","from":3,"to":null,"reason":"trimmed"}]"#;
     assert_eq!(text(&plain().reply(&gap)), told);
-    assert_eq!(USUAL.pick(false, true).reply(&gap), "");
+    let quiet = USUAL.pick(false, true);
+    assert_eq!(quiet.reply(&gap), "");
+    for notice in [
+        Reply::Conflated { channel: channel("news"), count: 1 },
+        Reply::BookResync { channel: channel("news") },
+        Reply::Degraded(true),
+        Reply::Time { pong: false, time_us: 0, req: None },
+        Reply::Reconnect { after_ms: 1 },
+    ] {
+        assert_eq!(quiet.reply(&notice), "", "{notice:?}");
+    }
     assert_eq!(plain().ping(), &b"\x81\x012"[..]);
+}
+
+#[test]
+fn who_has_subscribed_nothing_is_answered_without_an_acknowledgement_too() {
+    let news = channel("news");
+    for (reply, event) in [
+        (Reply::Time { pong: true, time_us: 0, req: None }, "pong"),
+        (Reply::Last { channel: news.clone(), message: None, req: None }, "last"),
+        (Reply::Subscriptions { topics: Vec::new(), req: None }, "subscriptions"),
+        (
+            Reply::History { channel: news, epoch: "k3".into(), messages: Vec::new(), next: None, req: None },
+            "history",
+        ),
+        (Reply::Unsubscribed { topic: None, req: None }, "unsubscription_confirmed"),
+        (Reply::TokenOk { until_us: None, req: None }, "token_ok"),
+        (Reply::TokenExpiring { in_s: 9 }, "token_expiring"),
+    ] {
+        let frame = USUAL.pick(false, true).reply(&reply);
+        assert!(text(&frame).starts_with(&format!(r#"42["{event}",{{"type":"{event}""#)), "{reply:?}");
+    }
 }

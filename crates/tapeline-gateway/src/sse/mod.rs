@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -22,8 +22,10 @@ use tapeline_core::{Channel, Command, Refusal};
 use tapeline_runtime::{Far, Port, Protocol, Taken, random_fraction};
 use tapeline_schema::{ErrorCode, Pattern};
 
+use crate::addresses::Here;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::connection::has_room;
 use crate::error::Failure;
 use crate::extract::Asking;
 use crate::native;
@@ -83,13 +85,16 @@ impl Asked {
         Ok(asked)
     }
 
-    /// One command for each topic, since each resumes from a place of its own.
+    /// One command for all channels that are new, and one for each other topic, since each resumes from a place of its own.
     fn commands(&self, places: &Places) -> Result<Vec<Command>, Refusal> {
-        let each_channel =
-            self.topics.channels.iter().map(|name| (json!({ "channel": name }), places.since(name)));
-        let each_pattern =
-            self.topics.patterns.iter().map(|text| (json!({ "pattern": text }), places.since_each()));
-        each_channel.chain(each_pattern).map(|(topic, since)| self.command(topic, since)).collect()
+        let (known, new): (Vec<&String>, Vec<&String>) =
+            self.topics.channels.iter().partition(|name| places.since(name).is_some());
+        let new = (!new.is_empty()).then(|| (json!({ "channels": new }), None));
+        let known = known.into_iter().map(|name| (json!({ "channel": name }), places.since(name)));
+        let patterns = self.topics.patterns.iter();
+        let patterns = patterns.map(|text| (json!({ "pattern": text }), places.since_each()));
+        let all = new.into_iter().chain(known).chain(patterns);
+        all.map(|(topic, since)| self.command(topic, since)).collect()
     }
 
     /// Written as a native client would, so that it is read by the same rules.
@@ -114,6 +119,7 @@ pub(crate) async fn events(
     Extension(peer): Extension<Arc<Peer>>,
     Extension(Caller { principal, grant }): Extension<Caller>,
     Asking(pairs): Asking<Vec<(String, String)>>,
+    version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let asked = Asked::read(pairs, &headers)?;
@@ -125,16 +131,19 @@ pub(crate) async fn events(
             format!("{count} channels in one request, the limit is {limit} (limits.channels_per_request)");
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
-    let places = match &asked.last_event_id {
+    let mut places = match &asked.last_event_id {
         Some(id) => Places::read(id, &asked.topics)?,
         None => Places::new(&asked.topics, &channels, app.hub.now().wall_us),
     };
+    places.hushes = !asked.heartbeat;
     let commands = asked.commands(&places)?;
-    for (channel, command) in channels.iter().zip(&commands) {
-        if let Command::Subscribe { options, .. } = command {
+    // All ask for the same but where to begin.
+    if let Some(Command::Subscribe { options, .. }) = commands.first() {
+        for channel in &channels {
             app.hub.may_hear(&grant, channel, options)?;
         }
     }
+    let here = admit(&app, &peer, version)?;
     let arrival = Arrival {
         principal,
         address: peer.principal.clone(),
@@ -143,10 +152,11 @@ pub(crate) async fn events(
         grant,
         wire: &SSE,
         notices: asked.notices,
-        heartbeat: asked.heartbeat,
+        // Silence is always broken: a listener that has gone is noticed by nothing but a write.
+        heartbeat: true,
         beat: None,
     };
-    let protocol = Box::new(Listening { commands });
+    let protocol = Box::new(Listening { commands, _here: here });
     let stopping = |_| Failure::new(ErrorCode::Overloaded, crate::door::STOPPING);
     let far = app.shards.open_conduit(arrival, protocol).map_err(stopping)?;
     let retry = RETRY + RETRY_SPREAD.mul_f64(random_fraction());
@@ -158,6 +168,21 @@ pub(crate) async fn events(
         (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     Ok((headers, Body::new(events)).into_response())
+}
+
+/// Whether there is room for one more session that lasts. Over HTTP/1.1 its connection is counted already; HTTP/2 and
+/// proxies have many on one.
+fn admit(app: &App, peer: &Peer, version: Version) -> Result<Option<Arc<Here>>, Refusal> {
+    if app.hub.pressure().step() > 0 {
+        app.addresses.turned_away.memory.add(1);
+        return Err(app.hub.pressure().refusal("new connections are not taken"));
+    }
+    if version < Version::HTTP_2 && peer.here.is_some() {
+        return Ok(peer.here.clone());
+    }
+    has_room(app, 0).and_then(|()| app.arrive(peer.client)).inspect_err(|refusal| {
+        app.report_refused(&peer.principal, refusal);
+    })
 }
 
 /// The channels, where all names and patterns are such that there can be: a status can still say so, and tells an
@@ -174,6 +199,8 @@ fn look_up(app: &App, topics: &Topics) -> Result<Vec<Channel>, Refusal> {
 /// The session's side: it asks once, and is never spoken to again.
 struct Listening {
     commands: Vec<Command>,
+    /// It counts among its address's connections for as long as this is here.
+    _here: Option<Arc<Here>>,
 }
 
 impl Protocol for Listening {

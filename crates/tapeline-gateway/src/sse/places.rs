@@ -43,6 +43,10 @@ pub(super) struct Places {
     of: BTreeMap<String, Place>,
     /// When the patterns were first heard, microseconds since 1970: what has come since then is wanted.
     since_us: u64,
+    /// There are too many for an id.
+    full: bool,
+    /// Heartbeats are comments, which nobody but the connection notices.
+    pub hushes: bool,
 }
 
 /// What an event's data says of its place.
@@ -77,6 +81,8 @@ impl Places {
             has_patterns: !topics.patterns.is_empty(),
             of: BTreeMap::new(),
             since_us: now_us,
+            full: false,
+            hushes: false,
         }
     }
 
@@ -97,16 +103,17 @@ impl Places {
             has_patterns: !topics.patterns.is_empty(),
             of: BTreeMap::new(),
             since_us: 0,
+            full: false,
+            hushes: false,
         };
-        if let ([only], true, false) =
-            (&*topics.channels, topics.patterns.is_empty(), id.contains(['=', '@']))
-        {
+        if let ([only], true, false) = (&*topics.channels, topics.patterns.is_empty(), id.contains('=')) {
             places.of.insert(only.clone(), place(id).ok_or_else(wrong)?);
             places.only = Some(only.clone());
             return Ok(places);
         }
         for part in id.split(',') {
-            if let Some(time) = part.strip_prefix('@') {
+            // A channel's name may begin so too.
+            if let Some(time) = part.strip_prefix('@').filter(|time| !time.contains('=')) {
                 places.since_us = time.parse().map_err(|_| wrong())?;
                 continue;
             }
@@ -138,12 +145,20 @@ impl Places {
 
     /// The events as they leave, with ids from which all of it can be resumed.
     pub(super) fn follow(&mut self, events: Bytes) -> Bytes {
-        if self.only.is_some() {
+        if self.only.is_some() && !self.hushes {
             return events;
         }
         let Ok(text) = std::str::from_utf8(&events) else { return events };
         let mut out = String::with_capacity(events.len() + 64);
         for event in text.split_inclusive("\n\n") {
+            if self.hushes && event.starts_with("event: heartbeat\n") {
+                out.push_str(":\n\n");
+                continue;
+            }
+            if self.only.is_some() {
+                out.push_str(event);
+                continue;
+            }
             let Some((_, rest)) = event.strip_prefix("id: ").and_then(|event| event.split_once('\n')) else {
                 out.push_str(event);
                 continue;
@@ -161,6 +176,9 @@ impl Places {
 
     /// Remembers where an event stands.
     fn note(&mut self, event: &str) {
+        if self.full {
+            return;
+        }
         let data: String = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         let Ok(told) = serde_json::from_str::<Told>(&data) else { return };
         for (name, counted) in told.rollup {
@@ -171,9 +189,18 @@ impl Places {
         if self.has_patterns || self.channels.contains(&told.channel) {
             self.of.insert(told.channel, Place { epoch: told.epoch, offset: told.offset });
         }
+        // The map never shrinks, and neither does what is written of it.
+        let least = |(name, place): (&String, &Place)| name.len() + place.epoch.len() + 4;
+        if self.of.iter().map(least).sum::<usize>() > ID_BYTES {
+            self.full = true;
+            self.of.clear();
+        }
     }
 
     fn id(&self) -> Option<String> {
+        if self.full {
+            return None;
+        }
         let each = self.of.iter().map(|(name, place)| format!("{name}={}:{}", place.epoch, place.offset));
         let time = self.has_patterns.then(|| format!("@{}", self.since_us));
         let id = each.chain(time).collect::<Vec<_>>().join(",");
@@ -228,6 +255,8 @@ mod tests {
             has_patterns: true,
             of: BTreeMap::new(),
             since_us: 7,
+            full: false,
+            hushes: false,
         };
         let first = places.follow(event("a", 1, ""));
         assert!(first.starts_with(b"id: a=k:1,@7\nevent: t\n"), "{first:?}");
@@ -246,9 +275,24 @@ mod tests {
 
     #[test]
     fn an_id_that_grew_too_long_is_left_out() {
-        let mut places =
-            Places { only: None, channels: Vec::new(), has_patterns: true, of: BTreeMap::new(), since_us: 7 };
+        let mut places = Places::read("b=k:1,@7", &topics(&[], &["*"])).unwrap();
         let last = (0..200).map(|n| places.follow(event(&format!("some:channel:{n:030}"), 1, ""))).last();
         assert!(last.unwrap().starts_with(b"event: t\n"));
+        assert!(places.of.is_empty(), "what is not told is not kept");
+    }
+
+    #[test]
+    fn a_channel_may_be_named_like_a_time() {
+        let places = Places::read("@ticker=k:1,b=k:2,@7", &topics(&["@ticker", "b"], &["x*"])).unwrap();
+        assert_eq!((places.since("@ticker").is_some(), places.since_us), (true, 7));
+    }
+
+    #[test]
+    fn a_hushed_heartbeat_is_a_comment() {
+        let mut places = Places::read("k:1", &topics(&["a"], &[])).unwrap();
+        places.hushes = true;
+        let events = [event("a", 2, ""), Bytes::from("event: heartbeat\ndata: {}\n\n")].concat();
+        let told = places.follow(events.into());
+        assert!(told.starts_with(b"id: k:2\n") && told.ends_with(b"\n\n:\n\n"), "{told:?}");
     }
 }

@@ -1,6 +1,9 @@
-//! Changes that depend on what is there: read, decide, and write if nobody was faster; else again.
+//! Changes that depend on what is there: read, decide, and write if nobody was faster; else again. Of one key, this door makes
+//! one after the other; only others can be faster.
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +11,7 @@ use tapeline_core::store::{Entry, Expect, Key, Write};
 use tapeline_core::{Hub, Refusal};
 use tapeline_schema::ErrorCode;
 
-use super::{Answer, Said};
+use super::{Answer, Common, Said};
 
 /// So often others may be faster.
 const TRIES: u32 = 64;
@@ -35,9 +38,69 @@ pub(super) enum Next {
 /// where somebody was faster.
 pub(super) type Decide = Box<dyn FnMut(Option<&Entry>, u64) -> Result<Next, String> + Send>;
 
+/// Changes that wait for the one of their key that is under way: at most one of each connection.
+#[derive(Default)]
+pub(super) struct Queues(Mutex<HashMap<Key, VecDeque<Waiting>>>);
+
+struct Waiting {
+    hub: Arc<Hub>,
+    decide: Decide,
+    answer: Answer,
+}
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queues").finish_non_exhaustive()
+    }
+}
+
+impl Queues {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, VecDeque<Waiting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That a key is being changed. When it ends, the next in line has its turn.
+struct Turn {
+    common: Arc<Common>,
+    key: Key,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut queues = self.common.queues.lock();
+        let next = queues.get_mut(&self.key).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            queues.remove(&self.key);
+        }
+        drop(queues);
+        if let Some(next) = next {
+            let turn = Turn { common: self.common.clone(), key: self.key.clone() };
+            // The thread that tells of an end may be one that must not begin something.
+            self.common.runtime.spawn(async move { next.begin(turn) });
+        }
+    }
+}
+
+impl Waiting {
+    fn begin(self, turn: Turn) {
+        let Waiting { hub, decide, answer } = self;
+        Change { hub, key: turn.key.clone(), decide, answer, tries: TRIES, _turn: turn }.begin();
+    }
+}
+
 /// See the module.
 pub(super) fn change(hub: &Arc<Hub>, key: Key, decide: Decide, answer: Answer) {
-    Change { hub: hub.clone(), key, decide, answer, tries: TRIES }.begin();
+    let common = answer.common.clone();
+    let waiting = Waiting { hub: hub.clone(), decide, answer };
+    let mut queues = common.queues.lock();
+    if let Some(queue) = queues.get_mut(&key) {
+        queue.push_back(waiting);
+        return;
+    }
+    queues.insert(key.clone(), VecDeque::new());
+    drop(queues);
+    waiting.begin(Turn { common, key });
 }
 
 struct Change {
@@ -46,6 +109,7 @@ struct Change {
     decide: Decide,
     answer: Answer,
     tries: u32,
+    _turn: Turn,
 }
 
 impl Change {
@@ -63,7 +127,7 @@ impl Change {
     /// What was faster may be decided and not yet be to be read: a durable store takes a moment.
     fn begin_again(self) {
         let wait = Duration::from_millis(u64::from(TRIES - self.tries).min(LONGEST_WAIT_MS));
-        self.answer.runtime.clone().spawn(async move {
+        self.answer.common.runtime.clone().spawn(async move {
             tokio::time::sleep(wait).await;
             self.begin();
         });

@@ -33,23 +33,24 @@ use crate::store::of_others;
 pub(super) use hashes::*;
 pub(super) use keys::*;
 pub(super) use scan::{dbsize, flush, keys, scan};
+pub(super) use steps::{Steps, follow};
 pub(super) use strings::*;
 
-pub(super) use steps::{Steps, follow};
-
+use change::Queues;
 use scan::Cursors;
 
 /// What all connections of the door share.
 #[derive(Debug)]
 pub(crate) struct Common {
     cursors: Cursors,
+    queues: Queues,
     /// For what has to wait.
     runtime: Handle,
 }
 
 impl Common {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Common { cursors: Cursors::default(), runtime }
+        Common { cursors: Cursors::default(), queues: Queues::default(), runtime }
     }
 }
 
@@ -119,8 +120,7 @@ struct Answer {
     gauge: Arc<Gauge>,
     work: Work,
     version: Version,
-    /// For what has to wait.
-    runtime: Handle,
+    common: Arc<Common>,
     given: bool,
 }
 
@@ -305,7 +305,7 @@ impl Call<'_, '_> {
             gauge,
             work,
             version: self.talk.version,
-            runtime: self.talk.common.runtime.clone(),
+            common: self.talk.common.clone(),
             given: false,
         };
         let turn = self.port.turn();

@@ -43,7 +43,7 @@ impl Steps {
 pub(in crate::resp) fn follow(call: &mut Call<'_, '_>, Steps(steps): Steps) {
     let hub = call.port.hub().clone();
     let (gauge, version) = (call.talk.gauge.clone(), call.talk.version);
-    let runtime = call.talk.common.runtime.clone();
+    let common = call.talk.common.clone();
     let turn = call.port.turn();
     let later = call.port.later(turn);
     gauge.count(Work::Change).fetch_add(1, Ordering::Acquire);
@@ -69,7 +69,7 @@ pub(in crate::resp) fn follow(call: &mut Call<'_, '_>, Steps(steps): Steps) {
                 gauge: gauge.clone(),
                 work: Work::Change,
                 version,
-                runtime: runtime.clone(),
+                common: common.clone(),
                 given: false,
             };
             start(&hub, answer);
