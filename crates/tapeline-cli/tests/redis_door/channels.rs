@@ -232,15 +232,19 @@ fn what_was_written_before_a_publish_is_there_when_it_is_heard() {
     let hub = Hub::in_dir(&dir, &["--redis-listen", "127.0.0.1:0"]);
     let (mut listener, mut publisher, mut reader) = (client(&hub), client(&hub), client(&hub));
     listener.say("SUBSCRIBE c");
-    for n in 0..50 {
+    let others = [client(&hub), client(&hub)].map(|mut other| {
+        // Where others change the same hash, a change takes more than one try.
+        std::thread::spawn(move || (0..300).for_each(|_| _ = other.say("HINCRBY h other 1")))
+    });
+    for n in 1..=50 {
         let n = n.to_string();
-        publisher.send(&["SET", "k", &n]);
+        publisher.send(&["HINCRBY", "h", "own", "1"]);
         publisher.send(&["PUBLISH", "c", &n]);
         listener.hear();
-        assert_eq!(reader.say("GET k"), format!(r"${}\r\n{n}\r\n", n.len()));
-        publisher.hear();
-        publisher.hear();
+        assert_eq!(reader.say("HGET h own"), format!(r"${}\r\n{n}\r\n", n.len()));
+        (0..2).for_each(|_| _ = publisher.hear());
     }
+    others.into_iter().for_each(|other| other.join().unwrap());
     drop(hub);
     let _ = std::fs::remove_dir_all(dir);
 }

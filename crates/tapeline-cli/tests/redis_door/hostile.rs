@@ -96,7 +96,7 @@ fn too_much_is_refused_with_the_limit_and_its_setting() {
     let names: Vec<String> = (0..501).map(|n| format!("c{n}")).collect();
     for word in ["SUBSCRIBE", "UNSUBSCRIBE"] {
         let refused = door.ask(&[&[word.to_string()][..], &names].concat());
-        assert!(refused.contains("501") && refused.contains("(limits.channels_per_request)"), "{refused}");
+        assert!(refused.contains("501") && refused.contains("(limits.subscriptions_per_connection)"), "{refused}");
     }
     let mut door = client(&hub);
     door.write(b"*2\r\n$3\r\nGET\r\n$1001\r\n");
@@ -131,6 +131,25 @@ fn many_short_words_of_a_transaction_have_their_weight() {
     let refused = door.ask(&[&["DEL"][..], &words].concat());
     assert!(refused.contains("(limits.publish_bytes)"), "{refused}");
     assert!(door.say("EXEC").starts_with("-EXECABORT"));
+}
+
+#[test]
+fn what_is_refused_to_end_goes_on() {
+    let config = "[limits]\nrequests_per_second = 1\nrequests_burst = 3\n";
+    let hub = Hub::with_config_and(config, &["--redis-listen", "127.0.0.1:0"]);
+    let mut door = client(&hub);
+    for name in ["a", "b", "c"] {
+        door.say(&format!("SUBSCRIBE {name}"));
+    }
+    let refused = door.say("UNSUBSCRIBE a");
+    assert!(refused.starts_with("-ERR ") && refused.contains("(limits.requests_per_second)"), "{refused}");
+    let refused = door.say("RESET");
+    assert!(refused.starts_with("-ERR ") && refused.contains("(limits.requests_per_second)"), "{refused}");
+    assert_eq!(client(&hub).say("PUBLISH a 1"), r":1\r\n");
+    assert_eq!(door.hear(), r"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n");
+    drop(door);
+    let mut door = client(&hub);
+    (0..20).for_each(|_| assert_eq!(door.say("RESET"), r"+RESET\r\n"));
 }
 
 #[test]

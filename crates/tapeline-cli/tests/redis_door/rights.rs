@@ -47,6 +47,10 @@ fn a_token_or_a_key_is_the_password() {
     let greeting = two.ask(&["HELLO", "3", "AUTH", "default", &joe, "SETNAME", "me"]);
     assert!(greeting.starts_with(r"%7\r\n$6\r\nserver\r\n"), "{greeting}");
     assert_eq!(two.say("CLIENT GETNAME"), r"$2\r\nme\r\n");
+    // The same token once more.
+    two.ask(&["HELLO", "2", "AUTH", "default", &joe, "SETNAME", "again"]);
+    assert_eq!(two.say("CLIENT GETNAME"), r"$5\r\nagain\r\n");
+    assert_eq!(two.say("CONFIG GET save"), r"*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
     assert_eq!(two.say("GET nothing:here").split(' ').next().unwrap(), "-NOPERM");
     let mut wrong = client(&hub);
     assert!(

@@ -104,11 +104,12 @@ impl Held {
     }
 }
 
-/// Says that a command names more channels than one request may.
+/// Says that a command names more channels than one connection may hear. Clients that come back subscribe all of theirs in
+/// one command.
 fn too_many(call: &Call<'_, '_>) -> Option<String> {
-    let (names, limit) = (call.words.len() - 1, call.port.hub().settings().channels_per_request);
+    let (names, limit) = (call.words.len() - 1, call.port.hub().settings().subscriptions_per_connection);
     (names > limit).then(|| {
-        format!("ERR invalid_request: {names} channels in one request, the limit is {limit} (limits.channels_per_request)")
+        format!("ERR invalid_request: {names} channels in one request, the limit is {limit} (limits.subscriptions_per_connection)")
     })
 }
 
