@@ -77,9 +77,12 @@ pub trait Wire: Send + Sync {
     fn reply(&self, reply: &Reply) -> Bytes;
     /// The last bytes before the connection is closed; nothing where the format has none.
     fn close(&self, code: CloseCode, reason: &str) -> Bytes;
-    /// What the receiver has to answer if it lives. Nothing where the format has no such thing: then nobody is closed
-    /// for being silent.
+    /// What the receiver has to answer if it lives; nothing where the format has no such thing.
     fn ping(&self) -> Bytes;
+    /// Whether a receiver may say nothing for ever: it is not closed for that.
+    fn may_be_silent(&self) -> bool {
+        false
+    }
     /// Whether a large message takes long enough that it is encoded before it is delivered, off the shards.
     fn is_slow(&self) -> bool {
         false

@@ -95,18 +95,16 @@ impl Shard {
             session.heard_us = now.mono_us;
             session.pinged_us = 0;
         }
-        if limit.is_zero() || session.beat.is_some() || now.since(session.heard_us) < limit / 2 {
+        let is_asked = session.beat.is_none() && !session.outbox.wire().may_be_silent();
+        if limit.is_zero() || !is_asked || now.since(session.heard_us) < limit / 2 {
             return false;
         }
         if session.pinged_us > 0 {
             return now.since(session.pinged_us) >= limit / 2;
         }
+        session.pinged_us = now.mono_us;
         let ping = session.outbox.wire().ping();
-        if !ping.is_empty() {
-            // Who cannot be asked may be silent.
-            session.pinged_us = now.mono_us;
-            self.send_bytes(slot, 0, &ping);
-        }
+        self.send_bytes(slot, 0, &ping);
         false
     }
 

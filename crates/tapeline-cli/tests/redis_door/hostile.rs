@@ -96,7 +96,10 @@ fn too_much_is_refused_with_the_limit_and_its_setting() {
     let names: Vec<String> = (0..501).map(|n| format!("c{n}")).collect();
     for word in ["SUBSCRIBE", "UNSUBSCRIBE"] {
         let refused = door.ask(&[&[word.to_string()][..], &names].concat());
-        assert!(refused.contains("501") && refused.contains("(limits.subscriptions_per_connection)"), "{refused}");
+        assert!(
+            refused.contains("501") && refused.contains("(limits.subscriptions_per_connection)"),
+            "{refused}"
+        );
     }
     let mut door = client(&hub);
     door.write(b"*2\r\n$3\r\nGET\r\n$1001\r\n");

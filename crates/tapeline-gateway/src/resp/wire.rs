@@ -125,6 +125,10 @@ impl Wire for RespWire {
     fn ping(&self) -> Bytes {
         Bytes::new()
     }
+
+    fn may_be_silent(&self) -> bool {
+        true
+    }
 }
 
 /// That a subscription stands or is over, and how many there are.

@@ -60,6 +60,10 @@ impl Wire for SseWire {
     fn ping(&self) -> Bytes {
         Bytes::new()
     }
+
+    fn may_be_silent(&self) -> bool {
+        true
+    }
 }
 
 fn push_id(out: &mut Vec<u8>, epoch: &str, offset: u64) {
