@@ -242,6 +242,8 @@ fn command(target: Target, launch: &Launch, addr: SocketAddr) -> Result<Command>
             command = Command::new("redis-server");
             command.args(["--bind", "127.0.0.1", "--port", &addr.port().to_string()]);
             command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(scratch()?);
+            // By default it cuts off a subscriber that is 32 MiB behind.
+            command.args(["--client-output-buffer-limit", "pubsub", "0", "0", "0"]);
         }
         Target::SerdeLoop | Target::BareRedis => bail!("{} is no server of ours", target.name()),
     }
@@ -260,6 +262,9 @@ fn speak_tls(command: &mut Command, certificate: &Certificate) -> Result<SocketA
 fn open_redis_door(command: &mut Command) -> Result<SocketAddr> {
     let addr = free_port()?;
     command.arg("--redis-listen").arg(addr.to_string());
+    // Much may wait for a subscriber, as at redis-server: here it shares its thread with fifty publishers.
+    command.env("TAPELINE_LIMITS__OUTBOX_BYTES", (32 << 20).to_string());
+    command.env("TAPELINE_LIMITS__OUTBOX_MESSAGES", "1000000");
     Ok(addr)
 }
 
