@@ -216,3 +216,27 @@ pub enum Reply {
         req: Req,
     },
 }
+
+impl Reply {
+    /// The client's mark on the request that this answers; nothing where the hub speaks on its own account.
+    pub fn req(&self) -> &Req {
+        match self {
+            Reply::Confirmed(confirmation) => &confirmation.req,
+            Reply::Unsubscribed { req, .. }
+            | Reply::Published { req, .. }
+            | Reply::Last { req, .. }
+            | Reply::History { req, .. }
+            | Reply::Subscriptions { req, .. }
+            | Reply::Time { req, .. }
+            | Reply::TokenOk { req, .. }
+            | Reply::Error { req, .. } => req,
+            Reply::Gap { .. }
+            | Reply::Conflated { .. }
+            | Reply::Freshness { .. }
+            | Reply::BookResync { .. }
+            | Reply::Degraded(_)
+            | Reply::TokenExpiring { .. }
+            | Reply::Reconnect { .. } => &None,
+        }
+    }
+}

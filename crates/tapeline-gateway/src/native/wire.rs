@@ -117,28 +117,28 @@ impl<'a> Object<'a> {
 
 /// What a reply is called, and its object, without what it echoes: for protocols that have a place of their own for that.
 pub(crate) fn said(reply: &Reply) -> (&'static str, Vec<u8>) {
-    let (kind, req) = match reply {
-        Reply::Confirmed(confirmation) => ("subscription_confirmed", &confirmation.req),
-        Reply::Unsubscribed { req, .. } => ("unsubscription_confirmed", req),
-        Reply::Gap { .. } => ("gap", &None),
+    let kind = match reply {
+        Reply::Confirmed(_) => "subscription_confirmed",
+        Reply::Unsubscribed { .. } => "unsubscription_confirmed",
+        Reply::Gap { .. } => "gap",
         Reply::Conflated { .. } | Reply::Freshness { .. } | Reply::BookResync { .. } | Reply::Degraded(_) => {
-            ("notice", &None)
+            "notice"
         }
-        Reply::Published { req, .. } => ("published", req),
-        Reply::Last { req, .. } => ("last", req),
-        Reply::History { req, .. } => ("history", req),
-        Reply::Subscriptions { req, .. } => ("subscriptions", req),
-        Reply::Time { pong: true, req, .. } => ("pong", req),
-        Reply::Time { pong: false, req, .. } => ("heartbeat", req),
-        Reply::TokenOk { req, .. } => ("token_ok", req),
-        Reply::TokenExpiring { .. } => ("token_expiring", &None),
-        Reply::Reconnect { .. } => ("reconnect", &None),
-        Reply::Error { req, .. } => ("error", req),
+        Reply::Published { .. } => "published",
+        Reply::Last { .. } => "last",
+        Reply::History { .. } => "history",
+        Reply::Subscriptions { .. } => "subscriptions",
+        Reply::Time { pong: true, .. } => "pong",
+        Reply::Time { pong: false, .. } => "heartbeat",
+        Reply::TokenOk { .. } => "token_ok",
+        Reply::TokenExpiring { .. } => "token_expiring",
+        Reply::Reconnect { .. } => "reconnect",
+        Reply::Error { .. } => "error",
     };
     let mut out = Vec::with_capacity(256);
     push_reply(&mut out, reply);
     // The echo is what an object ends with.
-    let echo = req.as_ref().map(|req| format!(",\"req\":{req}}}"));
+    let echo = reply.req().as_ref().map(|req| format!(",\"req\":{req}}}"));
     if let Some(echo) = echo.filter(|echo| out.ends_with(echo.as_bytes())) {
         out.truncate(out.len() - echo.len());
         out.push(b'}');

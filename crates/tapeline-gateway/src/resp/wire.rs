@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use tapeline_codec::resp::{Version, Writer};
-use tapeline_core::command::Req;
 use tapeline_core::message::{Way, slot};
 use tapeline_core::reply::Topic;
 use tapeline_core::{Message, Refusal, Reply, Wire};
@@ -173,28 +172,7 @@ fn refused_identity(refusal: &Refusal) -> String {
 }
 
 fn mark(reply: &Reply) -> Option<Mark> {
-    Mark::parse(req(reply).as_deref()?)
-}
-
-fn req(reply: &Reply) -> &Req {
-    match reply {
-        Reply::Confirmed(confirmation) => &confirmation.req,
-        Reply::Unsubscribed { req, .. }
-        | Reply::Published { req, .. }
-        | Reply::Last { req, .. }
-        | Reply::History { req, .. }
-        | Reply::Subscriptions { req, .. }
-        | Reply::Time { req, .. }
-        | Reply::TokenOk { req, .. }
-        | Reply::Error { req, .. } => req,
-        Reply::Gap { .. }
-        | Reply::Conflated { .. }
-        | Reply::Freshness { .. }
-        | Reply::BookResync { .. }
-        | Reply::Degraded(_)
-        | Reply::TokenExpiring { .. }
-        | Reply::Reconnect { .. } => &None,
-    }
+    Mark::parse(reply.req().as_deref()?)
 }
 
 /// The kind of a subscription that the hub tells of by these two marks.

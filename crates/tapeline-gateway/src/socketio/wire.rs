@@ -10,7 +10,6 @@ use tapeline_codec::websocket::Opcode;
 use tapeline_codec::websocket::encoder::{close_frame, frame_header, header_len, text_frame};
 use tapeline_core::channel::push_json_string;
 use tapeline_core::clock::push_rfc3339;
-use tapeline_core::command::Req;
 use tapeline_core::message::{push_base64, push_number, slot};
 use tapeline_core::{Message, Reply, Wire};
 use tapeline_schema::CloseCode;
@@ -113,7 +112,7 @@ impl Wire for SocketIoWire {
     }
 
     fn reply(&self, reply: &Reply) -> Bytes {
-        let mark = Mark::read(req(reply).as_deref());
+        let mark = Mark::read(reply.req().as_deref());
         let (name, object) = match mark {
             Mark::Quiet if !matches!(reply, Reply::Error { .. }) => return Bytes::new(),
             _ => native::said(reply),
@@ -248,22 +247,6 @@ pub(super) fn push_not_joined(out: &mut Vec<u8>, namespace: &str, message: &str,
         out.push(b'}');
     }
     out.push(b'}');
-}
-
-/// What a reply echoes.
-fn req(reply: &Reply) -> &Req {
-    match reply {
-        Reply::Confirmed(confirmation) => &confirmation.req,
-        Reply::Unsubscribed { req, .. }
-        | Reply::Published { req, .. }
-        | Reply::Last { req, .. }
-        | Reply::History { req, .. }
-        | Reply::Subscriptions { req, .. }
-        | Reply::Time { req, .. }
-        | Reply::TokenOk { req, .. }
-        | Reply::Error { req, .. } => req,
-        _ => &None,
-    }
 }
 
 #[cfg(test)]
