@@ -386,6 +386,21 @@ fn a_websocket_that_does_not_probe_is_let_go_and_the_session_goes_on_polling() {
 }
 
 #[test]
+fn a_websocket_that_is_tried_counts_as_a_connection() {
+    let hub = Hub::with_config("[limits]\nconnections = 3\n[socketio]\nupgrade_timeout_s = 30\n");
+    let socket = poll(&hub).replace("polling", "websocket");
+    let mut tried = Raw::send_to(&hub, handshake(&hub, &socket, ""));
+    assert_eq!(tried.head().status, 101);
+    let _one_more = Client::open(&hub);
+    assert!(
+        eventually(|| hub.get("/health").status() == 503),
+        "the session, its second transport and another"
+    );
+    drop(tried);
+    assert!(eventually(|| hub.get("/health").status() == 200));
+}
+
+#[test]
 fn a_door_that_is_off_is_not_there() {
     let hub = Hub::with_config("[socketio]\nenabled = false\n");
     let answer = hub.get(POLLING);

@@ -101,7 +101,7 @@ impl Shard {
                 self.go_live_on_nothing(request.entry, index);
                 Pushed::On
             } else {
-                self.note_epoch(request.entry, &page.head.epoch);
+                self.learn_epoch(request.entry, &page.head.epoch);
                 self.take_page(request, index, page, now)
             };
             if !self.goes_on(slot, &pushed) {
@@ -313,7 +313,13 @@ impl Shard {
         let collected = target.mode == Mode::Latest && message.channel != *channel;
         let mode = target.mode;
         let elsewhere = if target.overlap { self.elsewhere(id, slot, message) } else { Elsewhere::No };
-        if mode == Mode::Every && !(had || unwanted) && matches!(elsewhere, Elsewhere::Later(..)) {
+        let comes_after = match elsewhere {
+            Elsewhere::Later(..) => mode == Mode::Every,
+            Elsewhere::Unsettled(_) => true,
+            Elsewhere::No | Elsewhere::Queued | Elsewhere::Next(..) => false,
+        };
+        if comes_after && !(had || unwanted) {
+            self.settle(elsewhere, message);
             return Pushed::Waits;
         }
         if elsewhere.serves(mode) {

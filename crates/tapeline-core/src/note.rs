@@ -28,6 +28,8 @@ pub enum Note {
     Published(Box<(SessionKey, Channel, Req, Result<Receipt, Refusal>)>),
     /// Where a channel stands, unasked.
     Head(Box<(Channel, Head)>),
+    /// What a channel counts under, and what the shard had learned when it asked.
+    Told(Box<(Channel, Head, u64)>),
     /// Messages of a channel may have been lost before they were counted.
     Lost(Channel),
     /// What the broker rests on is out of reach, or back.

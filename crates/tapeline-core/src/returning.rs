@@ -6,26 +6,35 @@ use crate::broker::Head;
 use crate::channel::Channel;
 use crate::clock::Now;
 use crate::incidents::{IncidentKind, Trouble};
+use crate::message::Epoch;
 use crate::reply::{GapReason, Reply};
 use crate::shard::Shard;
 use crate::target::{Cursor, Mode, Target};
 
 impl Shard {
-    /// The broker says unasked where a channel stands.
+    /// The broker says unasked where a channel stands. What it says may be older than what the shard has heard since, so of
+    /// another epoch the broker is asked.
     pub(crate) fn on_head(&mut self, channel: &Channel, head: &Head, now: Now) {
         let channel = channel.current();
         if channel.has_ended() || head.epoch.is_empty() {
             return;
         }
         let Some(id) = self.entry_if_heard(channel, now) else { return };
-        if self.is_ended(id, &head.epoch) {
-            return;
+        let differs = |known: &Epoch| *known != head.epoch;
+        let known = self.router.entry(id).and_then(|entry| entry.epoch.as_ref());
+        if known.is_some_and(differs) || self.is_ended(id, &head.epoch) {
+            return self.ask_epoch(id, &head.epoch);
         }
-        self.note_epoch(id, &head.epoch);
+        self.learn_epoch(id, &head.epoch);
+        self.read_lacking(id, head);
+    }
+
+    /// Whoever hears the channel and stands elsewhere than the broker says reads what is lacking.
+    pub(crate) fn read_lacking(&mut self, id: u32, head: &Head) {
         let Some(entry) = self.router.entry(id) else { return };
         // Messages that are on their way to this shard may have to be read: they are passed over when they come.
         entry.last = entry.last.max(head.top);
-        let last = entry.last;
+        let (last, family) = (entry.last, entry.channel.family());
         let mut behind = Vec::new();
         let mut rates = Vec::new();
         let lacks = |target: &&mut Target| target.cursor == Cursor::Live && target.sent < last;
@@ -42,7 +51,7 @@ impl Shard {
         for rate in rates {
             self.read_in_turn(id, rate);
         }
-        self.stats.families.of(channel.family()).catch_ups.bump(behind.len() as u64);
+        self.stats.families.of(family).catch_ups.bump(behind.len() as u64);
         for slot in behind {
             if let Some(session) = self.sessions.get_mut(slot as usize) {
                 session.behind.push(id);

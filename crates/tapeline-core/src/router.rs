@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use slab::Slab;
+use smallvec::SmallVec;
 use tapeline_schema::Pattern;
 
 use crate::channel::{Channel, ChannelMap};
 use crate::message::{Epoch, Message};
+use crate::outbox::NOT_WAITING;
 use crate::reply::Topic;
 use crate::session::{Place, Session};
 use crate::target::{Cursor, Mode, Target};
@@ -62,10 +64,14 @@ pub(crate) struct Entry {
     pub channel: Channel,
     pub lane: usize,
     pub epoch: Option<Epoch>,
-    /// The epoch before.
-    pub ended: Option<Epoch>,
+    /// Epochs that are known to be over, the last few.
+    pub ended: SmallVec<[Epoch; 1]>,
     /// When the shard learned of the epoch, by its own count.
     pub learned: u64,
+    /// The epoch was told by an answer of the broker, which may be ahead of the inbox: what comes next of another may be older.
+    pub ahead: bool,
+    /// Another epoch, of which the broker is being asked whether it is over.
+    pub doubted: Option<Epoch>,
     /// The newest offset routed here.
     pub last: u64,
     pub targets: Vec<Target>,
@@ -82,7 +88,21 @@ pub(crate) struct Entry {
     pub timed_us: u64,
 }
 
+/// Epochs that an entry remembers to be over.
+const ENDED: usize = 4;
+
 impl Entry {
+    /// Remembers that an epoch is over.
+    pub(crate) fn end(&mut self, epoch: Epoch) {
+        if self.ended.contains(&epoch) {
+            return;
+        }
+        if self.ended.len() >= ENDED {
+            self.ended.remove(0);
+        }
+        self.ended.push(epoch);
+    }
+
     /// Serves a target as the subscriptions that cover it ask together.
     pub(crate) fn reshape(&mut self, index: usize, id: u32, session: &mut Session) {
         let Some(target) = self.targets.get_mut(index) else { return };
@@ -108,6 +128,10 @@ impl Entry {
                 target.cursor = Cursor::Joining;
                 session.behind.retain(|behind| *behind != id);
             }
+        }
+        if target.mode != mode {
+            // Others may have been queued behind what waits since then, so nothing newer takes its place.
+            target.waiting = NOT_WAITING;
         }
         target.mode = mode;
         let before = std::mem::replace(&mut target.rate, rate);
@@ -153,8 +177,10 @@ impl Router {
             channel: channel.clone(),
             lane: channel.lane(),
             epoch: None,
-            ended: None,
+            ended: SmallVec::new(),
             learned: 0,
+            ahead: false,
+            doubted: None,
             last: 0,
             targets: Vec::new(),
             groups: Vec::new(),

@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::delays::{received, timed};
 use crate::item::Item;
 use crate::message::{Epoch, Message};
-use crate::router::{Entry, RateGroup};
+use crate::router::RateGroup;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::shard::{RateDue, Shard};
@@ -41,19 +41,25 @@ pub(crate) enum Elsewhere {
     Next(u32, u64),
     /// It will queue the message, after others that it has still to read.
     Later(u32, u64),
+    /// It may: the message counts in this entry under another epoch than is known, and nobody knows which is newer.
+    Unsettled(u32),
 }
 
 impl Elsewhere {
     /// Whether a target in this mode may step over the message.
     pub(crate) fn serves(self, mode: Mode) -> bool {
-        self == Elsewhere::Queued || (mode == Mode::Latest && self != Elsewhere::No)
+        match self {
+            Elsewhere::Queued => true,
+            Elsewhere::Next(..) | Elsewhere::Later(..) => mode == Mode::Latest,
+            Elsewhere::No | Elsewhere::Unsettled(_) => false,
+        }
     }
 
     /// Where it has still to be queued.
     pub(crate) fn awaited(self) -> Option<(u32, u64)> {
         match self {
             Elsewhere::Next(entry, offset) | Elsewhere::Later(entry, offset) => Some((entry, offset)),
-            Elsewhere::No | Elsewhere::Queued => None,
+            Elsewhere::No | Elsewhere::Queued | Elsewhere::Unsettled(_) => None,
         }
     }
 }
@@ -155,7 +161,7 @@ impl Shard {
         let entry = if ended { None } else { self.entry_if_heard(&message.channel, now) };
         let counted_twice = entry.filter(|_| !message.roll_ups.is_empty());
         if let Some(entry) = counted_twice.filter(|entry| !self.is_ended(*entry, &message.epoch)) {
-            self.note_epoch(entry, &message.epoch);
+            self.follow_epoch(entry, &message.epoch);
         }
         for mark in message.roll_ups.iter().filter(|mark| !mark.channel.has_ended()) {
             if let Some(entry) = self.entry_if_heard(&mark.channel, now) {
@@ -186,7 +192,7 @@ impl Shard {
         if self.is_ended(id, epoch) {
             return;
         }
-        self.note_epoch(id, epoch);
+        self.follow_epoch(id, epoch);
         let Some(entry) = self.router.entries.get_mut(id as usize) else { return };
         entry.last = offset;
         entry.touched_us = now.mono_us;
@@ -361,6 +367,7 @@ impl Shard {
             }
             let (slot, mode) = (target.session, target.mode);
             let elsewhere = self.elsewhere(id, slot, message);
+            self.settle(elsewhere, message);
             let Some(session) = self.sessions.get_mut(slot as usize) else { continue };
             let Some(entry) = self.router.entry(id) else { return };
             let lane = entry.lane;
@@ -371,7 +378,7 @@ impl Shard {
                 if !session.behind.is_empty() {
                     self.dirty.mark(slot, session, lane);
                 }
-            } else if matches!(elsewhere, Elsewhere::Later(..)) {
+            } else if matches!(elsewhere, Elsewhere::Later(..) | Elsewhere::Unsettled(_)) {
                 target.cursor = Cursor::Behind;
                 session.behind.push(id);
                 self.stats.families.of(message.family()).catch_ups.bump(1);
@@ -388,13 +395,23 @@ impl Shard {
             let Some(other) = self.router.find(channel).filter(|other| *other != id) else { continue };
             let Some(index) = session.place(other) else { continue };
             let entry = self.router.entries.get(other as usize);
-            let counts = |entry: &&Entry| entry.epoch.as_ref().is_none_or(|known| known == epoch);
-            let Some(entry) = entry.filter(counts) else { continue };
-            let Some(target) = entry.targets.get(index) else { continue };
+            let Some((entry, target)) = entry.and_then(|entry| Some((entry, entry.targets.get(index)?)))
+            else {
+                continue;
+            };
+            if entry.epoch.as_ref().is_some_and(|known| known != epoch) {
+                if !entry.ended.contains(epoch) && target.hears_each() {
+                    found = Elsewhere::Unsettled(other);
+                }
+                continue;
+            }
             if target.has_queued(offset) {
                 return Elsewhere::Queued;
             }
             if !target.awaits(offset) {
+                continue;
+            }
+            if matches!(found, Elsewhere::Unsettled(_)) {
                 continue;
             }
             if target.sent + 1 < offset {
@@ -404,6 +421,17 @@ impl Shard {
             }
         }
         found
+    }
+}
+
+impl Shard {
+    /// Asks what has to be known before a message can be said to be served elsewhere.
+    pub(crate) fn settle(&mut self, elsewhere: Elsewhere, message: &Message) {
+        let Elsewhere::Unsettled(other) = elsewhere else { return };
+        let Some(channel) = self.router.entry(other).map(|entry| entry.channel.clone()) else { return };
+        if let Some((_, _, epoch)) = message.places().find(|(place, ..)| **place == channel) {
+            self.ask_epoch(other, epoch);
+        }
     }
 }
 

@@ -301,6 +301,7 @@ impl Shard {
                 self.on_published(key, channel, req, result);
             }
             Note::Head(head) => self.on_head(&head.0, &head.1, now),
+            Note::Told(told) => self.on_told(&told.0, &told.1, told.2),
             Note::Lost(channel) => self.on_lost(&channel),
             Note::Degraded(degraded) => self.on_degraded(degraded, now),
             Note::Identified(identified) => {

@@ -157,9 +157,9 @@ impl Shard {
                 // What it says cannot be said from just before its own offset.
                 target.whole |= target.mode == Mode::Every && message.since + 1 < offset;
             }
-            match target.mode {
-                Mode::Table => target.sent = target.sent.min(message.since),
-                Mode::Latest | Mode::Every => target.take_back(offset),
+            target.take_back(offset);
+            if target.mode == Mode::Table {
+                target.sent = target.sent.min(message.since);
             }
             if target.cursor == Cursor::Live {
                 target.cursor = Cursor::Behind;

@@ -30,7 +30,7 @@ impl Shard {
         if let Some(Err(refusal)) = allowed.map(|grant| self.hub.may_read(&grant, channel)) {
             return self.expel(slot, request.subscription, &topic, refusal, &request.req);
         }
-        self.note_epoch(id, &head.epoch);
+        self.learn_epoch(id, &head.epoch);
         let started = self.start_target(id, &request, request.options.since.as_ref(), head, 0);
         self.end_joining(&request, false);
         let confirmation = Confirmation {
@@ -71,7 +71,7 @@ impl Shard {
         open.truncate(limit);
         for (channel, head) in open {
             let id = self.entry_for(channel, now);
-            self.note_epoch(id, &head.epoch);
+            self.learn_epoch(id, &head.epoch);
             let listed =
                 options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
             let replay = Since::default();

@@ -132,7 +132,8 @@ impl Target {
 
     fn remember(&mut self) {
         let is_known = |done: &(u64, u64)| done.0 <= self.start && self.sent <= done.1;
-        if self.sent <= self.start || self.done.iter().any(is_known) {
+        // In another mode not all up to `sent` has been queued.
+        if self.mode != Mode::Every || self.sent <= self.start || self.done.iter().any(is_known) {
             return;
         }
         // What it had from there on before was passed over on the way, so the longer one says it all.
@@ -145,9 +146,12 @@ impl Target {
 
     /// Whether it will queue this offset, which it has not come to yet (mode Every).
     pub(crate) fn awaits(&self, offset: u64) -> bool {
-        self.mode == Mode::Every
-            && !matches!(self.cursor, Cursor::Joining | Cursor::Fresh)
-            && offset > self.sent
+        self.hears_each() && offset > self.sent
+    }
+
+    /// Whether each message is for it, from a place on that is known (mode Every).
+    pub(crate) fn hears_each(&self) -> bool {
+        self.mode == Mode::Every && !matches!(self.cursor, Cursor::Joining | Cursor::Fresh)
     }
 
     /// Starts after `after`: what the broker keeps from there on is read first.
@@ -249,6 +253,20 @@ mod tests {
         }
         assert_eq!(target.sent, 23);
         assert_eq!(target.missing(24, 31).as_slice(), [(24, 31)], "none of them has left");
+    }
+
+    #[test]
+    fn what_is_taken_back_in_one_mode_is_missing_in_another() {
+        let mut target = Target::new(0, 0, Mode::Every, 0, Cursor::Live);
+        target.start_after(8);
+        target.sent = 9;
+        target.pass(19);
+        target.mode = Mode::Table;
+        target.sent = 24;
+        target.take_back(12);
+        assert!(!target.had(22), "what was merged was not queued one by one");
+        target.take_back(9);
+        assert_eq!(target.missing(1, 30).as_slice(), [(1, 30)]);
     }
 
     #[test]

@@ -14,12 +14,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::app::App;
+use crate::connection::Entered;
 use crate::error::whole_answer;
 use crate::line::Line;
 
 /// An accepted connection. It may be left with last words, which go out when hyper lets go of it.
 pub(crate) struct Accepted {
     line: Option<Line>,
+    open: Option<Entered>,
     app: Arc<App>,
     last_words: Arc<AtomicBool>,
     head_timeout: Duration,
@@ -31,16 +33,17 @@ impl Accepted {
     /// A socket whose first head must come in time, else it is told so once `last_words` is set.
     pub(crate) fn new(
         line: Line,
+        open: Entered,
         app: Arc<App>,
         last_words: Arc<AtomicBool>,
         head_timeout: Duration,
     ) -> Self {
-        Accepted { line: Some(line), app, last_words, head_timeout, stuck: None }
+        Accepted { line: Some(line), open: Some(open), app, last_words, head_timeout, stuck: None }
     }
 
-    /// What is beneath, for a protocol that has been agreed on.
-    pub(crate) fn into_line(mut self) -> Option<Line> {
-        self.line.take()
+    /// What is beneath, for a protocol that has been agreed on, still counted.
+    pub(crate) fn into_parts(mut self) -> Option<(Line, Entered)> {
+        Some((self.line.take()?, self.open.take()?))
     }
 
     fn line(&mut self) -> io::Result<Pin<&mut Line>> {

@@ -97,7 +97,7 @@ pub(crate) async fn run(
             return;
         }
     };
-    let _open = app.open.enter();
+    let open = app.open.enter();
     let peer = Arc::new(Peer::new(peer, &stream, side, here));
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -114,7 +114,7 @@ pub(crate) async fn run(
             Line::Tls(Box::new(stream))
         }
     };
-    Serving::new(app, peer, routes).serve(line).await;
+    Serving::new(app, peer, routes).serve(line, open).await;
 }
 
 /// Whether one more connection, or session, fits beside all others; `reserve` is room that others may not use.
@@ -213,9 +213,10 @@ impl Serving {
         Serving { app, peer, routes, head_timeout, header_bytes, asked, last_words }
     }
 
-    async fn serve(self, line: Line) {
+    async fn serve(self, line: Line, open: Entered) {
         let is_http2 = line.is_http2();
-        let accepted = Accepted::new(line, self.app.clone(), self.last_words.clone(), self.head_timeout);
+        let accepted =
+            Accepted::new(line, open, self.app.clone(), self.last_words.clone(), self.head_timeout);
         let io = TokioIo::new(accepted);
         if is_http2 {
             return self.serve_http2(io).await;

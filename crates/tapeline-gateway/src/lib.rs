@@ -45,6 +45,7 @@ mod spec;
 mod sse;
 mod stats;
 mod store;
+mod taken;
 pub mod tls;
 mod upgrade;
 

@@ -8,10 +8,8 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
-use socket2::TcpKeepalive;
 use tapeline_codec::websocket::extensions::{Agreement, accept_deflate};
 use tapeline_codec::websocket::handshake::{self, HandshakeError, Headers};
 use tapeline_core::identifying::turning_away;
@@ -19,30 +17,22 @@ use tapeline_core::registry::Admission;
 use tapeline_core::rights::Grant;
 use tapeline_core::session::{Arrival, called};
 use tapeline_core::{Refusal, Wire};
-use tapeline_runtime::{Handover, Protocol};
+use tapeline_runtime::Protocol;
 use tapeline_schema::{CloseCode, ErrorCode};
-use tokio::io::AsyncWriteExt;
 
-use crate::accepted::Accepted;
 use crate::app::App;
 use crate::caller::{Caller, PROTOCOL, offered};
 use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
-use crate::line::Line;
 use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
 use crate::nodes;
 use crate::peer::Peer;
+use crate::taken::Taken;
 
 /// Bytes of a client id.
 const CLIENT_ID_LIMIT: usize = 256;
-/// Unsent bytes that the kernel may hold of a socket before it counts as full: what waits stays where it can still
-/// be conflated and overtaken.
-pub(crate) const NOTSENT_LOWAT: u32 = 16 << 10;
-/// A peer that acknowledges nothing for this long is gone.
-pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// What a WebSocket is told that is asked for over HTTP/2.
 const NOT_HERE: &str = "a WebSocket is opened over HTTP/1.1; ask for http/1.1 in the TLS handshake";
 
@@ -206,36 +196,9 @@ fn arrival(principal: Arc<str>, grant: Grant, peer: &Peer, wishes: &Wishes) -> A
 }
 
 async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol: Box<dyn Protocol>) {
-    let upgraded = match upgrade.await {
-        Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "an upgrade was not completed"),
-    };
-    match take_socket(upgraded) {
-        Some((line, read)) => {
-            let (stream, tls) = line.into_parts();
-            match stream.into_std() {
-                Ok(stream) => app.shards.open(Handover { stream, tls, read, arrival, protocol }),
-                Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
-            }
-        }
-        None => tracing::error!("an upgraded connection was not a TCP socket"),
+    if let Some(taken) = Taken::after(upgrade).await {
+        taken.open(&app.shards, arrival, protocol);
     }
-}
-
-/// The socket of an upgraded connection, set up for a session, with the bytes already read.
-pub(crate) fn take_socket(upgraded: Upgraded) -> Option<(Line, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
-    let line = parts.io.into_inner().into_line()?;
-    let socket = socket2::SockRef::from(line.socket());
-    let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
-    let set = socket
-        .set_tcp_notsent_lowat(NOTSENT_LOWAT)
-        .and(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)))
-        .and(socket.set_tcp_keepalive(&keepalive));
-    if let Err(error) = set {
-        tracing::debug!(%error, "a socket option could not be set");
-    }
-    Some((line, parts.read_buf.to_vec()))
 }
 
 /// Too many connections of one pair: accepted and closed with a reason that browsers can read, later each time.
@@ -270,12 +233,8 @@ fn tell_and_close(checked: Checked, refusal: Refusal, code: CloseCode, reason: &
     let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
     bytes.extend_from_slice(&NATIVE.close(code, reason));
     tokio::spawn(async move {
-        let Some((mut line, _)) = upgrade.await.ok().and_then(take_socket) else { return };
-        if line.write_all(&bytes).await.is_ok() {
-            // The client answers the close; its socket is dropped after that, or after a moment.
-            let mut answer = [0; 256];
-            let read = tokio::io::AsyncReadExt::read(&mut line, &mut answer);
-            let _ = tokio::time::timeout(Duration::from_secs(2), read).await;
+        if let Some(taken) = Taken::after(upgrade).await {
+            taken.part(&bytes).await;
         }
     });
     switching(accept_key, named, None)

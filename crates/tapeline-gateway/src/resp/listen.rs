@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tapeline_core::session::Arrival;
 use tapeline_core::{Grant, Refusal};
 use tapeline_runtime::Handover;
@@ -18,7 +17,7 @@ use crate::connection::{REFUSALS, has_room, part};
 use crate::door::Door;
 use crate::listen::{ListenError, bind};
 use crate::peer::principal;
-use crate::upgrade::{NOTSENT_LOWAT, USER_TIMEOUT};
+use crate::taken::set_up;
 
 /// An address that is bound and not yet served.
 pub struct RespListener {
@@ -106,19 +105,6 @@ fn open(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, common: &Arc<Common
     match stream.into_std() {
         Ok(stream) => app.shards.open(Handover { stream, tls: None, read: Vec::new(), arrival, protocol }),
         Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
-    }
-}
-
-fn set_up(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
-    let set = stream
-        .set_nodelay(true)
-        .and(socket.set_tcp_notsent_lowat(NOTSENT_LOWAT))
-        .and(socket.set_tcp_user_timeout(Some(USER_TIMEOUT)))
-        .and(socket.set_tcp_keepalive(&keepalive));
-    if let Err(error) = set {
-        tracing::debug!(%error, "a socket option could not be set");
     }
 }
 

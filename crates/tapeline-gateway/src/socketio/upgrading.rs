@@ -10,14 +10,14 @@ use tapeline_codec::engineio::Packet;
 use tapeline_codec::websocket::encoder::{close_frame, text_frame};
 use tapeline_codec::websocket::{Decoder, Event, Limits};
 use tapeline_core::session::Arrival;
-use tapeline_runtime::{Handover, Protocol, Upgrade};
+use tapeline_runtime::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::table::{Session, State};
 use super::transport::{Holds, OverSocket};
 use crate::app::App;
-use crate::line::Line;
-use crate::upgrade::{check, switching, take_socket};
+use crate::taken::Taken;
+use crate::upgrade::{check, switching};
 
 /// Bytes that are read of a socket at once while it is tried; a client says two packets then.
 const READ_BYTES: usize = 1 << 10;
@@ -36,14 +36,9 @@ pub(super) fn open(
     };
     let (app, open, upgrade) = (app.clone(), text_frame(open.as_bytes()), checked.upgrade);
     tokio::spawn(async move {
-        let Some((mut line, read)) = upgrade.await.ok().and_then(take_socket) else { return };
-        if line.write_all(&open).await.is_err() || line.flush().await.is_err() {
-            return;
-        }
-        let (stream, tls) = line.into_parts();
-        match stream.into_std() {
-            Ok(stream) => app.shards.open(Handover { stream, tls, read, arrival, protocol }),
-            Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
+        let Some(mut taken) = Taken::after(upgrade).await else { return };
+        if taken.line.write_all(&open).await.is_ok() && taken.line.flush().await.is_ok() {
+            taken.open(&app.shards, arrival, protocol);
         }
     });
     switching(checked.accept_key, checked.named, None)
@@ -64,13 +59,16 @@ pub(super) fn upgrade(
     let here = request.extensions().get::<Arc<crate::peer::Peer>>().and_then(|peer| peer.here.clone());
     tokio::spawn(async move {
         if !is_first {
-            return goodbye(checked.upgrade, "the session has a WebSocket").await;
+            if let Some(taken) = Taken::after(checked.upgrade).await {
+                taken.part(&close_frame(Some(1000), "the session has a WebSocket")).await;
+            }
+            return;
         }
         let tried = tokio::time::timeout(
             app.socketio.settings.upgrade_timeout,
             tried(&session, checked.upgrade, limits),
         );
-        let Ok(Some((line, read))) = tried.await else {
+        let Ok(Some(taken)) = tried.await else {
             // It goes on polling, unless it has ended meanwhile.
             session.state.send_if_modified(|state| {
                 let is_trying = matches!(state, State::Trying | State::Probed);
@@ -81,28 +79,19 @@ pub(super) fn upgrade(
             });
             return;
         };
-        take(&app, &session, line, read, limits, here);
+        take(&app, &session, taken, limits, here);
     });
     switching(checked.accept_key, checked.named, None)
 }
 
-async fn goodbye(upgrade: OnUpgrade, reason: &str) {
-    let Some((mut line, _)) = upgrade.await.ok().and_then(take_socket) else { return };
-    if line.write_all(&close_frame(Some(1000), reason)).await.is_ok() {
-        // The client answers; its socket is dropped after that, or after a moment.
-        let mut answer = [0; 64];
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), line.read(&mut answer)).await;
-    }
-}
-
 /// Answers the client's probe and waits for its word that it has changed. What it said after that comes along.
-async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<(Line, Vec<u8>)> {
-    let (mut line, mut input) = upgrade.await.ok().and_then(take_socket)?;
+async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<Taken> {
+    let mut taken = Taken::after(upgrade).await?;
     let mut decoder = Decoder::new(limits);
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let (mut is_probed, mut is_over) = (false, false);
-        let mut events = decoder.feed(&mut input);
+        let mut events = decoder.feed(&mut taken.read);
         while !is_over {
             match events.next() {
                 Ok(Some(Event::Text(text))) => match Packet::parse(text) {
@@ -117,8 +106,8 @@ async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<
         }
         let consumed = events.consumed();
         if is_probed {
-            line.write_all(&text_frame(b"3probe")).await.ok()?;
-            line.flush().await.ok()?;
+            taken.line.write_all(&text_frame(b"3probe")).await.ok()?;
+            taken.line.flush().await.ok()?;
             session.state.send_if_modified(|state| {
                 let is_trying = *state == State::Trying;
                 if is_trying {
@@ -128,10 +117,11 @@ async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<
             });
         }
         if is_over {
-            return Some((line, input.split_off(consumed)));
+            taken.read.drain(..consumed);
+            return Some(taken);
         }
-        let read = line.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
-        input = buffer.get(..read).unwrap_or_default().to_vec();
+        let read = taken.line.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
+        taken.read = buffer.get(..read).unwrap_or_default().to_vec();
     }
 }
 
@@ -139,8 +129,7 @@ async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<
 fn take(
     app: &App,
     session: &Session,
-    line: Line,
-    read: Vec<u8>,
+    taken: Taken,
     limits: Limits,
     here: Option<Arc<crate::addresses::Here>>,
 ) {
@@ -158,9 +147,5 @@ fn take(
     seat.upgraded();
     let holds = Holds::new(Some(seat), here);
     let protocol = Box::new(OverSocket::new(limits, session.talk.clone(), holds));
-    let (stream, tls) = line.into_parts();
-    match stream.into_std() {
-        Ok(stream) => app.shards.upgrade(far, Upgrade { stream, tls, read, protocol }),
-        Err(error) => tracing::warn!(%error, "a socket could not be handed to its shard"),
-    }
+    taken.take_over(&app.shards, far, protocol);
 }
