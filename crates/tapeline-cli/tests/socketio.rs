@@ -401,6 +401,52 @@ fn a_websocket_that_is_tried_counts_as_a_connection() {
 }
 
 #[test]
+fn a_session_that_polls_counts_as_a_connection_and_is_refused_as_one() {
+    let hub = Hub::with_config("[limits]\nconnections = 3\n");
+    let ask = format!("GET {POLLING} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut line = Raw::send_to(&hub, ask.repeat(4));
+    let statuses: Vec<u16> = (0..4)
+        .map(|_| {
+            let head = line.head();
+            let len = head.header("content-length").and_then(|len| len.parse().ok()).expect("a length");
+            line.body(len);
+            head.status
+        })
+        .collect();
+    assert_eq!(statuses, [200, 200, 503, 503], "beside the connection that asks");
+}
+
+#[test]
+fn who_joins_with_a_place_goes_on_there_in_what_everybody_hears() {
+    let hub = Hub::with_config("[socketio]\neverybody = [\"news\", \"trades\"]\n");
+    let publish = |title: &str| {
+        let answer = hub.post("/publish", json!({"channel": "news", "data": {"title": title}}).to_string());
+        answer.json()["epoch"].as_str().expect("it is published").to_string()
+    };
+    let epoch = publish("one");
+    publish("two");
+    publish("three");
+    let mut client = Client::open(&hub);
+    let auth = json!({"headers": true, "since": {"news": {"offset": 1, "epoch": epoch}}});
+    client.say(&format!("40{auth}"));
+    assert!(client.next().starts_with("40{"));
+    publish("four");
+    let heard: Vec<u64> = (0..3)
+        .map(|_| {
+            let said = client.next();
+            let said: Value = serde_json::from_str(said.strip_prefix("42").expect("an event")).expect("JSON");
+            said[2]["offset"].as_u64().expect("an offset")
+        })
+        .collect();
+    assert_eq!(heard, [2, 3, 4], "each once, in order");
+
+    let mut client = Client::open(&hub);
+    client.say(r#"40{"since":{"news":"yesterday"}}"#);
+    let said = client.next();
+    assert!(said.starts_with("44{") && said.contains("since"), "{said}");
+}
+
+#[test]
 fn a_door_that_is_off_is_not_there() {
     let hub = Hub::with_config("[socketio]\nenabled = false\n");
     let answer = hub.get(POLLING);

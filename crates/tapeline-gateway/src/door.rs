@@ -80,6 +80,7 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
     let origin = request.headers().get(header::ORIGIN).cloned();
     let methods = origin::methods(request.uri().path());
     let is_socketio = socketio::is_here(request.uri().path());
+    let is_stream = request.uri().path() == "/events";
     let of_session = is_socketio && socketio::is_of_session(app, &request);
     // What a session says is counted there, and the request that brings it here.
     let counts_later = publishes(&request) || (of_session && request.method() == Method::GET);
@@ -98,8 +99,8 @@ async fn answer(app: &App, peer: &Arc<Peer>, mut request: Request, next: Next) -
     }
     if let Some(origin) = origin {
         origin::allow(response.headers_mut(), origin, methods);
-        if is_socketio {
-            socketio::allow_credentials(response.headers_mut());
+        if is_socketio || is_stream {
+            origin::allow_credentials(response.headers_mut());
         }
     }
     response

@@ -135,9 +135,16 @@ pub(crate) fn allow(headers: &mut HeaderMap, origin: HeaderValue, methods: &'sta
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, authorization, if-match, if-none-match"),
+        HeaderValue::from_static(
+            "content-type, authorization, if-match, if-none-match, last-event-id, cache-control",
+        ),
     );
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
+}
+
+/// Pages may send their credentials along, as clients with `withCredentials` do: only origins that are let in see this.
+pub(crate) fn allow_credentials(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
 }
 
 #[cfg(test)]

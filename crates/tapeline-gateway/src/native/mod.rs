@@ -22,7 +22,7 @@ use crate::addresses::Here;
 pub use deflate::NATIVE_DEFLATE;
 pub use wire::NATIVE;
 
-pub(crate) use parse::{Said, Text, command_of, parse_time, raw};
+pub(crate) use parse::{Said, Text, command_of, parse_time, raw, read_places};
 pub(crate) use wire::said;
 
 /// Room for the rest of a publish beside its data.

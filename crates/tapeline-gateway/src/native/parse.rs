@@ -265,6 +265,11 @@ fn read_since(text: &str, is_pattern: bool, options: &mut SubscribeOptions) -> R
         options.since = Some(since);
         return Ok(());
     }
+    read_places(text, options)
+}
+
+/// A place per channel, and perhaps `"time"`.
+pub(crate) fn read_places(text: &str, options: &mut SubscribeOptions) -> Result<(), Refusal> {
     let each: std::collections::BTreeMap<String, &RawValue> =
         serde_json::from_str(text).map_err(|error| invalid(format!("since: {error}")))?;
     for (name, place) in each {

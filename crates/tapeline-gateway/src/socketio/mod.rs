@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tapeline_codec::engineio::{self, Handshake, Refused};
 use tapeline_codec::socketio::{Kind, Packet, event};
@@ -32,6 +32,7 @@ use tapeline_schema::ErrorCode;
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::connection::has_room;
 use crate::error::Failure;
 use crate::extract::Asking;
 use crate::native::ENVELOPE_BYTES;
@@ -153,11 +154,6 @@ pub(crate) fn read(text: &str) -> Option<(Req, Result<Command, Refusal>)> {
 /// Somebody who is not let in, in the words of Engine.IO.
 pub(crate) fn forbidden(refusal: &Refusal) -> Response {
     refused(Refused::Forbidden, &refusal.message)
-}
-
-/// Pages may send their credentials along, as clients with `withCredentials` do: only origins that are let in see this.
-pub(crate) fn allow_credentials(headers: &mut HeaderMap) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
 }
 
 /// One request, with what it needs.
@@ -306,7 +302,7 @@ impl Ask<'_> {
             return Failure(app.hub.pressure().refusal("new connections are not taken")).into_response();
         }
         // It is no connection of its own, but costs as much as one.
-        let here = match app.arrive(self.peer.client) {
+        let here = match has_room(app, 0).and_then(|()| app.arrive(self.peer.client)) {
             Ok(here) => here,
             Err(refusal) => {
                 app.report_refused(&self.peer.principal, &refusal);

@@ -19,6 +19,8 @@ use crate::bodies;
 const SAID_ALREADY: Duration = Duration::from_millis(25);
 /// A poll ends with nothing to say.
 const NOOP: &str = "6";
+/// What bounds the body of a post.
+const LIMIT: &str = "limits.publish_bytes, and 4096 for what is around it";
 /// The session ends.
 const CLOSE: &str = "1";
 
@@ -163,7 +165,7 @@ pub(super) async fn post(
         return refused(Refused::Request, "two posts at once");
     };
     let Some(far) = session.far() else { return refused(Refused::Request, "the session does not poll") };
-    let body = match bodies::body(app, request, limit, "limits.publish_bytes").await {
+    let body = match bodies::body(app, request, limit, LIMIT).await {
         Ok(body) => body,
         Err(failure) => return failure.into_response(),
     };

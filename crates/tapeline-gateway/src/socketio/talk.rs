@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tapeline_codec::socketio::{Kind, MAIN, Packet, check_placeholders, event};
 use tapeline_codec::websocket::encoder::text_frame;
 use tapeline_core::broker::Busy;
@@ -19,7 +20,7 @@ use super::settings::Set;
 use super::sid;
 use super::wire::push_joined;
 use crate::form;
-use crate::native::Text;
+use crate::native::{Text, read_places};
 
 /// What came of a packet.
 pub(super) enum Step {
@@ -76,6 +77,9 @@ struct Auth<'a> {
     #[serde(borrow)]
     token: Option<Text<'a>>,
     headers: Option<bool>,
+    /// Its places in what everybody hears.
+    #[serde(borrow)]
+    since: Option<&'a RawValue>,
 }
 
 /// See the module.
@@ -86,6 +90,8 @@ pub(super) struct Talk {
     headers: bool,
     /// It has subscribed something itself.
     subscribed: bool,
+    /// Where it goes on in what everybody hears.
+    places: SubscribeOptions,
     pending: Option<Pending>,
     frame_bytes: usize,
     /// When it came, as a monotonic reading.
@@ -94,7 +100,8 @@ pub(super) struct Talk {
 
 impl Talk {
     pub(super) fn new(set: Arc<Set>, headers: bool, frame_bytes: usize, opened_us: u64) -> Self {
-        Talk { set, stage: Stage::Waiting, headers, subscribed: false, pending: None, frame_bytes, opened_us }
+        let (stage, places) = (Stage::Waiting, SubscribeOptions::default());
+        Talk { set, stage, headers, subscribed: false, places, pending: None, frame_bytes, opened_us }
     }
 
     fn speak(&self, port: &mut Port<'_>) {
@@ -174,6 +181,12 @@ impl Talk {
             Ok(auth) => auth.unwrap_or_default(),
             Err(refusal) => return refuse(refusal, &Mark::connect(""), port),
         };
+        self.places = SubscribeOptions::default();
+        if let Some(since) = auth.since
+            && let Err(refusal) = read_places(since.get(), &mut self.places)
+        {
+            return refuse(refusal, &Mark::connect(""), port);
+        }
         self.headers |= auth.headers.unwrap_or_default();
         self.speak(port);
         match (auth.token, port.grant()) {
@@ -200,11 +213,23 @@ impl Talk {
     /// From now on it hears what everybody hears.
     fn joined(&mut self, port: &mut Port<'_>) {
         self.stage = Stage::Joined;
-        let wanted: Vec<Wanted> =
-            self.set.everybody.iter().map(|name| Wanted::Channel(name.clone())).collect();
-        if !wanted.is_empty() {
-            let options = Box::<SubscribeOptions>::default();
-            port.handle(Command::Subscribe { wanted, options, req: Mark::quiet() });
+        let mut places = std::mem::take(&mut self.places);
+        let mut others = Vec::new();
+        for name in &self.set.everybody {
+            let wanted = Wanted::Channel(name.clone());
+            match places.since_each.iter().position(|(known, _)| known == name) {
+                Some(at) => {
+                    let since = Some(places.since_each.swap_remove(at).1);
+                    let options = Box::new(SubscribeOptions { since, ..SubscribeOptions::default() });
+                    port.handle(Command::Subscribe { wanted: vec![wanted], options, req: Mark::quiet() });
+                }
+                None => others.push(wanted),
+            }
+        }
+        if !others.is_empty() {
+            // Places in sources of roll-ups, where it has some.
+            let options = Box::new(places);
+            port.handle(Command::Subscribe { wanted: others, options, req: Mark::quiet() });
         }
     }
 
