@@ -58,13 +58,18 @@ pub(super) struct ClientTable {
     /// It has been sent the whole table, rather than a part of it.
     pub whole: bool,
     epoch: Option<Epoch>,
+    /// Of the newest message in it.
+    offset: u64,
 }
 
 impl ClientTable {
-    /// A new epoch voids what it holds.
-    pub(super) fn apply(&mut self, said: &Said, epoch: &Epoch) {
-        if self.epoch.as_ref() != Some(epoch) {
-            *self = ClientTable { epoch: Some(epoch.clone()), ..ClientTable::default() };
+    /// A new epoch voids what it holds. So does going on from a place that it never reached, as a client does that said it
+    /// has `claimed`: nobody can say what it holds then.
+    pub(super) fn apply(&mut self, said: &Said, epoch: &Epoch, offset: u64, claimed: u64) {
+        let made_up = self.offset < claimed && claimed < offset;
+        self.offset = offset;
+        if self.epoch.as_ref() != Some(epoch) || made_up {
+            *self = ClientTable { epoch: Some(epoch.clone()), offset, ..ClientTable::default() };
         }
         said.apply(&mut self.rows);
         self.whole = said.snapshot || (self.whole && !said.partial);

@@ -131,8 +131,10 @@ impl View {
         let logged = space.count(&own.epoch).and_then(|count| count.at(own.offset));
         // Whether it was a table when that was published: its family may have changed since.
         let Some(existed) = logged.and_then(|logged| logged.table.as_ref()) else { return Ok(()) };
+        let heard = self.heard.get(&own.channel);
+        let claimed = heard.and_then(|heard| heard.claimed.get(&own.epoch)).copied().unwrap_or_default();
         let table = self.tables.entry(own.channel.clone()).or_default();
-        table.apply(said, &own.epoch);
+        table.apply(said, &own.epoch, own.offset, claimed);
         match table.is(existed) {
             true => Ok(()),
             false => Err(format!("{own:?}: the client holds {table:?}, the table was {existed:?}")),
