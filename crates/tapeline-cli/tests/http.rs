@@ -406,7 +406,9 @@ fn browsers_are_answered_before_they_post_and_foreign_pages_are_not() {
     assert!(allowed.header("access-control-allow-methods").is_some_and(|methods| methods.contains("POST")));
     let names =
         allowed.header("access-control-allow-headers").expect("headers are allowed").to_ascii_lowercase();
-    assert!(names.contains("content-type") && names.contains("authorization"), "{names}");
+    for name in ["content-type", "authorization", "last-event-id", "cache-control"] {
+        assert!(names.contains(name), "{name} in {names}");
+    }
     assert!(allowed.header("vary").is_some_and(|vary| vary.eq_ignore_ascii_case("origin")));
     let foreign = preflight("https://evil.example");
     assert_eq!((foreign.status(), foreign.header("access-control-allow-origin")), (403, None));
@@ -414,6 +416,10 @@ fn browsers_are_answered_before_they_post_and_foreign_pages_are_not() {
     let posted = hub.request("POST", "/publish", lines, r#"{"channel":"news","data":{}}"#);
     assert_eq!(posted.refusal(), (403, "foreign_origin".into()));
     assert_eq!(hub.get("/last/news").status(), 404, "nothing was published");
-    let read = hub.request("GET", "/health", "Origin: http://127.0.0.1:5173\r\n", "");
+    let mine = "Origin: http://127.0.0.1:5173\r\n";
+    let read = hub.request("GET", "/health", mine, "");
     assert_eq!(read.header("access-control-allow-origin"), Some("http://127.0.0.1:5173"));
+    assert_eq!(read.header("access-control-allow-credentials"), None);
+    let stream = hub.request("GET", "/events", mine, "");
+    assert_eq!(stream.header("access-control-allow-credentials"), Some("true"), "EventSource can send them");
 }
