@@ -14,11 +14,11 @@ use crate::channel::Channel;
 use crate::incidents::IncidentKind;
 use crate::item::Item;
 use crate::lanes::LANES;
-use crate::message::Message;
+use crate::message::{Epoch, Message};
 use crate::outbox::Unsent;
 use crate::session::Session;
 use crate::shard::Shard;
-use crate::target::{Cursor, Mode};
+use crate::target::{Cursor, Mode, Target};
 
 /// Outboxes that are nearly full are weighed each time so much of their bound may have been added.
 const LEAST_ALLOWANCE: usize = 16;
@@ -133,11 +133,27 @@ impl Shard {
         }
     }
 
+    /// Whether the session has been told where this epoch of a channel ended: what is queued of it comes before that, or
+    /// never.
+    fn was_told_to_end(&self, slot: u32, channel: &Channel, epoch: &Epoch) -> bool {
+        let Some(id) = self.router.find(channel).filter(|id| self.is_ended(*id, epoch)) else { return false };
+        let index = self.sessions.get(slot as usize).and_then(|session| session.place(id));
+        let target = self.router.entries.get(id as usize).zip(index);
+        target.and_then(|(entry, index)| entry.targets.get(index)).is_some_and(Target::hears_each)
+    }
+
     /// Answers whether a target is to queue the message again, after this one or one before; `only` the one of this channel,
     /// where the session hears the message through each of its entries.
     fn unsend(&mut self, slot: u32, message: &Arc<Message>, only: Option<&Channel>) -> bool {
         let mut taken_back = false;
         let asked = |(channel, _, _): &(&Channel, u64, _)| only.is_none_or(|only| only == *channel);
+        if message
+            .places()
+            .filter(asked)
+            .any(|(channel, _, epoch)| self.was_told_to_end(slot, channel, epoch))
+        {
+            return false;
+        }
         for (channel, offset, epoch) in message.places().filter(asked) {
             let Some(session) = self.sessions.get_mut(slot as usize) else { break };
             let Some(id) = self.router.find(channel) else { continue };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::asked::{Manner, Standing};
+use super::heard::Heard;
 use super::model::{Model, Space};
 use super::tables::ClientTable;
 use super::view::{Checked, View};
@@ -22,11 +23,11 @@ impl View {
             let latest = current.epoch.clone();
             let resolved = heard.epoch.clone().unwrap_or(latest);
             heard.tell_epoch(&resolved);
-            let claimed = heard.claimed.get(&current.epoch).copied().unwrap_or(0);
             for standing in self.standing.iter().filter(|standing| standing.covers(&space.channel)) {
                 match standing.manner(&space.channel).0 {
-                    Manner::Every => self.check_every(standing, space, model)?,
+                    Manner::Every => check_every(standing, heard, space)?,
                     Manner::Latest => {
+                        let claimed = heard.claimed.get(&current.epoch).copied().unwrap_or(0);
                         check_newest(standing, claimed, &self.seen, space, now_us)?;
                         check_whole(standing, self.tables.get(name), space)?;
                     }
@@ -34,44 +35,6 @@ impl View {
             }
         }
         Ok(())
-    }
-
-    fn check_every(&self, standing: &Standing, space: &Space, model: &Model) -> Checked {
-        let counts: Vec<Epoch> = space.counts.iter().map(|count| count.epoch.clone()).collect();
-        let name = space.channel.name();
-        let Some(heard) = self.heard.get(name) else { return Ok(()) };
-        // What counted before the family was declared or removed is void, also what was on its way.
-        for count in space.counts.iter().skip(space.redeclared) {
-            let Some(after) = standing.after(name, &count.epoch, &counts) else { continue };
-            let mut missing = (after + 1..=count.top()).filter(|offset| !heard.has(&count.epoch, *offset));
-            let is_over = space.current().is_some_and(|current| current.epoch != count.epoch);
-            let lost = missing.find(|offset| {
-                let message = count.at(*offset).filter(|_| is_over);
-                !message.is_some_and(|message| self.is_said_of_source(message.serial, space, model))
-            });
-            if let Some(lost) = lost {
-                let topic = standing.topic.name();
-                return Err(format!(
-                    "{name} {lost} of {} ({}) never came to {topic}",
-                    count.top(),
-                    count.epoch
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the client knows by the source's own count, which goes on, what became of a message of a roll-up's count
-    /// that is over.
-    fn is_said_of_source(&self, serial: u64, roll_up: &Space, model: &Model) -> bool {
-        let is_source = |space: &&Space| space.channel.roll_ups().contains(&roll_up.channel);
-        model.spaces.values().filter(is_source).any(|source| {
-            let counts =
-                source.counts.iter().flat_map(|count| (1..).zip(&count.messages).map(move |at| (count, at)));
-            let heard = self.heard.get(source.channel.name());
-            let mut places = counts.filter(|(_, (_, logged))| logged.serial == serial);
-            places.any(|(count, (offset, _))| heard.is_some_and(|heard| heard.has(&count.epoch, offset)))
-        })
     }
 }
 
@@ -87,6 +50,20 @@ fn check_whole(standing: &Standing, table: Option<&ClientTable>, space: &Space) 
         true => Err(format!("{name}: only {table:?} came of the table, which was asked for")),
         false => Ok(()),
     }
+}
+
+fn check_every(standing: &Standing, heard: &Heard, space: &Space) -> Checked {
+    let counts: Vec<Epoch> = space.counts.iter().map(|count| count.epoch.clone()).collect();
+    let name = space.channel.name();
+    // What counted before the family was declared or removed is void, also what was on its way.
+    for count in space.counts.iter().skip(space.redeclared) {
+        let Some(after) = standing.after(name, &count.epoch, &counts) else { continue };
+        if let Some(lost) = (after + 1..=count.top()).find(|offset| !heard.has(&count.epoch, *offset)) {
+            let topic = standing.topic.name();
+            return Err(format!("{name} {lost} of {} ({}) never came to {topic}", count.top(), count.epoch));
+        }
+    }
+    Ok(())
 }
 
 fn check_newest(
