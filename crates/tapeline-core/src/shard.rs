@@ -392,6 +392,11 @@ impl Shard {
             self.flush_one(slot, pipes, now);
         }
         self.delays.count(&self.stats, || self.hub.now());
+        self.has_dirty()
+    }
+
+    /// Whether sessions wait to be written for.
+    pub fn has_dirty(&self) -> bool {
         !(self.dirty.urgent.is_empty() && self.dirty.normal.is_empty())
     }
 

@@ -19,6 +19,7 @@ mod envelope;
 mod error;
 mod extract;
 mod form;
+mod freed;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
@@ -45,7 +46,6 @@ mod spec;
 mod sse;
 mod stats;
 mod store;
-mod taken;
 pub mod tls;
 mod upgrade;
 

@@ -26,10 +26,10 @@ use crate::door::{Door, STOPPING};
 use crate::echo::Echo;
 use crate::error::Failure;
 use crate::extract::{Asking, Tail};
+use crate::freed::Freed;
 use crate::native::{NATIVE, NATIVE_DEFLATE, Native};
 use crate::nodes;
 use crate::peer::Peer;
-use crate::taken::Taken;
 
 /// Bytes of a client id.
 const CLIENT_ID_LIMIT: usize = 256;
@@ -196,8 +196,8 @@ fn arrival(principal: Arc<str>, grant: Grant, peer: &Peer, wishes: &Wishes) -> A
 }
 
 async fn hand_over(app: Arc<App>, upgrade: OnUpgrade, arrival: Arrival, protocol: Box<dyn Protocol>) {
-    if let Some(taken) = Taken::after(upgrade).await {
-        taken.open(&app.shards, arrival, protocol);
+    if let Some(freed) = Freed::after(upgrade).await {
+        freed.open(&app.shards, arrival, protocol);
     }
 }
 
@@ -233,8 +233,8 @@ fn tell_and_close(checked: Checked, refusal: Refusal, code: CloseCode, reason: &
     let mut bytes = NATIVE.reply(&tapeline_core::Reply::Error { refusal, about: None, req: None }).to_vec();
     bytes.extend_from_slice(&NATIVE.close(code, reason));
     tokio::spawn(async move {
-        if let Some(taken) = Taken::after(upgrade).await {
-            taken.part(&bytes).await;
+        if let Some(freed) = Freed::after(upgrade).await {
+            freed.part(&bytes).await;
         }
     });
     switching(accept_key, named, None)

@@ -14,6 +14,8 @@ pub enum Taken {
     All,
     /// Only so many: the session has no room for answers. The rest is offered again.
     Some(usize),
+    /// Only so many: they took long. The rest is offered again when others have had their turn.
+    Turn(usize),
     /// Only so many: this publish found no room in an inbox. It is retried, then the rest is offered again.
     Busy(usize, Box<Busy>),
 }

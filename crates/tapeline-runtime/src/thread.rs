@@ -92,6 +92,8 @@ pub(crate) struct ShardThread {
     readable: VecDeque<u32>,
     /// Sessions whose publish found no room.
     busy: Vec<u32>,
+    /// Connections that have had their turn, and have more to say.
+    put_off: Vec<u32>,
     /// Sessions that are not read from, by the time when they are again.
     held: BinaryHeap<Reverse<(u64, u32)>>,
     notes: Vec<Note>,
@@ -118,6 +120,7 @@ impl ShardThread {
             messages: Lanes::default(),
             readable: VecDeque::new(),
             busy: Vec::new(),
+            put_off: Vec::new(),
             held: BinaryHeap::new(),
             notes: Vec::new(),
             drained: Vec::new(),
@@ -138,6 +141,7 @@ impl ShardThread {
             self.let_go(now);
             self.read_some(now);
             self.retry_busy(now);
+            self.resume_put_off(now);
             self.take_notes(now);
             self.route_some(now);
             self.say_goodbye(now);
@@ -145,6 +149,8 @@ impl ShardThread {
             more = self.shard.flush(&mut self.sockets, FLUSH_SLICE, now);
             self.resume_drained(now);
             more |= self.let_leave(now) | self.close_finished();
+            // Whoever was resumed may have been answered at once.
+            more |= self.shard.has_dirty() | !self.put_off.is_empty();
             more |= !self.messages.is_empty() | !self.readable.is_empty();
             if self.is_over(now) {
                 return;
@@ -318,6 +324,10 @@ impl ShardThread {
         let (consumed, busy) = match connection.protocol.handle(input, &mut port) {
             Taken::All => return,
             Taken::Some(consumed) => (consumed, None),
+            Taken::Turn(consumed) => {
+                self.put_off.push(slot);
+                (consumed, None)
+            }
             Taken::Busy(consumed, busy) => (consumed, Some(busy)),
         };
         if busy.is_some() {
@@ -350,13 +360,20 @@ impl ShardThread {
     fn resume_drained(&mut self, now: Now) {
         let mut drained = std::mem::take(&mut self.drained);
         self.shard.take_drained(&mut drained);
-        for slot in drained.drain(..) {
-            let stalled = self.sockets.at(slot).and_then(|connection| connection.stalled.as_ref());
-            if stalled.is_some_and(|stalled| stalled.busy.is_none()) && self.shard.has_room(slot) {
-                self.resume(slot, now);
-            }
-        }
+        drained.drain(..).for_each(|slot| self.resume_if_room(slot, now));
         self.drained = drained;
+    }
+
+    /// Others have had their turn.
+    fn resume_put_off(&mut self, now: Now) {
+        std::mem::take(&mut self.put_off).into_iter().for_each(|slot| self.resume_if_room(slot, now));
+    }
+
+    fn resume_if_room(&mut self, slot: u32, now: Now) {
+        let stalled = self.sockets.at(slot).and_then(|connection| connection.stalled.as_ref());
+        if stalled.is_some_and(|stalled| stalled.busy.is_none()) && self.shard.has_room(slot) {
+            self.resume(slot, now);
+        }
     }
 
     fn resume(&mut self, slot: u32, now: Now) {

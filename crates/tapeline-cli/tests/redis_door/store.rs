@@ -1,6 +1,7 @@
 //! The store from both sides: what Redis clients set, HTTP clients read, and the other way round.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{Hub, temporary};
 use crate::{client, hub};
@@ -153,4 +154,20 @@ fn times_to_live_end() {
     assert_eq!(door.say("EXISTS k"), r":1\r\n");
     assert!(crate::support::eventually(|| door.say("GET k") == r"$-1\r\n"));
     assert_eq!(door.say("TTL k"), r":-2\r\n");
+}
+
+#[test]
+fn what_waited_for_the_disk_is_answered_as_soon_as_it_can_be() {
+    let dir = temporary("data");
+    let hub = Hub::in_dir(&dir, &["--redis-listen", "127.0.0.1:0"]);
+    let mut door = client(&hub);
+    let began = Instant::now();
+    for _ in 0..20 {
+        door.write(b"SET q b\r\nGET q\r\n");
+        assert_eq!((door.hear(), door.hear()), (r"+OK\r\n".to_string(), r"$1\r\nb\r\n".to_string()));
+    }
+    // Answers that waited for the next sweep of the shard took a second each.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    drop(hub);
+    let _ = std::fs::remove_dir_all(dir);
 }

@@ -15,9 +15,9 @@ use super::{Common, Resp};
 use crate::app::App;
 use crate::connection::{REFUSALS, has_room, part};
 use crate::door::Door;
+use crate::freed::set_up;
 use crate::listen::{ListenError, bind};
 use crate::peer::principal;
-use crate::taken::set_up;
 
 /// An address that is bound and not yet served.
 pub struct RespListener {
@@ -35,7 +35,7 @@ impl RespListener {
         Ok(RespListener { inner, address })
     }
 
-    /// The address, with the port that was taken.
+    /// The address, with the port that was freed.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

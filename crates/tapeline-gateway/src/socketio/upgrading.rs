@@ -1,4 +1,4 @@
-//! WebSockets of Socket.IO clients: opened at once, or tried by a session that polls and then taken. Until a session is
+//! WebSockets of Socket.IO clients: opened at once, or tried by a session that polls and then freed. Until a session is
 //! on it, a socket is read here; then its shard has it. It knows no event.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::table::{Session, State};
 use super::transport::{Holds, OverSocket};
 use crate::app::App;
-use crate::taken::Taken;
+use crate::freed::Freed;
 use crate::upgrade::{check, switching};
 
 /// Bytes that are read of a socket at once while it is tried; a client says two packets then.
@@ -36,9 +36,9 @@ pub(super) fn open(
     };
     let (app, open, upgrade) = (app.clone(), text_frame(open.as_bytes()), checked.upgrade);
     tokio::spawn(async move {
-        let Some(mut taken) = Taken::after(upgrade).await else { return };
-        if taken.line.write_all(&open).await.is_ok() && taken.line.flush().await.is_ok() {
-            taken.open(&app.shards, arrival, protocol);
+        let Some(mut freed) = Freed::after(upgrade).await else { return };
+        if freed.line.write_all(&open).await.is_ok() && freed.line.flush().await.is_ok() {
+            freed.open(&app.shards, arrival, protocol);
         }
     });
     switching(checked.accept_key, checked.named, None)
@@ -59,8 +59,8 @@ pub(super) fn upgrade(
     let here = request.extensions().get::<Arc<crate::peer::Peer>>().and_then(|peer| peer.here.clone());
     tokio::spawn(async move {
         if !is_first {
-            if let Some(taken) = Taken::after(checked.upgrade).await {
-                taken.part(&close_frame(Some(1000), "the session has a WebSocket")).await;
+            if let Some(freed) = Freed::after(checked.upgrade).await {
+                freed.part(&close_frame(Some(1000), "the session has a WebSocket")).await;
             }
             return;
         }
@@ -68,7 +68,7 @@ pub(super) fn upgrade(
             app.socketio.settings.upgrade_timeout,
             tried(&session, checked.upgrade, limits),
         );
-        let Ok(Some(taken)) = tried.await else {
+        let Ok(Some(freed)) = tried.await else {
             // It goes on polling, unless it has ended meanwhile.
             session.state.send_if_modified(|state| {
                 let is_trying = matches!(state, State::Trying | State::Probed);
@@ -79,19 +79,19 @@ pub(super) fn upgrade(
             });
             return;
         };
-        take(&app, &session, taken, limits, here);
+        take(&app, &session, freed, limits, here);
     });
     switching(checked.accept_key, checked.named, None)
 }
 
 /// Answers the client's probe and waits for its word that it has changed. What it said after that comes along.
-async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<Taken> {
-    let mut taken = Taken::after(upgrade).await?;
+async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<Freed> {
+    let mut freed = Freed::after(upgrade).await?;
     let mut decoder = Decoder::new(limits);
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let (mut is_probed, mut is_over) = (false, false);
-        let mut events = decoder.feed(&mut taken.read);
+        let mut events = decoder.feed(&mut freed.read);
         while !is_over {
             match events.next() {
                 Ok(Some(Event::Text(text))) => match Packet::parse(text) {
@@ -106,8 +106,8 @@ async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<
         }
         let consumed = events.consumed();
         if is_probed {
-            taken.line.write_all(&text_frame(b"3probe")).await.ok()?;
-            taken.line.flush().await.ok()?;
+            freed.line.write_all(&text_frame(b"3probe")).await.ok()?;
+            freed.line.flush().await.ok()?;
             session.state.send_if_modified(|state| {
                 let is_trying = *state == State::Trying;
                 if is_trying {
@@ -117,11 +117,11 @@ async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<
             });
         }
         if is_over {
-            taken.read.drain(..consumed);
-            return Some(taken);
+            freed.read.drain(..consumed);
+            return Some(freed);
         }
-        let read = taken.line.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
-        taken.read = buffer.get(..read).unwrap_or_default().to_vec();
+        let read = freed.line.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
+        freed.read = buffer.get(..read).unwrap_or_default().to_vec();
     }
 }
 
@@ -129,7 +129,7 @@ async fn tried(session: &Session, upgrade: OnUpgrade, limits: Limits) -> Option<
 fn take(
     app: &App,
     session: &Session,
-    taken: Taken,
+    freed: Freed,
     limits: Limits,
     here: Option<Arc<crate::addresses::Here>>,
 ) {
@@ -147,5 +147,5 @@ fn take(
     seat.upgraded();
     let holds = Holds::new(Some(seat), here);
     let protocol = Box::new(OverSocket::new(limits, session.talk.clone(), holds));
-    taken.take_over(&app.shards, far, protocol);
+    freed.take_over(&app.shards, far, protocol);
 }

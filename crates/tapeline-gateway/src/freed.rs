@@ -25,31 +25,31 @@ const USER_TIMEOUT: Duration = Duration::from_secs(60);
 const PARTING: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub(crate) struct Taken {
+pub(crate) struct Freed {
     pub line: Line,
     /// What has been read and is the session's to decode.
     pub read: Vec<u8>,
     open: Entered,
 }
 
-impl Taken {
+impl Freed {
     /// The socket of a connection that is being upgraded, set up for a session.
     pub(crate) async fn after(upgrade: OnUpgrade) -> Option<Self> {
         let upgraded = upgrade.await;
         let upgraded =
             upgraded.inspect_err(|error| tracing::debug!(%error, "an upgrade was not completed")).ok()?;
-        let taken = Taken::from(upgraded);
-        if taken.is_none() {
+        let freed = Freed::from(upgraded);
+        if freed.is_none() {
             tracing::error!("an upgraded connection was not a TCP socket");
         }
-        taken
+        freed
     }
 
     fn from(upgraded: Upgraded) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
         let (line, open) = parts.io.into_inner().into_parts()?;
         set_up(line.socket());
-        Some(Taken { line, read: parts.read_buf.to_vec(), open })
+        Some(Freed { line, read: parts.read_buf.to_vec(), open })
     }
 
     /// Begins a session on the socket.
