@@ -63,12 +63,16 @@ pub(super) struct ClientTable {
 }
 
 impl ClientTable {
-    /// A new epoch voids what it holds. So does going on from a place that it never reached, as a client does that said it
-    /// has `claimed`: nobody can say what it holds then.
-    pub(super) fn apply(&mut self, said: &Said, epoch: &Epoch, offset: u64, claimed: u64) {
-        let made_up = self.offset < claimed && claimed < offset;
+    /// Whether a client that says it has `claimed` goes on, at `offset`, from a place that it never reached: if that was
+    /// believed, nobody can say what it holds.
+    pub(super) fn is_made_up(&self, claimed: u64, offset: u64) -> bool {
+        self.offset < claimed && claimed < offset
+    }
+
+    /// A new epoch voids what it holds.
+    pub(super) fn apply(&mut self, said: &Said, epoch: &Epoch, offset: u64) {
         self.offset = offset;
-        if self.epoch.as_ref() != Some(epoch) || made_up {
+        if self.epoch.as_ref() != Some(epoch) {
             *self = ClientTable { epoch: Some(epoch.clone()), offset, ..ClientTable::default() };
         }
         said.apply(&mut self.rows);

@@ -134,7 +134,12 @@ impl View {
         let heard = self.heard.get(&own.channel);
         let claimed = heard.and_then(|heard| heard.claimed.get(&own.epoch)).copied().unwrap_or_default();
         let table = self.tables.entry(own.channel.clone()).or_default();
-        table.apply(said, &own.epoch, own.offset, claimed);
+        let made_up = table.is_made_up(claimed, own.offset);
+        table.apply(said, &own.epoch, own.offset);
+        if made_up && !table.is(existed) {
+            *table = ClientTable::default();
+            table.apply(said, &own.epoch, own.offset);
+        }
         match table.is(existed) {
             true => Ok(()),
             false => Err(format!("{own:?}: the client holds {table:?}, the table was {existed:?}")),
