@@ -116,6 +116,16 @@ describe('redis-py', () => {
   }
 })
 
+describe('go-redis', () => {
+  for (const RESP of ['2', '3']) {
+    const skip = process.env.GO_CLIENT ? false : 'NOT RUN: there is no Go, or its modules cannot be had'
+    it(`asks, subscribes and runs transactions (RESP ${RESP})`, { skip }, async t => {
+      const hub = await start(t)
+      assert.match(await run(process.env.GO_CLIENT, [`127.0.0.1:${port(hub)}`, RESP]), /passed in RESP/)
+    })
+  }
+})
+
 describe('Redis\' own programs', () => {
   it('redis-cli asks, and scans', async t => {
     const hub = await start(t)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::root::{Root, run as run_command};
-use crate::{conformance, debian, node, venv};
+use crate::{conformance, debian, go, node, venv};
 
 const FOLDER: &str = "tests/doors";
 /// The command-line clients of Redis.
@@ -30,6 +30,12 @@ pub(crate) fn run(root: &Root) -> Result<()> {
     let mut test = root.command("node");
     // Files one after another: each starts hubs and servers of its own, and what takes time is measured.
     test.args(["--test", "--test-reporter", "spec", "--test-concurrency", "1"]).args(tests(root)?);
+    match go::client(root)? {
+        Ok(client) => {
+            test.env("GO_CLIENT", client);
+        }
+        Err(missing) => println!("NOT RUN: {missing}"),
+    }
     test.env("TAPELINE", binary).env("PACKAGES", packages).env("PYTHON", python);
     run_command(test.env("OLD_REDIS", old_redis).env("CHROMIUM", browser))
 }

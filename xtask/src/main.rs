@@ -14,6 +14,7 @@ mod debian;
 mod deny;
 mod documents;
 mod doors;
+mod go;
 mod hostile;
 mod metrics;
 mod node;
