@@ -133,7 +133,7 @@ impl Shard {
         }
     }
 
-    /// Whether the session has been told where this epoch of a channel ended: what is queued of it comes before that, or
+    /// Whether the session has been told where this epoch of a roll-up ended: what is queued of it comes before that, or
     /// never.
     fn was_told_to_end(&self, slot: u32, channel: &Channel, epoch: &Epoch) -> bool {
         let Some(id) = self.router.find(channel).filter(|id| self.is_ended(*id, epoch)) else { return false };
@@ -147,11 +147,10 @@ impl Shard {
     fn unsend(&mut self, slot: u32, message: &Arc<Message>, only: Option<&Channel>) -> bool {
         let mut taken_back = false;
         let asked = |(channel, _, _): &(&Channel, u64, _)| only.is_none_or(|only| only == *channel);
-        if message
-            .places()
-            .filter(asked)
-            .any(|(channel, _, epoch)| self.was_told_to_end(slot, channel, epoch))
-        {
+        let mut roll_ups =
+            message.places().filter(asked).filter(|(channel, ..)| **channel != message.channel);
+        if roll_ups.any(|(channel, _, epoch)| self.was_told_to_end(slot, channel, epoch)) {
+            // All that was queued under that count stays, so that its order does.
             return false;
         }
         for (channel, offset, epoch) in message.places().filter(asked) {
