@@ -63,7 +63,7 @@ impl Shard {
 
     /// The broker says what an entry's channel counts under.
     pub(crate) fn on_told(&mut self, channel: &Channel, head: &Head, asked: u64) {
-        let Some(id) = self.router.find(channel) else { return };
+        let Some(id) = self.router.find(channel).filter(|_| !channel.has_ended()) else { return };
         let overtaken = self.is_overtaken(channel, head, asked);
         let Some(entry) = self.router.entry(id).filter(|entry| entry.channel == *channel) else { return };
         let Some(doubted) = entry.doubted.take() else { return };
