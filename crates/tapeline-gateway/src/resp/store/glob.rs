@@ -75,7 +75,8 @@ impl Glob {
         for byte in name {
             let Some(takes) = self.takes.get(usize::from(*byte)) else { return false };
             let (mut carry, mut any) = (0, 0);
-            for ((word, takes), stays) in places.iter_mut().zip(takes).zip(&self.stays) {
+            let words = places.iter_mut().take(self.end / 64 + 1);
+            for ((word, takes), stays) in words.zip(takes).zip(&self.stays) {
                 let led_on = *word & takes;
                 *word = led_on << 1 | carry | *word & stays;
                 carry = led_on >> 63;

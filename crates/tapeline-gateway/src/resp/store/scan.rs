@@ -9,6 +9,7 @@ use tapeline_core::store::{Entry, Key, LIST_LIMIT, Listing, Range};
 use tapeline_core::{Hub, Refusal};
 use tapeline_schema::Pattern;
 use tapeline_schema::name::NameError;
+use tokio::runtime::Handle;
 
 use super::gauge::{Gauge, READS_AT_ONCE};
 use super::glob::Glob;
@@ -155,13 +156,22 @@ struct Walk {
     /// Bytes of values that were looked into.
     looked_into: usize,
     gauge: Arc<Gauge>,
+    /// Where it goes on page by page, if it has more than one: no shard waits for that.
+    beside: Option<Handle>,
     keys: Vec<Key>,
     done: Box<dyn FnOnce(Result<Found, Refusal>) + Send>,
 }
 
 impl Walk {
+    fn go_on(self) {
+        match self.beside.clone() {
+            Some(runtime) => _ = runtime.spawn(async move { self.step() }),
+            None => self.step(),
+        }
+    }
+
     /// Goes on until enough keys have been looked at, or there are no more.
-    fn go_on(mut self) {
+    fn step(mut self) {
         let Some(prefix) = self.ranges.get(self.place.range) else {
             return (self.done)(Ok(Found { keys: self.keys, next: None }));
         };
@@ -234,12 +244,13 @@ fn walk(
     let weight = (1, if work == Work::Read { READS_AT_ONCE } else { 0 });
     call.ask_weighing(weight, work, move |hub, answer| {
         let (own, gauge) = (hub.clone(), answer.gauge.clone());
+        let beside = (left > LIST_LIMIT).then(|| answer.common.runtime.clone());
         let done = move |found: Result<Found, Refusal>| match found {
             Ok(found) => say(&own, found, answer),
             Err(refusal) => answer.fail(&refusal),
         };
         let (hub, keys, done) = (hub.clone(), Vec::new(), Box::new(done));
-        Walk { hub, wanted, ranges, place, left, looked_into: 0, gauge, keys, done }.go_on();
+        Walk { hub, wanted, ranges, place, left, looked_into: 0, gauge, beside, keys, done }.go_on();
     })
 }
 
