@@ -13,6 +13,8 @@
 mod cases;
 #[path = "redis_door/channels.rs"]
 mod channels;
+#[path = "redis_door/greedy.rs"]
+mod greedy;
 #[path = "redis_door/hostile.rs"]
 mod hostile;
 #[path = "redis_door/rights.rs"]

@@ -97,6 +97,20 @@ fn each_may_what_it_may_elsewhere() {
 }
 
 #[test]
+fn who_has_the_doors_own_keys_may_flush_them_and_list_them_by_their_whole_name() {
+    let hub = guarded("", &[]);
+    let mut ann = client(&hub);
+    ann.ask(&["AUTH", &token("ann", &json!({"store": {"read": ["redis:*"], "write": ["redis:*"]}}))]);
+    assert_eq!(ann.say("MSET foo 1 bar 2"), r"+OK\r\n");
+    for line in ["KEYS f*", "SCAN 0", "DBSIZE"] {
+        let reply = ann.say(line);
+        assert!(reply.starts_with("-NOPERM forbidden: "), "{line}: {reply}");
+    }
+    assert_eq!(ann.say("FLUSHALL"), r"+OK\r\n");
+    assert_eq!(ann.say("EXISTS foo bar"), r":0\r\n");
+}
+
+#[test]
 fn a_token_ends_and_the_connection_with_it() {
     use crate::support::people::{SECRET, claims, signed};
     let hub = guarded("leeway_s = 0", &[]);

@@ -1,8 +1,9 @@
 //! Inline commands: a line of words, some in quotes, as people type them (`sdssplitargs` in Redis' `sds.c`).
 
-/// Appends the words of a line to `text` and where each lies there to `words`; `None` if a quote does not close.
+/// Appends the words of a line to `text` and where each lies there to `words`; `None` if a quote does not close. A zero byte
+/// ends the line, as it ends a string of C.
 pub(super) fn split(line: &[u8], text: &mut Vec<u8>, words: &mut Vec<(usize, usize)>) -> Option<()> {
-    let mut rest = line;
+    let mut rest = line.split(|byte| *byte == 0).next().unwrap_or_default();
     loop {
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
@@ -19,7 +20,7 @@ fn word<'a>(mut rest: &'a [u8], text: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
         match rest.split_first() {
             None => return Some(rest),
-            Some((byte, left)) if byte.is_ascii_whitespace() || *byte == 0 => return Some(left),
+            Some((byte, left)) if byte.is_ascii_whitespace() => return Some(left),
             Some((b'"', left)) => return closed(in_double_quotes(left, text)?),
             Some((b'\'', left)) => return closed(in_single_quotes(left, text)?),
             Some((byte, left)) => {
@@ -114,11 +115,14 @@ mod tests {
         is(br#""\x41\x0a\n\r\t\b\a\\\"\q\xzz""#, &[b"A\n\n\r\t\x08\x07\\\"qxzz"]);
         is(br#"'it\'s \n'"#, &[b"it's \\n"]);
         is(br#"a"b c""#, &[b"ab c"]);
+        is(b"PING a\0b c", &[b"PING", b"a"]);
+        is(b"\0PING", &[]);
     }
 
     #[test]
     fn quotes_must_close_and_end_the_word() {
-        for line in [&br#"set "a"#[..], b"set 'a", br#"set "a"b"#, b"'a'b", br#"""""#, br#""a\"#] {
+        for line in [&br#"set "a"#[..], b"set 'a", br#"set "a"b"#, b"'a'b", br#"""""#, br#""a\"#, b"\"a\0\""]
+        {
             assert_eq!(words(line), None, "{}", line.escape_ascii());
         }
     }

@@ -9,6 +9,9 @@ use super::table;
 use super::talk::Call;
 use super::wire::REDIS_VERSION;
 
+/// Patterns that one `CONFIG GET` takes.
+const PATTERNS: usize = 64;
+
 /// Writes one section.
 type Push = fn(&mut String, &Call<'_, '_>);
 
@@ -83,6 +86,9 @@ pub(super) fn config(call: &mut Call<'_, '_>) -> Outcome {
     if words.len() < 3 {
         return call.odd_arguments();
     }
+    if words.len() > 2 + PATTERNS {
+        return call.fail("ERR too_large: CONFIG GET takes at most 64 patterns here");
+    }
     let (publish_bytes, connections) = {
         let settings = call.port.hub().settings();
         (settings.publish_bytes.to_string(), settings.connections.to_string())
@@ -132,7 +138,7 @@ pub(super) fn command(call: &mut Call<'_, '_>) -> Outcome {
         return call.reply(|writer| {
             writer.array(words.len() - 2);
             for _ in 2..words.len() {
-                writer.null_array();
+                writer.null();
             }
         });
     }

@@ -17,6 +17,9 @@ use super::{HeldUp, Outcome};
 
 const STRANGER: &str = "NOAUTH Authentication required.";
 
+/// What a command costs of its connection's turn beside what it looks at.
+const COMMAND_BYTES: usize = 1 << 10;
+
 /// A client that has just said who it is.
 pub(super) struct Identifying {
     /// How often the hub had taken a token before.
@@ -125,7 +128,7 @@ impl Talk {
                 self.waiting.clear();
                 return None;
             }
-            if !port.has_room() || self.is_identifying(port) {
+            if !port.has_room() || self.gauge.has_had_its_turn() || self.is_identifying(port) {
                 self.waiting.push_front(words);
                 return Some(HeldUp(None));
             }
@@ -165,6 +168,7 @@ impl Talk {
 
     /// What every command passes.
     pub(super) fn take(&mut self, words: Words<'_>, port: &mut Port<'_>) -> Outcome {
+        self.gauge.look(COMMAND_BYTES + words.bytes());
         let Some(entry) = table::find(words.at(0)) else { return self.unknown(words, port) };
         if !entry.takes(words.len()) {
             let text = format!("ERR wrong number of arguments for '{}' command", entry.name);

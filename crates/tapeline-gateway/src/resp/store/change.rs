@@ -134,6 +134,7 @@ impl Change {
     }
 
     fn go_on(mut self, entry: Option<&Entry>) {
+        self.answer.look(entry.map_or(0, |entry| entry.value.len()));
         let now_us = self.hub.now().wall_us;
         let expect = entry.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
         match (self.decide)(entry, now_us) {
@@ -149,6 +150,7 @@ impl Change {
                 if let Err(refusal) = fits(&self.hub, &self.key, &value) {
                     return self.answer.fail(&refusal);
                 }
+                self.answer.look(value.len());
                 let (store, key) = (self.hub.store().clone(), self.key.clone());
                 let write = Write { value, ttl, expect };
                 store.set(&key, write, Box::new(move |made| self.end(made.map(|_| said))));

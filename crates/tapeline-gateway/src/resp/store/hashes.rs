@@ -1,11 +1,12 @@
 //! Hashes: a JSON object under one key. Changing a field writes the object anew, if nobody was faster.
 
 use bytes::Bytes;
-use tapeline_core::store::{Done, Entry};
+use tapeline_core::store::Entry;
 
 use super::change::{Life, Next, change};
+use super::reading;
 use super::strings::add;
-use super::value::Fields;
+use super::value::{self, Fields};
 use super::{Said, Work};
 use crate::resp::Outcome;
 use crate::resp::name::to_hub;
@@ -23,18 +24,22 @@ fn fields(entry: Option<&Entry>) -> Result<Fields, String> {
 
 /// Reads a hash and says what `say` makes of it.
 fn read(call: &mut Call<'_, '_>, say: impl FnOnce(&Fields) -> Said + Send + 'static) -> Outcome {
-    match call.readable(1) {
-        Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, move |hub, answer| {
-            let done: Done<Option<Entry>> = Box::new(move |found| match found {
-                Ok(entry) => {
-                    answer.give(&fields(entry.as_ref()).map_or_else(Said::Error, |fields| say(&fields)))
-                }
-                Err(refusal) => answer.fail(&refusal),
-            });
-            hub.store().get(&key, done);
-        }),
-    }
+    reading::read(call, move |entry, _| {
+        fields(entry.as_ref()).map_or_else(Said::Error, |fields| say(&fields))
+    })
+}
+
+/// Reads one field of a hash and says what `say` makes of it.
+fn find(call: &mut Call<'_, '_>, say: fn(Option<Bytes>) -> Said) -> Outcome {
+    let field = call.words.at(2).to_vec();
+    reading::read(call, move |entry, _| match entry {
+        None => say(None),
+        Some(entry) => value::field(&entry.value, &field).map_or_else(wrong_type, say),
+    })
+}
+
+fn wrong_type() -> Said {
+    Said::Error(WRONG_TYPE.to_string())
 }
 
 /// Changes a hash. Where nothing changes nothing is written; a hash without fields is none.
@@ -64,8 +69,7 @@ fn words(call: &Call<'_, '_>, from: usize) -> Vec<Vec<u8>> {
 }
 
 pub(in crate::resp) fn hget(call: &mut Call<'_, '_>) -> Outcome {
-    let field = call.words.at(2).to_vec();
-    read(call, move |fields| Said::maybe(fields.get(&field)))
+    find(call, Said::maybe)
 }
 
 pub(in crate::resp) fn hmget(call: &mut Call<'_, '_>) -> Outcome {
@@ -86,17 +90,18 @@ pub(in crate::resp) fn hvals(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 pub(in crate::resp) fn hlen(call: &mut Call<'_, '_>) -> Outcome {
-    read(call, |fields| Said::count(fields.len()))
+    reading::read(call, |entry, _| match entry {
+        None => Said::count(0),
+        Some(entry) => value::field_count(&entry.value).map_or_else(wrong_type, Said::count),
+    })
 }
 
 pub(in crate::resp) fn hexists(call: &mut Call<'_, '_>) -> Outcome {
-    let field = call.words.at(2).to_vec();
-    read(call, move |fields| Said::flag(fields.get(&field).is_some()))
+    find(call, |value| Said::flag(value.is_some()))
 }
 
 pub(in crate::resp) fn hstrlen(call: &mut Call<'_, '_>) -> Outcome {
-    let field = call.words.at(2).to_vec();
-    read(call, move |fields| Said::count(fields.get(&field).map_or(0, |value| value.len())))
+    find(call, |value| Said::count(value.map_or(0, |value| value.len())))
 }
 
 /// All fields at once: there are never so many that they would not fit.

@@ -1,11 +1,11 @@
 //! Keys of whatever kind: whether they are there, how long they live, and that they go.
 
-use tapeline_core::store::{Done, Entry, Expect, Key};
+use tapeline_core::store::{Entry, Key};
 
 use super::change::{Life, Next, change};
-use super::gather::gather;
 use super::options::{Conditions, Unit, life, millis};
-use super::value::Fields;
+use super::reading::{read, read_all, remove_all, sum, writing};
+use super::value::is_hash;
 use super::{Said, Work};
 use crate::resp::Outcome;
 use crate::resp::talk::Call;
@@ -14,48 +14,19 @@ pub(in crate::resp) fn del(call: &mut Call<'_, '_>) -> Outcome {
     let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.writable(place)).collect();
     match keys {
         Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask_of(keys.len(), Work::Write, move |hub, answer| {
-            let say = |gone: Vec<bool>| Said::count(gone.iter().filter(|gone| **gone).count());
-            let places = gather(keys.len(), answer, say);
-            for (key, done) in keys.iter().zip(places) {
-                hub.store().delete(key, Expect::Any, done);
-            }
+        Ok(keys) => call.ask_of(keys.len(), writing(keys.len()), move |hub, answer| {
+            remove_all(hub, keys, answer, sum);
         }),
     }
 }
 
 pub(in crate::resp) fn exists(call: &mut Call<'_, '_>) -> Outcome {
-    let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.readable(place)).collect();
-    match keys {
-        Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask_of(keys.len(), Work::Read, move |hub, answer| {
-            let say = |found: Vec<Option<Entry>>| Said::count(found.iter().flatten().count());
-            let places = gather(keys.len(), answer, say);
-            for (key, done) in keys.iter().zip(places) {
-                hub.store().get(key, done);
-            }
-        }),
-    }
-}
-
-/// Reads one entry and the time.
-fn read(call: &mut Call<'_, '_>, say: impl FnOnce(Option<Entry>, u64) -> Said + Send + 'static) -> Outcome {
-    match call.readable(1) {
-        Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, move |hub, answer| {
-            let now_us = hub.now().wall_us;
-            let done: Done<Option<Entry>> = Box::new(move |found| match found {
-                Ok(entry) => answer.give(&say(entry, now_us)),
-                Err(refusal) => answer.fail(&refusal),
-            });
-            hub.store().get(&key, done);
-        }),
-    }
+    read_all(call, |entry| Said::flag(entry.is_some()), sum)
 }
 
 /// The kind of a value: an object is a hash, all else a string.
 pub(super) fn kind(entry: &Entry) -> &'static str {
-    if Fields::of(&entry.value).is_some() { "hash" } else { "string" }
+    if is_hash(&entry.value) { "hash" } else { "string" }
 }
 
 pub(in crate::resp) fn kind_of(call: &mut Call<'_, '_>) -> Outcome {

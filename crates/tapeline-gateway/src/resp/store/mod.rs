@@ -3,16 +3,18 @@
 
 mod change;
 mod gather;
+mod gauge;
+mod glob;
 mod hashes;
 mod key;
 mod keys;
 mod options;
+mod reading;
 mod scan;
 mod steps;
 mod strings;
 mod value;
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -30,6 +32,7 @@ use super::talk::Call;
 use super::wire::refused;
 use crate::store::of_others;
 
+pub(super) use gauge::Gauge;
 pub(super) use hashes::*;
 pub(super) use keys::*;
 pub(super) use scan::{dbsize, flush, keys, scan};
@@ -37,6 +40,7 @@ pub(super) use steps::{Steps, follow};
 pub(super) use strings::*;
 
 use change::Queues;
+use gauge::{READS_AT_ONCE, Work};
 use scan::Cursors;
 
 /// What all connections of the door share.
@@ -57,51 +61,6 @@ impl Common {
 /// Bytes of one answer: what a connection may make the hub hold at once.
 const ANSWER_BYTES: usize = 8 << 20;
 
-/// What a command does to the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    /// Reads.
-    Read,
-    /// Writes, whatever is there.
-    Write,
-    /// Reads, and writes what follows from that.
-    Change,
-}
-
-/// What a connection has asked of the store and not been answered. Commands wait for one another here where they would
-/// else not see what the ones before them did.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge {
-    reads: AtomicU32,
-    writes: AtomicU32,
-    changes: AtomicU32,
-}
-
-impl Gauge {
-    fn count(&self, work: Work) -> &AtomicU32 {
-        match work {
-            Work::Read => &self.reads,
-            Work::Write => &self.writes,
-            Work::Change => &self.changes,
-        }
-    }
-
-    /// Whether nothing is being written.
-    pub(crate) fn has_written(&self) -> bool {
-        [Work::Write, Work::Change].iter().all(|work| self.count(*work).load(Ordering::Acquire) == 0)
-    }
-
-    fn is_free_for(&self, work: Work) -> bool {
-        let none = |work| self.count(work).load(Ordering::Acquire) == 0;
-        let others = match work {
-            Work::Read => none(Work::Write),
-            Work::Write => none(Work::Read),
-            Work::Change => none(Work::Read) && none(Work::Write),
-        };
-        others && none(Work::Change)
-    }
-}
-
 /// Where an answer goes.
 enum Place {
     /// Nobody waits for it yet.
@@ -119,12 +78,19 @@ struct Answer {
     place: Arc<Mutex<Place>>,
     gauge: Arc<Gauge>,
     work: Work,
+    /// Keys that it reads at once.
+    keys: usize,
     version: Version,
     common: Arc<Common>,
     given: bool,
 }
 
 impl Answer {
+    /// So many bytes were looked at for it.
+    fn look(&self, bytes: usize) {
+        self.gauge.look(bytes);
+    }
+
     fn give(mut self, said: &Said) {
         self.put(said);
     }
@@ -144,7 +110,8 @@ impl Answer {
             Said::too_large().write(&mut Writer::new(&mut bytes, self.version));
         }
         // Before the answer can be seen: the next command must find the store free.
-        self.gauge.count(self.work).fetch_sub(1, Ordering::Release);
+        self.gauge.look(bytes.len());
+        self.gauge.end(self.work, self.keys);
         let mut place = lock(&self.place);
         match std::mem::replace(&mut *place, Place::Given) {
             Place::Later(later) => later.answer(bytes),
@@ -205,6 +172,11 @@ impl Said {
             parts.push(Said::maybe(bytes));
         }
         Said::List(parts)
+    }
+
+    /// Bytes of what is said, if it is a string.
+    fn held(&self) -> usize {
+        if let Said::Bulk(bytes) = self { bytes.len() } else { 0 }
     }
 
     fn too_large() -> Said {
@@ -286,11 +258,22 @@ impl Call<'_, '_> {
         work: Work,
         start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static,
     ) -> Outcome {
-        if self.talk.steps.is_none() && !self.talk.gauge.is_free_for(work) {
+        let read = if work == Work::Read { keys.min(READS_AT_ONCE) } else { 0 };
+        self.ask_weighing((keys, read), work, start)
+    }
+
+    /// The same of something that counts as so many messages and reads so many keys at once.
+    fn ask_weighing(
+        &mut self,
+        (messages, keys): (usize, usize),
+        work: Work,
+        start: impl FnOnce(&Arc<Hub>, Answer) + Send + 'static,
+    ) -> Outcome {
+        if self.talk.steps.is_none() && !self.talk.gauge.is_free_for(work, keys) {
             return Outcome::Wait;
         }
         let hub = self.port.hub().clone();
-        if let Err(refusal) = hub.take_messages(&self.port.principal(), keys as u64, self.port.now()) {
+        if let Err(refusal) = hub.take_messages(&self.port.principal(), messages as u64, self.port.now()) {
             return self.deny(Denied { refusal, about: "".into() });
         }
         if let Some(steps) = &mut self.talk.steps {
@@ -299,11 +282,12 @@ impl Call<'_, '_> {
         }
         let place = Arc::new(Mutex::new(Place::Open));
         let gauge = self.talk.gauge.clone();
-        gauge.count(work).fetch_add(1, Ordering::Acquire);
+        gauge.begin(work, keys);
         let answer = Answer {
             place: place.clone(),
             gauge,
             work,
+            keys,
             version: self.talk.version,
             common: self.talk.common.clone(),
             given: false,

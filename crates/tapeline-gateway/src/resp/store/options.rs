@@ -87,21 +87,18 @@ impl Setting {
         Ok(setting)
     }
 
-    /// How long the value lives.
+    /// How long the value lives; nothing where its time has passed already.
     ///
     /// # Errors
     /// Redis' text for no time at all.
-    pub(super) fn life(&self, now_us: u64, name: &str) -> Result<Life, String> {
+    pub(super) fn life(&self, now_us: u64, name: &str) -> Result<Option<Life>, String> {
         let Some((number, unit)) = self.time else {
-            return Ok(if self.keep { Life::Same } else { Life::Forever });
+            return Ok(Some(if self.keep { Life::Same } else { Life::Forever }));
         };
-        let invalid = || format!("ERR invalid expire time in '{name}' command");
         if number <= 0 {
-            return Err(invalid());
+            return Err(format!("ERR invalid expire time in '{name}' command"));
         }
-        // What has passed already is gone at once.
-        let millis = millis(number, unit, now_us, name)?.max(1);
-        life(millis).ok_or_else(invalid)
+        Ok(life(millis(number, unit, now_us, name)?))
     }
 }
 

@@ -5,13 +5,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tapeline_core::rights::OWN_KEYS;
-use tapeline_core::store::{Expect, Key, LIST_LIMIT, Listing, Range};
+use tapeline_core::store::{Entry, Key, LIST_LIMIT, Listing, Range};
 use tapeline_core::{Hub, Refusal};
 use tapeline_schema::Pattern;
+use tapeline_schema::name::NameError;
+use tokio::runtime::Handle;
 
-use super::gather::gather;
+use super::gauge::{Gauge, READS_AT_ONCE};
+use super::glob::Glob;
 use super::key::{NAMESPACE, is_own, name};
 use super::keys::kind;
+use super::reading::remove_all;
 use super::{Answer, Denied, Said, Work};
 use crate::resp::Outcome;
 use crate::resp::name::{from_hub, pattern_to_hub};
@@ -22,6 +26,10 @@ use crate::resp::words::{SYNTAX, Words};
 const LOOKED_AT: usize = 10_000;
 /// Keys that a page looks at where nobody says how many, as in Redis.
 const PAGE: usize = 10;
+/// Bytes of values that one step of a scan looks into for their kind; the next goes on behind them.
+const KINDS_BYTES: usize = 1 << 20;
+/// What a key that is looked at costs beside its name.
+const KEY_BYTES: usize = 64;
 /// Scans that can be gone on with; the oldest are forgotten.
 const CURSORS: usize = 4_096;
 /// What means something in a pattern.
@@ -64,9 +72,9 @@ impl Cursors {
 }
 
 /// Which keys, or fields, are asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Wanted {
-    pattern: Option<Pattern>,
+    pattern: Option<(Pattern, Glob)>,
     /// The pattern can match nothing at all.
     none: bool,
     count: Option<usize>,
@@ -79,14 +87,14 @@ impl Wanted {
     /// # Errors
     /// Redis' text.
     pub(super) fn read(words: Words<'_>, from: usize) -> Result<Self, String> {
-        let mut wanted = Wanted::default();
+        let (mut wanted, mut pattern) = (Wanted::default(), None);
         let mut at = from;
         while at < words.len() {
             if at + 1 == words.len() {
                 return Err(SYNTAX.to_string());
             }
             match () {
-                () if words.is(at, "match") => wanted.match_with(words.at(at + 1)),
+                () if words.is(at, "match") => pattern = Some(words.at(at + 1)),
                 () if words.is(at, "count") => match words.integer(at + 1)? {
                     count @ 1.. => wanted.count = Some(usize::try_from(count).unwrap_or(usize::MAX)),
                     _ => return Err(SYNTAX.to_string()),
@@ -96,22 +104,30 @@ impl Wanted {
             }
             at += 2;
         }
+        pattern.map_or(Ok(()), |pattern| wanted.match_with(pattern))?;
         Ok(wanted)
     }
 
-    fn match_with(&mut self, pattern: &[u8]) {
-        let parsed = Pattern::parse(&pattern_to_hub(pattern)).ok();
-        (self.none, self.pattern) = (parsed.is_none(), parsed);
+    /// # Errors
+    /// Why it is no pattern here.
+    fn match_with(&mut self, pattern: &[u8]) -> Result<(), String> {
+        match Pattern::parse(&pattern_to_hub(pattern)) {
+            Ok(pattern) => self.pattern = Some((pattern.clone(), Glob::of(&pattern))),
+            // Redis matches it with the empty name, which no key has here.
+            Err(NameError::EmptyPattern) => self.none = true,
+            Err(error) => return Err(format!("ERR invalid_request: {error}")),
+        }
+        Ok(())
     }
 
     /// Whether a name, as the hub writes it, is asked for.
     pub(super) fn has(&self, name: &str) -> bool {
-        !self.none && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name))
+        !self.none && self.pattern.as_ref().is_none_or(|(_, glob)| glob.matches(name.as_bytes()))
     }
 
     /// What the store's keys begin with that are asked for: those with a namespace, then those without.
     fn ranges(&self) -> Vec<String> {
-        let text = self.pattern.as_ref().map(Pattern::as_str).unwrap_or_default();
+        let text = self.pattern.as_ref().map(|(pattern, _)| pattern.as_str()).unwrap_or_default();
         let start = text.find(SPECIAL).and_then(|end| text.get(..end)).unwrap_or(text);
         let is_whole = start.len() == text.len() && !text.is_empty();
         // A key's own name may be all of the pattern; it is still only a beginning.
@@ -137,17 +153,29 @@ struct Walk {
     place: Place,
     /// How many more keys may be looked at.
     left: usize,
+    /// Bytes of values that were looked into.
+    looked_into: usize,
+    gauge: Arc<Gauge>,
+    /// Where it goes on page by page, if it has more than one: no shard waits for that.
+    beside: Option<Handle>,
     keys: Vec<Key>,
     done: Box<dyn FnOnce(Result<Found, Refusal>) + Send>,
 }
 
 impl Walk {
+    fn go_on(self) {
+        match self.beside.clone() {
+            Some(runtime) => _ = runtime.spawn(async move { self.step() }),
+            None => self.step(),
+        }
+    }
+
     /// Goes on until enough keys have been looked at, or there are no more.
-    fn go_on(mut self) {
+    fn step(mut self) {
         let Some(prefix) = self.ranges.get(self.place.range) else {
             return (self.done)(Ok(Found { keys: self.keys, next: None }));
         };
-        if self.left == 0 {
+        if self.left == 0 || self.looked_into > KINDS_BYTES {
             return (self.done)(Ok(Found { keys: self.keys, next: Some(self.place) }));
         }
         let range = match Range::new(prefix, self.place.after.as_deref(), self.left.min(LIST_LIMIT)) {
@@ -171,43 +199,58 @@ impl Walk {
     fn take(mut self, listing: Listing) {
         let own_range = self.place.range == 1;
         self.left = self.left.saturating_sub(listing.entries.len().max(1));
-        let last = listing.entries.last().map(|(key, _)| key.as_str().into());
+        let (mut last, mut more) = (None, listing.more);
         for (key, entry) in listing.entries {
+            if self.looked_into > KINDS_BYTES {
+                more = true;
+                break;
+            }
+            self.gauge.look(key.as_str().len() + KEY_BYTES);
+            last = Some(key.as_str().into());
             let is_here = is_own(&key) == own_range && !key.as_str().starts_with(OWN_KEYS);
-            let is_kind = self.wanted.kind.as_ref().is_none_or(|asked| *asked == kind(&entry));
-            if is_here && is_kind && self.wanted.has(name(&key)) {
+            if is_here && self.wanted.has(name(&key)) && self.is_kind(&entry) {
                 self.keys.push(key);
             }
         }
-        self.place = match listing.more {
+        self.place = match more {
             true => Place { range: self.place.range, after: last },
             false => Place { range: self.place.range + 1, after: None },
         };
         self.go_on();
     }
+
+    fn is_kind(&mut self, entry: &Entry) -> bool {
+        let Some(asked) = &self.wanted.kind else { return true };
+        self.gauge.look(entry.value.len());
+        self.looked_into += entry.value.len();
+        *asked == kind(entry)
+    }
 }
 
-/// Looks through keys from a place on, if the client may.
+/// Looks through keys from a place on, if the client may list all ranges from the first that counts.
 fn walk(
     call: &mut Call<'_, '_>,
-    (wanted, place, left): (Wanted, Place, usize),
+    (wanted, place, left, first): (Wanted, Place, usize, usize),
     work: Work,
     say: impl FnOnce(&Arc<Hub>, Found, Answer) + Send + 'static,
 ) -> Outcome {
     let ranges = wanted.ranges();
     let grant = call.port.grant();
-    if let Some(refusal) = ranges.iter().find_map(|range| grant.may_list_store(range).err()) {
-        let about = ranges.first().map_or("", String::as_str).into();
+    if let Some(refusal) = ranges.iter().skip(first).find_map(|range| grant.may_list_store(range).err()) {
+        let about = ranges.get(first).map_or("", String::as_str).into();
         return call.deny(Denied { refusal, about });
     }
-    call.ask(work, move |hub, answer| {
-        let own = hub.clone();
+    // A page may be as large as all that is read at once.
+    let weight = (1, if work == Work::Read { READS_AT_ONCE } else { 0 });
+    call.ask_weighing(weight, work, move |hub, answer| {
+        let (own, gauge) = (hub.clone(), answer.gauge.clone());
+        let beside = (left > LIST_LIMIT).then(|| answer.common.runtime.clone());
         let done = move |found: Result<Found, Refusal>| match found {
             Ok(found) => say(&own, found, answer),
             Err(refusal) => answer.fail(&refusal),
         };
-        Walk { hub: hub.clone(), wanted, ranges, place, left, keys: Vec::new(), done: Box::new(done) }
-            .go_on();
+        let (hub, keys, done) = (hub.clone(), Vec::new(), Box::new(done));
+        Walk { hub, wanted, ranges, place, left, looked_into: 0, gauge, beside, keys, done }.go_on();
     })
 }
 
@@ -234,7 +277,8 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
     };
     let left = wanted.count.unwrap_or(PAGE).min(LIST_LIMIT);
     let common = call.talk.common.clone();
-    walk(call, (wanted, place, left), Work::Read, move |_, mut found, answer| {
+    // The place is the client's word, so all ranges count.
+    walk(call, (wanted, place, left, 0), Work::Read, move |_, mut found, answer| {
         let next = found.next.take().map_or(0, |place| common.cursors.keep(place));
         let cursor = Said::Bulk(next.to_string().into_bytes().into());
         answer.give(&Said::List(vec![cursor, names(&found)]));
@@ -243,14 +287,16 @@ pub(in crate::resp) fn scan(call: &mut Call<'_, '_>) -> Outcome {
 
 pub(in crate::resp) fn keys(call: &mut Call<'_, '_>) -> Outcome {
     let mut wanted = Wanted::default();
-    wanted.match_with(call.words.at(1));
-    walk(call, (wanted, Place::default(), LOOKED_AT), Work::Read, |_, found, answer| {
+    if let Err(text) = wanted.match_with(call.words.at(1)) {
+        return call.fail(&text);
+    }
+    walk(call, (wanted, Place::default(), LOOKED_AT, 0), Work::Read, |_, found, answer| {
         answer.give(&if found.next.is_some() { too_many() } else { names(&found) });
     })
 }
 
 pub(in crate::resp) fn dbsize(call: &mut Call<'_, '_>) -> Outcome {
-    walk(call, (Wanted::default(), Place::default(), LOOKED_AT), Work::Read, |_, found, answer| {
+    walk(call, (Wanted::default(), Place::default(), LOOKED_AT, 0), Work::Read, |_, found, answer| {
         answer.give(&if found.next.is_some() { too_many() } else { Said::count(found.keys.len()) });
     })
 }
@@ -266,16 +312,13 @@ pub(in crate::resp) fn flush(call: &mut Call<'_, '_>) -> Outcome {
         return call.deny(Denied { refusal, about: NAMESPACE.into() });
     }
     let place = Place { range: 1, after: None };
-    walk(call, (Wanted::default(), place, LOOKED_AT), Work::Change, |hub, found, answer| {
+    walk(call, (Wanted::default(), place, LOOKED_AT, 1), Work::Change, |hub, found, answer| {
         if found.next.is_some() {
             return answer.give(&too_many());
         }
         if found.keys.is_empty() {
             return answer.give(&Said::Ok);
         }
-        let places = gather(found.keys.len(), answer, |_: Vec<bool>| Said::Ok);
-        for (key, done) in found.keys.iter().zip(places) {
-            hub.store().delete(key, Expect::Any, done);
-        }
+        remove_all(hub, found.keys, answer, |_| Said::Ok);
     })
 }

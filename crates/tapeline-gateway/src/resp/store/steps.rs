@@ -1,7 +1,6 @@
 //! A transaction whose answers leave in one piece: its commands are made steps first, and then followed one after another
 //! beside the shard. It knows nothing of which commands can be such steps.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use tapeline_codec::resp::Writer;
@@ -9,9 +8,13 @@ use tapeline_core::{Hub, Refusal};
 use tapeline_schema::ErrorCode;
 use tokio::sync::oneshot;
 
-use super::{ANSWER_BYTES, Answer, Place, Said, Work};
+use super::gauge::{Gauge, Work};
+use super::{ANSWER_BYTES, Answer, Place, Said};
 use crate::resp::talk::Call;
 use crate::resp::wire::refused;
+
+/// Bytes that one transaction looks at.
+const LOOKED_AT: u64 = 64 << 20;
 
 /// Asks the store.
 type Start = Box<dyn FnOnce(&Arc<Hub>, Answer) + Send>;
@@ -46,8 +49,10 @@ pub(in crate::resp) fn follow(call: &mut Call<'_, '_>, Steps(steps): Steps) {
     let common = call.talk.common.clone();
     let turn = call.port.turn();
     let later = call.port.later(turn);
-    gauge.count(Work::Change).fetch_add(1, Ordering::Acquire);
+    gauge.begin(Work::Change, 0);
     call.talk.common.runtime.spawn(async move {
+        // What its commands cost is nobody's turn: they are followed beside the shard.
+        let own = Arc::new(Gauge::default());
         let mut out = Vec::new();
         Writer::new(&mut out, version).array(steps.len());
         for step in steps {
@@ -60,14 +65,19 @@ pub(in crate::resp) fn follow(call: &mut Call<'_, '_>, Steps(steps): Steps) {
                     Said::too_large().write(&mut Writer::new(&mut out, version));
                     continue;
                 }
+                Step::Ask(_) if own.looked_at() > LOOKED_AT => {
+                    Said::Error(too_much()).write(&mut Writer::new(&mut out, version));
+                    continue;
+                }
                 Step::Ask(start) => start,
             };
             let (found, answered) = oneshot::channel();
-            gauge.count(Work::Change).fetch_add(1, Ordering::Acquire);
+            own.begin(Work::Change, 0);
             let answer = Answer {
                 place: Arc::new(Mutex::new(Place::Step(found))),
-                gauge: gauge.clone(),
+                gauge: own.clone(),
                 work: Work::Change,
+                keys: 0,
                 version,
                 common: common.clone(),
                 given: false,
@@ -80,8 +90,16 @@ pub(in crate::resp) fn follow(call: &mut Call<'_, '_>, Steps(steps): Steps) {
                     Said::Error(refused(&refusal)).write(&mut Writer::new(&mut out, version));
                 }
             }
+            tokio::task::yield_now().await;
         }
-        gauge.count(Work::Change).fetch_sub(1, Ordering::Release);
+        gauge.end(Work::Change, 0);
         later.answer(out);
     });
+}
+
+fn too_much() -> String {
+    format!(
+        "ERR too_large: this transaction has looked at {} MiB; this command was not followed",
+        LOOKED_AT >> 20
+    )
 }

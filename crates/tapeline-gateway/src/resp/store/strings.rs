@@ -9,8 +9,8 @@ use tapeline_core::store::{Done, Entry, Expect, Key, Write};
 use tapeline_schema::ErrorCode;
 
 use super::change::{Life, Next, change, fits};
-use super::gather::gather;
 use super::options::{Setting, Unit};
+use super::reading::{read, read_all, write_all, writing};
 use super::value::{self, to_bytes, to_json};
 use super::{Answer, Said, Work};
 use crate::resp::Outcome;
@@ -25,20 +25,6 @@ fn old(entry: Option<&Entry>) -> Said {
     Said::maybe(entry.map(bytes_of))
 }
 
-/// Reads one value and says what `say` makes of it.
-fn read(call: &mut Call<'_, '_>, say: impl FnOnce(Option<Entry>) -> Said + Send + 'static) -> Outcome {
-    match call.readable(1) {
-        Err(denied) => call.deny(denied),
-        Ok(key) => call.ask(Work::Read, move |hub, answer| {
-            let done: Done<Option<Entry>> = Box::new(move |found| match found {
-                Ok(entry) => answer.give(&say(entry)),
-                Err(refusal) => answer.fail(&refusal),
-            });
-            hub.store().get(&key, done);
-        }),
-    }
-}
-
 /// Changes one value by what is there.
 fn alter(
     call: &mut Call<'_, '_>,
@@ -51,11 +37,11 @@ fn alter(
 }
 
 pub(in crate::resp) fn get(call: &mut Call<'_, '_>) -> Outcome {
-    read(call, |entry| old(entry.as_ref()))
+    read(call, |entry, _| old(entry.as_ref()))
 }
 
 pub(in crate::resp) fn strlen(call: &mut Call<'_, '_>) -> Outcome {
-    read(call, |entry| Said::count(entry.map_or(0, |entry| to_bytes(&entry.value).len())))
+    read(call, |entry, _| Said::count(entry.map_or(0, |entry| to_bytes(&entry.value).len())))
 }
 
 pub(in crate::resp) fn getrange(call: &mut Call<'_, '_>) -> Outcome {
@@ -63,7 +49,7 @@ pub(in crate::resp) fn getrange(call: &mut Call<'_, '_>) -> Outcome {
         (Ok(from), Ok(to)) => (from, to),
         (Err(text), _) | (_, Err(text)) => return call.fail(&text),
     };
-    read(call, move |entry| {
+    read(call, move |entry, _| {
         let bytes = entry.map(|entry| bytes_of(&entry)).unwrap_or_default();
         let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let place = |at: i64| usize::try_from(if at < 0 { (length + at).max(0) } else { at }).unwrap_or(0);
@@ -113,14 +99,20 @@ fn put(call: &mut Call<'_, '_>, place: usize, setting: Setting, name: &'static s
     if let Err(refusal) = fits(call.port.hub(), &key, &value) {
         return call.fail(&crate::resp::wire::refused(&refusal));
     }
-    if setting.get || setting.keep || setting.only_old {
+    let Some(life) = life.filter(|_| !(setting.get || setting.keep || setting.only_old)) else {
         let decide = move |entry: Option<&Entry>, _| {
             let is_set = !(setting.only_new && entry.is_some() || setting.only_old && entry.is_none());
             let said = if setting.get { old(entry) } else { shown.said(is_set) };
-            Ok(if is_set { Next::Write(value.clone(), life, said) } else { Next::Nothing(said) })
+            Ok(match life {
+                _ if !is_set => Next::Nothing(said),
+                Some(life) => Next::Write(value.clone(), life, said),
+                // Its time has passed, so it is gone as soon as it is set.
+                None if entry.is_some() => Next::Delete(said),
+                None => Next::Nothing(said),
+            })
         };
         return call.ask(Work::Change, move |hub, answer| change(hub, key, Box::new(decide), answer));
-    }
+    };
     let expect = if setting.only_new { Expect::Absent } else { Expect::Any };
     let ttl = if let Life::For(time) = life { Some(time) } else { None };
     let write = Write { value, ttl, expect };
@@ -177,19 +169,7 @@ pub(in crate::resp) fn append(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 pub(in crate::resp) fn mget(call: &mut Call<'_, '_>) -> Outcome {
-    let keys: Result<Vec<Key>, _> = (1..call.words.len()).map(|place| call.readable(place)).collect();
-    match keys {
-        Err(denied) => call.deny(denied),
-        Ok(keys) => call.ask_of(keys.len(), Work::Read, move |hub, answer| {
-            let say = |found: Vec<Option<Entry>>| {
-                Said::strings(found.iter().map(|entry| entry.as_ref().map(bytes_of)))
-            };
-            let places = gather(keys.len(), answer, say);
-            for (key, done) in keys.iter().zip(places) {
-                hub.store().get(key, done);
-            }
-        }),
-    }
+    read_all(call, |entry| old(entry.as_ref()), Said::List)
 }
 
 pub(in crate::resp) fn mset(call: &mut Call<'_, '_>) -> Outcome {
@@ -208,14 +188,18 @@ pub(in crate::resp) fn mset(call: &mut Call<'_, '_>) -> Outcome {
             return call.fail(&crate::resp::wire::refused(&refusal));
         }
     }
-    call.ask_of(keys.len(), Work::Write, move |hub, answer| set_all(hub, keys, values, answer))
+    call.ask_of(keys.len(), writing(keys.len()), move |hub, answer| set_all(hub, keys, values, answer))
 }
 
 fn set_all(hub: &Arc<Hub>, keys: Vec<Key>, values: Vec<Bytes>, answer: Answer) {
-    let places = gather(keys.len(), answer, |_: Vec<u64>| Said::Ok);
-    for ((key, value), done) in keys.iter().zip(values).zip(places) {
-        hub.store().set(key, Write { value, ttl: None, expect: Expect::Any }, done);
-    }
+    let count = keys.len();
+    let ask = move |hub: &Arc<Hub>, place: usize, done| match (keys.get(place), values.get(place)) {
+        (Some(key), Some(value)) => {
+            hub.store().set(key, Write { value: value.clone(), ttl: None, expect: Expect::Any }, done);
+        }
+        _ => drop(done),
+    };
+    write_all((hub, answer), count, ask, |_: u64| Said::Ok, |_| Said::Ok);
 }
 
 pub(in crate::resp) fn incr(call: &mut Call<'_, '_>) -> Outcome {

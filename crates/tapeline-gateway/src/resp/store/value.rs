@@ -2,14 +2,14 @@
 //! object; all else as a JSON string, or in base64 where it is no text. Read here, every value is the bytes that were set.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 use tapeline_core::channel::push_json_string;
 
@@ -83,47 +83,65 @@ pub(super) struct Fields {
     places: HashMap<Box<str>, usize>,
 }
 
-struct Raw<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// A field's name, not copied where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Raw<'de>;
+/// Shown each field of an object, in their order.
+struct Each<F>(F);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Each<F> {
+    type Value = ();
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
-                    fields.push(field);
-                }
-                Ok(Raw(fields))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+            (self.0)(name, value);
         }
-        deserializer.deserialize_map(Each)
+        Ok(())
     }
 }
 
+/// Shows each field of a hash; `None` where the value is none.
+fn each_field<'a>(json: &'a [u8], show: impl FnMut(Cow<'a, str>, &'a RawValue)) -> Option<()> {
+    if !is_hash(json) {
+        return None;
+    }
+    serde_json::Deserializer::from_slice(json).deserialize_map(Each(show)).ok()
+}
+
+/// The bytes of one field of a hash, found without taking the others apart; `None` where the value is no hash.
+pub(super) fn field(json: &Bytes, field: &[u8]) -> Option<Option<Bytes>> {
+    let mut found = None;
+    // Of fields that are there twice, the last counts, as everywhere.
+    each_field(json, |name, value| {
+        if name.as_bytes() == field {
+            found = Some(value);
+        }
+    })?;
+    Some(found.map(|value| bytes_of(&json.slice_ref(value.get().as_bytes()))))
+}
+
+/// How many fields a hash has; `None` where the value is none.
+pub(super) fn field_count(json: &[u8]) -> Option<usize> {
+    let mut names = HashSet::new();
+    each_field(json, |name, _| _ = names.insert(name))?;
+    Some(names.len())
+}
+
 /// Whether it is an object, and none that holds bytes.
-fn is_hash_like(json: &[u8]) -> bool {
+pub(super) fn is_hash(json: &[u8]) -> bool {
     json.first() == Some(&b'{') && binary(json).is_none()
 }
 
 impl Fields {
     /// Those of a JSON object; `None` where it is something else.
     pub(super) fn of(json: &Bytes) -> Option<Self> {
-        if !is_hash_like(json) {
-            return None;
-        }
-        let raw = serde_json::from_slice::<Raw<'_>>(json).ok()?;
         let mut fields = Fields::default();
-        for (field, value) in raw.0 {
-            // Of fields that are there twice, the last counts, as everywhere.
-            fields.put(&field, json.slice_ref(value.get().as_bytes()));
-        }
+        each_field(json, |name, value| _ = fields.put(&name, json.slice_ref(value.get().as_bytes())))?;
         Some(fields)
     }
 

@@ -57,6 +57,20 @@ fn a_hash_is_an_object() {
 }
 
 #[test]
+fn one_field_is_found_as_if_all_were_taken_apart() {
+    let json = Bytes::from_static(br#"{ "b" : 1,"a":{"x":[1]},"b":"\u0032","\u0063":{"data_b64":"/w=="}}"#);
+    let fields = Fields::of(&json).unwrap();
+    for name in [&b"a"[..], b"b", b"c", b"x", b"", b"\xff"] {
+        assert_eq!(field(&json, name), Some(fields.get(name)), "{}", name.escape_ascii());
+    }
+    assert_eq!(field(&json, b"b").unwrap().unwrap(), &b"2"[..]);
+    assert_eq!(field_count(&json), Some(3));
+    for other in [&b"1"[..], b"[]", b"\"{}\"", br#"{"data_b64":"/w=="}"#] {
+        assert_eq!((field(&Bytes::from_static(other), b"a"), field_count(other)), (None, None));
+    }
+}
+
+#[test]
 fn a_hundred_thousand_fields_are_set_read_and_removed_in_no_time() {
     let began = std::time::Instant::now();
     let mut fields = Fields::default();
