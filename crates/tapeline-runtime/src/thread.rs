@@ -360,7 +360,12 @@ impl ShardThread {
     fn resume_drained(&mut self, now: Now) {
         let mut drained = std::mem::take(&mut self.drained);
         self.shard.take_drained(&mut drained);
-        drained.drain(..).for_each(|slot| self.resume_if_room(slot, now));
+        for slot in drained.drain(..) {
+            // Whoever was put off goes on when it is its turn.
+            if !self.put_off.contains(&slot) {
+                self.resume_if_room(slot, now);
+            }
+        }
         self.drained = drained;
     }
 
