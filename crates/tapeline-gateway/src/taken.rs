@@ -33,7 +33,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// The socket of a connection that is being upgraded, set up for a session.
+    /// The socket of a connection that is being upgraded.
     pub(crate) async fn after(upgrade: OnUpgrade) -> Option<Self> {
         let upgraded = upgrade.await;
         let upgraded =
@@ -48,7 +48,6 @@ impl Taken {
     fn from(upgraded: Upgraded) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
         let (line, open) = parts.io.into_inner().into_parts()?;
-        set_up(line.socket());
         Some(Taken { line, read: parts.read_buf.to_vec(), open })
     }
 
@@ -80,7 +79,8 @@ impl Taken {
     }
 }
 
-/// Sets a socket up for a session: little waits in the kernel, and who is gone without a word is noticed.
+/// Sets an accepted socket up for sessions and event streams: little waits in the kernel, and who is gone without a word is
+/// noticed. A large answer is woken more often for that, and not slower for its client.
 pub(crate) fn set_up(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);
