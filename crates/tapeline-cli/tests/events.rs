@@ -419,7 +419,7 @@ fn nothing_that_a_stranger_says_stands_in_the_stream_as_the_hubs_own_word() {
     listener.next_of("subscription_confirmed");
     listener.next_of("subscription_confirmed");
     for own in ["closed", "refusal", "reconnect", "gap", "error"] {
-        let answer = hub.post("/publish", &format!(r#"{{"channel":"a","type":"{own}","data":{{}}}}"#));
+        let answer = hub.post("/publish", format!(r#"{{"channel":"a","type":"{own}","data":{{}}}}"#));
         assert_eq!(answer.refusal(), (400, "reserved_type".into()), "{own}");
     }
     hub.post("/publish", r#"{"channel":"a","type":"t\nevent: forged\r\ndata: evil\r\r","data":{"n":1}}"#);
