@@ -88,6 +88,27 @@ describe('EventSource in Node', () => {
     assert.deepEqual(await listener.quantities(4), [1, 2, 3, 4])
   })
 
+  it('goes on by itself after a planned restart, also where it comes back while the hub still leaves', async t => {
+    const flags = durable(t)
+    const config = '[drain]\nwindow_s = 3\n'
+    const hub = await Hub.start(t, { config, flags })
+    // So many take the hub a moment to send away, in which nobody new is let in.
+    const listeners = Array.from({ length: 60 }, () => new Listener(t, hub, `channel=${FILLS}`))
+    for (const listener of listeners) await listener.until('subscription_confirmed')
+    await publish(hub, FILLS, fill(1))
+    for (const listener of listeners) await listener.quantities(1)
+    const stopped = hub.stop('SIGTERM')
+    await until(() => listeners.some(listener => listener.of('closed').length > 0), 'one is sent away')
+    const late = new Listener(t, hub, `channel=${FILLS}`)
+    await late.until('refusal')
+    await stopped
+    const next = await Hub.start(t, { address: hub.address, config, flags })
+    for (const quantity of [2, 3]) await publish(next, FILLS, fill(quantity))
+    for (const listener of listeners) assert.deepEqual(await listener.quantities(3), [1, 2, 3])
+    await late.until('subscription_confirmed')
+    assert.deepEqual(listeners.filter(({ source }) => source.readyState !== EventSource.OPEN), [])
+  })
+
   it('misses nothing either when it had heard nothing yet', async t => {
     const flags = durable(t)
     const hub = await Hub.start(t, { flags })

@@ -94,7 +94,8 @@ pub struct SubscribeOptions {
     pub since: Option<Since>,
     /// Resume a pattern: a place per channel.
     pub since_each: Vec<(Box<str>, Since)>,
-    /// With `since_each`: channels not listed are replayed from this time, microseconds since 1970.
+    /// With `since_each`, or instead of `since`: channels not listed are replayed from this time, microseconds since 1970.
+    /// Of what is delivered by its newest value, that comes in any case.
     pub since_time_us: Option<u64>,
     /// The wire's own mark of the subscription, see [`Way::tag`](crate::message::Way::tag).
     pub tag: u8,

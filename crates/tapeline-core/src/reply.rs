@@ -78,6 +78,9 @@ pub struct Confirmation {
     pub topic: Topic,
     /// Where the channel stands: newest offset and epoch. Absent for what has no counter of its own.
     pub head: Option<(u64, Epoch)>,
+    /// The offset of `head`'s epoch that the client stands at once it has read this: all after it follows. Absent where
+    /// what leads up to `head` comes as a whole, so that no offset says how much of it the client has.
+    pub stands: Option<u64>,
     /// Present when `since` was given: nothing is missing.
     pub recovered: Option<bool>,
     /// Whether the last values sent are all there are.

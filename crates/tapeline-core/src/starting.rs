@@ -4,7 +4,7 @@
 use crate::broker::{Head, Sources};
 use crate::channel::{Channel, ChannelMap};
 use crate::clock::Now;
-use crate::command::Since;
+use crate::command::{Since, SubscribeOptions};
 use crate::incidents::IncidentKind;
 use crate::reply::{Confirmation, GapReason, Reply, Topic};
 use crate::session::Subscription;
@@ -31,11 +31,13 @@ impl Shard {
             return self.expel(slot, request.subscription, &topic, refusal, &request.req);
         }
         self.learn_epoch(id, &head.epoch);
-        let started = self.start_target(id, &request, request.options.since.as_ref(), head, 0);
+        let (since, not_before) = resumes_from(&request.options, request.options.since.as_ref());
+        let started = self.start_target(id, &request, since, head, not_before);
         self.end_joining(&request, false);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
-            recovered: request.options.since.as_ref().map(|_| started.recovered),
+            stands: self.stands(id, slot, head),
+            recovered: since.map(|_| started.recovered),
             covers: covers(&self.hub, channel),
             ..self.confirmation(topic.clone(), &request, now)
         };
@@ -74,12 +76,7 @@ impl Shard {
             self.learn_epoch(id, &head.epoch);
             let listed =
                 options.since_each.iter().find(|(name, _)| **name == *channel.name()).map(|(_, since)| since);
-            let replay = Since::default();
-            let (since, not_before) = match (listed, options.since_time_us) {
-                (Some(since), _) => (Some(since), 0),
-                (None, Some(time)) => (Some(&replay), time),
-                (None, None) => (None, 0),
-            };
+            let (since, not_before) = resumes_from(options, listed);
             let started = self.start_target(id, &request, since, head, not_before);
             self.count_recovery(slot, channel, listed, &started, head);
             starts.push((channel.clone(), started));
@@ -189,6 +186,7 @@ impl Shard {
         Confirmation {
             topic,
             head: None,
+            stands: None,
             recovered: None,
             partial: false,
             max_rate: request.options.max_rate,
@@ -222,6 +220,8 @@ impl Shard {
         let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
         let wants_newest = |s: &Subscription| wish(&entry.channel, s).0 == Mode::Latest;
         // Who asks for the newest gets it, also where another subscription makes the target one of every message.
+        // Who has never heard of the newest has use for it however old it is.
+        let not_before = if target.mode == Mode::Every { not_before } else { 0 };
         let replay = (entry.channel.spec().replay_on_subscribe as u64)
             .max(u64::from(covering.clone().any(wants_newest)));
         let newest = covering.filter(|s| s.id == request.subscription).any(wants_newest);
@@ -231,9 +231,7 @@ impl Shard {
         }
         if matches!(target.cursor, Cursor::Joining | Cursor::Fresh) {
             target.start_after(match (target.mode, since) {
-                (Mode::Latest | Mode::Table, Some(_)) if started.recovered && not_before == 0 => {
-                    started.after
-                }
+                (Mode::Latest | Mode::Table, Some(_)) if started.recovered => started.after,
                 (Mode::Latest | Mode::Table, _) => 0,
                 (Mode::Every, Some(_)) => started.after,
                 (Mode::Every, None) => head.top.saturating_sub(replay).max(head.oldest.saturating_sub(1)),
@@ -260,6 +258,16 @@ impl Shard {
             session.behind.push(id);
         }
         started
+    }
+
+    /// Where a session stands in a channel that it now begins to hear, see [`Confirmation::stands`].
+    fn stands(&self, id: u32, slot: u32, head: &Head) -> Option<u64> {
+        if head.top == 0 {
+            return Some(0);
+        }
+        let index = self.sessions.get(slot as usize)?.place(id)?;
+        let target = self.router.entries.get(id as usize)?.targets.get(index)?;
+        (target.mode == Mode::Every && !target.whole).then_some(target.start)
     }
 
     /// A client came back with its place: whether it lacks nothing is counted, and remembered if it does.
@@ -309,6 +317,18 @@ impl Shard {
             let gap = Reply::Gap { channel: channel.clone(), from, to: None, reason: GapReason::Epoch };
             self.reply_in_lane(slot, channel.lane(), &gap);
         }
+    }
+}
+
+/// Asks for all that is kept.
+static ALL_KEPT: Since = Since { offset: 0, epoch: None };
+
+/// What a client that comes back has of a channel: the place that it `listed` for it, else a time.
+fn resumes_from<'a>(options: &SubscribeOptions, listed: Option<&'a Since>) -> (Option<&'a Since>, u64) {
+    match (listed, options.since_time_us) {
+        (Some(since), _) => (Some(since), 0),
+        (None, Some(time)) => (Some(&ALL_KEPT), time),
+        (None, None) => (None, 0),
     }
 }
 

@@ -29,6 +29,8 @@ use crate::error::whole_answer;
 use crate::http2::{Overdue, Streams, name_host};
 use crate::line::Line;
 use crate::peer::{Peer, Side};
+use crate::sse;
+use crate::taken::set_up;
 use crate::tls::Tls;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.
@@ -91,7 +93,7 @@ pub(crate) async fn run(
                 app.report_refused(&peer.ip().to_string(), &refusal);
                 // Behind TLS nothing can be said before a handshake, which would cost more than is refused.
                 if tls.is_none() {
-                    refuse(stream, &refusal).await;
+                    refuse(&app, stream, &refusal).await;
                 }
             }
             return;
@@ -99,9 +101,7 @@ pub(crate) async fn run(
     };
     let open = app.open.enter();
     let peer = Arc::new(Peer::new(peer, &stream, side, here));
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
-    }
+    set_up(&stream);
     let line = match tls {
         None => Line::Plain(stream),
         Some(tls) => {
@@ -127,13 +127,15 @@ pub(crate) fn has_room(app: &App, reserve: usize) -> Result<(), Refusal> {
     Err(Refusal::new(ErrorCode::Overloaded, message))
 }
 
-async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
-    let refusal = whole_answer(refusal);
+async fn refuse(app: &App, mut stream: TcpStream, refusal: &Refusal) {
     let mut asked = [0; 4 << 10];
-    let asks = async { Ok::<_, io::Error>(stream.read(&mut asked).await? > 0) };
-    if let Ok(Ok(true)) = tokio::time::timeout(REFUSAL_TIME, asks).await {
-        part(stream, &refusal).await;
-    }
+    let Ok(Ok(read @ 1..)) = tokio::time::timeout(REFUSAL_TIME, stream.read(&mut asked)).await else {
+        return;
+    };
+    let on_loopback = stream.local_addr().is_ok_and(|own| own.ip().to_canonical().is_loopback());
+    let asked = asked.get(..read).unwrap_or_default();
+    let told = sse::whole_answer(app, on_loopback, asked, refusal);
+    part(stream, &told.unwrap_or_else(|| whole_answer(refusal))).await;
 }
 
 /// Says last words to one that is not let in, so that they can be read.

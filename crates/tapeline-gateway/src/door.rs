@@ -18,7 +18,7 @@ use crate::caller::{self, Caller, Needs};
 use crate::error::Failure;
 use crate::origin;
 use crate::peer::{Peer, Side, publishes};
-use crate::{ops, socketio, upgrade};
+use crate::{ops, socketio, sse, upgrade};
 
 /// What everybody is told who comes too late.
 pub(crate) const STOPPING: &str = "the hub is stopping; connect again in a moment";
@@ -52,10 +52,15 @@ pub(crate) async fn guard(
 ) -> Response {
     let began = Instant::now();
     let is_last = is_last(&request);
+    let is_listener = sse::is_listener(request.uri().path(), request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = answer(&app, &peer, request, next).await;
     let route = route.as_ref().map(MatchedPath::as_str);
     app.requests.count(route, response.status().as_u16(), began.elapsed());
+    // It counts as what it is.
+    if is_listener {
+        sse::tell_in_stream(&mut response);
+    }
     if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

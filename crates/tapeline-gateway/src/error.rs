@@ -1,5 +1,7 @@
 //! A refusal as an HTTP answer: `{"error":{"code","message"}}` with the code's status.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tapeline_core::Refusal;
@@ -8,6 +10,10 @@ use tapeline_schema::ErrorCode;
 
 /// What handlers fail with.
 pub(crate) struct Failure(pub Refusal);
+
+/// Why a request was refused, as an extension of the answer that says so.
+#[derive(Clone)]
+pub(crate) struct Refused(pub Arc<Refusal>);
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -33,6 +39,7 @@ impl IntoResponse for Failure {
         if let Some(seconds) = retry_after_s(&self.0) {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(Refused(Arc::new(self.0)));
         response
     }
 }

@@ -32,8 +32,13 @@ pub(crate) struct Freed {
     open: Entered,
 }
 
+<<<<<<< HEAD:crates/tapeline-gateway/src/freed.rs
 impl Freed {
     /// The socket of a connection that is being upgraded, set up for a session.
+=======
+impl Taken {
+    /// The socket of a connection that is being upgraded.
+>>>>>>> A:crates/tapeline-gateway/src/taken.rs
     pub(crate) async fn after(upgrade: OnUpgrade) -> Option<Self> {
         let upgraded = upgrade.await;
         let upgraded =
@@ -48,8 +53,12 @@ impl Freed {
     fn from(upgraded: Upgraded) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
         let (line, open) = parts.io.into_inner().into_parts()?;
+<<<<<<< HEAD:crates/tapeline-gateway/src/freed.rs
         set_up(line.socket());
         Some(Freed { line, read: parts.read_buf.to_vec(), open })
+=======
+        Some(Taken { line, read: parts.read_buf.to_vec(), open })
+>>>>>>> A:crates/tapeline-gateway/src/taken.rs
     }
 
     /// Begins a session on the socket.
@@ -80,7 +89,8 @@ impl Freed {
     }
 }
 
-/// Sets a socket up for a session: little waits in the kernel, and who is gone without a word is noticed.
+/// Sets an accepted socket up for sessions and event streams: little waits in the kernel, and who is gone without a word is
+/// noticed. A large answer is woken more often for that, and not slower for its client.
 pub(crate) fn set_up(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 6);

@@ -32,13 +32,6 @@ impl Write for AtOnce<'_> {
 }
 
 impl Line {
-    pub(crate) fn socket(&self) -> &TcpStream {
-        match self {
-            Line::Plain(stream) => stream,
-            Line::Tls(stream) => stream.get_ref().0,
-        }
-    }
-
     /// Whether HTTP/2 was agreed on.
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self, Line::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2))

@@ -14,7 +14,8 @@ use tapeline_core::Written;
 use crate::inbox::{Control, Inbox};
 use crate::pipe::Heard;
 
-/// So many bytes wait unread before the session counts as stuck. One write is taken whole, however large.
+/// So many bytes wait unread before the session counts as stuck, unless its reader wants fewer. One write is taken whole,
+/// however large.
 const UNREAD_BYTES: usize = 64 << 10;
 
 /// The session has ended.
@@ -29,10 +30,10 @@ impl std::fmt::Display for Gone {
 
 impl std::error::Error for Gone {}
 
-#[derive(Default)]
 struct Inner {
-    /// From the session, unread.
+    /// From the session, unread, and how many bytes of it may be.
     out: BytesMut,
+    room: usize,
     /// The session was told that there is no room.
     blocked: bool,
     /// To the session, and how much of it has been taken.
@@ -46,6 +47,23 @@ struct Inner {
     token: Option<usize>,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Inner {
+            out: BytesMut::new(),
+            room: UNREAD_BYTES,
+            blocked: false,
+            input: Vec::new(),
+            taken: 0,
+            ended: false,
+            abandoned: false,
+            token: None,
+            reader: None,
+            writer: None,
+        }
+    }
 }
 
 struct Shared {
@@ -95,7 +113,7 @@ impl Near {
         if inner.abandoned || inner.ended {
             return Written::Closed;
         }
-        if inner.out.len() >= UNREAD_BYTES {
+        if inner.out.len() >= inner.room {
             inner.blocked = true;
             return Written::Blocked;
         }
@@ -151,7 +169,7 @@ impl Near {
     /// Whether the next write is taken.
     pub(crate) fn has_room(&self) -> bool {
         let inner = self.0.lock();
-        inner.out.len() < UNREAD_BYTES || inner.abandoned
+        inner.out.len() < inner.room || inner.abandoned
     }
 
     /// What has come and was not read; it counts as taken.
@@ -181,6 +199,11 @@ impl Drop for Near {
 }
 
 impl Far {
+    /// From now on only so many bytes wait unread: what waits in the session can still be conflated and overtaken.
+    pub fn hold_at_most(&self, bytes: usize) {
+        self.0.lock().room = bytes;
+    }
+
     /// Everything that the session has written since the last call, whole frames; `None` once it has ended.
     pub fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut inner = self.0.lock();

@@ -62,6 +62,17 @@ fn a_session_waits_while_enough_is_unread_and_is_told_when_it_was_read() {
 }
 
 #[test]
+fn a_reader_may_want_less_to_wait_for_it() {
+    let (mut near, far, _sockets, _) = ends();
+    far.hold_at_most(3);
+    assert_eq!(near.write(&[IoSlice::new(b"ab")]), Written::Bytes(2));
+    assert!(near.has_room());
+    assert_eq!(near.write(&[IoSlice::new(b"cd")]), Written::Bytes(2));
+    assert!(!near.has_room());
+    assert_eq!(near.write(&[IoSlice::new(b"e")]), Written::Blocked);
+}
+
+#[test]
 fn who_writes_waits_until_the_session_has_taken_all_of_it() {
     let (mut near, far, _sockets, woken) = ends();
     let waker = Waker::from(woken.clone());

@@ -3,7 +3,8 @@
 //! Owns the reserved frame types and header fields and the steps of `max_rate`.
 //! Refuses to know how frames are read or written; that is the gateway's.
 
-/// The types of frames that the server itself sends; publishing them is refused with `reserved_type`.
+/// The types of frames that the server itself sends, the last two in event streams; publishing them is refused with
+/// `reserved_type`.
 pub const RESERVED_TYPES: &[&str] = &[
     "subscription_confirmed",
     "unsubscription_confirmed",
@@ -19,6 +20,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "pong",
     "heartbeat",
     "error",
+    "refusal",
+    "closed",
 ];
 
 /// Fields of a message frame's header; a family's key appears beside them and may not take their names.
@@ -80,7 +83,7 @@ mod tests {
     #[test]
     fn every_server_frame_of_the_contract_is_reserved_and_ordinary_types_are_not() {
         let contract = "subscription_confirmed unsubscription_confirmed gap notice reconnect published last \
-                        token_ok token_expiring subscriptions history pong heartbeat error";
+                        token_ok token_expiring subscriptions history pong heartbeat error refusal closed";
         assert_eq!(RESERVED_TYPES, contract.split_whitespace().collect::<Vec<_>>());
         assert!(contract.split_whitespace().all(is_reserved_type));
         for kind in ["message", "price_update", "source_heartbeat", "Heartbeat", ""] {

@@ -351,7 +351,9 @@ pub(super) const ROUTES: &[Route] = &[
         bodies: &[],
         answers: &[Answer {
             status: 200,
-            about: "An event stream that does not end: each message is an event of its type, its data the message.",
+            about: "An event stream that does not end: each message is an event of its type, its data the message. Who says \
+                    `Accept: text/event-stream` is told by it what is refused for now, too: a `retry`, an event \
+                    `refusal`, and the end.",
             kind: Some("text/event-stream"),
             schema: None,
         }],

@@ -1,25 +1,23 @@
 //! Server-Sent Events: `GET /events?channel=…`, for a browser's `EventSource` and `curl -N`. A session whose bytes travel
-//! through a conduit into the body of one answer. `wire` writes events, `places` what `Last-Event-ID` brings back.
+//! through a conduit into the `body` of one answer. `wire` writes events, `places` what `Last-Event-ID` brings back, `again`
+//! what those are told who come in vain.
 
+mod again;
+mod body;
 mod places;
 mod wire;
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Version, header};
+use axum::http::{HeaderMap, Version};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use hyper::body::Frame;
 use serde_json::{Value, json};
 use tapeline_core::session::Arrival;
 use tapeline_core::{Channel, Command, Refusal};
-use tapeline_runtime::{Far, Port, Protocol, Taken, random_fraction};
+use tapeline_runtime::{Port, Protocol, Taken};
 use tapeline_schema::{ErrorCode, Pattern};
 
 use crate::addresses::Here;
@@ -31,12 +29,12 @@ use crate::extract::Asking;
 use crate::native;
 use crate::peer::Peer;
 
+pub(crate) use again::{is_listener, tell_in_stream, whole_answer};
+
+use body::Events;
 use places::{Places, Topics};
 use wire::SSE;
 
-/// How long a client waits before it connects again, at least; and so much longer, that not all come back at once.
-const RETRY: Duration = Duration::from_secs(1);
-const RETRY_SPREAD: Duration = Duration::from_secs(4);
 /// The header in which a browser brings back the last id it saw.
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -52,7 +50,8 @@ struct Asked {
 
 impl Asked {
     fn read(pairs: Vec<(String, String)>, headers: &HeaderMap) -> Result<Self, Refusal> {
-        let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default().to_string());
+        let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().map(str::to_string)).transpose();
+        let last = last.map_err(|_| invalid("Last-Event-ID is not printable ASCII"))?;
         let mut asked = Asked {
             topics: Topics::default(),
             max_rate: None,
@@ -66,8 +65,8 @@ impl Asked {
                 "channel" => asked.topics.channels.push(value),
                 "pattern" => asked.topics.patterns.push(value),
                 "max_rate" => {
-                    let rate =
-                        value.parse().map_err(|_| invalid(format!("max_rate is {value:?}, no number")))?;
+                    let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite());
+                    let rate = rate.ok_or_else(|| invalid(format!("max_rate is {value:?}, no number")))?;
                     asked.max_rate = Some(rate);
                 }
                 "delivery" => asked.delivery = Some(value),
@@ -85,15 +84,16 @@ impl Asked {
         Ok(asked)
     }
 
-    /// One command for all channels that are new, and one for each other topic, since each resumes from a place of its own.
+    /// One command for all channels that no place is known in, and one for each other topic, since each resumes from a place
+    /// of its own.
     fn commands(&self, places: &Places) -> Result<Vec<Command>, Refusal> {
-        let (known, new): (Vec<&String>, Vec<&String>) =
+        let (known, other): (Vec<&String>, Vec<&String>) =
             self.topics.channels.iter().partition(|name| places.since(name).is_some());
-        let new = (!new.is_empty()).then(|| (json!({ "channels": new }), None));
+        let other = (!other.is_empty()).then(|| (json!({ "channels": other }), places.since_each()));
         let known = known.into_iter().map(|name| (json!({ "channel": name }), places.since(name)));
         let patterns = self.topics.patterns.iter();
         let patterns = patterns.map(|text| (json!({ "pattern": text }), places.since_each()));
-        let all = new.into_iter().chain(known).chain(patterns);
+        let all = other.into_iter().chain(known).chain(patterns);
         all.map(|(topic, since)| self.command(topic, since)).collect()
     }
 
@@ -132,7 +132,7 @@ pub(crate) async fn events(
         return Err(Failure::new(ErrorCode::InvalidRequest, message));
     }
     let mut places = match &asked.last_event_id {
-        Some(id) => Places::read(id, &asked.topics)?,
+        Some(id) => Places::read(id, &asked.topics, &channels)?,
         None => Places::new(&asked.topics, &channels, app.hub.now().wall_us),
     };
     places.hushes = !asked.heartbeat;
@@ -159,15 +159,8 @@ pub(crate) async fn events(
     let protocol = Box::new(Listening { commands, _here: here });
     let stopping = |_| Failure::new(ErrorCode::Overloaded, crate::door::STOPPING);
     let far = app.shards.open_conduit(arrival, protocol).map_err(stopping)?;
-    let retry = RETRY + RETRY_SPREAD.mul_f64(random_fraction());
-    let events = Events { far, first: Some(format!("retry: {}\n\n", retry.as_millis()).into()), places };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // nginx would gather events before it passes them on.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    Ok((headers, Body::new(events)).into_response())
+    let first = format!("retry: {}\n\n", again::retry_ms(0));
+    Ok((again::head(), Body::new(Events::new(far, first.into(), places))).into_response())
 }
 
 /// Whether there is room for one more session that lasts. Over HTTP/1.1 its connection is counted already; HTTP/2 and
@@ -213,29 +206,5 @@ impl Protocol for Listening {
 
     fn handle(&mut self, _input: &mut [u8], _port: &mut Port<'_>) -> Taken {
         Taken::All
-    }
-}
-
-/// The body of the answer.
-struct Events {
-    far: Far,
-    first: Option<Bytes>,
-    places: Places,
-}
-
-impl HttpBody for Events {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
-        }
-        let this = &mut *self;
-        let bytes = std::task::ready!(this.far.poll_read(cx));
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(this.places.follow(bytes)))))
     }
 }

@@ -6,6 +6,7 @@ use tapeline_core::message::{push_number, slot};
 use tapeline_core::{Message, Reply, Wire};
 use tapeline_schema::CloseCode;
 
+use super::again::retry_ms;
 use crate::native::said;
 
 /// The byte format of event streams.
@@ -37,14 +38,15 @@ impl Wire for SseWire {
         let mut out = Vec::with_capacity(json.len() + 64);
         if let Reply::Reconnect { after_ms } = reply {
             out.extend_from_slice(b"retry: ");
-            push_number(&mut out, *after_ms);
+            push_number(&mut out, retry_ms(*after_ms));
             out.push(b'\n');
         }
         if let Reply::Confirmed(confirmation) = reply
-            && let (Some((offset, epoch)), None) = (&confirmation.head, confirmation.recovered)
+            && let (Some((_, epoch)), Some(stands)) = (&confirmation.head, confirmation.stands)
+            && confirmation.recovered.is_none()
         {
             // Who is cut off before the first message still knows where it stood. Who resumes has not come so far yet.
-            push_id(&mut out, epoch, *offset);
+            push_id(&mut out, epoch, stands);
         }
         push_event(&mut out, kind, &json);
         out.into()

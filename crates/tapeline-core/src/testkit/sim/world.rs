@@ -295,7 +295,8 @@ impl World {
                     let count = model.spaces.get(channel.name()).and_then(|space| space.count(&head.epoch));
                     let old =
                         count.map_or(0, |count| count.messages.iter().filter(|m| m.at_us < time_us).count());
-                    start.after = old as u64;
+                    // The newest comes however old it is.
+                    start.after = if manner == Manner::Every { old as u64 } else { 0 };
                     start
                 }
                 (since, _) => Start::of(channel, manner, since, head),
