@@ -26,11 +26,11 @@ use crate::accepted::Accepted;
 use crate::app::App;
 use crate::door::Door;
 use crate::error::whole_answer;
+use crate::freed::set_up;
 use crate::http2::{Overdue, Streams, name_host};
 use crate::line::Line;
 use crate::peer::{Peer, Side};
 use crate::sse;
-use crate::taken::set_up;
 use crate::tls::Tls;
 
 /// hyper answers a head that fills its buffer without a word, so the buffer is larger than what is allowed.

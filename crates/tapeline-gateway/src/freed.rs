@@ -32,13 +32,8 @@ pub(crate) struct Freed {
     open: Entered,
 }
 
-<<<<<<< HEAD:crates/tapeline-gateway/src/freed.rs
 impl Freed {
-    /// The socket of a connection that is being upgraded, set up for a session.
-=======
-impl Taken {
     /// The socket of a connection that is being upgraded.
->>>>>>> A:crates/tapeline-gateway/src/taken.rs
     pub(crate) async fn after(upgrade: OnUpgrade) -> Option<Self> {
         let upgraded = upgrade.await;
         let upgraded =
@@ -53,12 +48,7 @@ impl Taken {
     fn from(upgraded: Upgraded) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<Accepted>>().ok()?;
         let (line, open) = parts.io.into_inner().into_parts()?;
-<<<<<<< HEAD:crates/tapeline-gateway/src/freed.rs
-        set_up(line.socket());
         Some(Freed { line, read: parts.read_buf.to_vec(), open })
-=======
-        Some(Taken { line, read: parts.read_buf.to_vec(), open })
->>>>>>> A:crates/tapeline-gateway/src/taken.rs
     }
 
     /// Begins a session on the socket.
