@@ -60,6 +60,7 @@ mod starting;
 pub mod stats;
 pub mod store;
 mod subscribing;
+mod subscriptions;
 mod sweeping;
 pub mod table;
 mod target;

@@ -107,7 +107,7 @@ impl Entry {
     pub(crate) fn reshape(&mut self, index: usize, id: u32, session: &mut Session) {
         let Some(target) = self.targets.get_mut(index) else { return };
         target.ways = Ways::of(&self.channel, &target.covers, session);
-        let covering = session.subscriptions.iter().filter(|known| target.covers.contains(&known.id));
+        let covering = target.covers.iter().filter_map(|id| session.subscriptions.by_id(*id));
         let wishes = covering.map(|known| wish(&self.channel, known));
         let Some((mode, rate)) = wishes.reduce(both) else { return };
         if (target.mode, target.rate) == (mode, rate) {

@@ -17,6 +17,7 @@ use crate::registry::Seat;
 use crate::reply::Topic;
 use crate::rights::Grant;
 use crate::settings::Settings;
+use crate::subscriptions::Subscriptions;
 use crate::turns::Turns;
 
 /// What is known of a client when it connects.
@@ -71,7 +72,7 @@ pub(crate) struct Session {
     pub grant: Grant,
     pub address: Arc<str>,
     pub outbox: Outbox,
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Subscriptions,
     pub places: Vec<Place>,
     /// Entries of targets in catch-up.
     pub behind: Vec<u32>,
@@ -132,7 +133,7 @@ impl Session {
             grant: arrival.grant,
             address: arrival.address,
             outbox: Outbox::new(arrival.wire),
-            subscriptions: Vec::new(),
+            subscriptions: Subscriptions::default(),
             places: Vec::new(),
             behind: Vec::new(),
             waits: 0,
@@ -210,16 +211,15 @@ impl Session {
     }
 
     pub(crate) fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {
-        self.subscriptions.iter_mut().find(|subscription| subscription.id == id)
+        self.subscriptions.by_id_mut(id)
     }
 
     pub(crate) fn find(&self, topic: &Topic) -> Option<&Subscription> {
-        self.subscriptions.iter().find(|subscription| subscription.topic == *topic)
+        self.subscriptions.find(topic)
     }
 
     pub(crate) fn find_by_name(&self, is_pattern: bool, name: &str) -> Option<&Subscription> {
-        let asked = |topic: &Topic| matches!(topic, Topic::Pattern(_)) == is_pattern && topic.name() == name;
-        self.subscriptions.iter().find(|subscription| asked(&subscription.topic))
+        self.subscriptions.find_by_name(is_pattern, name)
     }
 
     /// Counts a new subscription, or says which limit it is over.
@@ -243,11 +243,11 @@ impl Session {
     }
 
     pub(crate) fn forget_subscription(&mut self, id: u32) -> Option<Subscription> {
-        let at = self.subscriptions.iter().position(|subscription| subscription.id == id)?;
+        let ended = self.subscriptions.remove(id)?;
         if let Some(seat) = &self.seat {
             seat.pair().drop_subscription();
         }
-        Some(self.subscriptions.swap_remove(at))
+        Some(ended)
     }
 }
 
@@ -280,6 +280,21 @@ impl SessionView<'_> {
     /// Requests that are not answered yet.
     pub fn in_flight(&self) -> u32 {
         self.session.in_flight
+    }
+
+    /// Places in the order of answers that were taken and whose answers have not left.
+    pub fn unanswered(&self) -> usize {
+        self.session.turns.as_ref().map_or(0, |turns| turns.len())
+    }
+
+    /// How many subscriptions it has.
+    pub fn subscriptions(&self) -> usize {
+        self.session.subscriptions.len()
+    }
+
+    /// The wire's mark of this subscription; nothing where there is none.
+    pub fn heard(&self, is_pattern: bool, name: &str) -> Option<u8> {
+        self.session.find_by_name(is_pattern, name).map(|known| known.tag)
     }
 
     /// What it has subscribed: whether it is a pattern, the wire's mark, and the name.
