@@ -38,6 +38,7 @@ pub mod network;
 mod note;
 pub mod outbox;
 pub mod owner;
+mod places;
 pub mod presence;
 pub mod pressure;
 mod publishing;

@@ -12,6 +12,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::message::Wire;
 use crate::outbox::Outbox;
+use crate::places::Places;
 use crate::rates::{Bucket, Patience, User};
 use crate::registry::Seat;
 use crate::reply::Topic;
@@ -57,13 +58,6 @@ pub(crate) struct Subscription {
     pub partial: bool,
 }
 
-/// Where one of the session's targets is in the router.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub entry: u32,
-    pub index: u32,
-}
-
 /// See the module.
 pub(crate) struct Session {
     pub serial: u64,
@@ -73,7 +67,8 @@ pub(crate) struct Session {
     pub address: Arc<str>,
     pub outbox: Outbox,
     pub subscriptions: Subscriptions,
-    pub places: Vec<Place>,
+    /// Where its targets are in the router.
+    pub places: Places,
     /// Entries of targets in catch-up.
     pub behind: Vec<u32>,
     /// Pages in a row that had to wait for another target.
@@ -134,7 +129,7 @@ impl Session {
             address: arrival.address,
             outbox: Outbox::new(arrival.wire),
             subscriptions: Subscriptions::default(),
-            places: Vec::new(),
+            places: Places::default(),
             behind: Vec::new(),
             waits: 0,
             conflated: 0,
@@ -207,7 +202,7 @@ impl Session {
     }
 
     pub(crate) fn place(&self, entry: u32) -> Option<usize> {
-        self.places.iter().find(|place| place.entry == entry).map(|place| place.index as usize)
+        self.places.find(entry).map(|place| place.index as usize)
     }
 
     pub(crate) fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {

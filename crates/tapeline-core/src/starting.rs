@@ -231,8 +231,13 @@ impl Shard {
     }
 
     fn confirmation(&self, topic: Topic, request: &JoinRequest, now: Now) -> Confirmation {
+        // It is looked for among all families. Who is spoken to by subscription has no word for it.
+        let wire = self.wire(request.key.slot);
+        let may_hint = wire.is_some_and(|wire| !wire.by_subscription());
         let hint = match &topic {
-            Topic::Channel(channel) if !channel.declared() => self.hub.catalog().suggest(channel.name()),
+            Topic::Channel(channel) if !channel.declared() && may_hint => {
+                self.hub.catalog().suggest(channel.name())
+            }
             _ => None,
         };
         Confirmation {

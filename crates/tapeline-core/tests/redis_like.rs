@@ -297,9 +297,8 @@ fn a_pattern_whose_sources_are_listed_too_early_is_asked_for_again_in_its_turn()
     desk.publish("fax", "0");
     desk.said();
     subscribe_and_answer_backwards(&mut desk, slot, vec![channel("new"), pattern("h*"), pattern("f*")]);
-    let said = desk.said();
-    assert!(said.starts_with("+new\n+h*\n"), "{said}");
-    assert!(said.contains("+f*\n") && said.contains("h*/0 hot 1\n"), "{said}");
+    // What has been published meanwhile is on the second list.
+    assert_eq!(desk.said(), "+new\n+h*\n+f*\n");
     desk.publish("fax", "1");
     desk.publish("hot", "2");
     assert_eq!(desk.said(), "f*/0 fax 1\nh*/0 hot 2\n");

@@ -103,7 +103,8 @@ fn heard(call: &Call<'_, '_>, like: Kind, name: &str) -> Option<Kind> {
 /// one command.
 fn too_many(call: &Call<'_, '_>) -> Option<String> {
     let (names, limit) = (call.words.len() - 1, call.port.hub().settings().subscriptions_per_connection);
-    (names > limit).then(|| {
+    // Whoever hears more than that, from when more were allowed, may say so.
+    (names > limit.max(call.port.subscriptions())).then(|| {
         format!("ERR invalid_request: {names} channels in one request, the limit is {limit} (limits.subscriptions_per_connection)")
     })
 }
@@ -158,6 +159,11 @@ fn end(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
     // What has not begun cannot end: its confirmation comes first.
     if call.port.unanswered() > 0 {
         return Outcome::Wait;
+    }
+    if call.talk.named == 0
+        && let Some(text) = too_many(call)
+    {
+        return call.fail(&text);
     }
     let mut counts = Counts::of(call);
     if call.words.len() > 1 {
