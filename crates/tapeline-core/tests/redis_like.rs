@@ -13,7 +13,7 @@ use tapeline_core::command::{Publication, SubscribeOptions, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::message::{Message, Way, Wire, slot};
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::rights::Grant;
+use tapeline_core::rights::{Grant, Identity};
 use tapeline_core::session::Arrival;
 use tapeline_core::shard::Note;
 use tapeline_core::store::{Bounds, LocalStore};
@@ -101,12 +101,16 @@ impl Desk {
     }
 
     fn open(&mut self, beat: Option<Beat>) -> u32 {
+        self.open_as(Grant::Anyone, beat)
+    }
+
+    fn open_as(&mut self, grant: Grant, beat: Option<Beat>) -> u32 {
         let arrival = Arrival {
             principal: "p".into(),
             address: "127.0.0.1".into(),
             seat: None,
             client: None,
-            grant: Grant::Anyone,
+            grant,
             wire: &WAYS,
             notices: false,
             heartbeat: false,
@@ -319,6 +323,28 @@ fn a_subscription_that_ends_before_it_began_keeps_no_answer_waiting() {
     answer.into_iter().for_each(|note| desk.shard.on_note(note, now));
     assert_eq!(desk.said(), "-foo\n");
     assert_eq!(desk.shard.view(slot).unwrap().unanswered(), 0);
+}
+
+#[test]
+fn what_is_refused_where_it_would_begin_is_answered_in_its_turn_and_leaves_nothing() {
+    let mut desk = Desk::new();
+    let joe = Identity { subject: "joe".into(), ..Identity::stranger() };
+    let slot = desk.open_as(Grant::Known(Arc::new(joe)), None);
+    let now = desk.clock.now();
+    for n in 0..10 {
+        // Whose they are is only known with the broker's answer.
+        for name in [format!("order_status:{n}"), format!("order_status:other{n}")] {
+            let req = Some(desk.shard.take_turn(slot).to_string().into());
+            let (wanted, options) = (vec![channel(&name)], Box::new(SubscribeOptions::default()));
+            desk.shard.handle(slot, Command::Subscribe { wanted, options, req }, now);
+        }
+        assert_eq!(desk.shard.view(slot).unwrap().subscriptions(), 2);
+        let notes = desk.inbox.take_notes();
+        notes.into_iter().rev().for_each(|note| desk.shard.on_note(note, now));
+        assert_eq!(desk.said(), "!forbidden\n!forbidden\n");
+        let view = desk.shard.view(slot).unwrap();
+        assert_eq!((view.subscriptions(), view.unanswered()), (0, 0));
+    }
 }
 
 #[test]
