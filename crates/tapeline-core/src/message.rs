@@ -65,8 +65,9 @@ pub trait Wire: Send + Sync {
     fn named(&self, message: &Message, _ways: &[Way]) -> Box<[u8]> {
         self.message(message)
     }
-    /// Which place in the order of answers the reply fills, where the format's answers carry no mark of their request.
-    fn turn(&self, _reply: &Reply) -> Option<u64> {
+    /// Which place in the order of answers the answer to a request of this mark fills, where the format's answers carry
+    /// no mark of their request.
+    fn turn(&self, _req: &str) -> Option<u64> {
         None
     }
     /// The wire whose bytes of this message serve here too, so that they are not made and kept twice.

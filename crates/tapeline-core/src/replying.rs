@@ -12,6 +12,7 @@ use crate::note::Mailbox;
 use crate::reply::Reply;
 use crate::session::{Session, SessionView};
 use crate::shard::{SessionKey, Shard};
+use crate::turns::Next;
 
 impl Shard {
     /// Says that something was refused, and remembers it.
@@ -45,7 +46,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         let wire = session.outbox.wire();
         let bytes = wire.reply(reply);
-        match wire.turn(reply) {
+        match reply.req().as_deref().and_then(|req| wire.turn(req)) {
             Some(turn) => self.answer(slot, turn, &bytes),
             None => self.send_bytes(slot, lane, &bytes),
         }
@@ -64,11 +65,25 @@ impl Shard {
             return;
         };
         turns.fill(turn, bytes.into());
+        self.take_turns(slot);
+    }
+
+    /// Sends and starts what is next in the order of the session's answers.
+    pub(crate) fn take_turns(&mut self, slot: u32) {
         while let Some(turns) =
             self.sessions.get_mut(slot as usize).and_then(|session| session.turns.as_mut())
-            && let Some(bytes) = turns.next()
+            && let Some(next) = turns.next()
         {
-            self.send_bytes(slot, 0, &bytes);
+            match next {
+                Next::Send(bytes) => self.send_bytes(slot, 0, &bytes),
+                Next::Start(start) => {
+                    self.start(start, self.hub.now());
+                    let session = self.sessions.get_mut(slot as usize);
+                    if let Some(turns) = session.and_then(|session| session.turns.as_mut()) {
+                        turns.on_started();
+                    }
+                }
+            }
         }
     }
 

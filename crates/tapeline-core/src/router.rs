@@ -11,8 +11,9 @@ use tapeline_schema::Pattern;
 use crate::channel::{Channel, ChannelMap};
 use crate::message::{Epoch, Message};
 use crate::outbox::NOT_WAITING;
+use crate::places::Place;
 use crate::reply::Topic;
-use crate::session::{Place, Session};
+use crate::session::Session;
 use crate::target::{Cursor, Mode, Target};
 use crate::ways::Ways;
 use crate::weighing::Awaited;
@@ -107,7 +108,7 @@ impl Entry {
     pub(crate) fn reshape(&mut self, index: usize, id: u32, session: &mut Session) {
         let Some(target) = self.targets.get_mut(index) else { return };
         target.ways = Ways::of(&self.channel, &target.covers, session);
-        let covering = session.subscriptions.iter().filter(|known| target.covers.contains(&known.id));
+        let covering = target.covers.iter().filter_map(|id| session.subscriptions.by_id(*id));
         let wishes = covering.map(|known| wish(&self.channel, known));
         let Some((mode, rate)) = wishes.reduce(both) else { return };
         if (target.mode, target.rate) == (mode, rate) {
@@ -342,8 +343,7 @@ impl Router {
     /// Removes a session's target whatever covers it.
     pub(crate) fn remove(&mut self, id: u32, slot: u32, sessions: &mut Slab<Session>) {
         let Some(session) = sessions.get_mut(slot as usize) else { return };
-        let Some(at) = session.places.iter().position(|place| place.entry == id) else { return };
-        let place = session.places.swap_remove(at);
+        let Some(place) = session.places.remove(id) else { return };
         session.behind.retain(|behind| *behind != id);
         let Some(entry) = self.entries.get_mut(id as usize) else { return };
         if place.index as usize >= entry.targets.len() {
@@ -354,9 +354,8 @@ impl Router {
         group_change(&mut entry.groups, target.rate, -1);
         if let Some(moved) = entry.targets.get(place.index as usize)
             && let Some(other) = sessions.get_mut(moved.session as usize)
-            && let Some(theirs) = other.places.iter_mut().find(|place| place.entry == id)
         {
-            theirs.index = place.index;
+            other.places.move_to(id, place.index);
         }
     }
 

@@ -12,11 +12,13 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::message::Wire;
 use crate::outbox::Outbox;
+use crate::places::Places;
 use crate::rates::{Bucket, Patience, User};
 use crate::registry::Seat;
 use crate::reply::Topic;
 use crate::rights::Grant;
 use crate::settings::Settings;
+use crate::subscriptions::Subscriptions;
 use crate::turns::Turns;
 
 /// What is known of a client when it connects.
@@ -56,13 +58,6 @@ pub(crate) struct Subscription {
     pub partial: bool,
 }
 
-/// Where one of the session's targets is in the router.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub entry: u32,
-    pub index: u32,
-}
-
 /// See the module.
 pub(crate) struct Session {
     pub serial: u64,
@@ -71,8 +66,9 @@ pub(crate) struct Session {
     pub grant: Grant,
     pub address: Arc<str>,
     pub outbox: Outbox,
-    pub subscriptions: Vec<Subscription>,
-    pub places: Vec<Place>,
+    pub subscriptions: Subscriptions,
+    /// Where its targets are in the router.
+    pub places: Places,
     /// Entries of targets in catch-up.
     pub behind: Vec<u32>,
     /// Pages in a row that had to wait for another target.
@@ -132,8 +128,8 @@ impl Session {
             grant: arrival.grant,
             address: arrival.address,
             outbox: Outbox::new(arrival.wire),
-            subscriptions: Vec::new(),
-            places: Vec::new(),
+            subscriptions: Subscriptions::default(),
+            places: Places::default(),
             behind: Vec::new(),
             waits: 0,
             conflated: 0,
@@ -206,20 +202,19 @@ impl Session {
     }
 
     pub(crate) fn place(&self, entry: u32) -> Option<usize> {
-        self.places.iter().find(|place| place.entry == entry).map(|place| place.index as usize)
+        self.places.find(entry).map(|place| place.index as usize)
     }
 
     pub(crate) fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {
-        self.subscriptions.iter_mut().find(|subscription| subscription.id == id)
+        self.subscriptions.by_id_mut(id)
     }
 
     pub(crate) fn find(&self, topic: &Topic) -> Option<&Subscription> {
-        self.subscriptions.iter().find(|subscription| subscription.topic == *topic)
+        self.subscriptions.find(topic)
     }
 
     pub(crate) fn find_by_name(&self, is_pattern: bool, name: &str) -> Option<&Subscription> {
-        let asked = |topic: &Topic| matches!(topic, Topic::Pattern(_)) == is_pattern && topic.name() == name;
-        self.subscriptions.iter().find(|subscription| asked(&subscription.topic))
+        self.subscriptions.find_by_name(is_pattern, name)
     }
 
     /// Counts a new subscription, or says which limit it is over.
@@ -243,11 +238,11 @@ impl Session {
     }
 
     pub(crate) fn forget_subscription(&mut self, id: u32) -> Option<Subscription> {
-        let at = self.subscriptions.iter().position(|subscription| subscription.id == id)?;
+        let ended = self.subscriptions.remove(id)?;
         if let Some(seat) = &self.seat {
             seat.pair().drop_subscription();
         }
-        Some(self.subscriptions.swap_remove(at))
+        Some(ended)
     }
 }
 
@@ -280,6 +275,21 @@ impl SessionView<'_> {
     /// Requests that are not answered yet.
     pub fn in_flight(&self) -> u32 {
         self.session.in_flight
+    }
+
+    /// Places in the order of answers that were taken and whose answers have not left.
+    pub fn unanswered(&self) -> usize {
+        self.session.turns.as_ref().map_or(0, |turns| turns.len())
+    }
+
+    /// How many subscriptions it has.
+    pub fn subscriptions(&self) -> usize {
+        self.session.subscriptions.len()
+    }
+
+    /// The wire's mark of this subscription; nothing where there is none.
+    pub fn heard(&self, is_pattern: bool, name: &str) -> Option<u8> {
+        self.session.find_by_name(is_pattern, name).map(|known| known.tag)
     }
 
     /// What it has subscribed: whether it is a pattern, the wire's mark, and the name.

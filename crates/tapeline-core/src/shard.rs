@@ -25,7 +25,7 @@ use crate::router::Router;
 use crate::session::{Arrival, Session};
 use crate::shedding::Scale;
 use crate::stats::{COUNTED, ShardStats};
-use crate::turns::TURNS;
+use crate::turns::{Start, TURNS};
 use crate::watch::Watch;
 
 /// Publishes that one session may have unanswered; asking for kept messages counts for all of them.
@@ -287,11 +287,8 @@ impl Shard {
     pub fn on_note(&mut self, note: Note, now: Now) {
         self.follow_catalog();
         match note {
-            Note::Joined(joined) => self.on_joined(joined.0, &joined.1, now),
-            Note::Sources(sources) => {
-                let (request, sources) = *sources;
-                self.on_sources(request, sources, now);
-            }
+            Note::Joined(joined) => self.start_in_turn(Start::Joined(joined), now),
+            Note::Sources(sources) => self.start_in_turn(Start::Sources(sources), now),
             Note::Page(page) => {
                 let (request, page) = *page;
                 self.on_page(&request, page, now);

@@ -11,13 +11,49 @@ use crate::session::Subscription;
 use crate::shard::Shard;
 use crate::subscribing::JoinRequest;
 use crate::target::{Cursor, Mode, Target};
+use crate::turns::Start;
+use crate::ways::Ways;
 use crate::wishes::wish;
 
 impl Shard {
+    /// The broker has said where a subscription begins. Where answers have an order, it begins when all that was asked
+    /// before it has been answered: no message of it may come before its confirmation, which waits for those.
+    pub(crate) fn start_in_turn(&mut self, start: Start, now: Now) {
+        let JoinRequest { key, req, .. } = start.request();
+        let (key, req) = (*key, req.clone());
+        let Some(session) = self.live(key) else { return };
+        let turn = req.as_deref().and_then(|req| session.outbox.wire().turn(req));
+        match turn.zip(session.turns.as_mut()) {
+            Some((turn, turns)) => {
+                turns.hold(turn, start);
+                self.take_turns(key.slot);
+            }
+            None => self.start(start, now),
+        }
+    }
+
+    /// Its turn has come, or there is no order.
+    pub(crate) fn start(&mut self, start: Start, now: Now) {
+        let JoinRequest { key, req, .. } = start.request();
+        let Some(topic) = self.joined_topic(start.request()) else {
+            // It has ended before it began. What comes after it in the order of answers must not wait for it.
+            let wire = self.wire(key.slot).zip(req.as_deref());
+            if let Some(turn) = wire.and_then(|(wire, req)| wire.turn(req)) {
+                self.answer(key.slot, turn, &[]);
+                self.on_answered(*key, 0);
+            }
+            return;
+        };
+        match start {
+            Start::Joined(joined) => self.on_joined(joined.0, topic, &joined.1, now),
+            Start::Sources(sources) => self.on_sources(sources.0, topic, sources.1, now),
+            Start::Ask(request) => self.ask_where_it_stands(&topic, *request),
+        }
+    }
+
     /// The broker says where a channel stands.
-    pub(crate) fn on_joined(&mut self, request: JoinRequest, head: &Head, now: Now) {
+    fn on_joined(&mut self, request: JoinRequest, topic: Topic, head: &Head, now: Now) {
         let slot = request.key.slot;
-        let Some(topic) = self.joined_topic(&request) else { return };
         let Topic::Channel(channel) = &topic else { return };
         let Some(id) = self.router.find(channel) else { return };
         if self.is_overtaken(channel, head, request.asked) {
@@ -34,6 +70,7 @@ impl Shard {
         let (since, not_before) = resumes_from(&request.options, request.options.since.as_ref());
         let started = self.start_target(id, &request, since, head, not_before);
         self.end_joining(&request, false);
+        self.find_ways(id, slot);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
             stands: self.stands(id, slot, head),
@@ -49,9 +86,8 @@ impl Shard {
     }
 
     /// The broker lists the sources of a roll-up or pattern.
-    pub(crate) fn on_sources(&mut self, request: JoinRequest, sources: Sources, now: Now) {
+    fn on_sources(&mut self, request: JoinRequest, topic: Topic, sources: Sources, now: Now) {
         let slot = request.key.slot;
-        let Some(topic) = self.joined_topic(&request) else { return };
         if sources.heads.iter().any(|(channel, head)| self.is_overtaken(channel, head, request.asked)) {
             return self.ask_where_it_stands(&topic, request);
         }
@@ -88,6 +124,7 @@ impl Shard {
         }
         self.start_unlisted(&topic, slot, &listed, partial);
         self.end_joining(&request, partial);
+        self.router.covered(&topic).into_iter().for_each(|id| self.find_ways(id, slot));
         let resumes = !options.since_each.is_empty() || options.since_time_us.is_some();
         let all = starts.iter().all(|(_, started)| started.recovered);
         names.truncate(100);
@@ -178,9 +215,26 @@ impl Shard {
         }
     }
 
+    /// One more of the subscriptions that cover a target has begun.
+    fn find_ways(&mut self, id: u32, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let Some(index) = session.place(id).filter(|_| session.outbox.wire().by_subscription()) else {
+            return;
+        };
+        let Some(entry) = self.router.entry(id) else { return };
+        if let Some(target) = entry.targets.get_mut(index) {
+            target.ways = Ways::of(&entry.channel, &target.covers, session);
+        }
+    }
+
     fn confirmation(&self, topic: Topic, request: &JoinRequest, now: Now) -> Confirmation {
+        // It is looked for among all families. Who is spoken to by subscription has no word for it.
+        let wire = self.wire(request.key.slot);
+        let may_hint = wire.is_some_and(|wire| !wire.by_subscription());
         let hint = match &topic {
-            Topic::Channel(channel) if !channel.declared() => self.hub.catalog().suggest(channel.name()),
+            Topic::Channel(channel) if !channel.declared() && may_hint => {
+                self.hub.catalog().suggest(channel.name())
+            }
             _ => None,
         };
         Confirmation {
@@ -217,7 +271,7 @@ impl Shard {
             }
             return started;
         }
-        let covering = session.subscriptions.iter().filter(|s| target.covers.contains(&s.id));
+        let covering = target.covers.iter().filter_map(|id| session.subscriptions.by_id(*id));
         let wants_newest = |s: &Subscription| wish(&entry.channel, s).0 == Mode::Latest;
         // Who asks for the newest gets it, also where another subscription makes the target one of every message.
         // Who has never heard of the newest has use for it however old it is.

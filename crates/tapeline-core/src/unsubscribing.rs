@@ -80,8 +80,8 @@ impl Shard {
             self.router.close_if_empty(entry);
         } else {
             let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-            let joining =
-                session.subscriptions.iter().any(|known| known.joining && covers.contains(&known.id));
+            let mut covering = covers.iter().filter_map(|id| session.subscriptions.by_id(*id));
+            let joining = covering.any(|known| known.joining);
             if let Some(known) = self.router.entry(entry) {
                 known.reshape(index, entry, session);
             }

@@ -21,14 +21,15 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
-    /// How the session hears this entry's channel through the subscriptions that `covers` names.
+    /// How the session hears this entry's channel through those of the subscriptions that `covers` names that have
+    /// begun: the client has not been told of the others.
     pub(crate) fn of(channel: &Channel, covers: &[u32], session: &Session) -> Option<Arc<Self>> {
         if !session.outbox.wire().by_subscription() {
             return None;
         }
-        let covering = session.subscriptions.iter().filter(|known| covers.contains(&known.id));
-        let all: Box<[Way]> =
-            covering.map(|known| Way { topic: known.topic.clone(), tag: known.tag }).collect();
+        let covering = covers.iter().filter_map(|id| session.subscriptions.by_id(*id));
+        let begun = covering.filter(|known| !known.joining);
+        let all: Box<[Way]> = begun.map(|known| Way { topic: known.topic.clone(), tag: known.tag }).collect();
         let is_own = |way: &Way| matches!(&way.topic, Topic::Channel(asked) if asked == channel);
         if let [only] = &*all
             && is_own(only)

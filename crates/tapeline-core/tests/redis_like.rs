@@ -13,7 +13,7 @@ use tapeline_core::command::{Publication, SubscribeOptions, Wanted};
 use tapeline_core::hub::HubParts;
 use tapeline_core::message::{Message, Way, Wire, slot};
 use tapeline_core::registry::LocalRegistry;
-use tapeline_core::rights::Grant;
+use tapeline_core::rights::{Grant, Identity};
 use tapeline_core::session::Arrival;
 use tapeline_core::shard::Note;
 use tapeline_core::store::{Bounds, LocalStore};
@@ -50,12 +50,8 @@ impl Wire for Ways {
         each.collect::<String>().into_bytes().into()
     }
 
-    fn turn(&self, reply: &Reply) -> Option<u64> {
-        match reply {
-            Reply::Confirmed(confirmation) => confirmation.req.as_ref()?.parse().ok(),
-            Reply::Unsubscribed { req, .. } | Reply::Error { req, .. } => req.as_ref()?.parse().ok(),
-            _ => None,
-        }
+    fn turn(&self, req: &str) -> Option<u64> {
+        req.parse().ok()
     }
 
     fn reply(&self, reply: &Reply) -> Bytes {
@@ -105,12 +101,16 @@ impl Desk {
     }
 
     fn open(&mut self, beat: Option<Beat>) -> u32 {
+        self.open_as(Grant::Anyone, beat)
+    }
+
+    fn open_as(&mut self, grant: Grant, beat: Option<Beat>) -> u32 {
         let arrival = Arrival {
             principal: "p".into(),
             address: "127.0.0.1".into(),
             seat: None,
             client: None,
-            grant: Grant::Anyone,
+            grant,
             wire: &WAYS,
             notices: false,
             heartbeat: false,
@@ -242,6 +242,109 @@ fn answers_leave_in_the_order_of_their_requests_whoever_finds_them_and_when() {
     mailbox.post(Note::Answered(Box::new((key, turn, b"first\n".to_vec()))));
     assert_eq!(desk.said(), "first\n+foo\n!bad_channel\n");
     assert_eq!(desk.shard.view(slot).unwrap().in_flight(), 0);
+}
+
+/// Asks for all at once and hands the broker's answers in from the last to the first; a flush after each.
+fn subscribe_and_answer_backwards(desk: &mut Desk, slot: u32, all: Vec<Wanted>) {
+    let now = desk.clock.now();
+    let count = all.len();
+    for wanted in all {
+        let req = Some(desk.shard.take_turn(slot).to_string().into());
+        let options = Box::new(SubscribeOptions::default());
+        desk.shard.handle(slot, Command::Subscribe { wanted: vec![wanted], options, req }, now);
+    }
+    let notes = desk.inbox.take_notes();
+    assert_eq!(notes.len(), count, "each is answered once");
+    desk.publish("hot", "1");
+    for note in notes.into_iter().rev() {
+        assert_eq!(desk.said(), "", "the first has not begun");
+        desk.shard.on_note(note, now);
+    }
+}
+
+#[test]
+fn a_subscription_begins_in_its_turn_whatever_the_broker_answers_first() {
+    let mut desk = Desk::new();
+    let slot = desk.open(None);
+    let all = ["new", "a", "hot", "b"].map(channel).to_vec();
+    subscribe_and_answer_backwards(&mut desk, slot, all);
+    assert_eq!(desk.said(), "+new\n+a\n+hot\n+b\nhot 1\n");
+    desk.publish("hot", "2");
+    assert_eq!(desk.said(), "hot 2\n");
+    assert_eq!(desk.shard.view(slot).unwrap().unanswered(), 0);
+}
+
+#[test]
+fn what_covers_a_channel_is_not_named_before_it_has_begun() {
+    let mut desk = Desk::new();
+    let slot = desk.open(None);
+    desk.subscribe(slot, channel("foo"), 0);
+    desk.said();
+    let now = desk.clock.now();
+    let turn = desk.shard.take_turn(slot);
+    let req = Some(turn.to_string().into());
+    let (wanted, options) = (vec![pattern("f*")], Box::new(SubscribeOptions::default()));
+    desk.shard.handle(slot, Command::Subscribe { wanted, options, req }, now);
+    let answer = desk.inbox.take_notes();
+    desk.publish("foo", "1");
+    assert_eq!(desk.said(), "foo 1\n");
+    answer.into_iter().for_each(|note| desk.shard.on_note(note, now));
+    assert_eq!(desk.said(), "+f*\n");
+    desk.publish("foo", "2");
+    assert_eq!(desk.said(), "foo/0 foo 2\nf*/0 foo 2\n");
+}
+
+#[test]
+fn a_pattern_whose_sources_are_listed_too_early_is_asked_for_again_in_its_turn() {
+    let mut desk = Desk::new();
+    let slot = desk.open(None);
+    desk.publish("fax", "0");
+    desk.said();
+    subscribe_and_answer_backwards(&mut desk, slot, vec![channel("new"), pattern("h*"), pattern("f*")]);
+    // What has been published meanwhile is on the second list.
+    assert_eq!(desk.said(), "+new\n+h*\n+f*\n");
+    desk.publish("fax", "1");
+    desk.publish("hot", "2");
+    assert_eq!(desk.said(), "f*/0 fax 1\nh*/0 hot 2\n");
+    assert_eq!(desk.shard.view(slot).unwrap().unanswered(), 0);
+}
+
+#[test]
+fn a_subscription_that_ends_before_it_began_keeps_no_answer_waiting() {
+    let mut desk = Desk::new();
+    let slot = desk.open(None);
+    let now = desk.clock.now();
+    let req = Some(desk.shard.take_turn(slot).to_string().into());
+    let (wanted, options) = (vec![channel("foo")], Box::new(SubscribeOptions::default()));
+    desk.shard.handle(slot, Command::Subscribe { wanted, options, req }, now);
+    let answer = desk.inbox.take_notes();
+    desk.ask(slot, |req| Command::Unsubscribe { wanted: vec![channel("foo")], req });
+    assert_eq!(desk.said(), "");
+    answer.into_iter().for_each(|note| desk.shard.on_note(note, now));
+    assert_eq!(desk.said(), "-foo\n");
+    assert_eq!(desk.shard.view(slot).unwrap().unanswered(), 0);
+}
+
+#[test]
+fn what_is_refused_where_it_would_begin_is_answered_in_its_turn_and_leaves_nothing() {
+    let mut desk = Desk::new();
+    let joe = Identity { subject: "joe".into(), ..Identity::stranger() };
+    let slot = desk.open_as(Grant::Known(Arc::new(joe)), None);
+    let now = desk.clock.now();
+    for n in 0..10 {
+        // Whose they are is only known with the broker's answer.
+        for name in [format!("order_status:{n}"), format!("order_status:other{n}")] {
+            let req = Some(desk.shard.take_turn(slot).to_string().into());
+            let (wanted, options) = (vec![channel(&name)], Box::new(SubscribeOptions::default()));
+            desk.shard.handle(slot, Command::Subscribe { wanted, options, req }, now);
+        }
+        assert_eq!(desk.shard.view(slot).unwrap().subscriptions(), 2);
+        let notes = desk.inbox.take_notes();
+        notes.into_iter().rev().for_each(|note| desk.shard.on_note(note, now));
+        assert_eq!(desk.said(), "!forbidden\n!forbidden\n");
+        let view = desk.shard.view(slot).unwrap();
+        assert_eq!((view.subscriptions(), view.unanswered()), (0, 0));
+    }
 }
 
 #[test]

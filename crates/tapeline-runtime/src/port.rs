@@ -64,6 +64,11 @@ impl<'a> Port<'a> {
         self.view(|view| view.in_flight()).unwrap_or_default()
     }
 
+    /// Places in the order of answers whose answers have not left: requests of every kind, subscriptions too.
+    pub fn unanswered(&self) -> usize {
+        self.view(|view| view.unanswered()).unwrap_or_default()
+    }
+
     /// Whether somebody has said who this is, or nobody has to.
     pub fn is_known(&self) -> bool {
         self.view(|view| !matches!(view.grant(), Grant::Nobody)).unwrap_or_default()
@@ -92,13 +97,17 @@ impl<'a> Port<'a> {
 
     /// How many subscriptions it has.
     pub fn subscriptions(&self) -> usize {
-        self.view(|view| view.topics().count()).unwrap_or_default()
+        self.view(|view| view.subscriptions()).unwrap_or_default()
     }
 
-    /// Whether it has this subscription.
-    pub fn hears(&self, is_pattern: bool, name: &str) -> bool {
-        self.view(|view| view.topics().any(|(pattern, _, known)| (pattern, known) == (is_pattern, name)))
-            .unwrap_or_default()
+    /// How many of its subscriptions have this mark of the wire.
+    pub fn subscriptions_marked(&self, mark: u8) -> usize {
+        self.view(|view| view.topics().filter(|(_, tag, _)| *tag == mark).count()).unwrap_or_default()
+    }
+
+    /// The wire's mark of this subscription; nothing where there is none.
+    pub fn heard(&self, is_pattern: bool, name: &str) -> Option<u8> {
+        self.view(|view| view.heard(is_pattern, name)).flatten()
     }
 
     /// From now on the session is written to in this format.

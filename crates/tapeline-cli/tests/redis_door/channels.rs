@@ -1,8 +1,11 @@
 //! Subscribers: what they hear, how often, in which order, and what others hear of what they publish.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tapeline_faults::RedisServer;
 
 use crate::support::{Client, Hub};
 use crate::{client, hub};
@@ -258,4 +261,114 @@ fn nobody_is_closed_for_saying_nothing() {
     std::thread::sleep(Duration::from_millis(3_500));
     client(&hub).say("PUBLISH c 1");
     assert_eq!(silent.hear(), r"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n");
+}
+
+#[test]
+fn no_message_comes_before_its_subscription_is_confirmed() {
+    let server = RedisServer::start();
+    let address = format!("redis://127.0.0.1:{}", server.port());
+    let hub = Hub::with_words(&["--broker", &address, "--redis-listen", "127.0.0.1:0"]);
+    let mut keeper = client(&hub);
+    keeper.say("SUBSCRIBE hot");
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut publisher = client(&hub);
+    let (stopped, mut heard) = (stop.clone(), 0);
+    let flood = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            (0..20).for_each(|_| publisher.send(&["PUBLISH", "hot", "x"]));
+            (0..20).for_each(|_| _ = publisher.hear());
+        }
+    });
+    for n in 0..100 {
+        let mut door = client(&hub);
+        let (new, pattern) = (format!("new:{n}"), format!("*ne*{n}"));
+        // A name that the hub has to ask for, and one that it hears already.
+        door.write(format!("SUBSCRIBE {new} hot\r\nPSUBSCRIBE h?t {pattern}\r\n").as_bytes());
+        let mut confirmed = Vec::new();
+        while confirmed.len() < 4 {
+            let said = door.hear();
+            let words: Vec<&str> = said.split("\\r\\n").collect();
+            match words[2] {
+                "message" => assert!(confirmed.contains(&"hot".to_string()), "{said} after {confirmed:?}"),
+                "pmessage" => assert!(confirmed.contains(&"h?t".to_string()), "{said} after {confirmed:?}"),
+                _ => confirmed.push(words[4].to_string()),
+            }
+            heard += usize::from(words[2].ends_with("message"));
+        }
+        assert_eq!(confirmed, [new, "hot".to_string(), "h?t".to_string(), pattern]);
+    }
+    stop.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    assert!(heard > 0, "nothing was published meanwhile");
+}
+
+#[test]
+fn thousands_of_names_in_one_command_keep_nobody_waiting() {
+    const NAMES: usize = 5_000;
+    let hub = hub();
+    let (mut door, mut other) = (client(&hub), client(&hub));
+    let names: Vec<String> = (0..NAMES).map(|n| format!("channel:{n}")).collect();
+    let longest = Arc::new(Mutex::new(Duration::ZERO));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, longest_wait) = (stop.clone(), longest.clone());
+    let pinging = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            assert_eq!(other.say("PING"), r"+PONG\r\n");
+            let mut longest = longest_wait.lock().unwrap();
+            *longest = longest.max(asked.elapsed());
+        }
+    });
+    let mut took = Vec::new();
+    for (command, word) in [("SUBSCRIBE", "subscribe"), ("UNSUBSCRIBE", "unsubscribe")] {
+        let asked = Instant::now();
+        let mut words = vec![command.to_string()];
+        words.extend(names.iter().cloned());
+        door.send(&words);
+        for (n, name) in names.iter().enumerate() {
+            let count = if command == "SUBSCRIBE" { n + 1 } else { NAMES - 1 - n };
+            let (long, length) = (word.len(), name.len());
+            let told = format!(r"*3\r\n${long}\r\n{word}\r\n${length}\r\n{name}\r\n:{count}\r\n");
+            assert_eq!(door.hear(), told);
+        }
+        took.push((asked.elapsed(), std::mem::take(&mut *longest.lock().unwrap())));
+    }
+    stop.store(true, Ordering::Relaxed);
+    pinging.join().unwrap();
+    println!("all of them, and the longest wait for a PING meanwhile: {took:?}");
+    for (_, longest) in took {
+        assert!(longest < Duration::from_secs(1), "somebody else waited {longest:?} for a PING");
+    }
+}
+
+#[test]
+fn what_cannot_be_listed_is_refused_with_the_limit() {
+    let hub = hub();
+    let mut door = client(&hub);
+    let refused = door.ask(&["PUBSUB", "CHANNELS", &"a".repeat(300)]);
+    assert!(refused.starts_with("-ERR bad_pattern: "), "{refused}");
+    assert!(refused.contains("300") && refused.contains("256"), "{refused}");
+}
+
+#[test]
+fn all_names_end_at_once_where_none_is_said() {
+    let hub = hub();
+    let mut door = client(&hub);
+    let mut words = vec!["SUBSCRIBE".to_string()];
+    words.extend((0..300).map(|n| format!("channel:{n}")));
+    door.send(&words);
+    door.send(&["PSUBSCRIBE", "p*"]);
+    door.send(&["UNSUBSCRIBE"]);
+    (0..301).for_each(|_| assert!(door.hear().contains(r"subscribe\r\n")));
+    let mut ended: Vec<String> = Vec::new();
+    for n in 0..300 {
+        let said = door.hear();
+        assert!(said.starts_with(r"*3\r\n$11\r\nunsubscribe\r\n"), "{said}");
+        assert!(said.ends_with(&format!(r"\r\n:{}\r\n", 300 - n)), "{said}");
+        ended.push(said.split(r"\r\n").nth(4).unwrap().to_string());
+    }
+    ended.sort();
+    words.sort();
+    assert_eq!(ended, words[1..]);
+    assert_eq!(door.say("PUNSUBSCRIBE"), r"*3\r\n$12\r\npunsubscribe\r\n$2\r\np*\r\n:0\r\n");
 }

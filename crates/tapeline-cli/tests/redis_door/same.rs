@@ -54,6 +54,10 @@ const LINES: &[&str] = &[
     "PUBSUB NUMSUB a b",
     "PUBSUB NUMSUB",
     "PUBSUB NUMPAT",
+    "PUBSUB NUMPAT x",
+    "PUBSUB CHANNELS a b",
+    "PUBSUB SHARDCHANNELS a b",
+    "PUBSUB CHANNELS _",
     "UNSUBSCRIBE",
     "PUNSUBSCRIBE",
     "SUNSUBSCRIBE",
@@ -319,6 +323,48 @@ fn hello_says_what_redis_says_but_for_the_number_of_the_connection() {
         assert_eq!(without_id(door.say(line)), without_id(redis.say(line)), "{line}");
     }
     assert_eq!(door.say("CLIENT GETNAME"), "$2\\r\\nme\\r\\n");
+}
+
+/// What comes until the server closes the connection.
+fn last_words(talker: &mut Talker) -> Vec<String> {
+    std::iter::from_fn(|| talker.try_hear()).collect()
+}
+
+#[test]
+fn what_was_asked_before_a_goodbye_is_answered_before_it() {
+    let (server, hub) = (RedisServer::start(), hub());
+    let address = format!("127.0.0.1:{}", server.port());
+    for bytes in [
+        &b"SUBSCRIBE a hot\r\nQUIT\r\n"[..],
+        b"SUBSCRIBE a\r\nSUBSCRIBE b c\r\nPSUBSCRIBE z*\r\nUNSUBSCRIBE a\r\nQUIT\r\n",
+        b"SUBSCRIBE a\r\n*x\r\n",
+        b"PSUBSCRIBE a*\r\nSSUBSCRIBE s\r\n*1\r\n$x\r\n",
+        b"PSUBSCRIBE q*\r\nRESET\r\nGET missing\r\nQUIT\r\n",
+        b"PUBLISH a b\r\nSET k 1\r\nSUBSCRIBE a\r\nQUIT\r\n",
+    ] {
+        let (mut redis, mut door) = (Talker::to(&address), client(&hub));
+        redis.write(bytes);
+        door.write(bytes);
+        assert_eq!(last_words(&mut door), last_words(&mut redis), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn what_was_asked_in_one_version_is_answered_in_it() {
+    let (server, hub) = (RedisServer::start(), hub());
+    let address = format!("127.0.0.1:{}", server.port());
+    let (mut redis, mut door) = (Talker::to(&address), client(&hub));
+    let bytes = b"HELLO 3\r\nPSUBSCRIBE z*\r\nHELLO 2\r\nSUBSCRIBE a\r\nRESET\r\nPING\r\n";
+    redis.write(bytes);
+    door.write(bytes);
+    for word in ["HELLO 3", "PSUBSCRIBE z*", "HELLO 2", "SUBSCRIBE a", "RESET", "PING"] {
+        let (real, ours) = (redis.hear(), door.hear());
+        match word.strip_prefix("HELLO") {
+            // The number of the connection differs.
+            Some(_) => assert_eq!(ours[..40], real[..40], "{word}"),
+            None => assert_eq!(ours, real, "{word}"),
+        }
+    }
 }
 
 #[test]

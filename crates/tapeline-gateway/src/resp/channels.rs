@@ -1,10 +1,9 @@
 //! Publishing and subscribing: `PUBLISH`, the three kinds of subscription, and `PUBSUB`. A channel is a channel of the hub:
 //! sharded ones are the same channels, told by another word.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use tapeline_codec::resp::Writer;
 use tapeline_core::Command;
 use tapeline_core::command::{Publication, SubscribeOptions, Wanted};
 use tapeline_core::shard::Handled;
@@ -15,11 +14,10 @@ use super::mark::{Kind, Mark, Shape};
 use super::name::{from_hub, pattern_to_hub, to_hub};
 use super::talk::Call;
 use super::wire::{SHARDED, kind, push_confirmed, refused};
+use super::words::Kept;
 
-/// The answers that subscriptions are owed by the hub, which tells nothing of one that ended before it stood: by kind and
-/// name the place in the order of answers, and the count.
-pub(super) type Owed = HashMap<(Kind, Box<str>), (u64, usize)>;
-
+/// Names of one command that are followed before others have their turn.
+const SLICE: usize = 64;
 /// Bytes of names that one answer lists.
 const LISTED_BYTES: usize = 4 << 20;
 const TWICE: &str =
@@ -68,159 +66,143 @@ pub(super) fn sunsubscribe(call: &mut Call<'_, '_>) -> Outcome {
     end(call, Kind::Sharded)
 }
 
-/// The session's subscriptions, as this protocol counts them.
-#[derive(Default)]
-struct Held {
-    all: HashSet<(Kind, Box<str>)>,
+/// How many subscriptions the session has, as this protocol counts them.
+#[derive(Clone, Copy)]
+struct Counts {
+    all: usize,
     /// Those of `all` that are sharded.
     sharded: usize,
 }
 
-impl Held {
+impl Counts {
     fn of(call: &Call<'_, '_>) -> Self {
-        let mut held = Held::default();
-        for (is_pattern, tag, name) in call.port.topics() {
-            held.put((kind(is_pattern, tag), name));
-        }
-        held
-    }
-
-    fn put(&mut self, one: (Kind, Box<str>)) {
-        let is_sharded = one.0 == Kind::Sharded;
-        self.sharded += usize::from(self.all.insert(one) && is_sharded);
-    }
-
-    fn remove(&mut self, one: &(Kind, Box<str>)) {
-        self.sharded -= usize::from(self.all.remove(one) && one.0 == Kind::Sharded);
+        Counts { all: call.port.subscriptions(), sharded: call.port.subscriptions_marked(SHARDED) }
     }
 
     /// What Redis tells beside the name: channels and patterns together, sharded channels apart.
-    fn count(&self, of: Kind) -> usize {
-        if of == Kind::Sharded { self.sharded } else { self.all.len() - self.sharded }
+    fn told(self, of: Kind) -> usize {
+        if of == Kind::Sharded { self.sharded } else { self.all - self.sharded }
     }
 
-    fn has(&self, kind: Kind, name: &str) -> bool {
-        self.all.contains(&(kind, name.into()))
+    /// Looks again after one of this kind may have begun or ended.
+    fn look_again(&mut self, call: &Call<'_, '_>, kind: Kind) {
+        let before = std::mem::replace(&mut self.all, call.port.subscriptions());
+        if kind == Kind::Sharded {
+            self.sharded = (self.sharded + self.all).saturating_sub(before);
+        }
     }
+}
+
+/// As what the session hears a name, if it does.
+fn heard(call: &Call<'_, '_>, like: Kind, name: &str) -> Option<Kind> {
+    let is_pattern = like == Kind::Pattern;
+    call.port.heard(is_pattern, name).map(|tag| kind(is_pattern, tag))
 }
 
 /// Says that a command names more channels than one connection may hear. Clients that come back subscribe all of theirs in
 /// one command.
 fn too_many(call: &Call<'_, '_>) -> Option<String> {
     let (names, limit) = (call.words.len() - 1, call.port.hub().settings().subscriptions_per_connection);
-    (names > limit).then(|| {
+    // Whoever hears more than that, from when more were allowed, may say so.
+    (names > limit.max(call.port.subscriptions())).then(|| {
         format!("ERR invalid_request: {names} channels in one request, the limit is {limit} (limits.subscriptions_per_connection)")
     })
 }
 
-/// Each name is asked for by itself, so that each is answered by itself.
-fn start(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
-    // A message must not overtake the confirmation, which waits for the answers before it.
-    if call.port.in_flight() > 0 {
-        return Outcome::Wait;
-    }
-    if let Some(text) = too_many(call) {
-        return call.fail(&text);
-    }
-    let mut held = Held::of(call);
-    for word in call.words.from(1) {
-        let name = hub_name(kind, word);
-        let other = if kind == Kind::Sharded { Kind::Channel } else { Kind::Sharded };
-        if kind != Kind::Pattern && held.has(other, &name) {
-            call.fail(TWICE);
-            continue;
-        }
-        if held.has(kind, &name) {
-            let count = held.count(kind);
-            call.reply(|writer| push_confirmed(writer, kind.subscribed(), Some(word), count));
-            continue;
-        }
-        start_one(call, kind, name, &mut held);
+/// Follows a command name by name, so many before others have their turn.
+fn each_name(call: &mut Call<'_, '_>, mut follow: impl FnMut(&mut Call<'_, '_>, &[u8])) -> Outcome {
+    let (words, done) = (call.words, std::mem::take(&mut call.talk.named));
+    words.from(1 + done).take(SLICE).for_each(|word| follow(call, word));
+    if 1 + done + SLICE < words.len() {
+        call.talk.named = done + SLICE;
+        return Outcome::Turn;
     }
     Outcome::Done
 }
 
-fn start_one(call: &mut Call<'_, '_>, kind: Kind, name: Box<str>, held: &mut Held) {
-    let (turn, count) = (call.port.turn(), held.count(kind) + 1);
-    let mark = Mark { turn, shape: Shape::Subscribed(kind, count) };
+/// Each name is asked for by itself, so that each is answered by itself. All may be asked for at once: the session begins
+/// them in the order of their answers.
+fn start(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
+    if call.talk.named == 0 {
+        // What the client published before is not for it.
+        if call.port.in_flight() > 0 {
+            return Outcome::Wait;
+        }
+        if let Some(text) = too_many(call) {
+            return call.fail(&text);
+        }
+    }
+    let mut counts = Counts::of(call);
+    each_name(call, |call, word| {
+        let name = hub_name(kind, word);
+        match heard(call, kind, &name) {
+            None => start_one(call, kind, &name, &mut counts),
+            Some(as_what) if as_what == kind => {
+                let count = counts.told(kind);
+                call.reply(|writer| push_confirmed(writer, kind.subscribed(), Some(word), count));
+            }
+            Some(_) => _ = call.fail(TWICE),
+        }
+    })
+}
+
+fn start_one(call: &mut Call<'_, '_>, kind: Kind, name: &str, counts: &mut Counts) {
+    let mark = Mark { turn: call.port.turn(), shape: Shape::Subscribed(kind, counts.told(kind) + 1) };
     let tag = if kind == Kind::Sharded { SHARDED } else { 0 };
     let options = Box::new(SubscribeOptions { tag, ..SubscribeOptions::default() });
-    let wanted = vec![wanted(kind, &name)];
+    let wanted = vec![wanted(kind, name)];
     call.port.handle(Command::Subscribe { wanted, options, req: Some(mark.text()) });
-    if call.port.hears(kind == Kind::Pattern, &name) {
-        call.talk.owed.insert((kind, name.clone()), (turn, count));
-        held.put((kind, name));
-    }
+    counts.look_again(call, kind);
 }
 
 fn end(call: &mut Call<'_, '_>, kind: Kind) -> Outcome {
-    if let Some(text) = too_many(call) {
+    // What has not begun cannot end: its confirmation comes first.
+    if call.port.unanswered() > 0 {
+        return Outcome::Wait;
+    }
+    if call.talk.named == 0
+        && let Some(text) = too_many(call)
+    {
         return call.fail(&text);
     }
-    let mut held = Held::of(call);
+    let mut counts = Counts::of(call);
     if call.words.len() > 1 {
-        for word in call.words.from(1) {
-            end_one(call, kind, hub_name(kind, word), word, &mut held);
-        }
-        return Outcome::Done;
+        return each_name(call, |call, word| end_one(call, kind, word, &mut counts));
     }
-    let all: Vec<Box<str>> = call
-        .port
-        .topics()
-        .into_iter()
-        .filter(|(is_pattern, tag, _)| self::kind(*is_pattern, *tag) == kind)
-        .map(|(.., name)| name)
-        .collect();
-    if all.is_empty() {
-        let count = held.count(kind);
+    let topics = call.port.topics().into_iter();
+    let all = topics.filter(|(is_pattern, tag, _)| self::kind(*is_pattern, *tag) == kind);
+    let names = all.map(|(.., name)| Box::from(&*from_hub(&name)));
+    let words: Kept = std::iter::once(Box::from(call.words.at(0))).chain(names).collect();
+    if words.len() == 1 {
+        let count = counts.told(kind);
         return call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), None, count));
     }
-    for name in all {
-        let word = from_hub(&name).into_owned();
-        end_one(call, kind, name, &word, &mut held);
-    }
+    // The same with all names said.
+    call.talk.waiting.push_front(words);
     Outcome::Done
 }
 
-fn end_one(call: &mut Call<'_, '_>, kind: Kind, name: Box<str>, word: &[u8], held: &mut Held) {
-    if !held.has(kind, &name) {
+fn end_one(call: &mut Call<'_, '_>, kind: Kind, word: &[u8], counts: &mut Counts) {
+    let name = hub_name(kind, word);
+    if heard(call, kind, &name) != Some(kind) {
         // What was not heard is over too.
-        let count = held.count(kind);
+        let count = counts.told(kind);
         call.reply(|writer| push_confirmed(writer, kind.unsubscribed(), Some(word), count));
         return;
     }
-    pay(call, kind, &name);
-    let mark = Mark { turn: call.port.turn(), shape: Shape::Unsubscribed(kind, held.count(kind) - 1) };
+    let mark = Mark { turn: call.port.turn(), shape: Shape::Unsubscribed(kind, counts.told(kind) - 1) };
     call.port.handle(Command::Unsubscribe { wanted: vec![wanted(kind, &name)], req: Some(mark.text()) });
     // It may have been refused: too many requests.
-    if !call.port.hears(kind == Kind::Pattern, &name) {
-        held.remove(&(kind, name));
-    }
+    counts.look_again(call, kind);
 }
 
-/// The subscription is about to end: its confirmation, unless that has come, is said now.
-fn pay(call: &mut Call<'_, '_>, kind: Kind, name: &str) {
-    let Some((turn, count)) = call.talk.owed.remove(&(kind, Box::from(name))) else { return };
-    let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes, call.talk.version);
-    push_confirmed(&mut writer, kind.subscribed(), Some(&from_hub(name)), count);
-    call.port.answer(turn, &bytes);
-}
-
-/// Ends all, without a word but those that are owed, and that it is refused. Answers whether they have ended.
+/// Ends all, without a word but that it is refused. Answers whether they have ended.
 pub(super) fn end_all(call: &mut Call<'_, '_>) -> bool {
     if call.port.subscriptions() > 0 {
-        for (kind, name) in Held::of(call).all {
-            pay(call, kind, &name);
-        }
         let mark = Mark { turn: call.port.turn(), shape: Shape::Ended };
         call.port.handle(Command::UnsubscribeAll { req: Some(mark.text()) });
-        if call.port.subscriptions() > 0 {
-            return false;
-        }
     }
-    call.talk.owed.clear();
-    true
+    call.port.subscriptions() == 0
 }
 
 fn hub_name(kind: Kind, word: &[u8]) -> Box<str> {
@@ -243,7 +225,10 @@ pub(super) fn pubsub(call: &mut Call<'_, '_>) -> Outcome {
     if words.is(1, "numsub") || words.is(1, "shardnumsub") {
         return numbers(call);
     }
-    if words.is(1, "numpat") && words.len() == 2 {
+    if words.is(1, "numpat") {
+        if words.len() > 2 {
+            return call.odd_arguments();
+        }
         let count = call.port.hub().subscribed_patterns().len();
         return call.reply(|writer| _ = writer.integer(i64::try_from(count).unwrap_or(i64::MAX)));
     }
@@ -254,8 +239,15 @@ fn channels(call: &mut Call<'_, '_>) -> Outcome {
     let pattern = match (call.words.len(), Pattern::parse(&pattern_to_hub(call.words.at(2)))) {
         (2, _) => None,
         (3, Ok(pattern)) => Some(pattern),
-        (3, _) => return call.reply(|writer| _ = writer.array(0)),
-        _ => return call.odd_arguments(),
+        // As in Redis, what is empty matches nothing.
+        (3, _) if call.words.at(2).is_empty() => return call.reply(|writer| _ = writer.array(0)),
+        (3, Err(error)) => return call.fail(&format!("ERR bad_pattern: {error}")),
+        _ => {
+            let sub = call.words.shown(1);
+            return call.fail(&format!(
+                "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try PUBSUB HELP."
+            ));
+        }
     };
     let heard = call.port.hub().subscribed_channels();
     let names = heard.filter(|(_, count)| *count > 0).map(|(channel, _)| channel.name().to_string());

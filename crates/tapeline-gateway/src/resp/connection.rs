@@ -44,7 +44,7 @@ pub(super) fn echo(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 pub(super) fn quit(call: &mut Call<'_, '_>) -> Outcome {
-    if call.port.in_flight() > 0 {
+    if call.port.unanswered() > 0 {
         return Outcome::Wait;
     }
     call.port.close_with(b"+OK\r\n");
@@ -53,7 +53,7 @@ pub(super) fn quit(call: &mut Call<'_, '_>) -> Outcome {
 
 /// As a new connection, but that it stays who it is: nobody can be forgotten by the hub.
 pub(super) fn reset(call: &mut Call<'_, '_>) -> Outcome {
-    if call.port.in_flight() > 0 {
+    if call.port.unanswered() > 0 {
         return Outcome::Wait;
     }
     call.talk.transaction = None;
@@ -106,7 +106,7 @@ pub(super) fn auth(call: &mut Call<'_, '_>) -> Outcome {
 
 /// Gives a token to the hub. Nothing is read on until it is known what it is worth.
 fn identify(call: &mut Call<'_, '_>, token: &[u8], hello: Option<(Version, Option<String>)>) -> Outcome {
-    if call.port.in_flight() > 0 {
+    if call.port.unanswered() > 0 {
         return Outcome::Wait;
     }
     let Ok(token) = std::str::from_utf8(token) else { return call.fail(WRONG_PASSWORD) };
@@ -168,6 +168,10 @@ pub(super) fn hello(call: &mut Call<'_, '_>) -> Outcome {
         Some((_, token)) if !is_off => return identify(call, token, Some((version, name))),
         _ if !call.port.is_known() => return call.fail(HELLO_STRANGER),
         _ => {}
+    }
+    // What was asked before is answered in the version that was spoken then.
+    if call.port.unanswered() > 0 {
+        return Outcome::Wait;
     }
     call.talk.speak(version, call.port);
     if let Some(name) = name {

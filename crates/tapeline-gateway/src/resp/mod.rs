@@ -40,6 +40,8 @@ enum Outcome {
     Done,
     /// It must wait for what is under way, and is offered again.
     Wait,
+    /// A part of it is done, and it is offered again for the rest when others have had their turn.
+    Turn,
     /// A publish that found no room.
     Busy(Box<Busy>),
 }
@@ -81,14 +83,14 @@ impl Resp {
                     *whole = true;
                     let words = Words::Read(command);
                     let outcome = self.talk.take(words, port);
-                    if matches!(outcome, Outcome::Wait) {
+                    if matches!(outcome, Outcome::Wait | Outcome::Turn) {
                         self.talk.keep(words);
                     }
                     outcome
                 }
                 Err(error) => {
                     // Before the goodbye come the answers that are owed; then the same error is found again.
-                    if port.in_flight() > 0 {
+                    if port.unanswered() > 0 {
                         return Taken::Some(commands.consumed());
                     }
                     port.close_with(format!("-ERR {error}\r\n").as_bytes());
@@ -97,8 +99,9 @@ impl Resp {
             };
             let held_up = match outcome {
                 Outcome::Done => self.talk.go_on(port),
-                Outcome::Wait => Some(HeldUp(None)),
-                Outcome::Busy(busy) => Some(HeldUp(Some(busy))),
+                Outcome::Wait => Some(HeldUp::Room),
+                Outcome::Turn => Some(HeldUp::Turn),
+                Outcome::Busy(busy) => Some(HeldUp::Busy(busy)),
             };
             if let Some(held_up) = held_up {
                 return held_up.after(commands.consumed());
@@ -107,14 +110,22 @@ impl Resp {
     }
 }
 
-/// Nothing more is read for now; maybe because a publish found no room.
-struct HeldUp(Option<Box<Busy>>);
+/// Why nothing more is read for now.
+enum HeldUp {
+    /// There is no room for answers, or something is under way.
+    Room,
+    /// Others have their turn first.
+    Turn,
+    /// A publish found no room.
+    Busy(Box<Busy>),
+}
 
 impl HeldUp {
     fn after(self, consumed: usize) -> Taken {
-        match self.0 {
-            Some(busy) => Taken::Busy(consumed, busy),
-            None => Taken::Some(consumed),
+        match self {
+            HeldUp::Room => Taken::Some(consumed),
+            HeldUp::Turn => Taken::Turn(consumed),
+            HeldUp::Busy(busy) => Taken::Busy(consumed, busy),
         }
     }
 }

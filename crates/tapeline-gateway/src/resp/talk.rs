@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tapeline_codec::resp::{Version, Writer};
 use tapeline_runtime::Port;
 
-use super::channels::Owed;
 use super::store::{Common, Gauge, Steps};
 use super::table::{self, Entry};
 use super::transaction::Transaction;
@@ -35,12 +34,13 @@ pub(super) struct Talk {
     pub name: String,
     pub library: [String; 2],
     pub identifying: Option<Identifying>,
-    pub owed: Owed,
     pub transaction: Option<Transaction>,
     /// What the commands of a transaction come to while it is taken apart, for answers in one piece.
     pub steps: Option<Steps>,
     /// Commands that come before what is read next.
     pub waiting: VecDeque<Kept>,
+    /// How many of its names the command that comes first has got through.
+    pub named: usize,
     /// What it has asked of the store and has not been answered.
     pub gauge: Arc<Gauge>,
     pub common: Arc<Common>,
@@ -91,10 +91,10 @@ impl Talk {
             name: String::new(),
             library: Default::default(),
             identifying: None,
-            owed: Owed::new(),
             transaction: None,
             steps: None,
             waiting: VecDeque::new(),
+            named: 0,
             gauge: Arc::default(),
             common,
             command_bytes,
@@ -130,15 +130,19 @@ impl Talk {
             }
             if !port.has_room() || self.gauge.has_had_its_turn() || self.is_identifying(port) {
                 self.waiting.push_front(words);
-                return Some(HeldUp(None));
+                return Some(HeldUp::Room);
             }
             match self.take(Words::Kept(&words), port) {
                 Outcome::Done => {}
                 Outcome::Wait => {
                     self.waiting.push_front(words);
-                    return Some(HeldUp(None));
+                    return Some(HeldUp::Room);
                 }
-                Outcome::Busy(busy) => return Some(HeldUp(Some(busy))),
+                Outcome::Turn => {
+                    self.waiting.push_front(words);
+                    return Some(HeldUp::Turn);
+                }
+                Outcome::Busy(busy) => return Some(HeldUp::Busy(busy)),
             }
         }
         None

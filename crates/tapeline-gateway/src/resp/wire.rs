@@ -76,8 +76,8 @@ impl Wire for RespWire {
         out.into_boxed_slice()
     }
 
-    fn turn(&self, reply: &Reply) -> Option<u64> {
-        Some(mark(reply)?.turn)
+    fn turn(&self, req: &str) -> Option<u64> {
+        Some(Mark::parse(req)?.turn)
     }
 
     fn reply(&self, reply: &Reply) -> Bytes {
