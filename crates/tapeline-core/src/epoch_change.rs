@@ -79,8 +79,12 @@ impl Shard {
                 self.end_epoch(id);
             }
         } else {
+            let is_other = entry.epoch.as_ref() != Some(&head.epoch);
             self.learn_epoch(id, &head.epoch);
-            self.read_lacking(id, head);
+            // Where nothing was wrong, what is on its way is not passed over.
+            if is_other {
+                self.read_lacking(id, head);
+            }
         }
         // What waited to know may go on.
         let entry = self.router.entries.get(id as usize);

@@ -6,6 +6,7 @@ use crate::channel::{Channel, ChannelMap};
 use crate::clock::Now;
 use crate::command::{Since, SubscribeOptions};
 use crate::incidents::IncidentKind;
+use crate::outbox::NOT_WAITING;
 use crate::reply::{Confirmation, GapReason, Reply, Topic};
 use crate::session::Subscription;
 use crate::shard::Shard;
@@ -67,20 +68,23 @@ impl Shard {
             return self.expel(slot, request.subscription, &topic, refusal, &request.req);
         }
         self.learn_epoch(id, &head.epoch);
-        let (since, not_before) = resumes_from(&request.options, request.options.since.as_ref());
+        let options = &request.options;
+        let each = options.since_each.iter().find(|(name, _)| **name == *channel.name());
+        let place = options.since.as_ref().or(each.map(|(_, since)| since));
+        let (since, not_before) = resumes_from(options, place);
         let started = self.start_target(id, &request, since, head, not_before);
         self.end_joining(&request, false);
         self.find_ways(id, slot);
         let confirmation = Confirmation {
             head: Some((head.top, head.epoch.clone())),
             stands: self.stands(id, slot, head),
-            recovered: since.map(|_| started.recovered),
+            recovered: place.map(|_| started.recovered),
             covers: covers(&self.hub, channel),
             ..self.confirmation(topic.clone(), &request, now)
         };
         self.reply_in_lane(slot, channel.lane(), &Reply::Confirmed(Box::new(confirmation)));
         self.tell_start(slot, channel, &started);
-        self.count_recovery(slot, channel, request.options.since.as_ref(), &started, head);
+        self.count_recovery(slot, channel, place, &started, head);
         self.tell_if_stale(slot, channel);
         self.pump(slot);
     }
@@ -224,6 +228,8 @@ impl Shard {
         let Some(entry) = self.router.entry(id) else { return };
         if let Some(target) = entry.targets.get_mut(index) {
             target.ways = Ways::of(&entry.channel, &target.covers, session);
+            // What is named by one more subscription must not take the place of what waits before its confirmation.
+            target.waiting = NOT_WAITING;
         }
     }
 

@@ -128,14 +128,27 @@ pub(crate) fn has_room(app: &App, reserve: usize) -> Result<(), Refusal> {
 }
 
 async fn refuse(app: &App, mut stream: TcpStream, refusal: &Refusal) {
-    let mut asked = [0; 4 << 10];
-    let Ok(Ok(read @ 1..)) = tokio::time::timeout(REFUSAL_TIME, stream.read(&mut asked)).await else {
+    let limit = app.hub.settings().header_bytes;
+    let mut asked = Vec::new();
+    // A listener that comes back brings its places, which may take several reads.
+    let _ = tokio::time::timeout(REFUSAL_TIME, read_head(&mut stream, limit, &mut asked)).await;
+    if asked.is_empty() {
         return;
-    };
+    }
     let on_loopback = stream.local_addr().is_ok_and(|own| own.ip().to_canonical().is_loopback());
-    let asked = asked.get(..read).unwrap_or_default();
-    let told = sse::whole_answer(app, on_loopback, asked, refusal);
+    let told = sse::whole_answer(app, on_loopback, &asked, refusal);
     part(stream, &told.unwrap_or_else(|| whole_answer(refusal))).await;
+}
+
+/// Reads to the end of a request's head, or so many bytes.
+async fn read_head(stream: &mut TcpStream, limit: usize, asked: &mut Vec<u8>) {
+    let mut piece = [0; 4 << 10];
+    while asked.len() < limit && !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut piece).await {
+            Ok(read @ 1..) => asked.extend(piece.iter().take(read)),
+            _ => return,
+        }
+    }
 }
 
 /// Says last words to one that is not let in, so that they can be read.

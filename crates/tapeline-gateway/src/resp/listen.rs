@@ -35,7 +35,7 @@ impl RespListener {
         Ok(RespListener { inner, address })
     }
 
-    /// The address, with the port that was freed.
+    /// The address, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

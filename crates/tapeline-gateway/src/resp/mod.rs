@@ -73,9 +73,11 @@ impl Resp {
             if port.is_closing() {
                 return Taken::All;
             }
-            let has_had_its_turn = self.talk.gauge.has_had_its_turn();
-            if !port.has_room() || has_had_its_turn || self.talk.is_identifying(port) {
+            if !port.has_room() || self.talk.is_identifying(port) {
                 return Taken::Some(commands.consumed());
+            }
+            if self.talk.gauge.has_had_its_turn() {
+                return Taken::Turn(commands.consumed());
             }
             let outcome = match commands.next() {
                 Ok(None) => return Taken::All,
@@ -134,10 +136,7 @@ impl Protocol for Resp {
     fn handle(&mut self, input: &mut [u8], port: &mut Port<'_>) -> Taken {
         let mut whole = false;
         self.talk.gauge.begin_turn();
-        let taken = match self.read(input, port, &mut whole) {
-            Taken::Some(consumed) if self.talk.gauge.has_had_its_turn() => Taken::Turn(consumed),
-            taken => taken,
-        };
+        let taken = self.read(input, port, &mut whole);
         // What the hub itself holds up is not the client's to end.
         let is_held_up = !matches!(taken, Taken::All);
         let is_between = self.decoder.is_between_commands();

@@ -128,9 +128,13 @@ impl Talk {
                 self.waiting.clear();
                 return None;
             }
-            if !port.has_room() || self.gauge.has_had_its_turn() || self.is_identifying(port) {
+            if !port.has_room() || self.is_identifying(port) {
                 self.waiting.push_front(words);
                 return Some(HeldUp::Room);
+            }
+            if self.gauge.has_had_its_turn() {
+                self.waiting.push_front(words);
+                return Some(HeldUp::Turn);
             }
             match self.take(Words::Kept(&words), port) {
                 Outcome::Done => {}

@@ -188,6 +188,8 @@ impl Talk {
             return refuse(refusal, &Mark::connect(""), port);
         }
         self.headers |= auth.headers.unwrap_or_default();
+        // Who goes on somewhere is told what it missed.
+        self.subscribed |= auth.since.is_some();
         self.speak(port);
         match (auth.token, port.grant()) {
             // It may have said who it is at the handshake: then this must be the same.

@@ -81,6 +81,7 @@ pub(crate) fn whole_answer(app: &App, on_loopback: bool, asked: &[u8], refusal: 
     let is_let_in = origin::check(&app.access.now().origins, on_loopback, &headers).is_ok();
     if let Some(page) = headers.get(header::ORIGIN).filter(|_| is_let_in) {
         origin::allow(response.headers_mut(), page.clone(), origin::methods(&path));
+        origin::allow_credentials(response.headers_mut());
     }
     let body = words(refusal);
     let mut out =

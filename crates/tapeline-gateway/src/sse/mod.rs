@@ -84,17 +84,19 @@ impl Asked {
         Ok(asked)
     }
 
-    /// One command for all channels that no place is known in, and one for each other topic, since each resumes from a place
-    /// of its own.
+    /// One command for all channels, and one for each pattern, whether it comes for the first time or again.
     fn commands(&self, places: &Places) -> Result<Vec<Command>, Refusal> {
-        let (known, other): (Vec<&String>, Vec<&String>) =
-            self.topics.channels.iter().partition(|name| places.since(name).is_some());
-        let other = (!other.is_empty()).then(|| (json!({ "channels": other }), places.since_each()));
-        let known = known.into_iter().map(|name| (json!({ "channel": name }), places.since(name)));
+        let channels = match &*self.topics.channels {
+            [] => None,
+            [only] => {
+                let place = places.since(only).or_else(|| places.since_each());
+                Some((json!({ "channel": only }), place))
+            }
+            several => Some((json!({ "channels": several }), places.since_each())),
+        };
         let patterns = self.topics.patterns.iter();
         let patterns = patterns.map(|text| (json!({ "pattern": text }), places.since_each()));
-        let all = other.into_iter().chain(known).chain(patterns);
-        all.map(|(topic, since)| self.command(topic, since)).collect()
+        channels.into_iter().chain(patterns).map(|(topic, since)| self.command(topic, since)).collect()
     }
 
     /// Written as a native client would, so that it is read by the same rules.

@@ -152,6 +152,9 @@ impl Places {
         }
         let Ok(text) = std::str::from_utf8(&events) else { return events };
         let mut out = String::with_capacity(events.len() + 64);
+        let has_place = |event: &&str| event.starts_with("id: ") || event.starts_with(CONFIRMED);
+        let mut left = text.split_inclusive("\n\n").filter(has_place).count();
+        let mut since_id = 0;
         for event in text.split_inclusive("\n\n") {
             if self.hushes && event.starts_with("event: heartbeat\n") {
                 out.push_str(":\n\n");
@@ -170,9 +173,15 @@ impl Places {
                     continue;
                 }
             };
-            out.push_str("id: ");
-            out.push_str(&self.id());
-            out.push('\n');
+            left = left.saturating_sub(1);
+            since_id += rest.len();
+            // A long id does not stand in front of each short event. Who is cut off in between is told some of them again.
+            if left == 0 || since_id >= self.bytes {
+                since_id = 0;
+                out.push_str("id: ");
+                out.push_str(&self.id());
+                out.push('\n');
+            }
             out.push_str(rest);
         }
         out.into()
